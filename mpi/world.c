@@ -1,0 +1,195 @@
+#include "mpi/world.h"
+
+#include <limits.h>
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+enum { SLICE_BYTES = 1 << 30, HOST_BYTES = 256, TAG = 1 };
+
+typedef struct world {
+  int requests; /* capacity of `request`; grown on demand, so a steady state allocates nothing */
+  MPI_Request *request;
+  int local_rank, local_size;
+  char *hosts; /* size x HOST_BYTES */
+} world;
+
+static int slices(size_t bytes) { return (int)((bytes + SLICE_BYTES - 1) / SLICE_BYTES); }
+
+/* An error of MPI is a lost rank or network: nobody can go on, so all end. */
+static void require(cohort_comm *comm, int code, const char *what) {
+  if (code == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING] = "";
+  int length = 0;
+  MPI_Error_string(code, text, &length);
+  fprintf(stderr, "cohort: error: rank %d: %s: %s; a rank or the network was lost\n", comm->rank, what, text);
+  comm->abort(comm, COHORT_RANK_LOST);
+}
+
+static void reserve_requests(world *state, int count) {
+  if (count <= state->requests) return;
+  state->request = cohort_reallocate(state->request, (size_t)count * sizeof *state->request);
+  state->requests = count;
+}
+
+/* One tag serves all: MPI keeps the order of messages between two ranks, both of sends and of receives posted, so the
+ * slices of a message and the messages of the lists match in order. */
+static int post(cohort_comm *comm, const cohort_message *message, bool receive, MPI_Request *request) {
+  int posted = 0;
+  for (size_t first = 0; first < message->bytes; first += SLICE_BYTES) {
+    const size_t left = message->bytes - first;
+    const int bytes = (int)(left < SLICE_BYTES ? left : SLICE_BYTES);
+    char *const data = (char *)message->data + first;
+    if (receive) {
+      require(comm, MPI_Irecv(data, bytes, MPI_BYTE, message->rank, TAG, MPI_COMM_WORLD, &request[posted]), "receive");
+    } else {
+      require(comm, MPI_Isend(data, bytes, MPI_BYTE, message->rank, TAG, MPI_COMM_WORLD, &request[posted]), "send");
+    }
+    posted++;
+  }
+  return posted;
+}
+
+static void world_exchange(cohort_comm *comm, int sends, const cohort_message *send, int receives,
+                           const cohort_message *receive) {
+  const double start = cohort_clock_seconds();
+  world *const state = comm->implementation;
+  int needed = 0;
+  for (int i = 0; i < receives; i++) needed += slices(receive[i].bytes);
+  for (int i = 0; i < sends; i++) needed += slices(send[i].bytes);
+  reserve_requests(state, needed);
+  int posted = 0;
+  for (int i = 0; i < receives; i++) {
+    posted += post(comm, &receive[i], true, state->request + posted);
+    comm->bytes_received += receive[i].bytes;
+  }
+  for (int i = 0; i < sends; i++) {
+    posted += post(comm, &send[i], false, state->request + posted);
+    comm->bytes_sent += send[i].bytes;
+    comm->messages += send[i].bytes > 0;
+  }
+  if (posted > 0) require(comm, MPI_Waitall(posted, state->request, MPI_STATUSES_IGNORE), "exchange");
+  comm->seconds += cohort_clock_seconds() - start;
+}
+
+static void world_abort(cohort_comm *comm, int status) {
+  (void)comm;
+  fflush(NULL);
+  MPI_Abort(MPI_COMM_WORLD, status);
+  _exit(status);
+}
+
+/* The value of an environment variable that holds a number above 0, else 0. */
+static long environment_number(const char *name) {
+  const char *const text = getenv(name);
+  if (!text || !*text) return 0;
+  char *end = NULL;
+  const long value = strtol(text, &end, 10);
+  return *end == '\0' && value > 0 ? value : 0;
+}
+
+/* How many ranks the launcher started: 1 when there is none, 0 when it does not say. A batch script of Slurm carries
+ * SLURM_NTASKS too, but only srun sets the number of tasks of a step. */
+static long launched_ranks(void) {
+  const long by_mpirun = environment_number("OMPI_COMM_WORLD_SIZE");
+  if (by_mpirun > 0) return by_mpirun;
+  const long by_srun = getenv("SLURM_PROCID") ? environment_number("SLURM_STEP_NUM_TASKS") : 0;
+  if (by_srun > 0) return by_srun;
+  const long by_pmi = getenv("PMI_RANK") ? environment_number("PMI_SIZE") : 0;
+  if (by_pmi > 0) return by_pmi;
+  return getenv("PMIX_RANK") || getenv("PMI_RANK") ? 0 : 1;
+}
+
+static void gather_hosts(cohort_comm *comm, world *state) {
+  const size_t size = (size_t)comm->size;
+  state->hosts = cohort_allocate(size * HOST_BYTES);
+  char *const mine = state->hosts + (size_t)comm->rank * HOST_BYTES;
+  if (gethostname(mine, HOST_BYTES - 1) != 0) snprintf(mine, HOST_BYTES, "unknown");
+  size_t *const offsets = cohort_allocate(2 * size * sizeof *offsets);
+  size_t *const bytes = offsets + size;
+  for (size_t i = 0; i < size; i++) {
+    offsets[i] = i * HOST_BYTES;
+    bytes[i] = HOST_BYTES;
+  }
+  cohort_comm_gather_all(comm, state->hosts, offsets, bytes);
+  free(offsets);
+  for (int i = 0; i < comm->size; i++) {
+    if (strcmp(state->hosts + (size_t)i * HOST_BYTES, mine) != 0) continue;
+    state->local_size++;
+    if (i < comm->rank) state->local_rank++;
+  }
+}
+
+cohort_status cohort_world_open(cohort_comm *comm, cohort_error *error) {
+  const long expected = launched_ranks();
+  if (expected == 1) {
+    *comm = cohort_comm_alone();
+    return COHORT_DONE;
+  }
+  int provided = 0;
+  if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
+    return cohort_fail(error, COHORT_RANK_LOST, "MPI: it did not start; check the launcher with a small MPI program");
+  }
+  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  cohort_comm opened = {.exchange = world_exchange, .abort = world_abort};
+  MPI_Comm_rank(MPI_COMM_WORLD, &opened.rank);
+  MPI_Comm_size(MPI_COMM_WORLD, &opened.size);
+  if (provided < MPI_THREAD_FUNNELED) {
+    MPI_Finalize();
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "MPI: this library does not allow threads; use one built with threads");
+  }
+  if (expected > 0 && opened.size != expected) {
+    const int size = opened.size;
+    MPI_Finalize(); /* else every task would believe to be the whole job and write the same run */
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "MPI: the launcher started %ld tasks but MPI sees %d; use srun --mpi=pmix or this MPI's mpirun",
+                       expected, size);
+  }
+  world *const state = cohort_allocate(sizeof *state);
+  opened.implementation = state;
+  gather_hosts(&opened, state);
+  opened.bytes_received = opened.bytes_sent = opened.messages = 0;
+  opened.seconds = 0;
+  *comm = opened;
+  return COHORT_DONE;
+}
+
+void cohort_world_close(cohort_comm *comm) {
+  if (comm->exchange != world_exchange) return;
+  world *const state = comm->implementation;
+  free(state->request);
+  free(state->hosts);
+  free(state);
+  MPI_Finalize();
+  *comm = cohort_comm_alone();
+}
+
+void cohort_world_local(const cohort_comm *comm, int *local_rank, int *local_size) {
+  const world *const state = comm->exchange == world_exchange ? comm->implementation : NULL;
+  *local_rank = state ? state->local_rank : 0;
+  *local_size = state ? state->local_size : 1;
+}
+
+char *cohort_world_hosts(cohort_comm *comm) {
+  if (comm->rank != 0) return NULL;
+  if (comm->exchange != world_exchange) {
+    char name[HOST_BYTES] = "";
+    if (gethostname(name, sizeof name - 1) != 0) snprintf(name, sizeof name, "unknown");
+    return cohort_copy_text(name);
+  }
+  const world *const state = comm->implementation;
+  const size_t size = (size_t)comm->size;
+  char *const joined = cohort_allocate(size * (HOST_BYTES + 1));
+  char *end = joined;
+  for (size_t i = 0; i < size; i++) {
+    if (i > 0) *end++ = ',';
+    end = stpcpy(end, state->hosts + i * HOST_BYTES);
+  }
+  return joined;
+}
