@@ -1,0 +1,158 @@
+/* Elementary functions of `real` without branches, so that a loop over them is vectorised. Float: errors of a few units
+ * in the last place (Taylor and atanh series after reduction of the argument); double: the C library. */
+#ifndef COHORT_KERNEL_FUNCTION_REAL_H
+#define COHORT_KERNEL_FUNCTION_REAL_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "kernel/exponential_real.h"
+
+enum { COHORT_REAL_IS_DOUBLE = sizeof(real) == sizeof(double) };
+
+static inline float cohort_float_of_bits(int32_t bits) {
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+static inline int32_t cohort_bits_of_float(float x) {
+  int32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+/* exp(x) - 1 = 2^n (exp(r) - 1) + (2^n - 1), x = n log 2 + r. */
+static inline real cohort_expm1(real x) {
+  if (COHORT_REAL_IS_DOUBLE) return (real)expm1((double)x);
+  float t = (float)x;
+  t = t > 89.0f ? 89.0f : t;
+  t = t < -40.0f ? -40.0f : t;
+  const float shifted = t * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
+  const float n = shifted - 12582912.0f;
+  const float r = (t - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = 1.0f / 5040.0f;
+  p = p * r + 1.0f / 720.0f;
+  p = p * r + 1.0f / 120.0f;
+  p = p * r + 1.0f / 24.0f;
+  p = p * r + 1.0f / 6.0f;
+  p = p * r + 0.5f;
+  p = p * r * r + r;
+  /* Half of 2^n, so that n = 128 does not overflow before the sum does. */
+  const int32_t exponent = cohort_bits_of_float(shifted) - 0x4B400000;
+  const float half = cohort_float_of_bits((int32_t)((uint32_t)(exponent + 126) << 23));
+  return (real)(2.0f * (half * p + (half - 0.5f)));
+}
+
+/* log(m 2^e) = e log 2 + 2 atanh((m - 1) / (m + 1)), m in [sqrt(1/2), sqrt(2)). */
+static inline real cohort_log(real x) {
+  if (COHORT_REAL_IS_DOUBLE) return (real)log((double)x);
+  const float given = (float)x;
+  const int tiny = given < 1.17549435e-38f;
+  const float scaled = given * 8388608.0f;
+  const int32_t bits = cohort_bits_of_float(tiny ? scaled : given);
+  const int32_t exponent = (bits - 0x3F3504F3) >> 23;
+  const float m = cohort_float_of_bits(bits - (int32_t)((uint32_t)exponent << 23));
+  const float e = (float)(exponent - (tiny ? 23 : 0));
+  const float f = m - 1.0f;
+  const float s = f / (m + 1.0f);
+  const float z = s * s;
+  float p = 2.0f / 9.0f;
+  p = p * z + 2.0f / 7.0f;
+  p = p * z + 2.0f / 5.0f;
+  p = p * z + 2.0f / 3.0f;
+  /* 2s = f - s f keeps the leading term exact near 1 */
+  const float series = f - s * (f - p * z);
+  float y = e * 0.693359375f + (series - e * 2.12194440e-4f);
+  y = given > 3.4e38f ? given : y; /* also +inf */
+  y = given == 0.0f ? -INFINITY : y;
+  y = given < 0.0f || given != given ? NAN : y;
+  return (real)y;
+}
+
+/* log(1 + x), with the rounding error of 1 + x given back. */
+static inline real cohort_log1p(real x) {
+  if (COHORT_REAL_IS_DOUBLE) return (real)log1p((double)x);
+  const real w = (real)1 + x;
+  const real lost = x - (w - (real)1);
+  const real y = cohort_log(w) + lost / w;
+  return w == 0 || w > (real)3e38 ? cohort_log(w) : y;
+}
+
+static inline real cohort_sigmoid(real x) { return (real)1 / ((real)1 + cohort_exponential(-x)); }
+
+static inline real cohort_tanh(real x) {
+  if (COHORT_REAL_IS_DOUBLE) return (real)tanh((double)x);
+  const real magnitude = x < 0 ? -x : x;
+  const real bounded = magnitude > 20 ? (real)20 : magnitude;
+  const real e = cohort_expm1(2 * bounded);
+  const real y = e / (e + 2);
+  return x < 0 ? -y : y;
+}
+
+/* log(1 + exp(x)) */
+static inline real cohort_softplus(real x) {
+  const real magnitude = x < 0 ? -x : x;
+  return (x < 0 ? (real)0 : x) + cohort_log1p(cohort_exponential(-magnitude));
+}
+
+/* Taylor series below 1; above, Abramowitz and Stegun 7.1.26 (absolute error 1.5e-7). */
+static inline real cohort_error_function(real x) {
+  if (COHORT_REAL_IS_DOUBLE) return (real)erf((double)x);
+  const real magnitude = x < 0 ? -x : x;
+  const real z = x * x;
+  real p = (real)(-1.0 / 6894720.0); /* (-1)^n / (n! (2n + 1)), n = 9 ... 0 */
+  p = p * z + (real)(1.0 / 685440.0);
+  p = p * z + (real)(-1.0 / 75600.0);
+  p = p * z + (real)(1.0 / 9360.0);
+  p = p * z + (real)(-1.0 / 1320.0);
+  p = p * z + (real)(1.0 / 216.0);
+  p = p * z + (real)(-1.0 / 42.0);
+  p = p * z + (real)(1.0 / 10.0);
+  p = p * z + (real)(-1.0 / 3.0);
+  p = p * z + 1;
+  const real near = p * x * (real)1.1283791670955126;
+  const real t = (real)1 / ((real)1 + (real)0.3275911 * magnitude);
+  real q = (real)1.061405429;
+  q = q * t - (real)1.453152027;
+  q = q * t + (real)1.421413741;
+  q = q * t - (real)0.284496736;
+  q = q * t + (real)0.254829592;
+  const real far = 1 - q * t * cohort_exponential(-z);
+  return magnitude < 1 ? near : x < 0 ? -far : far;
+}
+
+/* sin and cos of an angle below 2^30 in magnitude, with an error of 1e-12. */
+static inline void cohort_sine_cosine(double angle, double *sine, double *cosine) {
+  const double magic = 6755399441055744.0; /* 1.5 * 2^52: rounds to an integer */
+  const double shifted = angle * 0.63661977236758134308 + magic;
+  const double n = shifted - magic;
+  const double r = (angle - n * 1.57079632679489655800) - n * 6.123233995736766e-17;
+  const double z = r * r;
+  double s = -1.0 / 1307674368000.0;
+  s = s * z + 1.0 / 6227020800.0;
+  s = s * z - 1.0 / 39916800.0;
+  s = s * z + 1.0 / 362880.0;
+  s = s * z - 1.0 / 5040.0;
+  s = s * z + 1.0 / 120.0;
+  s = s * z - 1.0 / 6.0;
+  s = s * z * r + r;
+  double c = 1.0 / 20922789888000.0;
+  c = c * z - 1.0 / 87178291200.0;
+  c = c * z + 1.0 / 479001600.0;
+  c = c * z - 1.0 / 3628800.0;
+  c = c * z + 1.0 / 40320.0;
+  c = c * z - 1.0 / 720.0;
+  c = c * z + 1.0 / 24.0;
+  c = c * z - 0.5;
+  c = c * z + 1.0;
+  int64_t quadrant;
+  memcpy(&quadrant, &shifted, sizeof quadrant);
+  const double first = quadrant & 1 ? c : s;
+  const double second = quadrant & 1 ? s : c;
+  *sine = quadrant & 2 ? -first : first;
+  *cosine = (quadrant + 1) & 2 ? -second : second;
+}
+
+#endif

@@ -1,0 +1,91 @@
+/* Loops over a row of reals whose order of arithmetic is fixed by the length alone and the same in every variant of a
+ * type: sums keep 64-byte vectors of partial sums, and join them in order. And the cutting of work into tiles. */
+#ifndef COHORT_KERNEL_ROW_REAL_H
+#define COHORT_KERNEL_ROW_REAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/real.h"
+#include "kernel/operation.h"
+
+enum { COHORT_TILE_ELEMENTS = 16384, COHORT_LANES = 64 / sizeof(real) };
+
+typedef real cohort_vector __attribute__((vector_size(64)));
+typedef real cohort_unaligned_vector __attribute__((vector_size(64), aligned(sizeof(real)), may_alias));
+
+static inline cohort_vector cohort_load(const real *x) { return *(const cohort_unaligned_vector *)x; }
+static inline void cohort_store(real *x, cohort_vector value) { *(cohort_unaligned_vector *)x = value; }
+
+/* Lanes are joined as a tree. */
+static inline real cohort_join_lanes(cohort_vector sum) {
+  real part[COHORT_LANES];
+  cohort_store(part, sum);
+  for (int half = COHORT_LANES / 2; half > 0; half /= 2) {
+    for (int lane = 0; lane < half; lane++) part[lane] += part[lane + half];
+  }
+  return part[0];
+}
+
+static inline real cohort_row_sum(const real *x, int64_t n) {
+  cohort_vector even = {0}, odd = {0};
+  int64_t i = 0;
+  for (; i + 2 * COHORT_LANES <= n; i += 2 * COHORT_LANES) {
+    even += cohort_load(x + i);
+    odd += cohort_load(x + i + COHORT_LANES);
+  }
+  if (i + COHORT_LANES <= n) {
+    even += cohort_load(x + i);
+    i += COHORT_LANES;
+  }
+  real tail = 0;
+  for (; i < n; i++) tail += x[i];
+  return cohort_join_lanes(even + odd) + tail;
+}
+
+/* The larger; NaN when either is. */
+static inline real cohort_larger(real a, real b) { return b > a || b != b ? b : a; }
+static inline real cohort_smaller(real a, real b) { return b < a || b != b ? b : a; }
+
+static inline real cohort_row_max(const real *x, int64_t n) {
+  real best[COHORT_LANES];
+  real result = x[0];
+  int64_t i = 0;
+  if (n >= COHORT_LANES) {
+    for (int lane = 0; lane < COHORT_LANES; lane++) best[lane] = x[lane];
+    for (i = COHORT_LANES; i + COHORT_LANES <= n; i += COHORT_LANES) {
+#pragma omp simd
+      for (int lane = 0; lane < COHORT_LANES; lane++) best[lane] = cohort_larger(best[lane], x[i + lane]);
+    }
+    for (int lane = 0; lane < COHORT_LANES; lane++) result = cohort_larger(result, best[lane]);
+  }
+  for (; i < n; i++) result = cohort_larger(result, x[i]);
+  return result;
+}
+
+static inline int64_t cohort_ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static inline int64_t cohort_least(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t cohort_most(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* How many rows of `columns` elements make a tile. */
+static inline int64_t cohort_tile_rows(int64_t columns) {
+  return cohort_most(1, COHORT_TILE_ELEMENTS / cohort_most(1, columns));
+}
+
+/* Runs the tiles, a single one in the calling thread. */
+static inline void cohort_run_tiles(const cohort_call *call, int64_t tiles, cohort_tile_function function,
+                                    void *argument) {
+  if (tiles == 1) {
+    function(argument, 0);
+  } else if (tiles > 1) {
+    cohort_team_run(call->team, tiles, function, argument);
+  }
+}
+
+static inline size_t cohort_workspace_reals(int64_t count) { return ((size_t)count * sizeof(real) + 63) / 64 * 64; }
+
+static inline size_t cohort_element_size(const cohort_tensor *tensor) {
+  return tensor->type == COHORT_TYPE_INTEGER ? sizeof(int32_t) : sizeof(real);
+}
+
+#endif
