@@ -1,0 +1,60 @@
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static const size_t huge_page = (size_t)2 << 20;
+static const size_t huge_from = (size_t)4 << 20;
+
+cohort_status cohort_memory_create(size_t bytes, const char *purpose, void **out, cohort_error *error) {
+  const size_t alignment = bytes >= huge_from ? huge_page : COHORT_ALIGNMENT;
+  void *memory = NULL;
+  if (bytes <= PTRDIFF_MAX - huge_page) {
+    memory = aligned_alloc(alignment, cohort_round_up(bytes ? bytes : 1, alignment));
+  }
+  if (!memory) {
+    return cohort_fail(error, COHORT_NO_RESOURCE,
+                       "memory: no %.1f MiB for %s; use more nodes, a smaller model or smaller batches",
+                       (double)bytes / 1048576.0, purpose);
+  }
+  const size_t whole = cohort_round_up(bytes ? bytes : 1, alignment);
+  if (alignment == huge_page) madvise(memory, whole, MADV_HUGEPAGE); /* advice only: without it all works, slower */
+  memset(memory, 0, whole);
+  *out = memory;
+  return COHORT_DONE;
+}
+
+void cohort_memory_release(void *memory) { free(memory); }
+
+static void *need(void *memory, size_t bytes) {
+  if (!memory) {
+    fprintf(stderr, "cohort: error: memory: no %zu bytes; free memory on this machine\n", bytes);
+    exit(COHORT_NO_RESOURCE);
+  }
+  return memory;
+}
+
+void *cohort_allocate(size_t bytes) { return need(calloc(1, bytes ? bytes : 1), bytes); }
+
+void *cohort_reallocate(void *memory, size_t bytes) { return need(realloc(memory, bytes ? bytes : 1), bytes); }
+
+char *cohort_copy_text(const char *text) {
+  const size_t bytes = strlen(text) + 1;
+  return memcpy(cohort_allocate(bytes), text, bytes);
+}
+
+char *cohort_format_text(const char *format, ...) {
+  va_list arguments, again;
+  va_start(arguments, format);
+  va_copy(again, arguments);
+  const int length = vsnprintf(NULL, 0, format, arguments);
+  va_end(arguments);
+  char *text = cohort_allocate(length > 0 ? (size_t)length + 1 : 1);
+  if (length > 0) vsnprintf(text, (size_t)length + 1, format, again);
+  va_end(again);
+  return text;
+}

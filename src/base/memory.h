@@ -1,0 +1,26 @@
+/* Memory of a run: big vectors are allocated once, aligned and touched; nothing is allocated inside a step. */
+#ifndef COHORT_BASE_MEMORY_H
+#define COHORT_BASE_MEMORY_H
+
+#include <stddef.h>
+
+#include "base/status.h"
+
+enum { COHORT_ALIGNMENT = 64 };
+
+/* Zeroed memory of `bytes` (64-byte aligned, 2 MiB aligned and advised to huge pages from 4 MiB on), every page
+ * touched by the caller. Owned by the caller; release with cohort_memory_release. COHORT_NO_RESOURCE with the size
+ * in the message when there is none. `bytes` 0 gives a valid pointer. */
+cohort_status cohort_memory_create(size_t bytes, const char *purpose, void **out, cohort_error *error);
+void cohort_memory_release(void *memory); /* NULL is fine */
+
+/* malloc, realloc and strdup for set-up code; end the program with a message and status 4 when there is no memory. */
+void *cohort_allocate(size_t bytes); /* zeroed */
+void *cohort_reallocate(void *memory, size_t bytes);
+char *cohort_copy_text(const char *text);
+char *cohort_format_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Rounds up to a multiple of `unit`, a power of two. */
+static inline size_t cohort_round_up(size_t value, size_t unit) { return (value + unit - 1) & ~(unit - 1); }
+
+#endif

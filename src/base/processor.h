@@ -1,0 +1,20 @@
+/* What the processor can do, by cpuid, and which variant of the kernels serves it. */
+#ifndef COHORT_BASE_PROCESSOR_H
+#define COHORT_BASE_PROCESSOR_H
+
+#include <stdbool.h>
+
+typedef enum { COHORT_ISA_SSE2, COHORT_ISA_AVX2, COHORT_ISA_AVX512, COHORT_ISA_COUNT } cohort_isa;
+
+/* The best instruction set that the processor and the operating system support. The environment variable
+ * COHORT_KERNELS (sse2, avx2, avx512) may ask for a lower one. */
+cohort_isa cohort_processor_isa(void);
+const char *cohort_isa_name(cohort_isa isa);
+/* Whether it also has AMX bf16 tiles. */
+bool cohort_processor_has_amx(void);
+/* The processor's name, from /proc/cpuinfo or cpuid, into out. */
+void cohort_processor_name(char out[64]);
+/* Cores this process may run on. */
+int cohort_processor_cores(void);
+
+#endif

@@ -1,0 +1,59 @@
+#include "base/random.h"
+
+#include <string.h>
+
+/* Counters (high word) that no stream of numbers uses, one for each purpose of this file. */
+static const uint64_t number_domain = UINT64_C(0xffffffff00000001);
+static const uint64_t chunk_domain = UINT64_C(0xffffffff00000002);
+static const uint64_t name_domain = UINT64_C(0xffffffff00000003);
+static const uint64_t permute_domain = UINT64_C(0xffffffff10000000);
+
+/* More rounds than Luby and Rackoff's four, because the halves of small sets have few bits. */
+enum { PERMUTE_ROUNDS = 8 };
+
+static cohort_random_key derive(cohort_random_key parent, uint64_t domain, uint64_t number) {
+  const philox4x32_ctr_t words = cohort_random_words(parent, domain, number);
+  return (cohort_random_key){{words.v[0], words.v[1]}};
+}
+
+cohort_random_key cohort_random_key_from_seed(uint64_t seed) {
+  return (cohort_random_key){{(uint32_t)seed, (uint32_t)(seed >> 32)}};
+}
+
+cohort_random_key cohort_random_key_derive(cohort_random_key parent, uint64_t number) {
+  return derive(parent, number_domain, number);
+}
+
+cohort_random_key cohort_random_key_derive_name(cohort_random_key parent, const char *name) {
+  const size_t length = strlen(name);
+  cohort_random_key key = parent;
+  for (size_t start = 0; start < length; start += 8) {
+    uint64_t chunk = 0;
+    for (size_t i = 0; i < 8 && start + i < length; i++) chunk |= (uint64_t)(unsigned char)name[start + i] << (8 * i);
+    key = derive(key, chunk_domain, chunk);
+  }
+  return derive(key, name_domain, length);
+}
+
+static uint64_t permute_once(cohort_random_key key, unsigned half_bits, uint64_t value) {
+  const uint64_t mask = (UINT64_C(1) << half_bits) - 1;
+  uint64_t left = value >> half_bits, right = value & mask;
+  for (unsigned round = 0; round < PERMUTE_ROUNDS; round++) {
+    const uint64_t mixed = left ^ (cohort_random_words(key, permute_domain + round, right).v[0] & mask);
+    left = right;
+    right = mixed;
+  }
+  return left << half_bits | right;
+}
+
+uint64_t cohort_random_permute(cohort_random_key key, uint64_t size, uint64_t position) {
+  if (size <= 1) return 0;
+  unsigned half_bits = 1;
+  while (half_bits < 32 && (size - 1) >> (2 * half_bits)) half_bits++;
+  /* Walks the cycle of a permutation of the next even power of two until it is back inside: at most four steps on
+   * average. */
+  uint64_t value = position;
+  do value = permute_once(key, half_bits, value);
+  while (value >= size);
+  return value;
+}
