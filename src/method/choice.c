@@ -1,0 +1,112 @@
+/* Choices: a method taken from a config by its key, with its parameters read and checked. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "method/registry.h"
+
+static const cohort_parameter no_parameters[] = {{.name = NULL}};
+
+static const cohort_parameter *table_of(const cohort_method *method) {
+  return method->parameters ? method->parameters : no_parameters;
+}
+
+static void report_unknown(cohort_variant variant, const char *family, const cohort_document *where, const char *path,
+                           const char *key, cohort_faults *faults) {
+  const char **names = NULL;
+  size_t count = 0;
+  const cohort_method *method;
+  for (int i = 0; (method = cohort_registry_at(variant, i)); i++) {
+    if (strcmp(method->family, family) != 0) continue;
+    names = cohort_reallocate(names, (count + 1) * sizeof *names);
+    names[count++] = method->key;
+  }
+  const char *nearest = count ? cohort_nearest_name(key, names, count) : NULL;
+  if (nearest)
+    cohort_faults_add(faults, where, "%s: no %s is called '%s'; did you mean '%s'?", path, family, key, nearest);
+  else
+    cohort_faults_add(faults, where, "%s: no %s is called '%s'; `cohort methods %s` lists them", path, family, key,
+                      family);
+  free(names);
+}
+
+/* The key and the parameters' map (or NULL) of a bare key or of {key: {parameters}}; false after a fault. */
+static bool split_choice(const cohort_document *document, const char *family, const char *path, const char **key,
+                         const cohort_document **parameters, cohort_faults *faults) {
+  *parameters = NULL;
+  if (document && document->kind == COHORT_SCALAR && !cohort_document_is_null(document)) {
+    *key = document->text;
+    return true;
+  }
+  if (document && document->kind == COHORT_MAP && document->count == 1) {
+    *key = document->names[0];
+    *parameters = document->children[0];
+    return true;
+  }
+  cohort_faults_add(faults, document, "%s: expected one %s; write its key, or {key: {parameter: value}}", path, family);
+  return false;
+}
+
+/* Methods inside this one: every nested choice is checked, and in `expanded` replaced by its expansion. */
+static void read_nested(cohort_variant variant, const cohort_method *method, const char *path, const char *config,
+                        cohort_document *expanded, cohort_faults *faults) {
+  for (const cohort_parameter *parameter = table_of(method); parameter->name; parameter++) {
+    if (parameter->type != COHORT_PARAMETER_METHOD) continue;
+    const cohort_document *written;
+    memcpy(&written, config + parameter->offset, sizeof written);
+    if (cohort_document_is_null(written)) continue;
+    char *inner_path = cohort_format_text("%s.%s", path, parameter->name);
+    cohort_document *inner =
+        expanded ? cohort_document_create(COHORT_MAP, written->file, written->line, written->column) : NULL;
+    cohort_choice nested = {NULL, NULL};
+    cohort_choice_read(variant, parameter->family, written, inner_path, &nested, inner, faults);
+    cohort_choice_release(&nested);
+    if (inner) cohort_document_set(expanded, parameter->name, inner);
+    free(inner_path);
+  }
+}
+
+void cohort_choice_read(cohort_variant variant, const char *family, const cohort_document *document, const char *path,
+                        cohort_choice *choice, cohort_document *expanded, cohort_faults *faults) {
+  *choice = (cohort_choice){NULL, NULL};
+  const char *key;
+  const cohort_document *written;
+  if (!split_choice(document, family, path, &key, &written, faults)) return;
+  const cohort_method *method = cohort_registry_find(variant, family, key);
+  if (!method) {
+    report_unknown(variant, family, document, path, key, faults);
+    return;
+  }
+  const size_t before = faults->count;
+  char *config = cohort_allocate(method->config_size + 1);
+  cohort_document *inner =
+      expanded ? cohort_document_create(COHORT_MAP, document->file, document->line, document->column) : NULL;
+  char *inner_path = cohort_format_text("%s.%s", path, method->key);
+  cohort_parameters_read(table_of(method), written, inner_path, config, inner, faults);
+  if (faults->count == before) read_nested(variant, method, inner_path, config, inner, faults);
+  cohort_error error;
+  if (faults->count == before && method->check && method->check(config, &error) != COHORT_DONE)
+    cohort_faults_add(faults, written ? written : document, "%s: %s", inner_path, error.text);
+  free(inner_path);
+  if (expanded) cohort_document_set(expanded, method->key, inner);
+  if (faults->count == before)
+    *choice = (cohort_choice){method, config};
+  else
+    free(config);
+}
+
+void cohort_choice_release(cohort_choice *choice) {
+  free(choice->config);
+  *choice = (cohort_choice){NULL, NULL};
+}
+
+double cohort_choice_real(const cohort_choice *choice, const char *name, double otherwise) {
+  if (!choice->method || !choice->config) return otherwise;
+  for (const cohort_parameter *parameter = table_of(choice->method); parameter->name; parameter++) {
+    if (parameter->type != COHORT_PARAMETER_REAL || strcmp(parameter->name, name) != 0) continue;
+    double value;
+    memcpy(&value, (const char *)choice->config + parameter->offset, sizeof value);
+    return value;
+  }
+  return otherwise;
+}

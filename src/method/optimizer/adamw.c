@@ -1,0 +1,86 @@
+#include "method/optimizer/optimizer_real.h"
+
+typedef struct adamw_config {
+  double learning_rate, beta1, beta2, epsilon, weight_decay;
+} adamw_config;
+
+static const cohort_parameter parameters[] = {
+    {COHORT_FIELD(adamw_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1e-3", .minimum = 0,
+     .maximum = INFINITY, .maximum_open = true, .meaning = "step size", .sweep_low = 1e-5, .sweep_high = 1e-2,
+     .sweep_log = true},
+    COHORT_REAL_UNIT(adamw_config, beta1, "0.9", "decay of the gradient's average"),
+    COHORT_REAL_UNIT(adamw_config, beta2, "0.999", "decay of the squared gradient's average"),
+    COHORT_REAL_ABOVE(adamw_config, epsilon, "1e-8", 0, "added to the root in the denominator"),
+    {COHORT_FIELD(adamw_config, weight_decay, COHORT_PARAMETER_REAL), .standard = "1e-2", .minimum = 0,
+     .maximum = INFINITY, .maximum_open = true, .meaning = "decoupled decay, multiplied by the learning rate",
+     .sweep_low = 1e-4, .sweep_high = 0.3, .sweep_log = true},
+    {.name = NULL},
+};
+
+static const cohort_state states[] = {
+    {"first", COHORT_AXIS_ELEMENT, NULL, "average of the gradient"},
+    {"second", COHORT_AXIS_ELEMENT, NULL, "average of the squared gradient"},
+    {.name = NULL},
+};
+
+static const cohort_identity identities[] = {
+    {"weight_decay=0", "adam", "weight_decay=0"},
+    {.settings = NULL, .method = NULL},
+};
+
+typedef struct constants {
+  real keep, rate, beta1, rest1, beta2, rest2, root, epsilon, scale;
+} constants;
+
+static void step_range(int64_t n, constants c, real *restrict w, const real *restrict gradient, real *restrict first,
+                       real *restrict second) {
+  for (int64_t i = 0; i < n; i++) {
+    const real g = c.scale * gradient[i];
+    const real m = c.beta1 * first[i] + c.rest1 * g;
+    const real v = c.beta2 * second[i] + c.rest2 * (g * g);
+    first[i] = m;
+    second[i] = v;
+    w[i] = c.keep * w[i] - c.rate * m / (COHORT_SQRT(v) * c.root + c.epsilon);
+  }
+}
+
+static void update(const cohort_update *u) {
+  const adamw_config *config = u->config;
+  const double correction1 = 1 - pow(config->beta1, (double)u->step);
+  const double correction2 = 1 - pow(config->beta2, (double)u->step);
+  const constants c = {
+      .keep = (real)(1 - u->learning_rate * u->weight_decay),
+      .rate = (real)(u->learning_rate / correction1),
+      .beta1 = (real)config->beta1,
+      .rest1 = (real)(1 - config->beta1),
+      .beta2 = (real)config->beta2,
+      .rest2 = (real)(1 - config->beta2),
+      .root = (real)(1 / sqrt(correction2)),
+      .epsilon = (real)config->epsilon,
+      .scale = (real)u->gradient_scale,
+  };
+  step_range(u->elements, c, u->parameters, u->gradient, u->state[0], u->state[1]);
+}
+
+static const cohort_optimizer functions = {.update = update};
+
+static const cohort_method adamw = {
+    .family = "optimizer",
+    .key = "adamw",
+    .summary = "Adam with decoupled weight decay",
+    .title = "Decoupled Weight Decay Regularization",
+    .source =
+        "Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR 2019, Algorithm 2; as torch.optim.AdamW",
+    .formula =
+        "w *= 1 - learning_rate weight_decay; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; "
+        "w -= learning_rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)",
+    .config_size = sizeof(adamw_config),
+    .parameters = parameters,
+    .states = states,
+    .needs = COHORT_NEEDS_GRADIENT,
+    .cut = COHORT_CUT_ELEMENT,
+    .identities = identities,
+    .functions = &functions,
+};
+
+COHORT_OPTIMIZER_FILE(adamw) = {&adamw, NULL};

@@ -1,0 +1,40 @@
+/* The generated table of all methods. */
+#ifndef COHORT_METHOD_REGISTRY_H
+#define COHORT_METHOD_REGISTRY_H
+
+#include "base/processor.h"
+#include "method/method.h"
+
+typedef enum { COHORT_VARIANT_F32_SSE2, COHORT_VARIANT_F32_AVX2, COHORT_VARIANT_F32_AVX512, COHORT_VARIANT_F64, COHORT_VARIANTS } cohort_variant;
+cohort_variant cohort_variant_of(cohort_isa isa);
+
+/* A file of src/method and its descriptors per variant. */
+typedef struct cohort_registry_file {
+  const char *file;
+  const cohort_method *const *methods[COHORT_VARIANTS];
+} cohort_registry_file;
+
+/* All methods in the order family, key; index from 0; NULL past the end. */
+const cohort_method *cohort_registry_at(cohort_variant variant, int index);
+const char *cohort_registry_source(int index); /* its file, "optimizer/adamw.c" */
+/* By family (this project's word or the catalogue's: rl = policy, multiobjective = aggregator, scaling = law) and key. */
+const cohort_method *cohort_registry_find(cohort_variant variant, const char *family, const char *key);
+/* Canonical family name, or NULL. */
+const char *cohort_registry_family(const char *name);
+
+/* A method chosen and set up by a config. */
+typedef struct cohort_choice {
+  const cohort_method *method;
+  void *config; /* config_size bytes, owned */
+} cohort_choice;
+
+/* Reads {key: {parameters}} or a bare key; faults (unknown method with the nearest known key, parameters) are collected.
+ * `expanded` (may be NULL) receives the map {key: {all parameters}}. On a fault choice->method is NULL. Nested METHOD
+ * parameters are expanded and validated in place. */
+void cohort_choice_read(cohort_variant variant, const char *family, const cohort_document *document, const char *path,
+                        cohort_choice *choice, cohort_document *expanded, cohort_faults *faults);
+void cohort_choice_release(cohort_choice *choice);
+/* A real parameter of the choice by name, e.g. "learning_rate"; `otherwise` when it has none. */
+double cohort_choice_real(const cohort_choice *choice, const char *name, double otherwise);
+
+#endif
