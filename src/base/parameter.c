@@ -54,6 +54,9 @@ size_t cohort_parameters_count(const cohort_parameter *table) {
   return count;
 }
 
+/* Between a path and a key; the path of the whole config is empty. */
+static const char *dot(const char *path) { return path[0] ? "." : ""; }
+
 /* One key being read. */
 typedef struct reading {
   const cohort_parameter *parameter;
@@ -87,11 +90,12 @@ static void fault_type(const reading *in, const char *wanted) {
                                                                     : "a list";
   const char *text = in->given ? in->given->text : in->parameter->standard;
   if (kind) {
-    cohort_faults_add(in->faults, in->where, "%s.%s: is %s; write %s", in->path, in->parameter->name, kind, wanted);
+    cohort_faults_add(in->faults, in->where, "%s%s%s: is %s; write %s", in->path, dot(in->path), in->parameter->name,
+                      kind, wanted);
   } else {
     const char *quotes = in->given && in->given->quoted ? " in quotes" : "";
-    cohort_faults_add(in->faults, in->where, "%s.%s: is \"%s\"%s; write %s", in->path, in->parameter->name, text,
-                      quotes, wanted);
+    cohort_faults_add(in->faults, in->where, "%s%s%s: is \"%s\"%s; write %s", in->path, dot(in->path),
+                      in->parameter->name, text, quotes, wanted);
   }
 }
 
@@ -135,8 +139,8 @@ static void fault_range(const reading *in, const char *text) {
   } else {
     snprintf(range, sizeof range, "a finite number");
   }
-  cohort_faults_add(in->faults, in->where, "%s.%s: is %s, out of range; write %s", in->path, parameter->name, text,
-                    range);
+  cohort_faults_add(in->faults, in->where, "%s%s%s: is %s, out of range; write %s", in->path, dot(in->path),
+                    parameter->name, text, range);
 }
 
 static void read_real(const reading *in) {
@@ -232,7 +236,7 @@ static void read_choice(const reading *in) {
     if (length >= sizeof list) length = sizeof list - 1;
   }
   const char *nearest = cohort_nearest_name(text, choices, count);
-  cohort_faults_add(in->faults, in->where, "%s.%s: no choice \"%s\"; %s%s%swrite one of: %s", in->path,
+  cohort_faults_add(in->faults, in->where, "%s%s%s: no choice \"%s\"; %s%s%swrite one of: %s", in->path, dot(in->path),
                     in->parameter->name, text, nearest ? "did you mean \"" : "", nearest ? nearest : "",
                     nearest ? "\"? " : "", list);
 }
@@ -271,8 +275,8 @@ static void read_null(const reading *in) {
 
 static void read_key(const reading *in) {
   if (!in->given && !in->parameter->standard) {
-    cohort_faults_add(in->faults, in->where, "%s.%s: is missing; give %s", in->path, in->parameter->name,
-                      in->parameter->meaning ? in->parameter->meaning : "it");
+    cohort_faults_add(in->faults, in->where, "%s%s%s: is missing; give %s", in->path, dot(in->path),
+                      in->parameter->name, in->parameter->meaning ? in->parameter->meaning : "it");
     return;
   }
   const bool default_null = !in->given && is_null_text(in->parameter->standard);
@@ -317,9 +321,10 @@ static void report_unknown(const cohort_parameter *table, const cohort_document 
     if (known < count || document->children[i]->used) continue;
     const char *nearest = cohort_nearest_name(name, names, count);
     if (nearest) {
-      cohort_faults_add(faults, document->children[i], "%s.%s: unknown key; did you mean \"%s\"?", path, name, nearest);
+      cohort_faults_add(faults, document->children[i], "%s%s%s: unknown key; did you mean \"%s\"?", path, dot(path),
+                        name, nearest);
     } else {
-      cohort_faults_add(faults, document->children[i], "%s.%s: unknown key; remove it", path, name);
+      cohort_faults_add(faults, document->children[i], "%s%s%s: unknown key; remove it", path, dot(path), name);
     }
   }
   free(names);
@@ -327,9 +332,10 @@ static void report_unknown(const cohort_parameter *table, const cohort_document 
 
 void cohort_parameters_read(const cohort_parameter *table, const cohort_document *document, const char *path,
                             void *config, cohort_document *expanded, cohort_faults *faults) {
+  if (!path) path = "";
   const cohort_document *map = cohort_document_is_null(document) ? NULL : document;
   if (map && map->kind != COHORT_MAP) {
-    cohort_faults_add(faults, map, "%s: is no map; write {key: value, ...}", path);
+    cohort_faults_add(faults, map, "%s%sis no map; write {key: value, ...}", path, path[0] ? ": " : "");
     map = NULL;
   }
   for (const cohort_parameter *parameter = table; parameter && parameter->name; parameter++) {

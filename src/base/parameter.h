@@ -59,10 +59,10 @@ typedef struct cohort_parameter {
   {COHORT_FIELD(config, field, COHORT_PARAMETER_TEXT), .standard = default_text, .meaning = text}
 #define COHORT_CHOICE(config, field, default_text, list, text)                                                         \
   {COHORT_FIELD(config, field, COHORT_PARAMETER_CHOICE), .standard = default_text, .choices = list, .meaning = text}
-#define COHORT_METHOD_OF(config, field, default_text, family_name, text)                                               \
+#define COHORT_METHOD_OF(config, field, default_text, family_name, meaning_text)                                       \
   {COHORT_FIELD(config, field, COHORT_PARAMETER_METHOD), .standard = default_text, .family = family_name,              \
    .standard_document = &(cohort_document){.kind = COHORT_SCALAR, .text = (char *)default_text, .used = true},         \
-   .meaning = text}
+   .meaning = meaning_text}
 #define COHORT_TREE(config, field, text)                                                                               \
   {COHORT_FIELD(config, field, COHORT_PARAMETER_TREE), .standard = "null", .meaning = text}
 
@@ -78,11 +78,12 @@ void cohort_faults_release(cohort_faults *faults);
 cohort_status cohort_faults_status(const cohort_faults *faults, cohort_error *error);
 
 /* Fills `config` from the map `document` (NULL or null: all defaults) by the table; `path` names the place in messages
- * ("optimizer.adamw"). Unknown keys, wrong types, bad ranges and missing keys become faults; numbers are read by strtod
- * and strtoll with nothing left over; NaN fails every range. Every key of the table is written back into `expanded` (a
- * map, may be NULL) as text that reads back to the same bits; methods and trees as a copy. A key that is null is as if
- * it were not given. Keys that the table lacks but another reader has marked as used are no fault. Integers are plain
- * ("1000") or exact with an exponent ("1e6"). Texts and documents in `config` point into `document` or the table. */
+ * ("optimizer.adamw"; "" for the whole config). Unknown keys, wrong types, bad ranges and missing keys become faults;
+ * numbers are read by strtod and strtoll with nothing left over; NaN fails every range. Integers are plain ("1000") or
+ * exact with an exponent ("1e6"). A key that is null is as if it were not given. Keys that the table lacks but another
+ * reader has marked as used are no fault. Every key of the table is written back into `expanded` (a map, may be NULL)
+ * as text that reads back to the same bits; methods and trees as a copy. Texts and documents in `config` point into
+ * `document` or the table. */
 void cohort_parameters_read(const cohort_parameter *table, const cohort_document *document, const char *path,
                             void *config, cohort_document *expanded, cohort_faults *faults);
 
