@@ -25,7 +25,8 @@ void cohort_lane_samples(int64_t samples, int lanes, int lane, int64_t *first, i
 int cohort_lanes_subtrees(int lanes, int first, int last, cohort_subtree *out);
 
 /* Sums subtree values that together cover all lanes, left to right (as cohort_lanes_subtrees of every holder in turn
- * lists them), along the tree: rows[i] has n elements; the result is left in rows[0]. The other rows are overwritten. */
+ * lists them), along the tree: rows[i] has n elements; the result is left in rows[0]. The other rows are
+ * overwritten. */
 void cohort_lanes_join_float(int lanes, int count, const cohort_subtree *nodes, float *const *rows, int64_t n);
 void cohort_lanes_join_double(int lanes, int count, const cohort_subtree *nodes, double *const *rows, int64_t n);
 

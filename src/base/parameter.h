@@ -17,7 +17,7 @@ typedef enum {
   COHORT_PARAMETER_BOOLEAN,  /* bool */
   COHORT_PARAMETER_TEXT,     /* const char *, owned by the document; NULL when null */
   COHORT_PARAMETER_CHOICE,   /* int: index into choices */
-  COHORT_PARAMETER_METHOD,   /* const cohort_document *: a map {key: {parameters}} or a bare key; checked by the reader */
+  COHORT_PARAMETER_METHOD,   /* const cohort_document *: {key: {parameters}} or a bare key; checked by the reader */
   COHORT_PARAMETER_TREE,     /* const cohort_document *: any structure; checked by who owns it */
 } cohort_parameter_type;
 
