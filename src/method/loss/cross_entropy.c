@@ -1,0 +1,46 @@
+#include "method/loss/loss.h"
+
+typedef struct cross_entropy_config {
+  double label_smoothing;
+} cross_entropy_config;
+
+static const cohort_parameter parameters[] = {
+    {COHORT_FIELD(cross_entropy_config, label_smoothing, COHORT_PARAMETER_REAL), .standard = "0", .minimum = 0,
+     .maximum = 1, .maximum_open = true,
+     .meaning = "share of the target's weight that is spread evenly over all classes", .sweep_low = 0,
+     .sweep_high = 0.2},
+    {.name = NULL},
+};
+
+static cohort_value build(const void *config, cohort_graph *graph, cohort_value input, cohort_value target) {
+  const cross_entropy_config *settings = config;
+  return cohort_softmax_cross_entropy(graph, input, target, settings->label_smoothing);
+}
+
+static cohort_value build_head(const void *config, cohort_graph *graph, const cohort_head_outputs *head,
+                               cohort_value target) {
+  (void)target; /* the head gives zeros where the target is ignored */
+  const double smoothing = ((const cross_entropy_config *)config)->label_smoothing;
+  const cohort_value hard = cohort_scale(graph, head->log_probability, smoothing - 1);
+  if (smoothing == 0) return hard;
+  return cohort_add(graph, hard, cohort_scale(graph, head->mean_log_probability, -smoothing));
+}
+
+static const cohort_loss functions = {.target = COHORT_TARGET_CLASS, .build = build, .build_head = build_head};
+
+static const cohort_method cross_entropy = {
+    .family = "loss",
+    .key = "cross_entropy",
+    .summary = "softmax cross-entropy, with label smoothing",
+    .title = NULL,
+    .source =
+        "label smoothing: Szegedy et al., Rethinking the Inception Architecture for Computer Vision, CVPR 2016, "
+        "section 7; as torch.nn.CrossEntropyLoss",
+    .formula = "-(1 - s) log p(target) - s mean_c log p(c), p = softmax(z), s = label_smoothing",
+    .config_size = sizeof(cross_entropy_config),
+    .parameters = parameters,
+    .needs = COHORT_NEEDS_GRADIENT,
+    .functions = &functions,
+};
+
+const cohort_method *const cohort_loss_cross_entropy[] = {&cross_entropy, NULL};

@@ -1,0 +1,24 @@
+#include "method/loss/loss.h"
+
+static cohort_value build(const void *config, cohort_graph *graph, cohort_value input, cohort_value target) {
+  (void)config;
+  const cohort_shape shape = cohort_graph_shape(graph, input);
+  const cohort_value error = cohort_subtract(graph, input, target);
+  const cohort_value sum = cohort_sum(graph, cohort_multiply(graph, error, error), 1u << 1);
+  const double columns = (double)cohort_shape_columns(shape);
+  return cohort_scale(graph, cohort_reshape(graph, sum, COHORT_SHAPE(cohort_shape_rows(shape))), 1 / columns);
+}
+
+static const cohort_loss functions = {.target = COHORT_TARGET_REAL, .build = build};
+
+static const cohort_method mse = {
+    .family = "loss",
+    .key = "mse",
+    .summary = "squared error, averaged over the outputs of a sample; classes become one-hot targets",
+    .source = "folklore; as torch.nn.MSELoss",
+    .formula = "mean_c (z_c - target_c)^2",
+    .needs = COHORT_NEEDS_GRADIENT,
+    .functions = &functions,
+};
+
+const cohort_method *const cohort_loss_mse[] = {&mse, NULL};

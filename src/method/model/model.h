@@ -1,0 +1,42 @@
+/* Family model: graphs from inputs to logits. Parameters are declared in space 0 unless `space` says otherwise, so that
+ * the same builder makes the frozen reference. */
+#ifndef COHORT_METHOD_MODEL_MODEL_H
+#define COHORT_METHOD_MODEL_MODEL_H
+
+#include "graph/graph.h"
+#include "method/method.h"
+
+typedef enum { COHORT_MODEL_SAMPLES, COHORT_MODEL_TOKENS } cohort_model_kind;
+
+/* What the data look like; known before the graph. */
+typedef struct cohort_model_data {
+  int axes;            /* SAMPLES: 1 or 3 */
+  int64_t size[3];     /* of one sample: features, or height, width, channels */
+  int64_t outputs;     /* SAMPLES: classes or target size; TOKENS: vocabulary */
+} cohort_model_data;
+
+/* Inputs of the graph, made by the task. */
+typedef struct cohort_model_inputs {
+  int space;
+  bool training;           /* dropout on */
+  cohort_value input;      /* SAMPLES: real [R, size...] */
+  cohort_value tokens;     /* TOKENS: integer [R], R rows of all sequences one after another */
+  cohort_value positions;  /* integer [R]: SAMPLES: zeros; TOKENS: position inside the sequence */
+  cohort_value segments;   /* TOKENS: integer [R]: sequence number, -1: padding */
+  cohort_value ids;        /* integer [R]: sample id, the key of dropout */
+} cohort_model_inputs;
+
+typedef struct cohort_model_outputs {
+  cohort_value logits; /* SAMPLES: [R, outputs] */
+  cohort_value hidden; /* TOKENS: [R, width] after the last norm */
+  cohort_value head;   /* TOKENS: weight [vocabulary, width] of the vocabulary head (the embedding itself when tied) */
+} cohort_model_outputs;
+
+typedef struct cohort_model {
+  cohort_model_kind kind;
+  cohort_model_outputs (*build)(const void *config, cohort_graph *graph, const cohort_model_data *data,
+                                const cohort_model_inputs *inputs);
+  int64_t (*context)(const void *config); /* TOKENS: the longest sequence; NULL otherwise */
+} cohort_model;
+
+#endif
