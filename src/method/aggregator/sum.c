@@ -1,0 +1,23 @@
+#include "method/aggregator/aggregator.h"
+
+static void weigh(const void *config, int objectives, const double *products, const double *losses,
+                  cohort_random_key key, double *weights) {
+  (void)config;
+  (void)products;
+  (void)losses;
+  (void)key;
+  for (int i = 0; i < objectives; i++) weights[i] = 1;
+}
+
+static const cohort_aggregator functions = {.weigh = weigh, .needs_products = false};
+
+static const cohort_method sum = {
+    .family = "aggregator",
+    .key = "sum",
+    .summary = "the sum of the objectives' gradients",
+    .source = "folklore",
+    .formula = "direction = sum_i g_i",
+    .functions = &functions,
+};
+
+const cohort_method *const cohort_aggregator_sum[] = {&sum, NULL};

@@ -1,0 +1,36 @@
+#include <stdio.h>
+
+#include "method/federated/federated.h"
+
+typedef struct fedavg_config {
+  double learning_rate;
+} fedavg_config;
+
+static const cohort_parameter parameters[] = {
+    {COHORT_FIELD(fedavg_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1", .minimum = 0,
+     .maximum = INFINITY, .maximum_open = true, .meaning = "the server's step size; 1 takes the clients' average",
+     .sweep_low = 0.1, .sweep_high = 3, .sweep_log = true},
+    {.name = NULL},
+};
+
+static void settings(const void *config, char *out, size_t size) {
+  const fedavg_config *own = config;
+  snprintf(out, size, "learning_rate=%.17g momentum=0", own->learning_rate);
+}
+
+static const cohort_federated functions = {.server = "sgd", .settings = settings};
+
+static const cohort_method fedavg = {
+    .family = "federated",
+    .key = "fedavg",
+    .summary = "the weighted average of the clients' models",
+    .title = "Communication-Efficient Learning of Deep Networks from Decentralized Data",
+    .source = "McMahan, Moore, Ramage, Hampson and Aguera y Arcas, AISTATS 2017, Algorithm 1",
+    .formula = "D = sum_i n_i delta_i / sum_i n_i; w += learning_rate D",
+    .config_size = sizeof(fedavg_config),
+    .parameters = parameters,
+    .needs = COHORT_NEEDS_GRADIENT,
+    .functions = &functions,
+};
+
+const cohort_method *const cohort_federated_fedavg[] = {&fedavg, NULL};

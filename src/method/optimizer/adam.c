@@ -1,0 +1,87 @@
+#include "method/optimizer/optimizer_real.h"
+
+typedef struct adam_config {
+  double learning_rate, beta1, beta2, epsilon, weight_decay, initial_second;
+  bool bias_correction;
+} adam_config;
+
+static const cohort_parameter parameters[] = {
+    {COHORT_FIELD(adam_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1e-3", .minimum = 0,
+     .maximum = INFINITY, .maximum_open = true, .meaning = "step size", .sweep_low = 1e-5, .sweep_high = 1e-2,
+     .sweep_log = true},
+    COHORT_REAL_UNIT(adam_config, beta1, "0.9", "decay of the gradient's average"),
+    COHORT_REAL_UNIT(adam_config, beta2, "0.999", "decay of the squared gradient's average"),
+    COHORT_REAL_ABOVE(adam_config, epsilon, "1e-8", 0, "added to the root in the denominator"),
+    COHORT_REAL_ATLEAST(adam_config, weight_decay, "0", 0, "L2 penalty: this times the parameter joins the gradient"),
+    COHORT_BOOLEAN(adam_config, bias_correction, "true", "divide both averages by 1 - beta^t"),
+    COHORT_REAL_ATLEAST(adam_config, initial_second, "0", 0, "first value of the squared gradient's average"),
+    {.name = NULL},
+};
+
+static const cohort_state states[] = {
+    {"first", COHORT_AXIS_ELEMENT, NULL, "average of the gradient"},
+    {"second", COHORT_AXIS_ELEMENT, "initial_second", "average of the squared gradient"},
+    {.name = NULL},
+};
+
+static const cohort_identity identities[] = {
+    {"weight_decay=0", "adamw", "weight_decay=0"},
+    {.settings = NULL, .method = NULL},
+};
+
+typedef struct constants {
+  real rate, beta1, rest1, beta2, rest2, root, epsilon, scale, decay;
+} constants;
+
+static void step_range(int64_t n, constants c, real *restrict w, const real *restrict gradient, real *restrict first,
+                       real *restrict second) {
+  for (int64_t i = 0; i < n; i++) {
+    const real g = c.scale * gradient[i] + c.decay * w[i];
+    const real m = c.beta1 * first[i] + c.rest1 * g;
+    const real v = c.beta2 * second[i] + c.rest2 * (g * g);
+    first[i] = m;
+    second[i] = v;
+    w[i] -= c.rate * m / (COHORT_SQRT(v) * c.root + c.epsilon);
+  }
+}
+
+static void update(const cohort_update *u) {
+  const adam_config *config = u->config;
+  const double correction1 = config->bias_correction ? 1 - pow(config->beta1, (double)u->step) : 1;
+  const double correction2 = config->bias_correction ? 1 - pow(config->beta2, (double)u->step) : 1;
+  const constants c = {
+      .rate = (real)(u->learning_rate / correction1),
+      .beta1 = (real)config->beta1,
+      .rest1 = (real)(1 - config->beta1),
+      .beta2 = (real)config->beta2,
+      .rest2 = (real)(1 - config->beta2),
+      .root = (real)(1 / sqrt(correction2)),
+      .epsilon = (real)config->epsilon,
+      .scale = (real)u->gradient_scale,
+      .decay = (real)u->weight_decay,
+  };
+  step_range(u->elements, c, u->parameters, u->gradient, u->state[0], u->state[1]);
+}
+
+static const cohort_optimizer functions = {.update = update};
+
+static const cohort_method adam = {
+    .family = "optimizer",
+    .key = "adam",
+    .summary = "adaptive moments, with L2 decay",
+    .title = "Adam: A Method for Stochastic Optimization",
+    .source = "Kingma and Ba, Adam: A Method for Stochastic Optimization, ICLR 2015, Algorithm 1; as torch.optim.Adam",
+    .formula =
+        "g = gradient + weight_decay w; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; "
+        "w -= learning_rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon), "
+        "without the divisions by 1 - beta^t when bias_correction is false; v starts at initial_second",
+    .config_size = sizeof(adam_config),
+    .parameters = parameters,
+    .states = states,
+    .needs = COHORT_NEEDS_GRADIENT,
+    .cut = COHORT_CUT_ELEMENT,
+    .identities = identities,
+    .functions = &functions,
+};
+
+COHORT_OPTIMIZER_FILE(adam) = {&adam, NULL};

@@ -1,0 +1,89 @@
+#include "method/optimizer/optimizer_real.h"
+
+typedef struct yogi_config {
+  double learning_rate, beta1, beta2, epsilon, initial_accumulator, weight_decay;
+  bool bias_correction;
+} yogi_config;
+
+static const cohort_parameter parameters[] = {
+    {COHORT_FIELD(yogi_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1e-2", .minimum = 0,
+     .maximum = INFINITY, .maximum_open = true, .meaning = "step size", .sweep_low = 1e-4, .sweep_high = 1e-1,
+     .sweep_log = true},
+    COHORT_REAL_UNIT(yogi_config, beta1, "0.9", "decay of the gradient's average"),
+    COHORT_REAL_UNIT(yogi_config, beta2, "0.999", "1 - beta2 is the largest relative change of the second moment"),
+    COHORT_REAL_ABOVE(yogi_config, epsilon, "1e-3", 0, "added to the root in the denominator"),
+    COHORT_REAL_ATLEAST(yogi_config, initial_accumulator, "1e-6", 0, "first value of the second moment"),
+    COHORT_REAL_ATLEAST(yogi_config, weight_decay, "0", 0, "decoupled decay, multiplied by the learning rate"),
+    COHORT_BOOLEAN(yogi_config, bias_correction, "true",
+                   "divide both moments by 1 - beta^t (as optax and pytorch_optimizer; the paper does not)"),
+    {.name = NULL},
+};
+
+static const cohort_state states[] = {
+    {"first", COHORT_AXIS_ELEMENT, NULL, "average of the gradient"},
+    {"second", COHORT_AXIS_ELEMENT, "initial_accumulator", "second moment"},
+    {.name = NULL},
+};
+
+typedef struct constants {
+  real keep, rate, beta1, rest1, rest2, root, epsilon, scale;
+} constants;
+
+static void step_range(int64_t n, constants c, real *restrict w, const real *restrict gradient, real *restrict first,
+                       real *restrict second) {
+  for (int64_t i = 0; i < n; i++) {
+    const real g = c.scale * gradient[i];
+    const real square = g * g;
+    const real m = c.beta1 * first[i] + c.rest1 * g;
+    const real change = c.rest2 * square;
+    const real above = second[i] > square ? change : (real)0;
+    const real below = second[i] < square ? change : (real)0;
+    /* The change never takes more than (1 - beta2) v from v, so v stays positive. */
+    const real v = second[i] - above + below;
+    first[i] = m;
+    second[i] = v;
+    w[i] = c.keep * w[i] - c.rate * m / (COHORT_SQRT(v) * c.root + c.epsilon);
+  }
+}
+
+static void update(const cohort_update *u) {
+  const yogi_config *config = u->config;
+  const double correction1 = config->bias_correction ? 1 - pow(config->beta1, (double)u->step) : 1;
+  const double correction2 = config->bias_correction ? 1 - pow(config->beta2, (double)u->step) : 1;
+  const constants c = {
+      .keep = (real)(1 - u->learning_rate * u->weight_decay),
+      .rate = (real)(u->learning_rate / correction1),
+      .beta1 = (real)config->beta1,
+      .rest1 = (real)(1 - config->beta1),
+      .rest2 = (real)(1 - config->beta2),
+      .root = (real)(1 / sqrt(correction2)),
+      .epsilon = (real)config->epsilon,
+      .scale = (real)u->gradient_scale,
+  };
+  step_range(u->elements, c, u->parameters, u->gradient, u->state[0], u->state[1]);
+}
+
+static const cohort_optimizer functions = {.update = update};
+
+static const cohort_method yogi = {
+    .family = "optimizer",
+    .key = "yogi",
+    .summary = "Adam whose second moment changes additively, at a controlled rate",
+    .title = "Adaptive Methods for Nonconvex Optimization",
+    .source =
+        "Zaheer, Reddi, Sachan, Kale and Kumar, NeurIPS 2018, Algorithm 2; bias correction as in optax and "
+        "pytorch_optimizer, first moment from zero as in the paper",
+    .formula =
+        "w *= 1 - learning_rate weight_decay; m = beta1 m + (1 - beta1) g; "
+        "v -= (1 - beta2) sign(v - g^2) g^2; "
+        "w -= learning_rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon), "
+        "without the divisions by 1 - beta^t when bias_correction is false; v starts at initial_accumulator",
+    .config_size = sizeof(yogi_config),
+    .parameters = parameters,
+    .states = states,
+    .needs = COHORT_NEEDS_GRADIENT,
+    .cut = COHORT_CUT_ELEMENT,
+    .functions = &functions,
+};
+
+COHORT_OPTIMIZER_FILE(yogi) = {&yogi, NULL};
