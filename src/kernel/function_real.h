@@ -51,9 +51,9 @@ static inline real cohort_log(real x) {
   const float given = (float)x;
   const int tiny = given < 1.17549435e-38f;
   const float scaled = given * 8388608.0f;
-  const int32_t bits = cohort_bits_of_float(tiny ? scaled : given);
-  const int32_t exponent = (bits - 0x3F3504F3) >> 23;
-  const float m = cohort_float_of_bits(bits - (int32_t)((uint32_t)exponent << 23));
+  const uint32_t bits = (uint32_t)cohort_bits_of_float(tiny ? scaled : given);
+  const int32_t exponent = (int32_t)(bits - 0x3F3504F3U) >> 23;
+  const float m = cohort_float_of_bits((int32_t)(bits - ((uint32_t)exponent << 23)));
   const float e = (float)(exponent - (tiny ? 23 : 0));
   const float f = m - 1.0f;
   const float s = f / (m + 1.0f);
@@ -94,7 +94,10 @@ static inline real cohort_tanh(real x) {
 /* log(1 + exp(x)) */
 static inline real cohort_softplus(real x) {
   const real magnitude = x < 0 ? -x : x;
-  return (x < 0 ? (real)0 : x) + cohort_log1p(cohort_exponential(-magnitude));
+  const real e = cohort_exponential(-magnitude);
+  const real w = (real)1 + e;
+  const real positive = x < 0 ? (real)0 : x;
+  return positive + (cohort_log(w) + (e - (w - (real)1)) / w);
 }
 
 /* Taylor series below 1; above, Abramowitz and Stegun 7.1.26 (absolute error 1.5e-7). */
