@@ -11,6 +11,10 @@
 
 enum { COHORT_REAL_IS_DOUBLE = sizeof(real) == sizeof(double) };
 
+static inline real cohort_magnitude(real x) {
+  return COHORT_REAL_IS_DOUBLE ? (real)fabs((double)x) : (real)fabsf((float)x);
+}
+
 static inline float cohort_float_of_bits(int32_t bits) {
   float x;
   memcpy(&x, &bits, sizeof x);
@@ -45,16 +49,12 @@ static inline real cohort_expm1(real x) {
   return (real)(2.0f * (half * p + (half - 0.5f)));
 }
 
-/* log(m 2^e) = e log 2 + 2 atanh((m - 1) / (m + 1)), m in [sqrt(1/2), sqrt(2)). */
-static inline real cohort_log(real x) {
-  if (COHORT_REAL_IS_DOUBLE) return (real)log((double)x);
-  const float given = (float)x;
-  const int tiny = given < 1.17549435e-38f;
-  const float scaled = given * 8388608.0f;
-  const uint32_t bits = (uint32_t)cohort_bits_of_float(tiny ? scaled : given);
+/* log(m 2^e) = e log 2 + 2 atanh((m - 1) / (m + 1)), m in [sqrt(1/2), sqrt(2)); for positive normal numbers. */
+static inline float cohort_log_normal(float x) {
+  const uint32_t bits = (uint32_t)cohort_bits_of_float(x);
   const int32_t exponent = (int32_t)(bits - 0x3F3504F3U) >> 23;
   const float m = cohort_float_of_bits((int32_t)(bits - ((uint32_t)exponent << 23)));
-  const float e = (float)(exponent - (tiny ? 23 : 0));
+  const float e = (float)exponent;
   const float f = m - 1.0f;
   const float s = f / (m + 1.0f);
   const float z = s * s;
@@ -64,8 +64,18 @@ static inline real cohort_log(real x) {
   p = p * z + 2.0f / 3.0f;
   /* 2s = f - s f keeps the leading term exact near 1 */
   const float series = f - s * (f - p * z);
-  float y = e * 0.693359375f + (series - e * 2.12194440e-4f);
-  y = given > 3.4e38f ? given : y; /* also +inf */
+  return e * 0.693359375f + (series - e * 2.12194440e-4f);
+}
+
+static inline real cohort_log(real x) {
+  if (COHORT_REAL_IS_DOUBLE) return (real)log((double)x);
+  const float given = (float)x;
+  const int tiny = given < 1.17549435e-38f;
+  const float scaled = given * 8388608.0f; /* 2^23 */
+  float y = cohort_log_normal(tiny ? scaled : given);
+  const float shifted = y - 15.9423847f; /* 23 log 2 */
+  y = tiny ? shifted : y;
+  y = given > 3.4028234e38f ? given : y; /* +inf */
   y = given == 0.0f ? -INFINITY : y;
   y = given < 0.0f || given != given ? NAN : y;
   return (real)y;
@@ -84,7 +94,7 @@ static inline real cohort_sigmoid(real x) { return (real)1 / ((real)1 + cohort_e
 
 static inline real cohort_tanh(real x) {
   if (COHORT_REAL_IS_DOUBLE) return (real)tanh((double)x);
-  const real magnitude = x < 0 ? -x : x;
+  const real magnitude = cohort_magnitude(x);
   const real bounded = magnitude > 20 ? (real)20 : magnitude;
   const real e = cohort_expm1(2 * bounded);
   const real y = e / (e + 2);
@@ -93,17 +103,18 @@ static inline real cohort_tanh(real x) {
 
 /* log(1 + exp(x)) */
 static inline real cohort_softplus(real x) {
-  const real magnitude = x < 0 ? -x : x;
+  if (COHORT_REAL_IS_DOUBLE) return (real)((x > 0 ? (double)x : 0) + log1p(exp(-fabs((double)x))));
+  const real magnitude = cohort_magnitude(x);
   const real e = cohort_exponential(-magnitude);
   const real w = (real)1 + e;
-  const real positive = x < 0 ? (real)0 : x;
-  return positive + (cohort_log(w) + (e - (w - (real)1)) / w);
+  const real positive = x > 0 ? x : (real)0;
+  return positive + ((real)cohort_log_normal((float)w) + (e - (w - (real)1)) / w);
 }
 
 /* Taylor series below 1; above, Abramowitz and Stegun 7.1.26 (absolute error 1.5e-7). */
 static inline real cohort_error_function(real x) {
   if (COHORT_REAL_IS_DOUBLE) return (real)erf((double)x);
-  const real magnitude = x < 0 ? -x : x;
+  const real magnitude = cohort_magnitude(x);
   const real z = x * x;
   real p = (real)(-1.0 / 6894720.0); /* (-1)^n / (n! (2n + 1)), n = 9 ... 0 */
   p = p * z + (real)(1.0 / 685440.0);

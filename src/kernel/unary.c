@@ -27,7 +27,7 @@ static inline real sign_of(real x) { return (real)(x > 0) - (real)(x < 0); }
 /* To the nearest, halves to even; values beyond the fraction's bits are integers already. */
 static inline real round_of(real x) {
   const real magic = COHORT_REAL_IS_DOUBLE ? (real)6755399441055744.0 : (real)12582912.0;
-  const real magnitude = x < 0 ? -x : x;
+  const real magnitude = cohort_magnitude(x);
   const real rounded = (x + magic) - magic;
   return magnitude < magic / 3 ? rounded : x;
 }
@@ -58,7 +58,7 @@ static inline real square_root_of(real x) {
   void COHORT_VARIED(cohort_run_##name)(const cohort_call *call) { run_unary(call, name##_row); }
 
 UNARY(negate, -x)
-UNARY(absolute, x < 0 ? -x : x + 0)
+UNARY(absolute, cohort_magnitude(x))
 UNARY(sign, sign_of(x))
 UNARY(exponential, cohort_exponential(x))
 UNARY(log, cohort_log(x))
