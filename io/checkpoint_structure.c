@@ -63,14 +63,37 @@ static bool put_text(hid_t at, const char *name, const char *text) {
   return done;
 }
 
-static bool put_flat(hid_t file, hid_t link, const cohort_stored_flat *flat, uint64_t digest, cohort_region *region) {
+/* Makes the groups above `path` that are absent, one by one: groups that HDF5 makes in passing would bear the time. */
+static bool make_parents(hid_t file, const char *path) {
+  const hid_t creation = H5Pcreate(H5P_GROUP_CREATE);
+  H5Pset_obj_track_times(creation, false);
+  char *const part = cohort_copy_text(path);
+  bool done = true;
+  for (char *slash = strchr(part + 1, '/'); slash && done; slash = strchr(slash + 1, '/')) {
+    *slash = '\0';
+    if (H5Lexists(file, part, H5P_DEFAULT) <= 0) {
+      const hid_t group = H5Gcreate2(file, part, H5P_DEFAULT, creation, H5P_DEFAULT);
+      done = group >= 0;
+      H5Gclose(group);
+    }
+    *slash = '/';
+  }
+  free(part);
+  H5Pclose(creation);
+  return done;
+}
+
+static bool put_flat(hid_t file, const cohort_stored_flat *flat, uint64_t digest, cohort_region *region) {
   const hsize_t size = (hsize_t)flat->elements;
   const hid_t space = H5Screate_simple(1, &size, NULL);
   const hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
   H5Pset_layout(creation, H5D_CONTIGUOUS);
   H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY);
   H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER);
-  const hid_t dataset = H5Dcreate2(file, flat->flat_path, file_type(flat->type), space, link, creation, H5P_DEFAULT);
+  H5Pset_obj_track_times(creation, false); /* equal states give equal files */
+  const hid_t dataset = make_parents(file, flat->flat_path) ? H5Dcreate2(file, flat->flat_path, file_type(flat->type),
+                                                                         space, H5P_DEFAULT, creation, H5P_DEFAULT)
+                                                            : -1;
   bool done = dataset >= 0 && put_attribute(dataset, "digest", H5T_STD_U64LE, &digest) &&
               put_text(dataset, "view", flat->view_path);
   region->bytes = flat->elements * (int64_t)cohort_stored_bytes(flat->type);
@@ -87,7 +110,7 @@ static bool put_flat(hid_t file, hid_t link, const cohort_stored_flat *flat, uin
 }
 
 /* A scalar is shown as [1]: virtual datasets need an axis. */
-static bool put_view(hid_t group, hid_t link, const cohort_stored_flat *flat, const cohort_stored_tensor *tensor) {
+static bool put_view(hid_t file, const cohort_stored_flat *flat, const cohort_stored_tensor *tensor) {
   hsize_t size[6] = {1}, count = 1;
   const int axes = tensor->axes > 0 ? tensor->axes : 1;
   for (int i = 0; i < tensor->axes; i++) {
@@ -98,11 +121,15 @@ static bool put_view(hid_t group, hid_t link, const cohort_stored_flat *flat, co
   const hid_t space = H5Screate_simple(axes, size, NULL);
   const hid_t source = H5Screate_simple(1, &whole, NULL);
   const hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
-  bool done = H5Sselect_hyperslab(source, H5S_SELECT_SET, &first, NULL, &count, NULL) >= 0 &&
+  H5Pset_obj_track_times(creation, false);
+  char *const path = cohort_format_text("%s/%s", flat->view_path, tensor->name);
+  bool done = make_parents(file, path) &&
+              H5Sselect_hyperslab(source, H5S_SELECT_SET, &first, NULL, &count, NULL) >= 0 &&
               H5Pset_virtual(creation, space, ".", flat->flat_path, source) >= 0;
   const hid_t dataset =
-      done ? H5Dcreate2(group, tensor->name, file_type(flat->type), space, link, creation, H5P_DEFAULT) : -1;
+      done ? H5Dcreate2(file, path, file_type(flat->type), space, H5P_DEFAULT, creation, H5P_DEFAULT) : -1;
   done = dataset >= 0;
+  free(path);
   H5Dclose(dataset);
   H5Pclose(creation);
   H5Sclose(source);
@@ -110,18 +137,9 @@ static bool put_view(hid_t group, hid_t link, const cohort_stored_flat *flat, co
   return done;
 }
 
-/* Opens the group of that path, made with its parents when absent. */
-static hid_t make_group(hid_t file, hid_t link, const char *path) {
-  const hid_t found = H5Gopen2(file, path, H5P_DEFAULT);
-  return found >= 0 ? found : H5Gcreate2(file, path, link, H5P_DEFAULT, H5P_DEFAULT);
-}
-
-static bool put_views(hid_t file, hid_t link, const cohort_stored_flat *flat) {
-  if (flat->tensors == 0) return true;
-  const hid_t group = make_group(file, link, flat->view_path);
-  bool done = group >= 0;
-  for (int i = 0; i < flat->tensors && done; i++) done = put_view(group, link, flat, &flat->tensor[i]);
-  H5Gclose(group);
+static bool put_views(hid_t file, const cohort_stored_flat *flat) {
+  bool done = true;
+  for (int i = 0; i < flat->tensors && done; i++) done = put_view(file, flat, &flat->tensor[i]);
   return done;
 }
 
@@ -140,7 +158,7 @@ static bool put_digests(hid_t format, const cohort_checkpoint *checkpoint, const
 
 static bool put_format(hid_t file, const cohort_checkpoint *checkpoint, const uint64_t *digest) {
   const int64_t version = FORMAT_VERSION;
-  const hid_t format = H5Gcreate2(file, "/format", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+  const hid_t format = make_parents(file, "/format/") ? H5Gopen2(file, "/format", H5P_DEFAULT) : -1;
   bool done = format >= 0 && put_attribute(format, "version", H5T_STD_I64LE, &version) &&
               put_attribute(format, "step", H5T_STD_I64LE, &checkpoint->step) &&
               put_attribute(format, "seed", H5T_STD_U64LE, &checkpoint->seed) &&
@@ -149,7 +167,7 @@ static bool put_format(hid_t file, const cohort_checkpoint *checkpoint, const ui
     done = put_text(format, checkpoint->text[i].name, checkpoint->text[i].text);
   }
   H5Gclose(format);
-  const hid_t sampler = H5Gcreate2(file, "/sampler", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+  const hid_t sampler = make_parents(file, "/sampler/") ? H5Gopen2(file, "/sampler", H5P_DEFAULT) : -1;
   done = done && sampler >= 0;
   for (int i = 0; i < checkpoint->numbers && done; i++) {
     done = put_attribute(sampler, checkpoint->number[i].name, H5T_STD_I64LE, &checkpoint->number[i].value);
@@ -160,14 +178,11 @@ static bool put_format(hid_t file, const cohort_checkpoint *checkpoint, const ui
 
 /* All flat datasets come first, so that their places do not depend on texts such as the config. */
 static bool put_all(hid_t file, const cohort_checkpoint *checkpoint, const uint64_t *digest, cohort_region *region) {
-  const hid_t link = H5Pcreate(H5P_LINK_CREATE);
-  H5Pset_create_intermediate_group(link, 1);
   bool done = true;
   for (int i = 0; i < checkpoint->flats && done; i++) {
-    done = put_flat(file, link, &checkpoint->flat[i], digest[i], &region[i]);
+    done = put_flat(file, &checkpoint->flat[i], digest[i], &region[i]);
   }
-  for (int i = 0; i < checkpoint->flats && done; i++) done = put_views(file, link, &checkpoint->flat[i]);
-  H5Pclose(link);
+  for (int i = 0; i < checkpoint->flats && done; i++) done = put_views(file, &checkpoint->flat[i]);
   return done && put_format(file, checkpoint, digest);
 }
 
@@ -175,6 +190,7 @@ cohort_status cohort_structure_create(const char *path, const cohort_checkpoint 
                                       cohort_region *region, cohort_error *error) {
   const hid_t access = file_access();
   const hid_t creation = H5Pcreate(H5P_FILE_CREATE);
+  H5Pset_obj_track_times(creation, false);
   H5Pset_userblock(creation, (hsize_t)cohort_seal_bytes(checkpoint->flats));
   const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
   bool done = file >= 0 && put_all(file, checkpoint, digest, region);
