@@ -137,7 +137,7 @@ static cohort_model_outputs build(const void *config, cohort_graph *graph, const
   return (cohort_model_outputs){.logits = logits, .hidden = COHORT_NO_VALUE, .head = COHORT_NO_VALUE};
 }
 
-static const cohort_model functions = {.kind = COHORT_MODEL_SAMPLES, .build = build};
+static const cohort_model functions = {.kind = COHORT_MODEL_SAMPLES, .build = build, .axes = 3};
 
 static const cohort_method cnn = {
     .family = "model",

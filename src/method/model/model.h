@@ -37,6 +37,7 @@ typedef struct cohort_model {
   cohort_model_outputs (*build)(const void *config, cohort_graph *graph, const cohort_model_data *data,
                                 const cohort_model_inputs *inputs);
   int64_t (*context)(const void *config); /* TOKENS: the longest sequence; NULL otherwise */
+  int axes; /* SAMPLES: of one sample, when it takes nothing else: 3 for images; 0: any */
 } cohort_model;
 
 #endif

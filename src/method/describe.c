@@ -1,0 +1,170 @@
+#include "method/describe.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "method/arrays.h"
+#include "method/describe_words.h"
+#include "method/registry.h"
+#include "method/writer.h"
+
+static const cohort_variant variant = COHORT_VARIANT_F64; /* descriptions are the same in all */
+
+const char *cohort_catalogue_family(const char *family) {
+  if (strcmp(family, "policy") == 0) return "rl";
+  if (strcmp(family, "aggregator") == 0) return "multiobjective";
+  if (strcmp(family, "law") == 0) return "scaling";
+  return family;
+}
+
+static void text_list(cohort_writer *out, const char *family) {
+  const cohort_method *method;
+  const char *last = "";
+  for (int i = 0; (method = cohort_registry_at(variant, i)); i++) {
+    if (family && strcmp(method->family, family) != 0) continue;
+    if (strcmp(last, method->family) != 0) {
+      const char *catalogue = cohort_catalogue_family(method->family);
+      cohort_writer_put(out, "%s%s", *last ? "\n" : "", method->family);
+      if (strcmp(catalogue, method->family) != 0) cohort_writer_put(out, " (catalogue: %s)", catalogue);
+      cohort_writer_put(out, "\n");
+      last = method->family;
+    }
+    cohort_writer_put(out, "  %-14s %s\n", method->key, method->summary);
+  }
+}
+
+static void text_bounds(cohort_writer *out, const cohort_parameter *p) {
+  if (p->type == COHORT_PARAMETER_CHOICE) {
+    for (int i = 0; p->choices[i]; i++) cohort_writer_put(out, "%s%s", i ? " | " : "", p->choices[i]);
+  } else if (p->type == COHORT_PARAMETER_METHOD) {
+    cohort_writer_put(out, "a method of family %s", p->family);
+  } else if (p->type == COHORT_PARAMETER_REAL || p->type == COHORT_PARAMETER_INTEGER) {
+    cohort_writer_put(out, "%c%g, %g%c", p->minimum_open || isinf(p->minimum) ? '(' : '[', p->minimum, p->maximum,
+                      p->maximum_open || isinf(p->maximum) ? ')' : ']');
+  }
+}
+
+static void text_parameters(cohort_writer *out, const cohort_method *method) {
+  if (!method->parameters || !method->parameters->name) return;
+  cohort_writer_put(out, "\nParameters\n");
+  for (const cohort_parameter *p = method->parameters; p->name; p++) {
+    cohort_writer_put(out, "  %-20s %-8s default %-8s ", p->name, cohort_word_of_type(p->type),
+                      p->standard ? p->standard : "(none)");
+    text_bounds(out, p);
+    cohort_writer_put(out, "\n      %s", p->meaning ? p->meaning : "");
+    if (p->sweep_low < p->sweep_high)
+      cohort_writer_put(out, "; sweep %g to %g%s", p->sweep_low, p->sweep_high, p->sweep_log ? ", logarithmic" : "");
+    cohort_writer_put(out, "\n");
+  }
+}
+
+static void text_arrays(cohort_writer *out, const char *heading, const cohort_probe_array *arrays,
+                        const cohort_method *method) {
+  cohort_writer_put(out, "  %s\n", heading);
+  for (const cohort_probe_array *array = arrays; array->name; array++) {
+    if (!cohort_array_applies(array->when, method)) continue;
+    cohort_writer_put(out, "    /%s %s [", array->name, array->kind == COHORT_ARRAY_OF_REAL ? "real" : "integer");
+    for (int axis = 0; array->shape[axis]; axis++) cohort_writer_put(out, "%s%s", axis ? ", " : "", array->shape[axis]);
+    cohort_writer_put(out, "]");
+    if (array->either) cohort_writer_put(out, " (%s)", array->either);
+    if (array->optional) cohort_writer_put(out, " optional");
+    if (array->constraint) cohort_writer_put(out, ", %s", array->constraint);
+    cohort_writer_put(out, ": %s\n", array->meaning);
+  }
+}
+
+static void text_probe(cohort_writer *out, const cohort_method *method) {
+  const cohort_family_table *table = cohort_family_arrays(method->family);
+  if (!table) return;
+  cohort_writer_put(out, "\nProbe: cohort probe %s %s -i in.h5 -o out.h5 [key=value ...]\n", method->family,
+                    method->key);
+  text_arrays(out, "in", table->inputs, method);
+  text_arrays(out, "out", table->outputs, method);
+  for (const cohort_probe_setting *s = table->settings; s->name; s++)
+    if (cohort_array_applies(s->when, method))
+      cohort_writer_put(out, "    %s=%s: %s\n", s->name, s->standard ? s->standard : "(must be given)", s->meaning);
+}
+
+static void text_method(cohort_writer *out, const cohort_method *method) {
+  cohort_writer_put(out, "%s %s: %s\n\n", method->family, method->key, method->summary);
+  if (method->title) cohort_writer_put(out, "Paper    %s\n", method->title);
+  cohort_writer_put(out, "Source   %s\nRule     %s\n", method->source, method->formula);
+  const char *catalogue = cohort_catalogue_family(method->family);
+  if (strcmp(catalogue, method->family) != 0) cohort_writer_put(out, "Row      %s %s\n", catalogue, method->key);
+  text_parameters(out, method);
+  if (method->states && method->states->name) {
+    cohort_writer_put(out, "\nState\n");
+    for (const cohort_state *s = method->states; s->name; s++)
+      cohort_writer_put(out, "  %-20s per %s: %s\n", s->name, cohort_word_of_axis(s->axis), s->meaning);
+  }
+  if (method->identities && method->identities->method) {
+    cohort_writer_put(out, "\nIdentities\n");
+    for (const cohort_identity *i = method->identities; i->method; i++)
+      cohort_writer_put(out, "  %s  ==  %s %s\n", i->settings, i->method, i->method_settings);
+  }
+  text_probe(out, method);
+}
+
+static void tsv_list(cohort_writer *out, const char *family, const char *key) {
+  cohort_writer_put(out, "family\tkey\tsummary\ttitle\tsource\tfile\n");
+  const cohort_method *method;
+  for (int i = 0; (method = cohort_registry_at(variant, i)); i++) {
+    if (family && strcmp(method->family, family) != 0) continue;
+    if (key && strcmp(method->key, key) != 0) continue;
+    cohort_writer_put(out, "%s\t%s\t%s\t%s\t%s\t%s\n", method->family, method->key, method->summary,
+                      method->title ? method->title : "", method->source, cohort_registry_source(i));
+  }
+}
+
+static const char *nearest(const char *word, const char *family, bool families) {
+  const char **names = NULL;
+  size_t count = 0;
+  const cohort_method *method;
+  for (int i = 0; (method = cohort_registry_at(variant, i)); i++) {
+    if (!families && strcmp(method->family, family) != 0) continue;
+    names = cohort_reallocate(names, (count + 1) * sizeof *names);
+    names[count++] = families ? method->family : method->key;
+  }
+  const char *found = count ? cohort_nearest_name(word, names, count) : NULL;
+  free(names);
+  return found;
+}
+
+static cohort_status fail_unknown(const char *kind, const char *word, const char *near, const char *list,
+                                  cohort_error *error) {
+  if (near)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "command line: no %s is called '%s'; did you mean '%s'?", kind, word,
+                       near);
+  return cohort_fail(error, COHORT_BAD_CONFIG, "command line: no %s is called '%s'; `cohort methods%s%s` lists them",
+                     kind, word, *list ? " " : "", list);
+}
+
+cohort_status cohort_describe(const char *family, const char *key, cohort_describe_format format, char **out,
+                              cohort_error *error) {
+  const char *canonical = cohort_registry_family(family);
+  if (family && !canonical) return fail_unknown("family", family, nearest(family, NULL, true), "", error);
+  const cohort_method *method = key ? cohort_registry_find(variant, canonical, key) : NULL;
+  if (key && !method)
+    return fail_unknown(canonical ? canonical : "method", key, canonical ? nearest(key, canonical, false) : NULL,
+                        canonical ? canonical : "", error);
+  cohort_writer writer = {.text = NULL};
+  if (format == COHORT_DESCRIBE_TSV) {
+    tsv_list(&writer, canonical, key);
+  } else if (format == COHORT_DESCRIBE_TEXT) {
+    if (method)
+      text_method(&writer, method);
+    else
+      text_list(&writer, canonical);
+  } else if (method) {
+    cohort_describe_json(&writer, method);
+  } else {
+    cohort_writer_open(&writer, NULL, '[');
+    for (int i = 0; (method = cohort_registry_at(variant, i)); i++)
+      if (!canonical || strcmp(method->family, canonical) == 0) cohort_describe_json(&writer, method);
+    cohort_writer_close(&writer, ']');
+  }
+  *out = writer.text;
+  return COHORT_DONE;
+}

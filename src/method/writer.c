@@ -1,0 +1,99 @@
+#include "method/writer.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+static void reserve(cohort_writer *writer, size_t more) {
+  if (writer->length + more + 1 <= writer->capacity) return;
+  size_t capacity = writer->capacity ? writer->capacity : 1024;
+  while (capacity < writer->length + more + 1) capacity *= 2;
+  writer->text = cohort_reallocate(writer->text, capacity);
+  writer->capacity = capacity;
+}
+
+void cohort_writer_put(cohort_writer *writer, const char *format, ...) {
+  va_list arguments, again;
+  va_start(arguments, format);
+  va_copy(again, arguments);
+  const int needed = vsnprintf(NULL, 0, format, arguments);
+  va_end(arguments);
+  if (needed >= 0) {
+    reserve(writer, (size_t)needed);
+    vsnprintf(writer->text + writer->length, (size_t)needed + 1, format, again);
+    writer->length += (size_t)needed;
+  }
+  va_end(again);
+}
+
+static void put_quoted(cohort_writer *writer, const char *text) {
+  cohort_writer_put(writer, "\"");
+  for (const char *c = text; *c; c++) {
+    if (*c == '"' || *c == '\\')
+      cohort_writer_put(writer, "\\%c", *c);
+    else if ((unsigned char)*c < 0x20)
+      cohort_writer_put(writer, "\\u%04x", (unsigned)*c);
+    else
+      cohort_writer_put(writer, "%c", *c);
+  }
+  cohort_writer_put(writer, "\"");
+}
+
+/* Comma, new line, indentation and key of the next entry. */
+static void begin_entry(cohort_writer *writer, const char *name) {
+  if (writer->depth > 0) {
+    cohort_writer_put(writer, writer->filled[writer->depth] ? ",\n%*s" : "\n%*s", 2 * writer->depth, "");
+    writer->filled[writer->depth] = true;
+  }
+  if (!name) return;
+  put_quoted(writer, name);
+  cohort_writer_put(writer, ": ");
+}
+
+void cohort_writer_open(cohort_writer *writer, const char *name, char bracket) {
+  begin_entry(writer, name);
+  cohort_writer_put(writer, "%c", bracket);
+  if (writer->depth + 1 >= COHORT_WRITER_DEPTH) abort();
+  writer->filled[++writer->depth] = false;
+}
+
+void cohort_writer_close(cohort_writer *writer, char bracket) {
+  const bool filled = writer->filled[writer->depth--];
+  if (filled) cohort_writer_put(writer, "\n%*s", 2 * writer->depth, "");
+  cohort_writer_put(writer, writer->depth ? "%c" : "%c\n", bracket);
+}
+
+void cohort_writer_text(cohort_writer *writer, const char *name, const char *value) {
+  begin_entry(writer, name);
+  if (value)
+    put_quoted(writer, value);
+  else
+    cohort_writer_put(writer, "null");
+}
+
+void cohort_writer_real(cohort_writer *writer, const char *name, double value) {
+  begin_entry(writer, name);
+  if (!isfinite(value)) {
+    cohort_writer_put(writer, "null");
+    return;
+  }
+  char text[40];
+  for (int digits = 1; digits <= 17; digits++) {
+    snprintf(text, sizeof text, "%.*g", digits, value);
+    if (strtod(text, NULL) == value) break;
+  }
+  cohort_writer_put(writer, "%s", text);
+}
+
+void cohort_writer_boolean(cohort_writer *writer, const char *name, bool value) {
+  begin_entry(writer, name);
+  cohort_writer_put(writer, value ? "true" : "false");
+}
+
+void cohort_writer_null(cohort_writer *writer, const char *name) {
+  begin_entry(writer, name);
+  cohort_writer_put(writer, "null");
+}
