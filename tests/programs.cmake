@@ -1,0 +1,29 @@
+# tests/mpi/test_NAME.c is one program that mpirun starts on several numbers of ranks.
+set(COHORT_PYTHON python3 CACHE STRING "a Python with numpy and h5py, for checks from outside; without them these are skipped")
+set(COHORT_MPIRUN ${MPIEXEC_EXECUTABLE} --oversubscribe --mca mpi_yield_when_idle 1)
+set(COHORT_MPIRUN_ENVIRONMENT "OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1")
+
+function(cohort_mpi_test name ranks command)
+  add_test(NAME ${name}_${ranks} COMMAND sh -c "${command}")
+  set_tests_properties(${name}_${ranks} PROPERTIES LABELS mpi TIMEOUT 120 ENVIRONMENT "${COHORT_MPIRUN_ENVIRONMENT}")
+endfunction()
+
+string(REPLACE ";" " " mpirun_text "${COHORT_MPIRUN}")
+foreach(program world checkpoint)
+  add_executable(test_mpi_${program}_ranks mpi/test_${program}.c)
+  target_link_libraries(test_mpi_${program}_ranks PRIVATE cohort_io)
+endforeach()
+foreach(ranks 2 3 4 8)
+  cohort_mpi_test(test_mpi_world ${ranks} "${mpirun_text} -n ${ranks} $<TARGET_FILE:test_mpi_world_ranks>")
+  set(directory ${CMAKE_CURRENT_BINARY_DIR}/test_mpi_checkpoint_${ranks})
+  cohort_mpi_test(test_mpi_checkpoint ${ranks} "rm -rf ${directory} && mkdir ${directory} && \
+${mpirun_text} -n ${ranks} $<TARGET_FILE:test_mpi_checkpoint_ranks> ${directory} && rm -r ${directory}")
+endforeach()
+# The status of an abort is that of the job.
+cohort_mpi_test(test_mpi_abort 3 "${mpirun_text} -n 3 $<TARGET_FILE:test_mpi_world_ranks> abort 75; test $? = 75")
+
+if(TARGET test_io_checkpoint)
+  add_test(NAME test_io_checkpoint_h5py COMMAND ${COHORT_PYTHON}
+    ${CMAKE_CURRENT_SOURCE_DIR}/unit/io/check_checkpoint_h5py.py $<TARGET_FILE:test_io_checkpoint>)
+  set_tests_properties(test_io_checkpoint_h5py PROPERTIES LABELS quick TIMEOUT 60 SKIP_RETURN_CODE 77)
+endif()
