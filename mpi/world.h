@@ -1,0 +1,17 @@
+/* The ranks of this job, over MPI. The only folder that includes mpi.h. */
+#ifndef COHORT_MPI_WORLD_H
+#define COHORT_MPI_WORLD_H
+
+#include "base/comm.h"
+
+/* Starts MPI when the process was launched by mpirun or srun (else a world of one without MPI_Init, which costs
+ * 0.3 s), with MPI_THREAD_FUNNELED, and fills `comm` with point-to-point functions (slices of at most 1 GiB). */
+cohort_status cohort_world_open(cohort_comm *comm, cohort_error *error);
+void cohort_world_close(cohort_comm *comm);
+
+/* Ranks on this host, and this rank's number among them. */
+void cohort_world_local(const cohort_comm *comm, int *local_rank, int *local_size);
+/* Host names, one per rank, joined by ','; rank 0 only, owned by the caller; NULL elsewhere. Collective. */
+char *cohort_world_hosts(cohort_comm *comm);
+
+#endif

@@ -1,0 +1,19 @@
+/* Reverse-mode differentiation as a transform from graph to graph: it adds nodes made of the same operations, so it can
+ * be applied again (Hessian-vector products, gradient penalties). Nodes that the loss does not need get nothing. */
+#ifndef COHORT_GRAPH_GRADIENT_H
+#define COHORT_GRAPH_GRADIENT_H
+
+#include "graph/graph.h"
+
+/* gradients[i] becomes the gradient of sum(of * cotangent) with respect to wrt[i], of its shape (zeros when independent).
+ * cotangent COHORT_NO_VALUE: ones, `of` usually a scalar. Operations without a derivative of their backward (the fused
+ * ones) must be decomposed first when the result is to be differentiated again. */
+void cohort_graph_gradient(cohort_graph *graph, cohort_value of, cohort_value cotangent, int count,
+                           const cohort_value *wrt, cohort_value *gradients);
+
+/* Hessian-vector product: products[i] = d/d wrt[i] of sum_j <gradient_j, direction_j>. The graph must be free of fused
+ * operations (cohort_graph_decompose). gradients may be NULL, else receives the first gradients too. */
+void cohort_graph_hessian_product(cohort_graph *graph, cohort_value loss, int count, const cohort_value *wrt,
+                                  const cohort_value *directions, cohort_value *gradients, cohort_value *products);
+
+#endif

@@ -1,0 +1,142 @@
+/* A static differentiable graph over dense tensors: build it here, differentiate it (gradient.h), decompose it
+ * (decompose.h), plan it (plan.h), run it (executor.h).
+ *
+ * Builders never fail one by one: the first fault (a shape that does not fit ...) is remembered with the node's scoped
+ * name, later calls return COHORT_NO_VALUE, and cohort_graph_status tells. Integer values have no gradient. */
+#ifndef COHORT_GRAPH_GRAPH_H
+#define COHORT_GRAPH_GRAPH_H
+
+#include <stdbool.h>
+
+#include "base/status.h"
+#include "kernel/operation.h"
+
+typedef struct cohort_graph cohort_graph;
+
+/* One output of one node. */
+typedef int32_t cohort_value;
+enum { COHORT_NO_VALUE = -1 };
+
+cohort_graph *cohort_graph_create(void);
+void cohort_graph_destroy(cohort_graph *graph);
+cohort_status cohort_graph_status(const cohort_graph *graph, cohort_error *error);
+
+/* Shape notation: cohort_shape_of(2, rows, columns); cohort_shape_of(0) is a scalar. */
+cohort_shape cohort_shape_of(int axes, ...); /* the sizes as int64_t or int; at most COHORT_MAX_AXES */
+#define COHORT_SHAPE(...)                                                                                              \
+  ((cohort_shape){.axes = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), .size = {__VA_ARGS__}})
+#define COHORT_SCALAR_SHAPE ((cohort_shape){.axes = 0})
+
+/* Names of nodes are scoped: "layer0/attention/query". */
+void cohort_graph_enter(cohort_graph *graph, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void cohort_graph_leave(cohort_graph *graph);
+
+/* What a value is. */
+cohort_shape cohort_graph_shape(const cohort_graph *graph, cohort_value value);
+cohort_type cohort_graph_type(const cohort_graph *graph, cohort_value value);
+
+/* Roles decide groups, initialisation and decay. */
+typedef enum cohort_role {
+  COHORT_ROLE_MATRIX,     /* hidden matrix [out, in] */
+  COHORT_ROLE_KERNEL,     /* convolution weight [O, KH, KW, I] */
+  COHORT_ROLE_VECTOR,     /* bias */
+  COHORT_ROLE_GAIN,       /* scale of a norm */
+  COHORT_ROLE_EMBEDDING,
+  COHORT_ROLE_HEAD,       /* output matrix */
+  COHORT_ROLE_SCALAR,
+} cohort_role;
+const char *cohort_role_name(cohort_role role);
+
+typedef enum { COHORT_INITIAL_ZERO, COHORT_INITIAL_ONE, COHORT_INITIAL_NORMAL, COHORT_INITIAL_UNIFORM } cohort_initial;
+
+/* A parameter tensor as a graph declares it; the space's table is made from these. */
+typedef struct cohort_parameter_tensor {
+  char name[96]; /* scoped name with '.' between parts: "layer0.attention.query" */
+  int space;     /* index of the space it belongs to: 0 for the model that is trained */
+  cohort_shape shape;
+  cohort_role role;
+  cohort_initial initial;
+  double scale;  /* NORMAL: standard deviation; UNIFORM: bound */
+} cohort_parameter_tensor;
+
+/* Leaves. Declaring the same (space, name) twice returns the same value and must agree in shape. */
+cohort_value cohort_graph_parameter(cohort_graph *graph, int space, const char *name, cohort_shape shape,
+                                    cohort_role role, cohort_initial initial, double scale);
+cohort_value cohort_graph_input(cohort_graph *graph, const char *name, cohort_type type, cohort_shape shape);
+cohort_value cohort_graph_constant(cohort_graph *graph, double number);
+cohort_value cohort_graph_iota(cohort_graph *graph, int64_t count);
+
+/* Parameters in order of declaration; inputs by name. */
+int cohort_graph_parameters(const cohort_graph *graph);
+const cohort_parameter_tensor *cohort_graph_parameter_at(const cohort_graph *graph, int index, cohort_value *value);
+cohort_value cohort_graph_find_input(const cohort_graph *graph, const char *name); /* COHORT_NO_VALUE when absent */
+int cohort_graph_inputs(const cohort_graph *graph);
+cohort_value cohort_graph_input_at(const cohort_graph *graph, int index, const char **name);
+
+/* Lanes: LANE_GATHER and LANE_TAKE need to know how many there are; set before building (default 1). */
+void cohort_graph_set_lanes(cohort_graph *graph, int lanes);
+
+/* The general builder: adds a node, infers shapes; returns its first output, others are the next values. */
+cohort_value cohort_graph_add(cohort_graph *graph, cohort_op op, int inputs, const cohort_value *input,
+                              const cohort_attributes *attributes);
+
+/* Builders, each named after its operation; see kernel/operation.h for the meaning. */
+cohort_value cohort_unary(cohort_graph *graph, cohort_op op, cohort_value x);
+cohort_value cohort_binary(cohort_graph *graph, cohort_op op, cohort_value a, cohort_value b);
+cohort_value cohort_add(cohort_graph *graph, cohort_value a, cohort_value b);
+cohort_value cohort_subtract(cohort_graph *graph, cohort_value a, cohort_value b);
+cohort_value cohort_multiply(cohort_graph *graph, cohort_value a, cohort_value b);
+cohort_value cohort_divide(cohort_graph *graph, cohort_value a, cohort_value b);
+cohort_value cohort_scale(cohort_graph *graph, cohort_value x, double factor);  /* x * constant */
+cohort_value cohort_shift(cohort_graph *graph, cohort_value x, double term);    /* x + constant */
+cohort_value cohort_less(cohort_graph *graph, cohort_value a, cohort_value b);
+cohort_value cohort_less_equal(cohort_graph *graph, cohort_value a, cohort_value b);
+cohort_value cohort_equal(cohort_graph *graph, cohort_value a, cohort_value b);
+cohort_value cohort_select(cohort_graph *graph, cohort_value condition, cohort_value a, cohort_value b);
+cohort_value cohort_cast(cohort_graph *graph, cohort_value integer);
+cohort_value cohort_stop_gradient(cohort_graph *graph, cohort_value x);
+cohort_value cohort_log_sigmoid(cohort_graph *graph, cohort_value x);           /* -softplus(-x) */
+cohort_value cohort_reshape(cohort_graph *graph, cohort_value x, cohort_shape shape);
+cohort_value cohort_permute(cohort_graph *graph, cohort_value x, const int *axes);
+cohort_value cohort_broadcast(cohort_graph *graph, cohort_value x, cohort_shape shape);
+cohort_value cohort_slice(cohort_graph *graph, cohort_value x, int axis, int64_t first, int64_t count);
+cohort_value cohort_pad(cohort_graph *graph, cohort_value x, int axis, int64_t before, int64_t after);
+cohort_value cohort_concat(cohort_graph *graph, int axis, int count, const cohort_value *parts);
+cohort_value cohort_flip(cohort_graph *graph, cohort_value x, int axis);
+cohort_value cohort_sum(cohort_graph *graph, cohort_value x, unsigned axes_mask); /* kept with size 1 */
+cohort_value cohort_sum_all(cohort_graph *graph, cohort_value x);                 /* a scalar */
+cohort_value cohort_max(cohort_graph *graph, cohort_value x, unsigned axes_mask);
+cohort_value cohort_argmax(cohort_graph *graph, cohort_value x);
+cohort_value cohort_logsumexp(cohort_graph *graph, cohort_value x);
+cohort_value cohort_cumsum(cohort_graph *graph, cohort_value x, int axis, bool from_the_end);
+cohort_value cohort_gather(cohort_graph *graph, cohort_value table, cohort_value index);
+cohort_value cohort_scatter_add(cohort_graph *graph, cohort_value rows, cohort_value index, int64_t count);
+cohort_value cohort_take_along(cohort_graph *graph, cohort_value x, cohort_value index);
+cohort_value cohort_put_along(cohort_graph *graph, cohort_value v, cohort_value index, int64_t columns);
+cohort_value cohort_matmul(cohort_graph *graph, cohort_value a, cohort_value b, bool transpose_a, bool transpose_b);
+cohort_value cohort_convolution(cohort_graph *graph, cohort_value x, cohort_value weight, int stride, int padding);
+cohort_value cohort_window_max(cohort_graph *graph, cohort_value x, int window, int stride);
+cohort_value cohort_random_rows(cohort_graph *graph, cohort_op op, cohort_value ids, cohort_value positions,
+                                cohort_shape shape); /* op: COHORT_OP_RANDOM_UNIFORM or _NORMAL; keyed by the node's name */
+cohort_value cohort_dropout(cohort_graph *graph, cohort_value x, cohort_value ids, cohort_value positions, double p);
+cohort_value cohort_lane_sum(cohort_graph *graph, cohort_value x);
+cohort_value cohort_lane_max(cohort_graph *graph, cohort_value x);
+cohort_value cohort_lane_gather(cohort_graph *graph, cohort_value x);
+cohort_value cohort_segment_sum(cohort_graph *graph, cohort_value x, cohort_value segments, int64_t count);
+cohort_value cohort_gelu(cohort_graph *graph, cohort_value x, bool exact);
+cohort_value cohort_swiglu(cohort_graph *graph, cohort_value a, cohort_value b);
+cohort_value cohort_relu(cohort_graph *graph, cohort_value x);
+cohort_value cohort_layer_norm(cohort_graph *graph, cohort_value x, cohort_value gain, cohort_value bias, double epsilon);
+cohort_value cohort_rms_norm(cohort_graph *graph, cohort_value x, cohort_value gain, double epsilon);
+cohort_value cohort_group_norm(cohort_graph *graph, cohort_value x, cohort_value gain, cohort_value bias, int groups,
+                               double epsilon);
+cohort_value cohort_rotary(cohort_graph *graph, cohort_value x, cohort_value positions, double theta);
+cohort_value cohort_attention(cohort_graph *graph, cohort_value query, cohort_value key, cohort_value value,
+                              cohort_value segments, double scale);
+cohort_value cohort_softmax_cross_entropy(cohort_graph *graph, cohort_value logits, cohort_value target,
+                                          double label_smoothing); /* per row */
+/* Outputs in this order: log p(target), logsumexp, mean log p, entropy; each [rows]. */
+typedef struct cohort_head_outputs { cohort_value log_probability, logsumexp, mean_log_probability, entropy; } cohort_head_outputs;
+cohort_head_outputs cohort_vocabulary_head(cohort_graph *graph, cohort_value x, cohort_value weight, cohort_value target);
+
+#endif

@@ -1,0 +1,31 @@
+/* A plan: the nodes that some outputs need, in order, cut into phases at lane operations, with an offset in one arena for
+ * every value. A plan holds offsets, not pointers, so executors share it read-only. Views cost nothing; a value lives from
+ * its node to its last reader. Values that cross a phase live in the lane's own memory to its end. */
+#ifndef COHORT_GRAPH_PLAN_H
+#define COHORT_GRAPH_PLAN_H
+
+#include "graph/graph.h"
+#include "kernel/kernel.h"
+
+typedef struct cohort_plan cohort_plan;
+
+/* What must be computed. An output may be `external`: its kernel writes to memory that the caller binds (gradients go
+ * straight into the gradient vector); others lie in the arena and are read with cohort_executor_output. */
+typedef struct cohort_plan_output {
+  cohort_value value;
+  bool external;
+} cohort_plan_output;
+
+/* The graph may be destroyed afterwards. Also keeps every input and parameter that is needed, by value. */
+cohort_status cohort_plan_create(const cohort_graph *graph, const cohort_kernel_set *kernels, int outputs,
+                                 const cohort_plan_output *output, cohort_plan **out, cohort_error *error);
+void cohort_plan_destroy(cohort_plan *plan);
+
+size_t cohort_plan_arena_bytes(const cohort_plan *plan); /* of one lane */
+int cohort_plan_phases(const cohort_plan *plan);         /* 1 when there is no lane operation */
+int cohort_plan_nodes(const cohort_plan *plan);
+double cohort_plan_flops(const cohort_plan *plan);       /* products of one run of all phases */
+/* A line per node: name, operation, shape, offset; for people. Owned by the caller (free). */
+char *cohort_plan_describe(const cohort_plan *plan);
+
+#endif

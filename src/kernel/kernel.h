@@ -1,0 +1,39 @@
+/* The loops behind the graph's operations, one set per variant (type and instruction set).
+ *
+ * Every kernel is a pure function of its inputs, its attributes and the shapes: it cuts its work into tiles by shape
+ * alone and sums in an order given by shape alone, so its bits do not depend on the team. Kernels allocate nothing. */
+#ifndef COHORT_KERNEL_KERNEL_H
+#define COHORT_KERNEL_KERNEL_H
+
+#include <stddef.h>
+
+#include "base/processor.h"
+#include "kernel/operation.h"
+
+typedef struct cohort_kernel_set {
+  const char *name; /* "f32_avx512" */
+  size_t real_size; /* 4 or 8 */
+  cohort_kernel run[COHORT_OP_COUNT]; /* NULL for leaves, views and lane operations */
+  /* Bytes of workspace that run[op] wants for this call (data pointers not yet set); NULL: none. A multiple of 64. */
+  size_t (*workspace[COHORT_OP_COUNT])(const cohort_call *call);
+  /* C (M x N) = alpha * op(A) op(B) + beta * C, row-major with row strides; A is M x K (or K x M when transpose_a), B is
+   * K x N (or N x K when transpose_b). Types are the set's. Tiles by shape; a pure function of the shape. */
+  void (*product)(const cohort_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k,
+                  double alpha, const void *a, int64_t stride_a, const void *b, int64_t stride_b, double beta, void *c,
+                  int64_t stride_c);
+} cohort_kernel_set;
+
+/* The float32 set for an instruction set; the float64 set. */
+const cohort_kernel_set *cohort_kernels_float32(cohort_isa isa);
+const cohort_kernel_set *cohort_kernels_float64(void);
+
+/* Floating-point operations of one run of `op` on these shapes (products and convolutions and what contains them; 0 for
+ * the rest), for the GFLOP/s of the summary. */
+double cohort_op_flops(cohort_op op, const cohort_call *call);
+
+/* OpenBLAS chooses its kernels when it is loaded and falls back to very slow ones on processors newer than itself. If
+ * the core it chose is below what the processor can do, sets OPENBLAS_CORETYPE and starts the program again (execv);
+ * does nothing the second time. Call first thing in main. Returns the core's name, for the log. */
+const char *cohort_product_guard(char **arguments);
+
+#endif

@@ -1,0 +1,147 @@
+/* The operations of the graph: their names, and what a kernel is given when it runs one.
+ *
+ * Tensors are dense, row-major, of type real (float or double: the variant's) or integer (int32). An operation never
+ * sees a rank, a lane's number or a file. `i` below are attributes.integers, `r` attributes.reals. Rows are all leading
+ * axes, columns the last axis. An index below 0 means "none": gather gives zeros there, sums drop it. */
+#ifndef COHORT_KERNEL_OPERATION_H
+#define COHORT_KERNEL_OPERATION_H
+
+#include <stdint.h>
+
+#include "base/random.h"
+#include "base/team.h"
+
+enum { COHORT_MAX_AXES = 6, COHORT_MAX_INPUTS = 8, COHORT_MAX_OUTPUTS = 4, COHORT_MAX_INTEGERS = 14, COHORT_MAX_REALS = 4 };
+
+typedef struct cohort_shape {
+  int axes; /* 0: a scalar */
+  int64_t size[COHORT_MAX_AXES];
+} cohort_shape;
+
+static inline int64_t cohort_shape_elements(cohort_shape shape) {
+  int64_t elements = 1;
+  for (int axis = 0; axis < shape.axes; axis++) elements *= shape.size[axis];
+  return elements;
+}
+static inline int64_t cohort_shape_columns(cohort_shape shape) { return shape.axes ? shape.size[shape.axes - 1] : 1; }
+static inline int64_t cohort_shape_rows(cohort_shape shape) {
+  int64_t rows = 1;
+  for (int axis = 0; axis + 1 < shape.axes; axis++) rows *= shape.size[axis];
+  return rows;
+}
+
+typedef enum { COHORT_TYPE_REAL, COHORT_TYPE_INTEGER } cohort_type;
+
+typedef struct cohort_attributes {
+  int64_t integers[COHORT_MAX_INTEGERS];
+  double reals[COHORT_MAX_REALS];
+} cohort_attributes;
+
+typedef enum cohort_op {
+  /* leaves: bound or constant, never run */
+  COHORT_OP_PARAMETER, /* a tensor of a space */
+  COHORT_OP_INPUT,     /* named input */
+  COHORT_OP_CONSTANT,  /* scalar r0, type real or integer: filled once when a plan is made */
+  COHORT_OP_IOTA,      /* integer [i0]: 0, 1, ... i0-1: filled once when a plan is made */
+  /* elementwise, one real input */
+  COHORT_OP_NEGATE, COHORT_OP_ABSOLUTE, COHORT_OP_SIGN, COHORT_OP_EXPONENTIAL, COHORT_OP_LOG, COHORT_OP_LOG1P,
+  COHORT_OP_EXPM1, COHORT_OP_SQUARE_ROOT, COHORT_OP_RECIPROCAL_ROOT, COHORT_OP_SINE, COHORT_OP_COSINE, COHORT_OP_TANH,
+  COHORT_OP_SIGMOID, COHORT_OP_SOFTPLUS, COHORT_OP_ERROR_FUNCTION, COHORT_OP_ROUND,
+  COHORT_OP_CAST,          /* integer -> real */
+  COHORT_OP_STOP_GRADIENT, /* identity without a derivative; a view */
+  /* elementwise, two inputs of one type (real, or integer for COMPARE), shapes broadcast as in numpy */
+  COHORT_OP_ADD, COHORT_OP_SUBTRACT, COHORT_OP_MULTIPLY, COHORT_OP_DIVIDE, COHORT_OP_POWER, COHORT_OP_MINIMUM,
+  COHORT_OP_MAXIMUM,
+  COHORT_OP_COMPARE, /* i0: 0 a<b, 1 a<=b, 2 a==b; real 1 or 0 (also for integer inputs) */
+  COHORT_OP_SELECT,  /* (condition, a, b): condition != 0 ? a : b; broadcast */
+  /* movement */
+  COHORT_OP_RESHAPE,   /* same elements; a view */
+  COHORT_OP_PERMUTE,   /* i[k]: which input axis becomes output axis k */
+  COHORT_OP_BROADCAST, /* to the output's shape, as in numpy */
+  COHORT_OP_SLICE,     /* i0 axis, i1 first, i2 count */
+  COHORT_OP_PAD,       /* i0 axis, i1 before, i2 after; zeros */
+  COHORT_OP_CONCAT,    /* i0 axis; 1 to 8 inputs */
+  COHORT_OP_FLIP,      /* i0 axis */
+  /* reductions */
+  COHORT_OP_SUM,       /* i0: bit mask of axes; those axes are kept with size 1 */
+  COHORT_OP_MAX,       /* the same */
+  COHORT_OP_ARGMAX,    /* over the last axis, which goes; integer; the first of equals */
+  COHORT_OP_LOGSUMEXP, /* over the last axis, which is kept with size 1 */
+  COHORT_OP_CUMSUM,    /* along axis i0; i1 = 1: from the end */
+  /* indexing */
+  COHORT_OP_GATHER,      /* (table [V, ...], index integer [any]) -> index.shape + table.shape[1:] */
+  COHORT_OP_SCATTER_ADD, /* (rows index.shape + tail, index) -> [i0, tail]; sums in order of rows */
+  COHORT_OP_TAKE_ALONG,  /* (x [..., C], index [...]) -> [...]: one element of each row */
+  COHORT_OP_PUT_ALONG,   /* (v [...], index [...]) -> [..., i0]: v at index, zeros elsewhere */
+  /* products */
+  COHORT_OP_MATMUL, /* (a, b): [batch..., M, K] x [batch..., K, N]; i0: a is given as [K, M]; i1: b as [N, K]; equal
+                       batch axes, or b of two axes with any a: then rows of a are flattened into M (i0 = 0) */
+  /* images: x [N, H, W, C], weight [O, KH, KW, C], no groups; i: 0 stride, 1 padding (same on both axes), and for the
+   * gradients 2 H, 3 W (of x), 4 KH, 5 KW */
+  COHORT_OP_CONVOLUTION,        /* (x, weight) -> [N, OH, OW, O] */
+  COHORT_OP_CONVOLUTION_INPUT,  /* (dy, weight) -> dx [N, H, W, C] */
+  COHORT_OP_CONVOLUTION_WEIGHT, /* (x, dy) -> dweight */
+  COHORT_OP_WINDOW_MAX,         /* (x) i: 0 window, 1 stride, no padding -> (y [N, OH, OW, C], where integer: flat h*W+w) */
+  COHORT_OP_WINDOW_TAKE,        /* (x [N, H, W, C], where [N, OH, OW, C]) -> [N, OH, OW, C] */
+  COHORT_OP_WINDOW_PUT,         /* (y, where) i0 H, i1 W -> [N, H, W, C]; sums; transpose of take */
+  /* randomness: (ids integer [R], positions integer [R]) -> the output's shape [R, ...]; element e of a row is element
+   * position * row_size + e of the stream (key of node and batch, id). i0: hash of the node's name (its key); a draw
+   * is a function of these alone */
+  COHORT_OP_RANDOM_UNIFORM, COHORT_OP_RANDOM_NORMAL,
+  COHORT_OP_DROPOUT, /* (x [R, ...], ids [R], positions [R]) r0 = p; x / (1-p) or 0, kept where uniform >= p; linear in x */
+  /* across lanes; these end a phase and are carried out by the executor, not by a kernel */
+  COHORT_OP_LANE_SUM, COHORT_OP_LANE_MAX,
+  COHORT_OP_LANE_GATHER, /* [A, ...] -> [lanes*A, ...] */
+  COHORT_OP_LANE_TAKE,   /* transpose of gather: [lanes*A, ...], summed over lanes, own part -> [A, ...] */
+  /* ragged rows: segment ids are integer, one per row, non-decreasing, -1: no segment */
+  COHORT_OP_SEGMENT_SUM, /* (x [R, ...], segments [R]) -> [i0, ...]; its transpose is gather */
+  /* fused; each has a decomposition into the above */
+  COHORT_OP_GELU,          /* (x) i0: 0 tanh form (GPT-2), 1 erf form */
+  COHORT_OP_GELU_BACKWARD, /* (x, dy) */
+  COHORT_OP_SWIGLU,          /* (a, b) -> a * sigmoid(a) * b */
+  COHORT_OP_SWIGLU_BACKWARD, /* (a, b, dy) -> (da, db) */
+  COHORT_OP_RELU,          /* (x) */
+  COHORT_OP_RELU_BACKWARD, /* (x, dy): dy where x > 0 */
+  COHORT_OP_LAYER_NORM,          /* (x [..., C], gain [C], bias [C]) r0 = epsilon -> (y, mean [rows], rstd [rows]) */
+  COHORT_OP_LAYER_NORM_BACKWARD, /* (x, gain, mean, rstd, dy) -> (dx, dgain, dbias) */
+  COHORT_OP_RMS_NORM,            /* (x, gain) r0 = epsilon -> (y, rstd) */
+  COHORT_OP_RMS_NORM_BACKWARD,   /* (x, gain, rstd, dy) -> (dx, dgain) */
+  COHORT_OP_GROUP_NORM,          /* (x [N, H, W, C], gain [C], bias [C]) i0 groups, r0 epsilon -> (y, mean [N, G], rstd [N, G]) */
+  COHORT_OP_GROUP_NORM_BACKWARD, /* (x, gain, mean, rstd, dy) i0 -> (dx, dgain, dbias) */
+  COHORT_OP_ROTARY,  /* (x [R, heads, D], positions [R]) r0 theta; i0 = 1: turns back; pairs (j, j + D/2), as Llama */
+  COHORT_OP_ATTENTION, /* causal inside segments: (q [R, H, D], k [R, G, D], v [R, G, D], segments [R]) r0 scale; query
+                          head h reads key head h*G/H -> (y [R, H, D], logsumexp [R, H]); rows of segment -1 give zeros */
+  COHORT_OP_ATTENTION_BACKWARD, /* (q, k, v, segments, y, logsumexp, dy) r0 -> (dq, dk, dv) */
+  COHORT_OP_SOFTMAX_CROSS_ENTROPY, /* (logits [R, C], target integer [R]) r0 = label smoothing -> (loss [R], logsumexp
+                                      [R]): -(1-s) log p(target) - s mean_c log p(c); a target below 0 gives 0 */
+  COHORT_OP_SOFTMAX_CROSS_ENTROPY_BACKWARD, /* (logits, target, logsumexp, dloss [R]) r0 -> dlogits */
+  COHORT_OP_VOCABULARY_HEAD, /* (x [R, D], weight [V, D], target integer [R]), logits by chunks of rows, never all at once
+                                -> (log p(target) [R], logsumexp [R], mean_v log p(v) [R], entropy [R]); target < 0: zeros */
+  COHORT_OP_VOCABULARY_HEAD_BACKWARD, /* (x, weight, target, logsumexp, entropy, d_logp [R], d_mean [R], d_entropy [R],
+                                         ) -> (dx, dweight); the logsumexp output's cotangent is not supported */
+  COHORT_OP_COUNT
+} cohort_op;
+
+/* The operation's name as in messages: "layer_norm". */
+const char *cohort_op_name(cohort_op op);
+
+typedef struct cohort_tensor {
+  void *data; /* real * or int32_t * */
+  cohort_shape shape;
+  cohort_type type;
+} cohort_tensor;
+
+/* What a kernel is given. Inputs and outputs never overlap, but for views. */
+typedef struct cohort_call {
+  int inputs, outputs;
+  cohort_tensor input[COHORT_MAX_INPUTS];
+  cohort_tensor output[COHORT_MAX_OUTPUTS];
+  cohort_attributes attributes;
+  void *workspace;               /* as large as cohort_kernel_set.workspace asked for; contents undefined */
+  const cohort_team *team;
+  cohort_random_key random_key;  /* of this run and batch; a node derives its own with i0 */
+} cohort_call;
+
+typedef void (*cohort_kernel)(const cohort_call *call);
+
+#endif

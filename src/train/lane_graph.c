@@ -1,0 +1,354 @@
+#include "train/lane_graph.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "graph/decompose.h"
+#include "graph/gradient.h"
+
+typedef struct draft {
+  cohort_graph *graph;
+  cohort_task_graph task;
+  cohort_value inverse_count;
+} draft;
+
+static draft build_draft(const cohort_task *task, const cohort_lane_graph_options *options) {
+  draft out = {.graph = cohort_graph_create()};
+  cohort_graph_set_lanes(out.graph, options->lanes);
+  out.task = task->functions->build(task, out.graph, options->capacity, options->training);
+  out.inverse_count = cohort_graph_input(out.graph, "inverse_count", COHORT_TYPE_REAL, COHORT_SCALAR_SHAPE);
+  return out;
+}
+
+/* Second derivatives need small operations only. */
+static void decompose(draft *own) {
+  cohort_value *map = cohort_allocate((size_t)cohort_graph_values(own->graph) * sizeof *map);
+  cohort_graph *small = cohort_graph_decompose(own->graph, map);
+  for (int i = 0; i < own->task.objectives; i++) own->task.objective[i] = map[own->task.objective[i]];
+  for (int i = 0; i < own->task.metrics; i++) own->task.metric[i] = map[own->task.metric[i]];
+  own->inverse_count = map[own->inverse_count];
+  free(map);
+  cohort_graph_destroy(own->graph);
+  own->graph = small;
+}
+
+cohort_status cohort_task_graph_create(const cohort_task *task, cohort_graph **out, cohort_error *error) {
+  const cohort_lane_graph_options options = {.lanes = 1, .capacity = 1, .training = true};
+  draft own = build_draft(task, &options);
+  const cohort_status status = cohort_graph_status(own.graph, error);
+  if (status != COHORT_DONE) {
+    cohort_graph_destroy(own.graph);
+    return status;
+  }
+  *out = own.graph;
+  return COHORT_DONE;
+}
+
+static int64_t offset_in(const cohort_space *space, const char *name) {
+  for (int t = 0; t < space->tensors; t++)
+    if (strcmp(space->tensor[t].declared.name, name) == 0) return space->tensor[t].offset;
+  return -1;
+}
+
+static cohort_status list_parameters(cohort_lane_graph *own, const cohort_graph *graph, cohort_space *const *spaces,
+                                     cohort_error *error) {
+  own->tensors = cohort_graph_parameters(graph);
+  const size_t count = (size_t)own->tensors + 1;
+  own->parameter = cohort_allocate(count * sizeof *own->parameter);
+  own->space = cohort_allocate(count * sizeof *own->space);
+  own->offset = cohort_allocate(count * sizeof *own->offset);
+  for (int t = 0; t < own->tensors; t++) {
+    const cohort_parameter_tensor *declared = cohort_graph_parameter_at(graph, t, &own->parameter[t]);
+    own->space[t] = declared->space;
+    own->offset[t] = offset_in(spaces[declared->space], declared->name);
+    if (own->offset[t] < 0)
+      return cohort_fail(error, COHORT_BUG, "model: the graph's tensor %s is in no space", declared->name);
+  }
+  return COHORT_DONE;
+}
+
+/* The tensors of space 0, packed; at[i] is the tensor's number. */
+static int trained(const cohort_lane_graph *own, cohort_value *wrt, int *at) {
+  int count = 0;
+  for (int t = 0; t < own->tensors; t++)
+    if (own->space[t] == 0) {
+      wrt[count] = own->parameter[t];
+      at[count++] = t;
+    }
+  return count;
+}
+
+static void add_gradients(cohort_lane_graph *own, const draft *from) {
+  const size_t count = (size_t)own->tensors + 1;
+  cohort_value *wrt = cohort_allocate(count * sizeof *wrt), *gradients = cohort_allocate(count * sizeof *gradients);
+  int *at = cohort_allocate(count * sizeof *at);
+  const int tensors = trained(own, wrt, at);
+  own->gradient = cohort_allocate(count * COHORT_MAX_OBJECTIVES * sizeof *own->gradient);
+  for (int i = 0; i < own->objectives; i++) {
+    cohort_graph_gradient(from->graph, from->task.objective[i], from->inverse_count, tensors, wrt, gradients);
+    for (int t = 0; t < own->tensors; t++) own->gradient[i * own->tensors + t] = COHORT_NO_VALUE;
+    for (int t = 0; t < tensors; t++) own->gradient[i * own->tensors + at[t]] = gradients[t];
+  }
+  free(at);
+  free(gradients);
+  free(wrt);
+}
+
+static void add_products(cohort_lane_graph *own, const draft *from) {
+  const size_t count = (size_t)own->tensors + 1;
+  cohort_value *wrt = cohort_allocate(count * sizeof *wrt), *directions = cohort_allocate(count * sizeof *directions);
+  cohort_value *products = cohort_allocate(count * sizeof *products);
+  int *at = cohort_allocate(count * sizeof *at);
+  own->direction = cohort_allocate(count * sizeof *own->direction);
+  own->product = cohort_allocate(count * sizeof *own->product);
+  const int tensors = trained(own, wrt, at);
+  for (int t = 0; t < own->tensors; t++) own->direction[t] = own->product[t] = COHORT_NO_VALUE;
+  for (int t = 0; t < tensors; t++) {
+    char name[32];
+    (void)snprintf(name, sizeof name, "direction%d", t);
+    directions[t] = cohort_graph_input(from->graph, name, COHORT_TYPE_REAL, cohort_graph_shape(from->graph, wrt[t]));
+  }
+  cohort_value loss = from->task.objective[0];
+  for (int i = 1; i < own->objectives; i++) loss = cohort_add(from->graph, loss, from->task.objective[i]);
+  loss = cohort_multiply(from->graph, loss, from->inverse_count);
+  cohort_graph_hessian_product(from->graph, loss, tensors, wrt, directions, NULL, products);
+  for (int t = 0; t < tensors; t++) {
+    own->direction[at[t]] = directions[t];
+    own->product[at[t]] = products[t];
+  }
+  free(at);
+  free(products);
+  free(directions);
+  free(wrt);
+}
+
+static cohort_status make_plan(cohort_lane_graph *own, const draft *from, const cohort_kernel_set *kernels,
+                               cohort_error *error) {
+  const int vectors = own->options.gradients ? own->objectives + own->options.curvature : 0;
+  cohort_plan_output *output = cohort_allocate((size_t)(own->tensors * vectors + own->scalars + 1) * sizeof *output);
+  int outputs = 0;
+  for (int i = 0; i < own->scalars; i++) output[outputs++] = (cohort_plan_output){own->scalar[i], false};
+  for (int i = 0; own->options.gradients && i < own->objectives * own->tensors; i++)
+    if (own->gradient[i] != COHORT_NO_VALUE) output[outputs++] = (cohort_plan_output){own->gradient[i], true};
+  for (int t = 0; own->options.curvature && t < own->tensors; t++)
+    if (own->product[t] != COHORT_NO_VALUE) output[outputs++] = (cohort_plan_output){own->product[t], true};
+  cohort_status status = cohort_graph_status(from->graph, error);
+  if (status == COHORT_DONE) status = cohort_plan_create(from->graph, kernels, outputs, output, &own->plan, error);
+  free(output);
+  return status;
+}
+
+static void list_inputs(cohort_lane_graph *own, const cohort_graph *graph, size_t real_size) {
+  for (int i = 0; i < cohort_graph_inputs(graph); i++) {
+    const char *name = NULL;
+    const cohort_value value = cohort_graph_input_at(graph, i, &name);
+    if (strcmp(name, "inverse_count") == 0 || strncmp(name, "direction", 9) == 0) continue;
+    const bool real = cohort_graph_type(graph, value) == COHORT_TYPE_REAL;
+    own->input[own->inputs] = value;
+    own->input_bytes[own->inputs++] =
+        (size_t)cohort_shape_elements(cohort_graph_shape(graph, value)) * (real ? real_size : sizeof(int32_t));
+  }
+}
+
+cohort_status cohort_lane_graph_create(const cohort_task *task, const cohort_lane_graph_options *options,
+                                       cohort_space *const *spaces, const cohort_kernel_set *kernels,
+                                       cohort_lane_graph **out, cohort_error *error) {
+  cohort_lane_graph *own = cohort_allocate(sizeof *own);
+  own->options = *options;
+  draft from = build_draft(task, options);
+  cohort_status status = cohort_graph_status(from.graph, error);
+  if (status == COHORT_DONE && options->curvature) {
+    decompose(&from);
+    status = cohort_graph_status(from.graph, error);
+  }
+  if (status == COHORT_DONE) {
+    own->objectives = from.task.objectives;
+    for (int i = 0; i < from.task.objectives; i++) own->scalar[own->scalars++] = from.task.objective[i];
+    for (int i = 0; i < from.task.metrics; i++) own->scalar[own->scalars++] = from.task.metric[i];
+    own->inverse_count = from.inverse_count;
+    list_inputs(own, from.graph, kernels->real_size);
+    status = list_parameters(own, from.graph, spaces, error);
+  }
+  if (status == COHORT_DONE) {
+    if (options->gradients) add_gradients(own, &from);
+    if (options->curvature) add_products(own, &from);
+    own->values = cohort_graph_values(from.graph);
+    status = make_plan(own, &from, kernels, error);
+  }
+  cohort_graph_destroy(from.graph);
+  if (status != COHORT_DONE) {
+    cohort_lane_graph_destroy(own);
+    return status;
+  }
+  *out = own;
+  return COHORT_DONE;
+}
+
+void cohort_lane_graph_destroy(cohort_lane_graph *graph) {
+  if (!graph) return;
+  cohort_plan_destroy(graph->plan);
+  free(graph->parameter);
+  free(graph->space);
+  free(graph->offset);
+  free(graph->gradient);
+  free(graph->direction);
+  free(graph->product);
+  free(graph);
+}
+
+cohort_status cohort_lane_context_create(int graphs, cohort_lane_graph *const *graph, int slots, int threads,
+                                         cohort_lane_context *out, cohort_error *error) {
+  size_t arena = 0, input_bytes[COHORT_MAX_TASK_INPUTS] = {0};
+  int32_t values = 0;
+  int64_t capacity = 0;
+  memset(out, 0, sizeof *out);
+  out->slots = 1;
+  for (int g = 0; g < graphs; g++) {
+    if (cohort_plan_phases(graph[g]->plan) > 1) out->slots = slots;
+    if (cohort_plan_arena_bytes(graph[g]->plan) > arena) arena = cohort_plan_arena_bytes(graph[g]->plan);
+    if (graph[g]->values > values) values = graph[g]->values;
+    if (graph[g]->options.capacity > capacity) capacity = graph[g]->options.capacity;
+    for (int i = 0; i < graph[g]->inputs; i++)
+      if (graph[g]->input_bytes[i] > input_bytes[i]) input_bytes[i] = graph[g]->input_bytes[i];
+  }
+  COHORT_TRY(cohort_executor_create(arena, out->slots, threads, &out->executor, error));
+  out->memory = cohort_allocate((size_t)(values + 1) * sizeof *out->memory);
+  out->position = cohort_allocate((size_t)(capacity + 1) * sizeof *out->position);
+  out->input = cohort_allocate((size_t)out->slots * COHORT_MAX_TASK_INPUTS * sizeof *out->input);
+  for (int s = 0; s < out->slots; s++)
+    for (int i = 0; i < COHORT_MAX_TASK_INPUTS; i++)
+      if (input_bytes[i])
+        COHORT_TRY(cohort_memory_create(input_bytes[i], "inputs", &out->input[s * COHORT_MAX_TASK_INPUTS + i], error));
+  return COHORT_DONE;
+}
+
+void cohort_lane_context_release(cohort_lane_context *context) {
+  cohort_executor_destroy(context->executor);
+  for (int i = 0; context->input && i < context->slots * COHORT_MAX_TASK_INPUTS; i++)
+    cohort_memory_release(context->input[i]);
+  free(context->input);
+  free(context->memory);
+  free(context->position);
+  memset(context, 0, sizeof *context);
+}
+
+/* Where each leaf and external output lies. Bindings are only read during the run. */
+static void bind(const cohort_lane_graph *graph, cohort_lane_context *context, int slot, const cohort_lane_run *run) {
+  void **memory = context->memory;
+  for (int i = 0; i < graph->inputs; i++) memory[graph->input[i]] = context->input[slot * COHORT_MAX_TASK_INPUTS + i];
+  context->inverse_count = (float)run->inverse_count;
+  memory[graph->inverse_count] = &context->inverse_count;
+  for (int t = 0; t < graph->tensors; t++) {
+    const float *values = graph->space[t] == 0 ? run->point : run->frozen;
+    memory[graph->parameter[t]] = (void *)(uintptr_t)(values + graph->offset[t]);
+    if (!graph->options.gradients || graph->space[t] != 0) continue;
+    for (int i = 0; i < graph->objectives; i++)
+      memory[graph->gradient[i * graph->tensors + t]] = run->row ? run->row + i * run->elements + graph->offset[t] : NULL;
+    if (!graph->options.curvature) continue;
+    memory[graph->direction[t]] = (void *)(uintptr_t)(run->direction + graph->offset[t]);
+    memory[graph->product[t]] =
+        run->row ? run->row + graph->objectives * run->elements + graph->offset[t] : NULL;
+  }
+}
+
+static void feed(const cohort_task *task, const cohort_lane_graph *graph, cohort_lane_context *context, int slot,
+                 const cohort_lane_run *run) {
+  cohort_feed own = {.split = run->split,
+                     .direct = run->direct,
+                     .capacity = graph->options.capacity,
+                     .count = run->count,
+                     .position = context->position};
+  for (int i = 0; i < graph->inputs; i++) own.input[i] = context->input[slot * COHORT_MAX_TASK_INPUTS + i];
+  task->functions->feed(task, &own);
+}
+
+void cohort_lane_graph_run(const cohort_task *task, const cohort_lane_graph *graph, cohort_lane_context *context, int phase,
+                           int slot, const cohort_lane_run *run) {
+  if (phase == 0) feed(task, graph, context, slot, run);
+  bind(graph, context, slot, run);
+  const cohort_bindings bindings = {context->memory, run->random_key};
+  cohort_executor_run(context->executor, graph->plan, phase, slot, &bindings);
+  if (phase != cohort_plan_phases(graph->plan) - 1) return;
+  for (int i = 0; i < graph->scalars; i++)
+    run->scalars[i] =
+        (double)*(const float *)cohort_executor_value(context->executor, graph->plan, slot, graph->scalar[i], &bindings);
+}
+
+enum { MAX_LANE_OPERATIONS = 64 };
+
+static size_t largest_exchange(const cohort_lane_graph *graph, int phase) {
+  cohort_lane_operation operation[MAX_LANE_OPERATIONS];
+  const int count = cohort_plan_lane_operations(graph->plan, phase, operation, MAX_LANE_OPERATIONS);
+  size_t largest = 0;
+  for (int i = 0; i < count; i++) {
+    const size_t bytes = (size_t)operation[i].input_elements * (size_t)graph->options.lanes * sizeof(float);
+    if (bytes > largest) largest = bytes;
+  }
+  return largest;
+}
+
+size_t cohort_lane_graph_exchange_bytes(const cohort_lane_graph *graph) {
+  size_t largest = 0;
+  for (int phase = 0; phase + 1 < cohort_plan_phases(graph->plan); phase++) {
+    const size_t bytes = largest_exchange(graph, phase);
+    if (bytes > largest) largest = bytes;
+  }
+  return largest;
+}
+
+/* Leaves the result of a SUM, MAX or TAKE over lanes in the first lane's row. */
+static void reduce_rows(const cohort_lane_operation *operation, int lanes, float *rows) {
+  const int64_t n = operation->input_elements;
+  if (operation->op == COHORT_OP_LANE_MAX) {
+    for (int lane = 1; lane < lanes; lane++)
+      for (int64_t e = 0; e < n; e++)
+        if (rows[lane * n + e] > rows[e]) rows[e] = rows[lane * n + e];
+    return;
+  }
+  float *row[COHORT_MAX_LANES];
+  cohort_subtree node[COHORT_MAX_LANES];
+  for (int lane = 0; lane < lanes; lane++) {
+    row[lane] = rows + lane * n;
+    node[lane] = (cohort_subtree){0, lane};
+  }
+  cohort_lanes_join_float(lanes, lanes, node, row, n);
+}
+
+void cohort_lane_graph_exchange(const cohort_lane_graph *graph, const cohort_lane_engine *engine, cohort_comm *comm,
+                                cohort_lane_context *contexts, int phase, void *buffer) {
+  cohort_lane_operation operation[MAX_LANE_OPERATIONS];
+  const int count = cohort_plan_lane_operations(graph->plan, phase, operation, MAX_LANE_OPERATIONS);
+  const int lanes = graph->options.lanes;
+  size_t offsets[COHORT_MAX_LANES], bytes[COHORT_MAX_LANES];
+  int first, last;
+  cohort_lane_engine_own(engine, &first, &last);
+  for (int i = 0; i < count; i++) {
+    const cohort_lane_operation *own = &operation[i];
+    const size_t row_bytes = (size_t)own->input_elements * sizeof(float);
+    float *rows = buffer;
+    for (int lane = first; lane < last; lane++) {
+      int executor, slot;
+      cohort_lane_engine_place(engine, lane, &executor, &slot);
+      const cohort_bindings bindings = {contexts[executor].memory, {{0, 0}}};
+      memcpy(rows + lane * own->input_elements,
+             cohort_executor_value(contexts[executor].executor, graph->plan, slot, own->input, &bindings), row_bytes);
+    }
+    for (int r = 0; r < comm->size; r++) {
+      int begin, end;
+      cohort_lanes_of(lanes, comm->size, r, &begin, &end);
+      offsets[r] = (size_t)begin * row_bytes;
+      bytes[r] = (size_t)(end - begin) * row_bytes;
+    }
+    cohort_comm_gather_all(comm, rows, offsets, bytes);
+    if (own->op != COHORT_OP_LANE_GATHER) reduce_rows(own, lanes, rows);
+    for (int lane = first; lane < last; lane++) {
+      int executor, slot;
+      cohort_lane_engine_place(engine, lane, &executor, &slot);
+      const cohort_bindings bindings = {contexts[executor].memory, {{0, 0}}};
+      const float *from = own->op == COHORT_OP_LANE_TAKE ? rows + lane * own->output_elements : rows;
+      memcpy(cohort_executor_value(contexts[executor].executor, graph->plan, slot, own->output, &bindings), from,
+             (size_t)own->output_elements * sizeof(float));
+    }
+  }
+}

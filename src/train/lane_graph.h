@@ -1,0 +1,83 @@
+/* A task's graph, planned and ready to run on lanes: forward alone, or with gradients and Hessian-vector products. */
+#ifndef COHORT_TRAIN_LANE_GRAPH_H
+#define COHORT_TRAIN_LANE_GRAPH_H
+
+#include "graph/executor.h"
+#include "train/lane_engine.h"
+#include "train/space.h"
+#include "train/task.h"
+
+typedef struct cohort_lane_graph_options {
+  bool gradients; /* with respect to every tensor of space 0, per objective */
+  bool curvature; /* and the Hessian-vector product of the sum of objectives; the graph is decomposed */
+  bool training;  /* dropout on */
+  int lanes;      /* in the whole batch, for lane operations */
+  int64_t capacity; /* samples a lane has room for */
+} cohort_lane_graph_options;
+
+typedef struct cohort_lane_graph {
+  cohort_lane_graph_options options;
+  cohort_plan *plan;
+  int32_t values;
+  int inputs;
+  cohort_value input[COHORT_MAX_TASK_INPUTS]; /* NO_VALUE when the plan does not need it */
+  size_t input_bytes[COHORT_MAX_TASK_INPUTS];
+  cohort_value inverse_count;
+  int objectives, scalars; /* scalars: objectives, then the task's metrics */
+  cohort_value scalar[COHORT_MAX_SCALARS];
+  int tensors;               /* of all spaces */
+  cohort_value *parameter;   /* [tensors] */
+  int *space;                /* [tensors] */
+  int64_t *offset;           /* [tensors]: in the space's vector */
+  cohort_value *gradient;    /* [objectives][tensors], NO_VALUE for frozen ones */
+  cohort_value *direction, *product; /* [tensors] */
+} cohort_lane_graph;
+
+/* `spaces` may be NULL when only the shape of the graph matters; else offsets are looked up by name. */
+cohort_status cohort_lane_graph_create(const cohort_task *task, const cohort_lane_graph_options *options,
+                                       cohort_space *const *spaces, const cohort_kernel_set *kernels,
+                                       cohort_lane_graph **out, cohort_error *error);
+void cohort_lane_graph_destroy(cohort_lane_graph *graph);
+
+/* The task's bare graph, to make spaces from; destroyed by the caller. */
+cohort_status cohort_task_graph_create(const cohort_task *task, cohort_graph **out, cohort_error *error);
+
+/* What one executor needs to run any of some lane graphs. */
+typedef struct cohort_lane_context {
+  cohort_executor *executor;
+  int slots;
+  void **memory;    /* bindings, reused */
+  void **input;     /* [slots][COHORT_MAX_TASK_INPUTS] */
+  int64_t *position; /* [largest capacity] */
+  float inverse_count;
+} cohort_lane_context;
+cohort_status cohort_lane_context_create(int graphs, cohort_lane_graph *const *graph, int slots, int threads,
+                                         cohort_lane_context *out, cohort_error *error);
+void cohort_lane_context_release(cohort_lane_context *context);
+
+/* What a run is about. */
+typedef struct cohort_lane_run {
+  cohort_split split;
+  bool direct;              /* as in cohort_feed */
+  int64_t count;            /* samples of this lane */
+  double inverse_count;     /* 1 / what the whole batch is divided by */
+  const float *point;       /* weights of space 0 */
+  const float *frozen;      /* weights of space 1, or NULL */
+  const float *direction;   /* or NULL */
+  cohort_random_key random_key;
+  float *row;               /* gradients of the objectives, then the product: each `elements` long; NULL: forward only */
+  int64_t elements;
+  double *scalars;          /* [scalars]; filled in the last phase */
+} cohort_lane_run;
+
+/* Runs one phase; in phase 0 the samples at context->position[0..count) are fed. */
+void cohort_lane_graph_run(const cohort_task *task, const cohort_lane_graph *graph, cohort_lane_context *context, int phase,
+                           int slot, const cohort_lane_run *run);
+
+/* Carries out the lane operations that end `phase` for the lanes of all ranks. Collective. `buffer` has room for
+ * cohort_lane_graph_exchange_bytes. */
+size_t cohort_lane_graph_exchange_bytes(const cohort_lane_graph *graph);
+void cohort_lane_graph_exchange(const cohort_lane_graph *graph, const cohort_lane_engine *engine, cohort_comm *comm,
+                                cohort_lane_context *contexts, int phase, void *buffer);
+
+#endif

@@ -1,0 +1,421 @@
+#include "train/player.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "method/aggregator/aggregator.h"
+#include "method/schedule/schedule.h"
+#include "train/groups.h"
+
+enum { MAX_SHADOWS = 4 };
+
+struct cohort_player {
+  cohort_player_plan plan;
+  cohort_choice schedule, aggregator, driver; /* driver.method NULL: plain updates */
+  cohort_groups groups;
+  cohort_shards *shards;
+  cohort_team team;
+  int *owned;          /* element-cut pieces of this rank */
+  int owned_count;
+  int *whole;          /* whole tensors of this rank, costliest first */
+  int *whole_thread;   /* which thread takes each */
+  int whole_count;
+  double *piece_sums;  /* [pieces] */
+  float *staging;      /* [elements], to gather weights */
+  float *direction;    /* Rademacher draws, when an update needs curvature */
+  float *gradient;     /* kept by a driver between asks */
+  float *shadow[MAX_SHADOWS];
+  char *workspace;     /* one per thread */
+  size_t workspace_bytes;
+  cohort_random_key key;
+  bool curvature;
+};
+
+/* What one step knows; drivers and tiles see it through their `implementation` and `argument`. */
+typedef struct step_state {
+  cohort_player *player;
+  const cohort_oracle *oracle;
+  cohort_step_report *report;
+  int64_t step, asked;
+  double factor;
+  float *rows; /* of the last ask */
+  double gradient_scale;
+  const float *gradient, *curvature;
+} step_state;
+
+static const cohort_document *base_of(const cohort_choice *choice) {
+  for (const cohort_parameter *p = choice->method->parameters; p && p->name; p++)
+    if (p->type == COHORT_PARAMETER_METHOD && strcmp(p->name, "base") == 0)
+      return *(const cohort_document *const *)((const char *)choice->config + p->offset);
+  return NULL;
+}
+
+/* The driver, if the optimizer is one; leaves the update of the rest in *base. */
+static void read_driver(cohort_player *player, const cohort_document *optimizer, const cohort_document **base,
+                        cohort_document *expanded, cohort_faults *faults) {
+  cohort_choice choice = {0};
+  cohort_settings_choice(player->plan.variant, "optimizer", optimizer, "optimizer", &choice, expanded, faults);
+  *base = optimizer;
+  if (!choice.method) return;
+  const cohort_optimizer *functions = choice.method->functions;
+  if (functions->update) {
+    cohort_choice_release(&choice);
+    return;
+  }
+  player->driver = choice;
+  *base = base_of(&choice);
+  if (!*base) cohort_faults_add(faults, optimizer, "optimizer: %s needs a base", choice.method->key);
+  if (functions->shadows > MAX_SHADOWS)
+    cohort_faults_add(faults, optimizer, "optimizer: %s wants more than %d vectors", choice.method->key, MAX_SHADOWS);
+}
+
+static void list_work(cohort_player *player) {
+  const cohort_space *space = player->plan.space;
+  const int me = player->plan.comm->rank, threads = player->plan.threads;
+  player->owned = cohort_allocate((size_t)(space->pieces + 1) * sizeof *player->owned);
+  player->whole = cohort_allocate((size_t)(space->tensors + 1) * sizeof *player->whole);
+  player->whole_thread = cohort_allocate((size_t)(space->tensors + 1) * sizeof *player->whole_thread);
+  double *load = cohort_allocate((size_t)threads * sizeof *load);
+  for (int p = 0; p < space->pieces; p++)
+    if (player->shards->owner[p] == me && player->groups.cut[space->piece[p].tensor] == COHORT_CUT_ELEMENT)
+      player->owned[player->owned_count++] = p;
+  for (int t = 0; t < space->tensors; t++) {
+    if (player->groups.cut[t] == COHORT_CUT_ELEMENT || player->shards->owner[space->tensor[t].first_piece] != me) continue;
+    int at = player->whole_count++;
+    for (; at > 0 && player->groups.cost[player->whole[at - 1]] < player->groups.cost[t]; at--)
+      player->whole[at] = player->whole[at - 1];
+    player->whole[at] = t;
+  }
+  for (int i = 0; i < player->whole_count; i++) {
+    int thread = 0;
+    for (int other = 1; other < threads; other++)
+      if (load[other] < load[thread]) thread = other;
+    player->whole_thread[i] = thread;
+    load[thread] += player->groups.cost[player->whole[i]];
+  }
+  free(load);
+}
+
+static cohort_status allocate_vector(const cohort_player *player, const char *purpose, float **out, cohort_error *error) {
+  void *memory = NULL;
+  COHORT_TRY(cohort_memory_create((size_t)player->plan.space->elements * sizeof(float), purpose, &memory, error));
+  *out = memory;
+  return COHORT_DONE;
+}
+
+static cohort_status allocate(cohort_player *player, cohort_error *error) {
+  const size_t real = player->plan.kernels->real_size;
+  player->workspace_bytes = cohort_round_up((size_t)player->groups.workspace * real, 4096);
+  void *memory = NULL;
+  COHORT_TRY(cohort_memory_create(player->workspace_bytes * (size_t)player->plan.threads, "optimizer workspace", &memory,
+                                  error));
+  player->workspace = memory;
+  player->piece_sums = cohort_allocate((size_t)(player->plan.space->pieces + 1) * sizeof *player->piece_sums);
+  COHORT_TRY(allocate_vector(player, "weights on their way", &player->staging, error));
+  if (player->curvature) COHORT_TRY(allocate_vector(player, "curvature draws", &player->direction, error));
+  if (!player->driver.method) return COHORT_DONE;
+  COHORT_TRY(allocate_vector(player, "gradient", &player->gradient, error));
+  const cohort_optimizer *driver = player->driver.method->functions;
+  for (int s = 0; s < driver->shadows; s++) COHORT_TRY(allocate_vector(player, "shadow", &player->shadow[s], error));
+  return COHORT_DONE;
+}
+
+static cohort_status build(cohort_player *player, cohort_faults *faults, cohort_error *error) {
+  const cohort_player_plan *plan = &player->plan;
+  const cohort_settings *settings = plan->settings;
+  cohort_document *expanded = settings->expanded;
+  const cohort_document *base = NULL;
+  read_driver(player, plan->optimizer ? plan->optimizer : settings->optimizer, &base, plan->optimizer ? NULL : expanded,
+              faults);
+  cohort_settings_choice(plan->variant, "schedule", settings->schedule, "schedule", &player->schedule, expanded, faults);
+  cohort_settings_choice(plan->variant, "aggregator", settings->aggregator, "aggregator", &player->aggregator, expanded,
+                         faults);
+  COHORT_TRY(cohort_faults_status(faults, error));
+  COHORT_TRY(cohort_groups_create(plan, base, settings->groups, expanded, &player->groups, faults, error));
+  for (int g = 0; g < player->groups.count; g++)
+    if (player->groups.group[g].choice.method->needs & COHORT_NEEDS_CURVATURE) player->curvature = true;
+  player->shards = cohort_shards_create(plan->space, plan->comm->size, player->groups.cut, player->groups.cost);
+  COHORT_TRY(cohort_groups_allocate(plan, player->shards, &player->groups, error));
+  list_work(player);
+  return allocate(player, error);
+}
+
+cohort_status cohort_player_create(const cohort_player_plan *plan, cohort_faults *faults, cohort_player **out,
+                                   cohort_error *error) {
+  cohort_player *player = cohort_allocate(sizeof *player);
+  player->plan = *plan;
+  player->team = (cohort_team){plan->threads};
+  player->key = cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)plan->settings->seed), "player");
+  const cohort_status status = build(player, faults, error);
+  if (status != COHORT_DONE) {
+    cohort_player_destroy(player);
+    return status;
+  }
+  *out = player;
+  return COHORT_DONE;
+}
+
+void cohort_player_destroy(cohort_player *player) {
+  if (!player) return;
+  cohort_choice_release(&player->schedule);
+  cohort_choice_release(&player->aggregator);
+  cohort_choice_release(&player->driver);
+  cohort_groups_release(&player->groups);
+  cohort_shards_destroy(player->shards);
+  cohort_memory_release(player->workspace);
+  cohort_memory_release(player->staging);
+  cohort_memory_release(player->direction);
+  cohort_memory_release(player->gradient);
+  for (int s = 0; s < MAX_SHADOWS; s++) cohort_memory_release(player->shadow[s]);
+  free(player->piece_sums);
+  free(player->owned);
+  free(player->whole);
+  free(player->whole_thread);
+  free(player);
+}
+
+const cohort_shards *cohort_player_shards(const cohort_player *player) { return player->shards; }
+bool cohort_player_needs_curvature(const cohort_player *player) { return player->curvature; }
+int cohort_player_slots(const cohort_player *player) { return player->groups.slots; }
+const cohort_slot *cohort_player_slot(const cohort_player *player, int index) { return &player->groups.slot[index]; }
+
+/* Inner products over a space: float64 per piece, in the order of elements, then the tree over pieces. */
+typedef struct dot_job {
+  const cohort_player *player;
+  const float *a, *b;
+} dot_job;
+
+static void dot_piece(void *argument, int64_t p) {
+  const dot_job *job = argument;
+  const cohort_player *player = job->player;
+  if (player->shards->owner[p] != player->plan.comm->rank) return;
+  const cohort_piece *piece = &player->plan.space->piece[p];
+  const float *a = job->a + piece->offset, *b = job->b + piece->offset;
+  double lanes[8] = {0};
+  int64_t e = 0;
+  for (; e + 8 <= piece->elements; e += 8)
+    for (int l = 0; l < 8; l++) lanes[l] += (double)a[e + l] * (double)b[e + l];
+  for (; e < piece->elements; e++) lanes[e & 7] += (double)a[e] * (double)b[e];
+  player->piece_sums[p] = ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+}
+
+static double dot(const cohort_player *player, const float *a, const float *b) {
+  dot_job job = {player, a, b};
+  cohort_team_run(&player->team, player->plan.space->pieces, dot_piece, &job);
+  return cohort_space_sum(player->plan.space, player->shards, player->plan.comm, player->piece_sums);
+}
+
+/* out = alpha a + beta b on this rank's shard. */
+static void combine(const cohort_player *player, float *out, double alpha, const float *a, double beta, const float *b) {
+  const int me = player->plan.comm->rank;
+  const float first = (float)alpha, second = (float)beta;
+  for (int i = 0; i < player->shards->ranges[me]; i++) {
+    const cohort_range range = player->shards->range[me][i];
+    for (int64_t e = range.offset; e < range.offset + range.elements; e++) out[e] = first * a[e] + second * b[e];
+  }
+}
+
+static double largest_loss(const cohort_step_report *report, int objectives) {
+  double largest = 0;
+  for (int i = 0; i < objectives; i++)
+    if (!(fabs(report->losses[i]) <= largest)) largest = fabs(report->losses[i]);
+  return largest;
+}
+
+/* Asks the oracle at `point`; on the first ask of a step its losses are the step's. Leaves the aggregated gradient in rows. */
+static cohort_status ask(step_state *state, const float *point, cohort_error *error) {
+  cohort_player *player = state->player;
+  const int objectives = state->oracle->objectives;
+  const int64_t elements = player->plan.space->elements;
+  double losses[COHORT_MAX_OBJECTIVES];
+  COHORT_TRY(state->oracle->ask(state->oracle->argument, point, player->direction, &state->rows, losses, error));
+  if (state->asked++ == 0) memcpy(state->report->losses, losses, (size_t)objectives * sizeof *losses);
+  if (objectives == 1) return COHORT_DONE;
+  const cohort_aggregator *aggregator = player->aggregator.method->functions;
+  double products[COHORT_MAX_OBJECTIVES * COHORT_MAX_OBJECTIVES] = {0}, weights[COHORT_MAX_OBJECTIVES];
+  for (int i = 0; aggregator->needs_products && i < objectives; i++)
+    for (int j = 0; j <= i; j++)
+      products[i * objectives + j] = products[j * objectives + i] =
+          dot(player, state->rows + i * elements, state->rows + j * elements);
+  const cohort_random_key key =
+      cohort_random_key_derive(cohort_random_key_derive_name(player->key, "aggregator"), (uint64_t)state->step);
+  aggregator->weigh(player->aggregator.config, objectives, products, losses, key, weights);
+  combine(player, state->rows, weights[0], state->rows, weights[1], state->rows + elements);
+  for (int i = 2; i < objectives; i++)
+    combine(player, state->rows, 1, state->rows, weights[i], state->rows + i * elements);
+  return COHORT_DONE;
+}
+
+static cohort_update update_for(const step_state *state, int tensor) {
+  const cohort_player *player = state->player;
+  const cohort_group *group = &player->groups.group[player->groups.of_tensor[tensor]];
+  const cohort_parameter_tensor *declared = &player->plan.space->tensor[tensor].declared;
+  return (cohort_update){.config = group->choice.config,
+                         .step = state->step + 1,
+                         .learning_rate = group->learning_rate * state->factor,
+                         .weight_decay = group->decay && cohort_role_decays(declared->role) ? group->weight_decay : 0,
+                         .gradient_scale = state->gradient_scale,
+                         .shape = declared->shape,
+                         .kernels = player->plan.kernels};
+}
+
+static void bind(const step_state *state, cohort_update *update, int tensor, int64_t offset, int64_t elements) {
+  const cohort_player *player = state->player;
+  const cohort_space_tensor *own = &player->plan.space->tensor[tensor];
+  const cohort_group *group = &player->groups.group[player->groups.of_tensor[tensor]];
+  update->first = offset - own->offset;
+  update->elements = elements;
+  update->parameters = player->plan.space->values + offset;
+  update->gradient = state->gradient + offset;
+  update->curvature = state->curvature ? state->curvature + offset : NULL;
+  for (int s = 0; s < group->states; s++) {
+    const cohort_tensor_state *stored = &player->groups.state[tensor];
+    update->state[s] = stored->state[s] + (stored->per_element[s] ? update->first : 0);
+  }
+}
+
+static void update_piece(void *argument, int64_t index) {
+  const step_state *state = argument;
+  const cohort_player *player = state->player;
+  const cohort_piece *piece = &player->plan.space->piece[player->owned[index]];
+  const cohort_team alone = {1};
+  cohort_update update = update_for(state, piece->tensor);
+  update.team = &alone;
+  bind(state, &update, piece->tensor, piece->offset, piece->elements);
+  player->groups.group[player->groups.of_tensor[piece->tensor]].functions->update(&update);
+}
+
+static void update_whole(void *argument, int64_t thread) {
+  const step_state *state = argument;
+  const cohort_player *player = state->player;
+  const cohort_team alone = {1};
+  for (int i = 0; i < player->whole_count; i++) {
+    if (player->whole_thread[i] != thread) continue;
+    const int tensor = player->whole[i];
+    const cohort_space_tensor *own = &player->plan.space->tensor[tensor];
+    cohort_update update = update_for(state, tensor);
+    update.team = &alone;
+    update.workspace = player->workspace + (size_t)thread * player->workspace_bytes;
+    bind(state, &update, tensor, own->offset, own->elements);
+    player->groups.group[player->groups.of_tensor[tensor]].functions->update(&update);
+  }
+}
+
+/* Norm, clipping, finiteness, updates on the shard, gather. Nothing is stepped before all ranks know the norm. */
+static void apply(step_state *state, const float *gradient) {
+  cohort_player *player = state->player;
+  const double norm = sqrt(dot(player, gradient, gradient));
+  const double clip = player->plan.settings->clip;
+  state->report->gradient_norm = norm;
+  state->report->applied = isfinite(norm) && isfinite(largest_loss(state->report, state->oracle->objectives));
+  if (!state->report->applied) return;
+  /* torch.nn.utils.clip_grad_norm_'s rule. */
+  const double scale = clip > 0 ? clip / (norm + 1e-6) : 1;
+  state->gradient_scale = scale < 1 ? scale : 1;
+  state->gradient = gradient;
+  cohort_team_run(&player->team, player->owned_count, update_piece, state);
+  if (player->whole_count) cohort_team_run(&player->team, player->plan.threads, update_whole, state);
+  cohort_space_gather(player->shards, player->plan.comm, player->plan.space->values, player->staging);
+}
+
+static float *vector_of(const cohort_player *player, int vector) {
+  if (vector == COHORT_VECTOR_WEIGHTS) return player->plan.space->values;
+  if (vector == COHORT_VECTOR_GRADIENT) return player->gradient;
+  return player->shadow[vector - COHORT_VECTOR_SHADOW];
+}
+
+static cohort_status driver_ask(cohort_driver *driver, int point, int gradient, cohort_error *error) {
+  step_state *state = driver->implementation;
+  cohort_player *player = state->player;
+  float *at = vector_of(player, point);
+  if (point != COHORT_VECTOR_WEIGHTS) cohort_space_gather(player->shards, player->plan.comm, at, player->staging);
+  COHORT_TRY(ask(state, at, error));
+  combine(player, vector_of(player, gradient), 1, state->rows, 0, state->rows);
+  return COHORT_DONE;
+}
+
+static double driver_dot(cohort_driver *driver, int a, int b) {
+  const step_state *state = driver->implementation;
+  return dot(state->player, vector_of(state->player, a), vector_of(state->player, b));
+}
+
+static void driver_combine(cohort_driver *driver, int out, double alpha, int a, double beta, int b) {
+  const step_state *state = driver->implementation;
+  combine(state->player, vector_of(state->player, out), alpha, vector_of(state->player, a), beta,
+          vector_of(state->player, b));
+}
+
+static cohort_status driver_update(cohort_driver *driver, int gradient, cohort_error *error) {
+  (void)error;
+  step_state *state = driver->implementation;
+  apply(state, vector_of(state->player, gradient));
+  return COHORT_DONE;
+}
+
+static void draw_direction(cohort_player *player, int64_t step) {
+  const cohort_random_key key =
+      cohort_random_key_derive(cohort_random_key_derive_name(player->key, "rademacher"), (uint64_t)step);
+  const int64_t elements = player->plan.space->elements;
+  for (int64_t first = 0; first < elements; first += 128) {
+    const philox4x32_ctr_t words = cohort_random_words(key, 0, (uint64_t)(first / 128));
+    const int64_t last = first + 128 < elements ? first + 128 : elements;
+    for (int64_t e = first; e < last; e++) player->direction[e] = words.v[(e >> 5) & 3] >> (e & 31) & 1 ? 1.0f : -1.0f;
+  }
+}
+
+static cohort_status plain_step(step_state *state, cohort_error *error) {
+  cohort_player *player = state->player;
+  COHORT_TRY(ask(state, player->plan.space->values, error));
+  if (player->curvature) {
+    float *product = state->rows + state->oracle->objectives * player->plan.space->elements;
+    const int me = player->plan.comm->rank;
+    for (int i = 0; i < player->shards->ranges[me]; i++) {
+      const cohort_range range = player->shards->range[me][i];
+      for (int64_t e = range.offset; e < range.offset + range.elements; e++) product[e] *= player->direction[e];
+    }
+    state->curvature = product;
+  }
+  apply(state, state->rows);
+  return COHORT_DONE;
+}
+
+cohort_status cohort_player_step(cohort_player *player, const cohort_oracle *oracle, int64_t step, int64_t steps,
+                                 cohort_step_report *report, cohort_error *error) {
+  const cohort_schedule *schedule = player->schedule.method->functions;
+  memset(report, 0, sizeof *report);
+  step_state state = {.player = player, .oracle = oracle, .report = report, .step = step};
+  state.factor = schedule->factor(player->schedule.config, step, steps);
+  report->learning_rate = player->groups.group[player->groups.count - 1].learning_rate * state.factor;
+  if (player->curvature) draw_direction(player, step);
+  if (!player->driver.method) return plain_step(&state, error);
+  cohort_driver driver = {.config = player->driver.config,
+                          .step = step + 1,
+                          .implementation = &state,
+                          .ask = driver_ask,
+                          .dot = driver_dot,
+                          .combine = driver_combine,
+                          .update = driver_update};
+  return ((const cohort_optimizer *)player->driver.method->functions)->drive(&driver, error);
+}
+
+char *cohort_player_describe(const cohort_player *player) {
+  char *text = cohort_copy_text("");
+  for (int g = 0; g < player->groups.count; g++) {
+    int tensors = 0;
+    int64_t parameters = 0;
+    for (int t = 0; t < player->plan.space->tensors; t++)
+      if (player->groups.of_tensor[t] == g) {
+        tensors++;
+        parameters += player->plan.space->tensor[t].elements;
+      }
+    char *longer = cohort_format_text("%s%soptimizer %s%s%s: %d tensors, %lld parameters", text, g ? "\n" : "",
+                                      player->driver.method ? player->driver.method->key : "",
+                                      player->driver.method ? " over " : "", player->groups.group[g].choice.method->key,
+                                      tensors, (long long)parameters);
+    free(text);
+    text = longer;
+  }
+  return text;
+}

@@ -1,0 +1,127 @@
+#include "train/settings.h"
+
+#include <string.h>
+
+static const char *const tasks[] = {"supervised", "language", "preference", NULL};
+static const char *const nan_policies[] = {"stop", "skip", NULL};
+
+const cohort_parameter cohort_settings_table[] = {
+    COHORT_CHOICE(cohort_settings, task, "supervised", tasks, "what is trained"),
+    COHORT_TEXT(cohort_settings, run, "null", "run directory; default runs/<the config's name>"),
+    COHORT_INTEGER_RANGE(cohort_settings, seed, "1", 0, 9007199254740992.0, "of all random numbers"),
+    COHORT_INTEGER_RANGE(cohort_settings, steps, NULL, 1, 1e12, "optimizer steps, or rounds of a federated run"),
+    COHORT_INTEGER_RANGE(cohort_settings, batch, "64", 1, 1e9, "samples, sequences or pairs a step"),
+    COHORT_INTEGER_RANGE(cohort_settings, lanes, "0", 0, 4096, "streams of arithmetic a batch is cut into; 0: by the batch"),
+    COHORT_INTEGER_RANGE(cohort_settings, threads, "0", 0, 4096, "threads of a rank; 0: the rank's share of the cores"),
+    COHORT_METHOD_OF(cohort_settings, model, NULL, "model", "the network"),
+    COHORT_METHOD_OF(cohort_settings, loss, "cross_entropy", "loss", "of supervised and language tasks"),
+    COHORT_TREE(cohort_settings, losses, "a list of losses: several objectives instead of `loss`"),
+    COHORT_METHOD_OF(cohort_settings, aggregator, "sum", "aggregator", "of several objectives"),
+    COHORT_METHOD_OF(cohort_settings, preference, "dpo", "preference", "loss of the preference task"),
+    COHORT_METHOD_OF(cohort_settings, optimizer, "adamw", "optimizer", "of all tensors that no group takes"),
+    COHORT_TREE(cohort_settings, groups, "a list of {role, name, optimizer, learning_rate, decay}"),
+    COHORT_METHOD_OF(cohort_settings, schedule, "constant", "schedule", "of the learning rate"),
+    COHORT_REAL_ATLEAST(cohort_settings, clip, "0", 0, "largest global norm of the gradient; 0: no clipping"),
+    COHORT_CHOICE(cohort_settings, on_nan, "stop", nan_policies, "a step whose loss or gradient is not finite"),
+    COHORT_TREE(cohort_settings, data, "where the data are"),
+    COHORT_TREE(cohort_settings, evaluate, "when and how to evaluate"),
+    COHORT_TREE(cohort_settings, checkpoint, "when to save"),
+    COHORT_TREE(cohort_settings, federated, "federated training: clients, cohort and strategy"),
+    COHORT_REAL_ATLEAST(cohort_settings, max_seconds, "0", 0, "save and stop (status 75) after so long; 0: no limit"),
+    COHORT_INTEGER_RANGE(cohort_settings, log_every, "1", 1, 1e12, "steps between rows of metrics.csv"),
+    COHORT_TEXT(cohort_settings, init_from, "null", "checkpoint whose weights the run starts from"),
+    COHORT_INTEGER_RANGE(cohort_settings, rival, "0", 0, 8,
+                         "language: order of an interpolated Kneser-Ney n-gram model to compare with; 0: none"),
+    {.name = NULL},
+};
+
+const cohort_parameter cohort_data_table[] = {
+    COHORT_TEXT(cohort_data_settings, train_images, "null", "IDX file, .gz or plain"),
+    COHORT_TEXT(cohort_data_settings, train_labels, "null", "IDX file"),
+    COHORT_TEXT(cohort_data_settings, test_images, "null", "IDX file"),
+    COHORT_TEXT(cohort_data_settings, test_labels, "null", "IDX file"),
+    COHORT_TEXT(cohort_data_settings, train, "null", "HDF5 file with x and y, or JSONL of pairs"),
+    COHORT_TEXT(cohort_data_settings, validation, "null", "the same, to evaluate on"),
+    COHORT_TEXT(cohort_data_settings, text, "null", "text file, or |command whose output is the text"),
+    COHORT_TEXT(cohort_data_settings, tokenizer, "bytes", "`bytes` or a file made by cohort tokenize"),
+    COHORT_TEXT(cohort_data_settings, lines, "null",
+                "preference: a text whose lines make pairs: chosen is a line's own second half, rejected another's"),
+    COHORT_INTEGER_RANGE(cohort_data_settings, pairs, "6000", 2, 1e8, "preference: how many pairs to make from lines"),
+    COHORT_REAL_RANGE(cohort_data_settings, validation_share, "0.05", 0, false, 1, true, "last share of the text, of the pairs made from lines, or of a train file without validation"),
+    COHORT_INTEGER_RANGE(cohort_data_settings, crop, "0", 0, 64, "images: random shift by up to so many pixels"),
+    COHORT_BOOLEAN(cohort_data_settings, flip, "false", "images: random mirror image"),
+    {.name = NULL},
+};
+
+const cohort_parameter cohort_evaluate_table[] = {
+    COHORT_INTEGER_RANGE(cohort_evaluate_settings, every, "0", 0, 1e12, "steps; 0: only at the end"),
+    COHORT_INTEGER_RANGE(cohort_evaluate_settings, stride, "0", 0, 1e9,
+                         "language: tokens scored per window, the rest is context; 0: the whole window"),
+    {.name = NULL},
+};
+
+const cohort_parameter cohort_checkpoint_table[] = {
+    COHORT_INTEGER_RANGE(cohort_checkpoint_settings, every, "0", 0, 1e12, "steps; 0: only when stopped"),
+    COHORT_INTEGER_RANGE(cohort_checkpoint_settings, keep, "2", 1, 1e6, "newest checkpoints to keep, besides the best"),
+    {.name = NULL},
+};
+
+const cohort_parameter cohort_federated_table[] = {
+    COHORT_METHOD_OF(cohort_federated_settings, strategy, "fedavg", "federated", "the server's rule"),
+    COHORT_INTEGER_RANGE(cohort_federated_settings, clients, "100", 1, 1e7, "in the population"),
+    COHORT_INTEGER_RANGE(cohort_federated_settings, cohort, "10", 1, 4096, "clients a round"),
+    COHORT_INTEGER_RANGE(cohort_federated_settings, local_steps, "10", 1, 1e6, "steps of a client in a round"),
+    COHORT_INTEGER_RANGE(cohort_federated_settings, local_batch, "32", 0, 1e6, "samples of a client's step; 0: all it has"),
+    COHORT_REAL_ATLEAST(cohort_federated_settings, alpha, "0.5", 0, "Dirichlet concentration of labels; 0: equal shares"),
+    COHORT_METHOD_OF(cohort_federated_settings, client, "sgd", "optimizer", "of the clients, fresh in every round"),
+    {.name = NULL},
+};
+
+static void read_section(const char *name, const cohort_parameter *table, const cohort_document *section, void *config,
+                         cohort_document *expanded, cohort_faults *faults) {
+  cohort_document *own = cohort_document_create(COHORT_MAP, NULL, 0, 0);
+  cohort_parameters_read(table, section, name, config, own, faults);
+  cohort_document_set(expanded, name, own);
+}
+
+void cohort_settings_read(const cohort_document *document, cohort_settings *out, cohort_faults *faults) {
+  memset(out, 0, sizeof *out);
+  out->expanded = cohort_document_create(COHORT_MAP, NULL, 0, 0);
+  cohort_parameters_read(cohort_settings_table, document, "", out, out->expanded, faults);
+  read_section("data", cohort_data_table, out->data, &out->data_settings, out->expanded, faults);
+  read_section("evaluate", cohort_evaluate_table, out->evaluate, &out->evaluate_settings, out->expanded, faults);
+  read_section("checkpoint", cohort_checkpoint_table, out->checkpoint, &out->checkpoint_settings, out->expanded, faults);
+  out->is_federated = out->federated && !cohort_document_is_null(out->federated);
+  if (out->is_federated)
+    read_section("federated", cohort_federated_table, out->federated, &out->federated_settings, out->expanded, faults);
+}
+
+void cohort_settings_release(cohort_settings *settings) {
+  cohort_document_destroy(settings->expanded);
+  settings->expanded = NULL;
+}
+
+void cohort_settings_choice(cohort_variant variant, const char *family, const cohort_document *document, const char *name,
+                            cohort_choice *choice, cohort_document *expanded, cohort_faults *faults) {
+  cohort_document *own = expanded ? cohort_document_create(COHORT_MAP, NULL, 0, 0) : NULL;
+  cohort_choice_read(variant, family, document, name, choice, own, faults);
+  if (expanded) cohort_document_set(expanded, name, own);
+}
+
+bool cohort_settings_may_change(const char *key) {
+  static const char *const free_keys[] = {"run", "threads", "steps", "max_seconds", "log_every", "evaluate.every",
+                                          "evaluate.stride", "checkpoint.every", "checkpoint.keep", "rival", "on_nan"};
+  for (size_t i = 0; i < sizeof free_keys / sizeof *free_keys; i++)
+    if (strcmp(key, free_keys[i]) == 0) return true;
+  return false;
+}
+
+int cohort_settings_lanes(const cohort_settings *settings, int64_t tokens_per_sample) {
+  if (settings->is_federated) return (int)settings->federated_settings.cohort;
+  if (settings->lanes) return (int)settings->lanes;
+  const int64_t rows = settings->batch * (tokens_per_sample ? tokens_per_sample : 1);
+  const int64_t least = tokens_per_sample ? 512 : 32;
+  int lanes = 8;
+  while (lanes > 1 && (rows / lanes < least || settings->batch < lanes)) lanes /= 2;
+  return lanes;
+}

@@ -1,0 +1,76 @@
+/* The settings of a run: what `cohort train` accepts, as tables. */
+#ifndef COHORT_TRAIN_SETTINGS_H
+#define COHORT_TRAIN_SETTINGS_H
+
+#include "base/parameter.h"
+#include "method/registry.h"
+
+typedef enum { COHORT_TASK_SUPERVISED, COHORT_TASK_LANGUAGE, COHORT_TASK_PREFERENCE } cohort_task_kind;
+typedef enum { COHORT_NAN_STOP, COHORT_NAN_SKIP } cohort_nan_policy;
+
+typedef struct cohort_data_settings {
+  const char *train_images, *train_labels, *test_images, *test_labels; /* IDX */
+  const char *train, *validation;                                     /* HDF5, or JSONL pairs */
+  const char *text, *tokenizer;
+  const char *lines; /* preference: pairs are made from the lines of a text */
+  int64_t pairs;
+  double validation_share;
+  int64_t crop;
+  bool flip;
+} cohort_data_settings;
+
+typedef struct cohort_evaluate_settings {
+  int64_t every;
+  int64_t stride; /* language: new tokens scored per window; 0: the whole window */
+} cohort_evaluate_settings;
+
+typedef struct cohort_checkpoint_settings {
+  int64_t every, keep;
+} cohort_checkpoint_settings;
+
+typedef struct cohort_federated_settings {
+  const cohort_document *strategy;
+  int64_t clients, cohort, local_steps, local_batch;
+  double alpha;
+  const cohort_document *client;
+} cohort_federated_settings;
+
+typedef struct cohort_settings {
+  int task;
+  const char *run;
+  int64_t seed, steps, batch, lanes, threads;
+  const cohort_document *model, *loss, *losses, *aggregator, *preference, *optimizer, *groups, *schedule;
+  double clip;
+  int on_nan;
+  const cohort_document *data, *evaluate, *checkpoint, *federated;
+  double max_seconds;
+  int64_t log_every;
+  const char *init_from;
+  int64_t rival; /* order of the n-gram rival; 0: none */
+
+  cohort_data_settings data_settings;
+  cohort_evaluate_settings evaluate_settings;
+  cohort_checkpoint_settings checkpoint_settings;
+  cohort_federated_settings federated_settings;
+  bool is_federated;
+  cohort_document *expanded; /* owned: every key with its value */
+} cohort_settings;
+
+extern const cohort_parameter cohort_settings_table[], cohort_data_table[], cohort_evaluate_table[],
+    cohort_checkpoint_table[], cohort_federated_table[];
+
+/* Reads the settings' own keys and sections; methods are read by who builds them. All faults are collected. */
+void cohort_settings_read(const cohort_document *document, cohort_settings *out, cohort_faults *faults);
+void cohort_settings_release(cohort_settings *settings);
+
+/* Reads the method `document` of `family` and writes it, with all its parameters, into `expanded` (may be NULL) as `name`. */
+void cohort_settings_choice(cohort_variant variant, const char *family, const cohort_document *document, const char *name,
+                            cohort_choice *choice, cohort_document *expanded, cohort_faults *faults);
+
+/* Whether a dotted key of the expanded config may change when a run is resumed (lanes of machines, lengths, paths). */
+bool cohort_settings_may_change(const char *key);
+
+/* The default number of lanes: the largest power of two <= 8 that leaves 512 tokens or 32 samples a lane; at least 1. */
+int cohort_settings_lanes(const cohort_settings *settings, int64_t tokens_per_sample);
+
+#endif
