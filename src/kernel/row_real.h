@@ -57,7 +57,10 @@ static inline real cohort_row_max(const real *x, int64_t n) {
 #pragma omp simd
       for (int lane = 0; lane < COHORT_LANES; lane++) best[lane] = cohort_larger(best[lane], x[i + lane]);
     }
-    for (int lane = 0; lane < COHORT_LANES; lane++) result = cohort_larger(result, best[lane]);
+    for (int half = COHORT_LANES / 2; half > 0; half /= 2) {
+      for (int lane = 0; lane < half; lane++) best[lane] = cohort_larger(best[lane], best[lane + half]);
+    }
+    result = best[0];
   }
   for (; i < n; i++) result = cohort_larger(result, x[i]);
   return result;
