@@ -45,7 +45,7 @@ static bool same_bits(const trial *a, const trial *b) {
   return same;
 }
 
-static bool finite(const trial *t) {
+static bool all_finite(const trial *t) {
   for (int64_t i = 0; i < t->elements; i++) {
     if (!isfinite(trial_get(t->weights.values, i, t->real_size))) return false;
     for (int s = 0; s < t->states; s++)
@@ -127,7 +127,7 @@ static void check_finite(cohort_variant variant, const cohort_method *method) {
     trial t;
     begin(&t, variant, method->key, "");
     run(&t, 20, sizes[i]);
-    expect(finite(&t), "makes NaN or Inf of finite gradients", method, variant);
+    expect(all_finite(&t), "makes NaN or Inf of finite gradients", method, variant);
     trial_release(&t);
   }
 }
@@ -147,7 +147,6 @@ static void check_taken_from_update(cohort_variant variant, const cohort_method 
            variant);
   trial_release(&a);
   trial_release(&b);
-  if (isnan(cohort_choice_real(&(cohort_choice){.method = method, .config = NULL}, "weight_decay", 0))) return;
   bool decays = false;
   for (const cohort_parameter *p = method->parameters; p->name; p++)
     decays = decays || !strcmp(p->name, "weight_decay");
