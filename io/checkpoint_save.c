@@ -77,11 +77,13 @@ static cohort_status create(const save *state, const cohort_checkpoint *checkpoi
   unlink(state->hidden); /* of a save that was killed */
   COHORT_TRY(check_space(state, checkpoint, error));
   const int descriptor = open(state->hidden, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (descriptor < 0) { /* asked before HDF5 is, for a reason to report */
+  if (descriptor < 0) {
     return cohort_fail(error, COHORT_NO_RESOURCE, "%s: cannot be created: %s", state->hidden, strerror(errno));
   }
-  close(descriptor);
-  return cohort_structure_create(state->hidden, checkpoint, digest, state->region, error);
+  const cohort_status status =
+      cohort_structure_create(descriptor, state->hidden, checkpoint, digest, state->region, error);
+  if (close(descriptor) == 0 || status != COHORT_DONE) return status;
+  return cohort_fail(error, COHORT_NO_RESOURCE, "%s: closing failed: %s", state->hidden, strerror(errno));
 }
 
 /* A network file system may show the new file a little later on other hosts. */

@@ -117,8 +117,8 @@ static uint64_t digest_user_block(char *block, size_t bytes) {
   return digest;
 }
 
-static cohort_status seal_open_file(int descriptor, const char *path, int regions, const cohort_region *region,
-                                    cohort_error *error) {
+cohort_status cohort_seal_write(int descriptor, const char *path, int regions, const cohort_region *region,
+                                cohort_error *error) {
   const size_t bytes = (size_t)cohort_seal_bytes(regions);
   char *const block = cohort_allocate(bytes);
   seal_header *const header = (seal_header *)(void *)block;
@@ -146,13 +146,39 @@ static cohort_status seal_open_file(int descriptor, const char *path, int region
   return status;
 }
 
-cohort_status cohort_seal_write(const char *path, int regions, const cohort_region *region, cohort_error *error) {
-  const int descriptor = open(path, O_RDWR | O_CLOEXEC);
-  if (descriptor < 0) return cohort_fail(error, COHORT_NO_RESOURCE, "%s: %s", path, strerror(errno));
-  const cohort_status status = seal_open_file(descriptor, path, regions, region, error);
-  if (close(descriptor) != 0 && status == COHORT_DONE) {
-    return cohort_fail(error, COHORT_NO_RESOURCE, "%s: closing failed: %s", path, strerror(errno));
+static cohort_status copy_range(int from, int to, const char *path, int64_t first, int64_t last, void *buffer,
+                                cohort_error *error) {
+  while (first < last) {
+    const size_t piece = last - first < BUFFER_BYTES ? (size_t)(last - first) : BUFFER_BYTES;
+    COHORT_TRY(cohort_read_at(from, path, buffer, piece, first, error));
+    COHORT_TRY(cohort_write_at(to, path, buffer, piece, first, error));
+    first += (int64_t)piece;
   }
+  return COHORT_DONE;
+}
+
+static cohort_status copy_structure(int from, int to, const char *path, const char *block, void *buffer,
+                                    cohort_error *error) {
+  const seal_header *const header = (const seal_header *)(const void *)block;
+  const cohort_region *const region = (const cohort_region *)(const void *)(block + sizeof *header);
+  if (ftruncate(to, (off_t)header->file_bytes) != 0) {
+    return cohort_fail(error, COHORT_NO_RESOURCE, "%s: writing failed: %s; free some space or choose another disk",
+                       path, strerror(errno));
+  }
+  int64_t first = 0;
+  for (uint64_t i = 0; i < header->regions; i++) {
+    COHORT_TRY(copy_range(from, to, path, first, region[i].offset, buffer, error));
+    first = region[i].offset + region[i].bytes;
+  }
+  return copy_range(from, to, path, first, (int64_t)header->file_bytes, buffer, error);
+}
+
+cohort_status cohort_seal_copy(int from, int to, const char *path, int regions, cohort_error *error) {
+  const size_t bytes = (size_t)cohort_seal_bytes(regions);
+  char *const block = cohort_allocate(bytes + BUFFER_BYTES);
+  cohort_status status = cohort_read_at(from, path, block, bytes, 0, error);
+  if (status == COHORT_DONE) status = copy_structure(from, to, path, block, block + bytes, error);
+  free(block);
   return status;
 }
 

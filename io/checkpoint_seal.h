@@ -31,7 +31,10 @@ cohort_status cohort_directory_sync(const char *path, cohort_error *error);
 int64_t cohort_seal_bytes(int regions);
 /* Seals a closed HDF5 file whose user block has cohort_seal_bytes(regions) bytes. Regions without bytes are left out.
  */
-cohort_status cohort_seal_write(const char *path, int regions, const cohort_region *region, cohort_error *error);
+cohort_status cohort_seal_write(int descriptor, const char *path, int regions, const cohort_region *region,
+                                cohort_error *error);
+/* Copies all but the data regions of a sealed file, and its size. */
+cohort_status cohort_seal_copy(int from, int to, const char *path, int regions, cohort_error *error);
 /* COHORT_BAD_DATA when the file is no checkpoint, cut off, longer than written, or damaged outside the data regions. */
 cohort_status cohort_seal_verify(const char *path, cohort_error *error);
 

@@ -1,14 +1,18 @@
 #include "io/checkpoint_structure.h"
 
+#include <errno.h>
 #include <hdf5.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 
 enum { FORMAT_VERSION = 1, DATA_ALIGNMENT = 4096, ALIGNED_FROM = 65536 };
+enum { LIBRARY_BYTES = 1 << 20, OBJECT_BYTES = 4096 };
 
 size_t cohort_stored_bytes(cohort_stored_type type) { return type == COHORT_STORED_FLOAT32 ? 4 : 8; }
 
@@ -147,9 +151,10 @@ static bool put_digests(hid_t format, const cohort_checkpoint *checkpoint, const
   size_t bytes = 1;
   for (int i = 0; i < checkpoint->flats; i++) bytes += strlen(checkpoint->flat[i].flat_path) + 18;
   char *const text = cohort_allocate(bytes);
-  char *end = text;
+  size_t used = 0;
   for (int i = 0; i < checkpoint->flats; i++) {
-    end += sprintf(end, "%016" PRIx64 " %s\n", digest[i], checkpoint->flat[i].flat_path);
+    used +=
+        (size_t)snprintf(text + used, bytes - used, "%016" PRIx64 " %s\n", digest[i], checkpoint->flat[i].flat_path);
   }
   const bool done = put_text(format, "digests", text);
   free(text);
@@ -186,23 +191,52 @@ static bool put_all(hid_t file, const cohort_checkpoint *checkpoint, const uint6
   return done && put_format(file, checkpoint, digest);
 }
 
-cohort_status cohort_structure_create(const char *path, const cohort_checkpoint *checkpoint, const uint64_t *digest,
-                                      cohort_region *region, cohort_error *error) {
+/* Bytes that the file will not exceed. */
+static int64_t largest_file(const cohort_checkpoint *checkpoint) {
+  int64_t bytes = cohort_seal_bytes(checkpoint->flats) + LIBRARY_BYTES;
+  for (int i = 0; i < checkpoint->texts; i++) bytes += 2 * (int64_t)strlen(checkpoint->text[i].text);
+  for (int i = 0; i < checkpoint->flats; i++) {
+    const cohort_stored_flat *const flat = &checkpoint->flat[i];
+    bytes += flat->elements * (int64_t)cohort_stored_bytes(flat->type) + (flat->tensors + 4) * OBJECT_BYTES;
+  }
+  return bytes;
+}
+
+static bool write_structure(int memory, const cohort_checkpoint *checkpoint, const uint64_t *digest,
+                            cohort_region *region) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", memory);
   const hid_t access = file_access();
+  H5Pset_fapl_stdio(access); /* the standard driver resolves links, and a file in memory has no name behind its one */
   const hid_t creation = H5Pcreate(H5P_FILE_CREATE);
   H5Pset_obj_track_times(creation, false);
   H5Pset_userblock(creation, (hsize_t)cohort_seal_bytes(checkpoint->flats));
   const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
   bool done = file >= 0 && put_all(file, checkpoint, digest, region);
-  if (file >= 0) done = H5Fflush(file, H5F_SCOPE_LOCAL) >= 0 && done;
   if (file >= 0) done = H5Fclose(file) >= 0 && done;
   H5Pclose(creation);
   H5Pclose(access);
-  if (!done) {
-    return cohort_fail(error, COHORT_NO_RESOURCE,
-                       "%s: HDF5 could not write the file; look at the disk's space and rights", path);
+  return done;
+}
+
+/* HDF5 1.10 is left with dangling state, and crashes at exit, when closing a file fails for want of space. So it writes
+ * into a file in memory, whose data regions are holes that cost nothing, and what it wrote is copied by us. */
+cohort_status cohort_structure_create(int descriptor, const char *path, const cohort_checkpoint *checkpoint,
+                                      const uint64_t *digest, cohort_region *region, cohort_error *error) {
+  const int memory = memfd_create("checkpoint", MFD_CLOEXEC);
+  if (memory < 0 || ftruncate(memory, (off_t)largest_file(checkpoint)) != 0) { /* a limit on the size of files */
+    const int code = errno;
+    if (memory >= 0) close(memory);
+    return cohort_fail(error, COHORT_NO_RESOURCE, "%s: no file of that size can be made: %s", path, strerror(code));
   }
-  return cohort_seal_write(path, checkpoint->flats, region, error);
+  cohort_status status = COHORT_DONE;
+  if (!write_structure(memory, checkpoint, digest, region)) {
+    status = cohort_fail(error, COHORT_NO_RESOURCE, "%s: HDF5 could not lay out the file; is there memory left?", path);
+  }
+  if (status == COHORT_DONE) status = cohort_seal_write(memory, path, checkpoint->flats, region, error);
+  if (status == COHORT_DONE) status = cohort_seal_copy(memory, descriptor, path, checkpoint->flats, error);
+  close(memory);
+  return status;
 }
 
 /* ---- reading ---- */

@@ -31,9 +31,9 @@ typedef struct cohort_structure {
 size_t cohort_stored_bytes(cohort_stored_type type); /* of an element */
 const char *cohort_stored_type_name(cohort_stored_type type);
 
-/* Creates `path` (cut when it exists) with everything but the data, sealed; region[i] receives where flat i lies. */
-cohort_status cohort_structure_create(const char *path, const cohort_checkpoint *checkpoint, const uint64_t *digest,
-                                      cohort_region *region, cohort_error *error);
+/* Writes everything but the data, sealed, into the empty file `descriptor`; region[i] receives where flat i lies. */
+cohort_status cohort_structure_create(int descriptor, const char *path, const cohort_checkpoint *checkpoint,
+                                      const uint64_t *digest, cohort_region *region, cohort_error *error);
 /* Verifies the seal, then reads everything but the data. */
 cohort_status cohort_structure_read(const char *path, cohort_structure *out, cohort_error *error);
 void cohort_structure_release(cohort_structure *structure);
