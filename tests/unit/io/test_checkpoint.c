@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "checkpoint_sample.h"
 
@@ -359,6 +360,34 @@ static void a_full_disk(void) {
   remove_directory(directory);
 }
 
+/* kill -9 at 60 moments of a save: what is there afterwards is the checkpoint before or the new one, whole. */
+static void a_kill_in_a_save_loses_nothing(void) {
+  char *const directory = make_directory();
+  save(1, directory, NULL, 1);
+  int64_t last = 1;
+  for (int i = 0; i < 60; i++) {
+    fflush(NULL);
+    const pid_t child = fork();
+    if (child == 0) {
+      job work = {.directory = directory, .step = last + 1};
+      _exit((int)cohort_comm_run_threads(2, save_on_rank, &work));
+    }
+    usleep((useconds_t)(i * 400));
+    if (i < 59) kill(child, SIGKILL); /* the last one may end, however slow the disk */
+    waitpid(child, NULL, 0);
+    job newer = {.directory = directory, .step = last + 1}, older = {.directory = directory, .step = last};
+    CU_ASSERT_EQUAL(cohort_comm_run_threads(1, resume_on_rank, &newer), COHORT_DONE);
+    CU_ASSERT_EQUAL(cohort_comm_run_threads(1, resume_on_rank, &older), COHORT_DONE);
+    CU_ASSERT_TRUE(newer.right[0] != older.right[0]);
+    if (newer.right[0]) last++;
+    cohort_checkpoint_prune(directory, 2, -1);
+    CU_ASSERT_TRUE(count_entries(directory) <=
+                   4); /* two steps, `latest`, perhaps one that `latest` does not know yet */
+  }
+  CU_ASSERT_TRUE(last > 1);
+  remove_directory(directory);
+}
+
 static void a_directory_that_is_not_there(void) {
   job work = {.directory = "/tmp/test_checkpoint_absent/x", .step = 6};
   CU_ASSERT_EQUAL(cohort_comm_run_threads(2, save_on_rank, &work), COHORT_NO_RESOURCE);
@@ -389,6 +418,7 @@ int main(int count, char **arguments) {
                                  {"prune keeps the newest by number", prune_keeps_the_newest_by_number},
                                  {"a write that fails on some ranks", a_write_that_fails_on_some_ranks},
                                  {"a full disk", a_full_disk},
+                                 {"a kill in a save loses nothing", a_kill_in_a_save_loses_nothing},
                                  {"a directory that is not there", a_directory_that_is_not_there}};
   return check_run("checkpoint", checks, sizeof checks / sizeof *checks);
 }
