@@ -23,7 +23,7 @@ static inline bool trial_runs(cohort_variant variant) {
   return true;
 }
 
-/* "a=1 b=x" as a map. */
+/* "a=1 b=x c=key{d=2,e=3}" as a map. */
 static inline cohort_document *trial_settings(const char *text) {
   cohort_document *map = cohort_document_create(COHORT_MAP, "test", 1, 1);
   char *copy = cohort_copy_text(text), *rest = copy, *word;
@@ -31,9 +31,17 @@ static inline cohort_document *trial_settings(const char *text) {
     char *value = strchr(word, '=');
     if (!value) continue;
     *value++ = 0;
-    cohort_document *scalar = cohort_document_create(COHORT_SCALAR, "test", 1, 1);
-    cohort_document_set_text(scalar, value);
-    cohort_document_set(map, word, scalar);
+    char *brace = strchr(value, '{');
+    cohort_document *child = cohort_document_create(brace ? COHORT_MAP : COHORT_SCALAR, "test", 1, 1);
+    if (brace) {
+      *brace++ = 0;
+      for (char *c = brace; *c; c++)
+        if (*c == ',' || *c == '}') *c = ' ';
+      cohort_document_set(child, value, trial_settings(brace));
+    } else {
+      cohort_document_set_text(child, value);
+    }
+    cohort_document_set(map, word, child);
   }
   free(copy);
   return map;

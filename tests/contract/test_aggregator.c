@@ -1,0 +1,133 @@
+/* Aggregators: contract of the family, and PCGrad against the projections of its paper on whole gradients. */
+#include "check.h"
+#include "contract/method_trial.h"
+#include "method/aggregator/aggregator.h"
+
+enum { OBJECTIVES = 4, SIZE = 9 };
+
+static void draw(cohort_random_key key, double gradients[][SIZE], double *products, int objectives) {
+  for (int i = 0; i < objectives; i++)
+    for (int k = 0; k < SIZE; k++) gradients[i][k] = cohort_random_normal_at(key, 1, (uint64_t)(i * SIZE + k));
+  for (int i = 0; i < objectives; i++)
+    for (int j = 0; j < objectives; j++) {
+      products[i * objectives + j] = 0;
+      for (int k = 0; k < SIZE; k++) products[i * objectives + j] += gradients[i][k] * gradients[j][k];
+    }
+}
+
+static const cohort_aggregator *find(const char *key) {
+  return cohort_registry_find(COHORT_VARIANT_F64, "aggregator", key)->functions;
+}
+
+static void test_contract(void) {
+  const cohort_method *method;
+  int seen = 0;
+  for (int i = 0; (method = cohort_registry_at(COHORT_VARIANT_F64, i)); i++) {
+    if (strcmp(method->family, "aggregator") != 0) continue;
+    seen++;
+    cohort_choice choice;
+    cohort_document *document = trial_choose(COHORT_VARIANT_F64, "aggregator", method->key, "", &choice);
+    const cohort_aggregator *functions = method->functions;
+    for (int objectives = 1; objectives <= OBJECTIVES; objectives++) {
+      double gradients[OBJECTIVES][SIZE], products[OBJECTIVES * OBJECTIVES];
+      double losses[OBJECTIVES] = {1, 2, 3, 4}, weights[OBJECTIVES + 1], again[OBJECTIVES];
+      const cohort_random_key key = cohort_random_key_from_seed((uint64_t)objectives);
+      draw(key, gradients, products, objectives);
+      weights[objectives] = 17;
+      functions->weigh(choice.config, objectives, products, losses, key, weights);
+      functions->weigh(choice.config, objectives, products, losses, key, again);
+      CU_ASSERT_EQUAL(memcmp(weights, again, (size_t)objectives * sizeof *weights), 0);
+      CU_ASSERT_EQUAL(weights[objectives], 17);
+      for (int k = 0; k < objectives; k++) CU_ASSERT(isfinite(weights[k]));
+    }
+    cohort_choice_release(&choice);
+    cohort_document_destroy(document);
+  }
+  CU_ASSERT(seen >= 2);
+}
+
+/* With two objectives there is one order, and the result is known: it conflicts with neither. */
+static void test_pcgrad_of_two(void) {
+  for (uint64_t seed = 0; seed < 50; seed++) {
+    const cohort_random_key key = cohort_random_key_from_seed(seed);
+    double gradients[2][SIZE], products[4], weights[2];
+    draw(key, gradients, products, 2);
+    find("pcgrad")->weigh(NULL, 2, products, NULL, key, weights);
+    const double inner = products[1];
+    for (int k = 0; k < SIZE; k++) {
+      double expected = gradients[0][k] + gradients[1][k];
+      if (inner < 0) expected -= inner / products[3] * gradients[1][k] + inner / products[0] * gradients[0][k];
+      CU_ASSERT_DOUBLE_EQUAL(weights[0] * gradients[0][k] + weights[1] * gradients[1][k], expected, 1e-12);
+    }
+    CU_ASSERT(weights[0] * products[0] + weights[1] * products[1] >= -1e-12);
+    CU_ASSERT(weights[0] * products[2] + weights[1] * products[3] >= -1e-12);
+  }
+}
+
+static void test_pcgrad_special_cases(void) {
+  double weights[2];
+  const cohort_random_key key = cohort_random_key_from_seed(1);
+  find("pcgrad")->weigh(NULL, 2, (const double[]){1, -1, -1, 1}, NULL, key, weights);
+  CU_ASSERT_EQUAL(weights[0], 0 + weights[1]); /* opposite gradients cancel */
+  find("pcgrad")->weigh(NULL, 2, (const double[]){1, 0.5, 0.5, 4}, NULL, key, weights);
+  CU_ASSERT_EQUAL(weights[0], 1);
+  CU_ASSERT_EQUAL(weights[1], 1);
+  find("pcgrad")->weigh(NULL, 2, (const double[]){1, 0, 0, 0}, NULL, key, weights);
+  CU_ASSERT(weights[0] == 1 && weights[1] == 1); /* a zero gradient does no harm */
+}
+
+/* Projections of whole gradients in the order `order`, as the paper writes them. */
+static void project(double gradients[][SIZE], int objectives, int i, const int *order, double *out) {
+  memcpy(out, gradients[i], SIZE * sizeof *out);
+  for (int visit = 0; visit < objectives; visit++) {
+    const double *other = gradients[order[visit]];
+    double inner = 0, square = 0;
+    for (int k = 0; k < SIZE; k++) {
+      inner += out[k] * other[k];
+      square += other[k] * other[k];
+    }
+    if (order[visit] != i && inner < 0)
+      for (int k = 0; k < SIZE; k++) out[k] -= inner / square * other[k];
+  }
+}
+
+/* With three objectives the result is one of the 2^3 that the orders of visit allow, and the keys reach several. */
+static void test_pcgrad_of_three(void) {
+  double gradients[3][SIZE], products[9], weights[3];
+  draw(cohort_random_key_from_seed(5), gradients, products, 3);
+  for (int k = 0; k < SIZE; k++) gradients[2][k] = -gradients[0][k] - gradients[1][k] + 0.3 * gradients[2][k];
+  for (int i = 0; i < 3; i++)
+    for (int j = 0; j < 3; j++) {
+      products[i * 3 + j] = 0;
+      for (int k = 0; k < SIZE; k++) products[i * 3 + j] += gradients[i][k] * gradients[j][k];
+    }
+  unsigned reached = 0;
+  for (uint64_t seed = 0; seed < 60; seed++) {
+    find("pcgrad")->weigh(NULL, 3, products, NULL, cohort_random_key_from_seed(seed), weights);
+    int matches = 0;
+    for (unsigned orders = 0; orders < 8; orders++) {
+      double sum[SIZE] = {0}, part[SIZE], error = 0;
+      for (int i = 0; i < 3; i++) {
+        const int forward[] = {0, 1, 2}, backward[] = {2, 1, 0};
+        project(gradients, 3, i, orders >> i & 1 ? backward : forward, part);
+        for (int k = 0; k < SIZE; k++) sum[k] += part[k];
+      }
+      for (int k = 0; k < SIZE; k++)
+        error = fmax(error, fabs(sum[k] - weights[0] * gradients[0][k] - weights[1] * gradients[1][k] -
+                                 weights[2] * gradients[2][k]));
+      if (error > 1e-12) continue;
+      matches++;
+      reached |= 1u << orders;
+    }
+    CU_ASSERT(matches > 0);
+  }
+  CU_ASSERT((reached & (reached - 1)) != 0);
+}
+
+int main(void) {
+  static const check checks[] = {{"contract", test_contract},
+                                 {"pcgrad of two", test_pcgrad_of_two},
+                                 {"pcgrad special cases", test_pcgrad_special_cases},
+                                 {"pcgrad of three", test_pcgrad_of_three}};
+  return check_run("contract_aggregator", checks, sizeof checks / sizeof *checks);
+}
