@@ -28,7 +28,7 @@ LABEL_SMOOTHING = 0.1
 
 
 def make_model(seed):
-    return golden_model.randomise(golden_model.llama(tied=True), seed)
+    return golden_model.randomise(golden_model.llama(tied=True).double(), seed)
 
 
 def names(take):
