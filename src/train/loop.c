@@ -1,0 +1,310 @@
+#include "train/loop.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "io/metrics.h"
+#include "io/plot.h"
+#include "io/run_directory.h"
+#include "train/language.h"
+#include "train/ngram.h"
+#include "train/progress.h"
+#include "train/summary.h"
+
+/* Set by the signal handler alone, read at step edges. */
+static volatile sig_atomic_t stop_signal;
+
+static void note_signal(int number) { stop_signal = number; }
+
+/* Called at the end of every step: a place for outside tools to hook in. */
+__attribute__((weak, noinline)) void cohort_step_ended(int64_t step);
+void cohort_step_ended(int64_t step) { __asm__ volatile("" : : "r"(step)); }
+
+typedef struct loop {
+  cohort_settings *settings;
+  cohort_comm *comm;
+  cohort_log *log;
+  cohort_run *run;
+  cohort_run_directory directory;
+  cohort_metrics *metrics; /* rank 0 */
+  cohort_progress progress;
+  cohort_session session;
+  double start, step_seconds;
+  double last_logged; /* step_seconds at the last timing row */
+  int64_t last_logged_step;
+  uint64_t last_received;
+  double last_exposed;
+  char *checkpoints;
+} loop;
+
+static void catch_signals(void) {
+  struct sigaction action = {.sa_handler = note_signal};
+  (void)sigemptyset(&action.sa_mask);
+  stop_signal = 0;
+  (void)sigaction(SIGTERM, &action, NULL);
+  (void)sigaction(SIGINT, &action, NULL);
+  (void)sigaction(SIGUSR1, &action, NULL);
+  /* A full file-size limit is then an error of write, which is reported, and not a death. */
+  (void)signal(SIGXFSZ, SIG_IGN);
+}
+
+static cohort_split evaluated_split(const cohort_task *task) {
+  return task->samples[COHORT_SPLIT_VALIDATION] ? COHORT_SPLIT_VALIDATION : COHORT_SPLIT_TEST;
+}
+
+static cohort_status write_row(loop *own, const char *split, const cohort_run_row *row, bool train, cohort_error *error) {
+  if (!own->metrics) return COHORT_DONE;
+  const cohort_run_position where = cohort_run_where(own->run);
+  const bool tokens = cohort_run_task(own->run)->tokens_per_sample != 0;
+  const cohort_metrics_row out = {.step = where.step,
+                                  .split = split,
+                                  .epoch = where.epoch,
+                                  .samples = where.samples,
+                                  .tokens = tokens ? where.tokens : -1,
+                                  .loss = row->loss,
+                                  .learning_rate = train ? row->report.learning_rate : NAN,
+                                  .gradient_norm = train ? row->report.gradient_norm : NAN,
+                                  .extra = row->columns};
+  return cohort_metrics_write(own->metrics, &out, error);
+}
+
+static cohort_status write_timing(loop *own, cohort_error *error) {
+  if (!own->metrics) return COHORT_DONE;
+  const cohort_run_position where = cohort_run_where(own->run);
+  const double seconds = own->step_seconds - own->last_logged;
+  const double steps = (double)(where.step - own->last_logged_step);
+  const double samples = steps * (double)own->settings->batch;
+  const cohort_task *task = cohort_run_task(own->run);
+  const cohort_timing_row row = {.step = where.step,
+                                 .seconds = cohort_clock_seconds() - own->start,
+                                 .samples_per_second = samples / seconds,
+                                 .tokens_per_second = samples * (double)task->tokens_per_sample / seconds,
+                                 .gflops_per_second = NAN,
+                                 .exposed_communication_seconds = own->comm->seconds - own->last_exposed,
+                                 .checkpoint_seconds = own->session.checkpoint_seconds,
+                                 .evaluation_seconds = own->session.evaluation_seconds,
+                                 .bytes_received = own->comm->bytes_received - own->last_received,
+                                 .peak_memory_bytes = cohort_peak_memory()};
+  own->last_logged = own->step_seconds;
+  own->last_logged_step = where.step;
+  own->last_received = own->comm->bytes_received;
+  own->last_exposed = own->comm->seconds;
+  return cohort_metrics_write_timing(own->metrics, &row, error);
+}
+
+/* File errors of rank 0 become everyone's. */
+static cohort_status agree(const loop *own, cohort_status status, cohort_error *error) {
+  return cohort_comm_agree_error(own->comm, status, error);
+}
+
+static cohort_status evaluate(loop *own, cohort_split split, cohort_error *error) {
+  const double start = cohort_clock_seconds();
+  cohort_run_row row;
+  COHORT_TRY(cohort_run_evaluate(own->run, split, &row, error));
+  own->session.evaluation_seconds += cohort_clock_seconds() - start;
+  own->session.last_evaluation = row;
+  own->session.evaluated = cohort_split_name(split);
+  if (split == evaluated_split(cohort_run_task(own->run))) cohort_run_note_evaluation(own->run, row.loss);
+  return agree(own, write_row(own, cohort_split_name(split), &row, false, error), error);
+}
+
+/* The step counts of communication are the steps' own: evaluation and saving are not charged to them. */
+static cohort_status save(loop *own, const char *directory, const char *name, cohort_error *error) {
+  const double start = cohort_clock_seconds();
+  const uint64_t received = own->comm->bytes_received, sent = own->comm->bytes_sent, messages = own->comm->messages;
+  const double exposed = own->comm->seconds;
+  COHORT_TRY(cohort_run_save(own->run, directory, name, &own->session.checkpoint_bytes, error));
+  if (!name && own->comm->rank == 0)
+    cohort_checkpoint_prune(directory, (int)own->settings->checkpoint_settings.keep, cohort_run_best_step(own->run));
+  own->comm->bytes_received = received;
+  own->comm->bytes_sent = sent;
+  own->comm->messages = messages;
+  own->comm->seconds = exposed;
+  own->session.checkpoint_seconds += cohort_clock_seconds() - start;
+  return COHORT_DONE;
+}
+
+static cohort_status open_directory(loop *own, const char *path, cohort_error *error) {
+  COHORT_TRY(cohort_run_directory_open(own->comm, path, own->settings->expanded, cohort_settings_may_change,
+                                       &own->directory, error));
+  own->checkpoints = cohort_format_text("%s/checkpoints", path);
+  if (own->comm->rank != 0) return COHORT_DONE;
+  char *log_path = cohort_format_text("%s/log.txt", path);
+  own->log->file = fopen(log_path, "a");
+  free(log_path);
+  return COHORT_DONE;
+}
+
+static cohort_status begin(loop *own, cohort_error *error) {
+  bool found = false;
+  char *path = NULL;
+  COHORT_TRY(cohort_run_resume(own->run, own->checkpoints, &found, &path, error));
+  const int64_t step = cohort_run_where(own->run).step;
+  if (found)
+    cohort_log_line(own->log, "resumed from %s at step %lld", path, (long long)step);
+  else if (own->settings->init_from) {
+    COHORT_TRY(cohort_run_take_weights(own->run, own->settings->init_from, false, error));
+    cohort_log_line(own->log, "weights from %s", own->settings->init_from);
+  }
+  free(path);
+  own->session.first_step = own->last_logged_step = step;
+  const cohort_task *task = cohort_run_task(own->run);
+  cohort_status status = COHORT_DONE;
+  if (own->comm->rank == 0)
+    status = cohort_metrics_open(own->directory.path, found ? step : -1, task->metrics, task->metric, &own->metrics, error);
+  return agree(own, status, error);
+}
+
+static bool due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
+
+static cohort_status not_applied(const loop *own, const cohort_run_row *row, cohort_error *error) {
+  const int64_t step = cohort_run_where(own->run).step;
+  if (own->settings->on_nan == COHORT_NAN_SKIP) {
+    cohort_log_warning(own->log, "step %lld: loss %g, gradient norm %g: not finite, the step is skipped", (long long)step,
+                       row->loss, row->report.gradient_norm);
+    return COHORT_DONE;
+  }
+  return cohort_fail(error, COHORT_DIVERGED,
+                     "step %lld: loss %g, gradient norm %g: not finite, the step was not applied; lower the learning rate, "
+                     "set clip, or set on_nan: skip",
+                     (long long)step, row->loss, row->report.gradient_norm);
+}
+
+static void show_progress(loop *own, const cohort_run_row *row) {
+  const cohort_run_position where = cohort_run_where(own->run);
+  char text[128];
+  const double steps = (double)(where.step - own->session.first_step);
+  const cohort_task *task = cohort_run_task(own->run);
+  const double rate = steps * (double)own->settings->batch / own->step_seconds;
+  if (task->tokens_per_sample)
+    (void)snprintf(text, sizeof text, "loss %.4f  %.0f tokens/s", row->loss, rate * (double)task->tokens_per_sample);
+  else
+    (void)snprintf(text, sizeof text, "loss %.4f  %.0f samples/s", row->loss, rate);
+  cohort_progress_show(&own->progress, where.step, text);
+}
+
+/* Evaluation at the end covers every split and stands before the last save, so that a resume never writes it twice. */
+static cohort_status evaluate_if_due(loop *own, cohort_error *error) {
+  const cohort_task *task = cohort_run_task(own->run);
+  const int64_t step = cohort_run_where(own->run).step;
+  if (step == own->settings->steps) {
+    for (int s = COHORT_SPLIT_TEST; s >= COHORT_SPLIT_VALIDATION; s--)
+      if (task->samples[s]) COHORT_TRY(evaluate(own, (cohort_split)s, error));
+    return COHORT_DONE;
+  }
+  if (due(own->settings->evaluate_settings.every, step) && task->samples[evaluated_split(task)])
+    COHORT_TRY(evaluate(own, evaluated_split(task), error));
+  return COHORT_DONE;
+}
+
+static bool wants_stop(const loop *own) {
+  const double limit = own->settings->max_seconds;
+  return stop_signal != 0 || (limit > 0 && cohort_clock_seconds() - own->start > limit);
+}
+
+static cohort_status one_step(loop *own, bool *stopped, cohort_error *error) {
+  cohort_run_row row;
+  const double start = cohort_clock_seconds();
+  COHORT_TRY(cohort_run_step(own->run, wants_stop(own), &row, error));
+  own->step_seconds += cohort_clock_seconds() - start;
+  const int64_t step = cohort_run_where(own->run).step;
+  if (!row.report.applied) COHORT_TRY(not_applied(own, &row, error));
+  own->session.last_train = row;
+  const bool last = step == own->settings->steps;
+  if (due(own->settings->log_every, step) || last) {
+    const cohort_status status = write_row(own, "train", &row, true, error);
+    COHORT_TRY(agree(own, status == COHORT_DONE ? write_timing(own, error) : status, error));
+  }
+  show_progress(own, &row);
+  COHORT_TRY(evaluate_if_due(own, error));
+  *stopped = row.flagged && !last;
+  if (due(own->settings->checkpoint_settings.every, step) || *stopped) COHORT_TRY(save(own, own->checkpoints, NULL, error));
+  cohort_step_ended(step);
+  return COHORT_DONE;
+}
+
+/* The n-gram model over the same tokens, on one rank. */
+static cohort_status run_rival(loop *own, cohort_error *error) {
+  const cohort_task *task = cohort_run_task(own->run);
+  own->session.rival_nats = NAN;
+  if (!own->settings->rival || task->functions != &cohort_task_language) return COHORT_DONE;
+  cohort_status status = COHORT_DONE;
+  if (own->comm->rank == 0) {
+    const int32_t *tokens = NULL;
+    int64_t train, all, bytes;
+    cohort_language_tokens(task, &tokens, &train, &all, &bytes);
+    own->session.rival_order = (int)own->settings->rival;
+    own->session.tokens_per_byte = (double)(all - train) / (double)bytes;
+    status = cohort_ngram_score(tokens, train, all, (int)task->model_data.outputs, own->session.rival_order,
+                                &own->session.rival_nats, error);
+  }
+  return agree(own, status, error);
+}
+
+static cohort_status finish(loop *own, bool stopped, const cohort_loop_program *program, int threads, cohort_error *error) {
+  own->session.outcome = stopped ? "stopped" : "done";
+  own->session.rival_nats = NAN;
+  if (!stopped) {
+    COHORT_TRY(save(own, own->directory.path, "final.h5", error));
+    COHORT_TRY(run_rival(own, error));
+  }
+  own->session.run_path = own->directory.path;
+  own->session.seconds = own->step_seconds;
+  own->session.total_seconds = cohort_clock_seconds() - own->start;
+  COHORT_TRY(cohort_summary_write(own->run, &own->session, own->comm, own->log, threads, program, error));
+  cohort_status status = COHORT_DONE;
+  if (own->comm->rank == 0) {
+    status = cohort_metrics_close(own->metrics, error);
+    own->metrics = NULL;
+    const char *const paths[1] = {own->directory.path};
+    if (status == COHORT_DONE) status = cohort_plot_runs(1, paths, NULL, own->log, error);
+  }
+  COHORT_TRY(agree(own, status, error));
+  if (!stopped) return COHORT_DONE;
+  cohort_log_line(own->log, "stopped at step %lld after a save; start again to go on",
+                  (long long)cohort_run_where(own->run).step);
+  return COHORT_STOPPED;
+}
+
+static cohort_status run_loop(loop *own, const char *run_path, const cohort_loop_program *program, int threads,
+                              cohort_error *error) {
+  COHORT_TRY(open_directory(own, run_path, error));
+  char *text = cohort_run_describe(own->run);
+  cohort_log_line(own->log, "cohort %s (%s), kernels %s, OpenBLAS %s\n%s\nrun directory %s", program->version,
+                  program->commit, cohort_run_kernels(own->run), program->blas, text, run_path);
+  free(text);
+  COHORT_TRY(begin(own, error));
+  cohort_progress_open(&own->progress, own->log, "step", own->session.first_step, own->settings->steps);
+  own->comm->bytes_received = own->comm->bytes_sent = own->comm->messages = 0;
+  own->comm->seconds = 0;
+  (void)cohort_run_take_figures(own->run);
+  bool stopped = false;
+  cohort_status status = COHORT_DONE;
+  while (status == COHORT_DONE && !stopped && cohort_run_where(own->run).step < own->settings->steps)
+    status = one_step(own, &stopped, error);
+  cohort_progress_clear(&own->progress);
+  return status == COHORT_DONE ? finish(own, stopped, program, threads, error) : status;
+}
+
+cohort_status cohort_loop_train(cohort_settings *settings, const char *run_path, cohort_comm *comm, cohort_log *log,
+                                int threads, const cohort_loop_program *program, cohort_error *error) {
+  loop own = {.settings = settings, .comm = comm, .log = log, .start = cohort_clock_seconds(), .directory = {.lock = -1}};
+  catch_signals();
+  cohort_status status = cohort_run_create(settings, comm, log, threads, &own.run, error);
+  if (status == COHORT_DONE) status = run_loop(&own, run_path, program, threads, error);
+  if (own.metrics) {
+    cohort_error ignored;
+    (void)cohort_metrics_close(own.metrics, &ignored);
+  }
+  if (own.directory.path) cohort_run_directory_close(&own.directory);
+  if (log->file) (void)fclose(log->file);
+  log->file = NULL;
+  free(own.checkpoints);
+  cohort_run_destroy(own.run);
+  return status;
+}

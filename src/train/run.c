@@ -1,0 +1,376 @@
+#include "train/run.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "train/run_state.h"
+
+/* What lane work needs to know while it runs. */
+typedef struct batch_work {
+  cohort_run *run;
+  const cohort_lane_graph *graph;
+  cohort_split split;
+  int64_t base, samples, lane_samples; /* positions; lane_samples 0: cut `samples` evenly */
+  double inverse_count;
+  const float *point, *direction;
+  cohort_random_key key;
+} batch_work;
+
+/* What an ask of the step's oracle shares with the step. */
+typedef struct step_oracle {
+  cohort_run *run;
+  bool flag;
+  double sums[COHORT_MAX_SCALARS];
+  double loss_sum[COHORT_MAX_OBJECTIVES];
+  bool flagged;
+  int asked;
+} step_oracle;
+
+cohort_random_key cohort_run_key(const cohort_settings *settings, const char *purpose, int64_t number) {
+  const cohort_random_key seed = cohort_random_key_from_seed((uint64_t)settings->seed);
+  return cohort_random_key_derive(cohort_random_key_derive_name(seed, purpose), (uint64_t)number);
+}
+
+static int64_t capacity_of(int64_t samples, int lanes) { return (samples + lanes - 1) / lanes; }
+
+static void lane_range(const batch_work *work, int lane, int64_t *first, int64_t *last) {
+  if (!work->lane_samples) {
+    cohort_lane_samples(work->samples, work->run->lanes, lane, first, last);
+    return;
+  }
+  *first = lane * work->lane_samples;
+  *last = *first + work->lane_samples < work->samples ? *first + work->lane_samples : work->samples;
+  if (*first > *last) *first = *last;
+}
+
+static void run_lane(void *argument, int executor, int slot, int lane, int phase, float *row, double *scalars) {
+  const batch_work *work = argument;
+  cohort_run *run = work->run;
+  cohort_lane_context *context = &run->context[executor];
+  int64_t first, last;
+  lane_range(work, lane, &first, &last);
+  for (int64_t i = first; phase == 0 && i < last; i++) context->position[i - first] = work->base + i;
+  const cohort_lane_run own = {.split = work->split,
+                               .count = last - first,
+                               .inverse_count = work->inverse_count,
+                               .point = work->point,
+                               .frozen = run->spaces > 1 ? run->space[1]->values : NULL,
+                               .direction = work->direction,
+                               .random_key = work->key,
+                               .row = row,
+                               .elements = run->space[0]->elements,
+                               .scalars = scalars};
+  cohort_lane_graph_run(&run->task, work->graph, context, phase, slot, &own);
+}
+
+static void between_phases(void *argument, int phase) {
+  const batch_work *work = argument;
+  cohort_lane_graph_exchange(work->graph, work->run->engine, work->run->comm, work->run->context, phase,
+                             work->run->exchange);
+}
+
+static void run_client(void *argument, int executor, int slot, int lane, int phase, float *row, double *scalars) {
+  const batch_work *work = argument;
+  (void)slot, (void)phase;
+  cohort_federation_client(work->run->federation, executor, lane, &work->run->context[executor], work->point, row, scalars);
+}
+
+/* Runs a batch; the flag travels as one more scalar of this rank's first lane. */
+static void run_batch(cohort_run *run, batch_work *work, int vectors, double *sums, float **rows) {
+  const cohort_lane_work lanes = {.argument = work,
+                                  .phases = cohort_plan_phases(work->graph->plan),
+                                  .vectors = vectors,
+                                  .scalars = work->graph->scalars,
+                                  .run = run_lane,
+                                  .between = between_phases};
+  cohort_lane_engine_run(run->engine, &lanes, cohort_player_shards(run->player), sums, NULL, rows);
+  int first, last;
+  cohort_lane_engine_own(run->engine, &first, &last);
+  run->figures.flops += (last - first) * cohort_plan_flops(work->graph->plan);
+}
+
+static cohort_status ask_batch(void *argument, const float *point, const float *direction, float **rows, double *losses,
+                               cohort_error *error) {
+  (void)error;
+  step_oracle *oracle = argument;
+  cohort_run *run = oracle->run;
+  const int64_t batch = run->settings->batch;
+  const int64_t count = run->task.functions->count(&run->task, COHORT_SPLIT_TRAIN, batch);
+  batch_work work = {.run = run,
+                     .graph = run->train,
+                     .split = COHORT_SPLIT_TRAIN,
+                     .base = run->samples,
+                     .samples = batch,
+                     .inverse_count = 1.0 / (double)count,
+                     .point = point,
+                     .direction = direction,
+                     .key = cohort_run_key(run->settings, "batch", run->step)};
+  double sums[COHORT_MAX_SCALARS];
+  run_batch(run, &work, run->train->objectives + run->train->options.curvature, sums, rows);
+  for (int i = 0; i < run->train->objectives; i++) losses[i] = sums[i] / (double)count;
+  if (oracle->asked++ == 0) memcpy(oracle->sums, sums, sizeof sums);
+  return COHORT_DONE;
+}
+
+static cohort_status ask_clients(void *argument, const float *point, const float *direction, float **rows, double *losses,
+                                 cohort_error *error) {
+  (void)error, (void)direction;
+  step_oracle *oracle = argument;
+  cohort_run *run = oracle->run;
+  cohort_federation_begin(run->federation, run->step);
+  batch_work work = {.run = run, .point = point};
+  const cohort_lane_work lanes = {.argument = &work, .phases = 1, .vectors = 1, .scalars = 1, .run = run_client};
+  cohort_lane_engine_run(run->engine, &lanes, cohort_player_shards(run->player), losses, NULL, rows);
+  int first, last;
+  cohort_lane_engine_own(run->engine, &first, &last);
+  run->figures.flops += (double)(last - first) * (double)run->settings->federated_settings.local_steps *
+                        cohort_plan_flops(cohort_federation_graph(run->federation)->plan);
+  return COHORT_DONE;
+}
+
+/* The columns of a batch or split from its sums. */
+static void fill_row(const cohort_run *run, cohort_split split, int64_t count, const double *sums, cohort_run_row *row) {
+  const int objectives = run->task.objectives;
+  row->loss = 0;
+  for (int i = 0; i < objectives; i++) row->loss += sums[i] / (double)count;
+  for (int m = 0; m < COHORT_MAX_METRICS; m++) row->columns[m] = NAN;
+  if (run->task.functions->derive)
+    run->task.functions->derive(&run->task, split, count, sums + objectives, row->loss, row->columns);
+  else
+    for (int m = 0; m < run->task.metrics; m++) row->columns[m] = sums[objectives + m] / (double)count;
+}
+
+cohort_status cohort_run_step(cohort_run *run, bool flag, cohort_run_row *row, cohort_error *error) {
+  memset(row, 0, sizeof *row);
+  step_oracle own = {.run = run, .flag = flag};
+  const cohort_oracle oracle = {&own, run->task.objectives, run->federation ? ask_clients : ask_batch};
+  COHORT_TRY(cohort_player_step(run->player, &oracle, run->step, run->settings->steps, &row->report, error));
+  if (run->federation) {
+    row->loss = row->report.losses[0];
+    for (int m = 0; m < COHORT_MAX_METRICS; m++) row->columns[m] = NAN;
+    run->samples += cohort_federation_samples(run->federation);
+  } else {
+    const int64_t count = run->task.functions->count(&run->task, COHORT_SPLIT_TRAIN, run->settings->batch);
+    fill_row(run, COHORT_SPLIT_TRAIN, count, own.sums, row);
+    run->samples += run->settings->batch;
+  }
+  run->step++;
+  int first, last;
+  cohort_lane_engine_own(run->engine, &first, &last);
+  for (int lane = first; lane < last; lane++) {
+    int64_t begin, end;
+    cohort_lane_samples(run->settings->batch, run->lanes, lane, &begin, &end);
+    run->figures.samples += end - begin;
+  }
+  row->flagged = cohort_comm_agree(run->comm, flag) != 0;
+  return COHORT_DONE;
+}
+
+cohort_status cohort_run_evaluate(cohort_run *run, cohort_split split, cohort_run_row *row, cohort_error *error) {
+  const int64_t samples = run->task.samples[split];
+  if (!samples) return cohort_fail(error, COHORT_BAD_CONFIG, "data: there is no %s split", cohort_split_name(split));
+  const int64_t capacity = run->evaluate->options.capacity, batch = capacity * run->lanes;
+  double total[COHORT_MAX_SCALARS] = {0};
+  memset(row, 0, sizeof *row);
+  for (int64_t base = 0; base < samples; base += batch) {
+    batch_work work = {.run = run,
+                       .graph = run->evaluate,
+                       .split = split,
+                       .base = base,
+                       .samples = samples - base < batch ? samples - base : batch,
+                       .lane_samples = capacity,
+                       .inverse_count = 1,
+                       .point = run->space[0]->values};
+    double sums[COHORT_MAX_SCALARS];
+    run_batch(run, &work, 0, sums, NULL);
+    for (int i = 0; i < run->evaluate->scalars; i++) total[i] += sums[i];
+  }
+  fill_row(run, split, run->task.functions->count(&run->task, split, samples), total, row);
+  return COHORT_DONE;
+}
+
+void cohort_run_note_evaluation(cohort_run *run, double loss) {
+  if (run->best_step >= 0 && !(loss < run->best_loss)) return;
+  run->best_step = run->step;
+  run->best_loss = loss;
+}
+
+int64_t cohort_run_best_step(const cohort_run *run) { return run->best_step; }
+
+static cohort_status make_spaces(cohort_run *run, cohort_error *error) {
+  static const char *const names[] = {"model", "reference"};
+  cohort_graph *graph = NULL;
+  COHORT_TRY(cohort_task_graph_create(&run->task, &graph, error));
+  cohort_status status = COHORT_DONE;
+  run->spaces = run->task.spaces;
+  for (int s = 0; s < run->spaces && status == COHORT_DONE; s++)
+    status = cohort_space_create(graph, s, names[s], &run->space[s], error);
+  cohort_graph_destroy(graph);
+  if (status != COHORT_DONE) return status;
+  const cohort_random_key key =
+      cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)run->settings->seed), "initial");
+  cohort_space_initialise(run->space[0], key);
+  if (run->spaces > 1) memcpy(run->space[1]->values, run->space[0]->values, (size_t)run->space[0]->elements * sizeof(float));
+  return COHORT_DONE;
+}
+
+static cohort_status read_strategy(cohort_run *run, cohort_faults *faults, cohort_error *error) {
+  const cohort_federated_settings *settings = &run->settings->federated_settings;
+  cohort_choice strategy = {0};
+  cohort_settings_choice(run->variant, "federated", settings->strategy, "strategy", &strategy,
+                         cohort_document_get(run->settings->expanded, "federated"), faults);
+  if (strategy.method) run->server = cohort_federation_server(&strategy);
+  cohort_choice_release(&strategy);
+  return cohort_faults_status(faults, error);
+}
+
+static cohort_status make_player(cohort_run *run, cohort_faults *faults, cohort_error *error) {
+  if (run->settings->is_federated) COHORT_TRY(read_strategy(run, faults, error));
+  const cohort_player_plan plan = {.settings = run->settings,
+                                   .optimizer = run->server,
+                                   .space = run->space[0],
+                                   .comm = run->comm,
+                                   .kernels = run->kernels,
+                                   .variant = run->variant,
+                                   .threads = run->threads,
+                                   .objectives = run->task.objectives};
+  return cohort_player_create(&plan, faults, &run->player, error);
+}
+
+static cohort_status make_graphs(cohort_run *run, cohort_faults *faults, cohort_error *error) {
+  const int64_t capacity = capacity_of(run->settings->batch, run->lanes);
+  cohort_lane_graph_options options = {.lanes = run->lanes, .capacity = capacity};
+  COHORT_TRY(cohort_lane_graph_create(&run->task, &options, run->space, run->kernels, &run->evaluate, error));
+  if (run->settings->is_federated) {
+    const cohort_federation_plan plan = {.task = &run->task,
+                                         .settings = run->settings,
+                                         .space = run->space[0],
+                                         .kernels = run->kernels,
+                                         .variant = run->variant,
+                                         .executors = cohort_lane_engine_executors(run->engine)};
+    return cohort_federation_create(&plan, run->settings->expanded, faults, &run->federation, error);
+  }
+  options.gradients = options.training = true;
+  options.curvature = cohort_player_needs_curvature(run->player);
+  return cohort_lane_graph_create(&run->task, &options, run->space, run->kernels, &run->train, error);
+}
+
+static cohort_status make_contexts(cohort_run *run, cohort_error *error) {
+  cohort_lane_graph *const graphs[2] = {run->evaluate,
+                                        run->train ? run->train : cohort_federation_graph(run->federation)};
+  const int executors = cohort_lane_engine_executors(run->engine);
+  run->context = cohort_allocate((size_t)executors * sizeof *run->context);
+  for (int e = 0; e < executors; e++)
+    COHORT_TRY(cohort_lane_context_create(2, graphs, cohort_lane_engine_slots(run->engine),
+                                          cohort_lane_engine_executor_threads(run->engine), &run->context[e], error));
+  size_t bytes = 0;
+  for (int g = 0; g < 2; g++)
+    if (cohort_lane_graph_exchange_bytes(graphs[g]) > bytes) bytes = cohort_lane_graph_exchange_bytes(graphs[g]);
+  return cohort_memory_create(bytes, "values across lanes", &run->exchange, error);
+}
+
+static cohort_status check_batch(const cohort_run *run, cohort_error *error) {
+  if (!run->settings->is_federated && run->settings->batch < run->lanes)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "batch: %lld samples cannot fill %d lanes; raise batch or lower lanes",
+                       (long long)run->settings->batch, run->lanes);
+  if (run->comm->size > run->lanes)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "lanes: %d lanes serve at most %d ranks, but %d were started; start fewer "
+                       "or set lanes higher", run->lanes, run->lanes, run->comm->size);
+  return COHORT_DONE;
+}
+
+static cohort_status build(cohort_run *run, cohort_faults *faults, cohort_error *error) {
+  COHORT_TRY(cohort_task_open(run->settings, run->log, faults, &run->task, error));
+  run->lanes = cohort_settings_lanes(run->settings, run->task.tokens_per_sample);
+  COHORT_TRY(check_batch(run, error));
+  COHORT_TRY(make_spaces(run, error));
+  COHORT_TRY(make_player(run, faults, error));
+  const int vectors = run->task.objectives + cohort_player_needs_curvature(run->player);
+  COHORT_TRY(cohort_lane_engine_create(run->comm, run->lanes, run->threads, run->space[0]->elements, vectors, &run->engine,
+                                       error));
+  COHORT_TRY(cohort_lane_engine_prepare(run->engine, cohort_player_shards(run->player), error));
+  COHORT_TRY(make_graphs(run, faults, error));
+  COHORT_TRY(make_contexts(run, error));
+  return COHORT_DONE;
+}
+
+cohort_status cohort_run_create(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
+                                cohort_run **out, cohort_error *error) {
+  cohort_run *run = cohort_allocate(sizeof *run);
+  run->settings = settings;
+  run->comm = comm;
+  run->log = log;
+  run->threads = threads;
+  run->best_step = -1;
+  const int64_t least = -cohort_comm_agree(comm, -(int64_t)cohort_processor_isa());
+  run->kernels = cohort_kernels_float32((cohort_isa)least);
+  run->variant = cohort_variant_of((cohort_isa)least);
+  cohort_faults faults = {0};
+  cohort_status status = cohort_comm_agree_error(comm, build(run, &faults, error), error);
+  cohort_faults_release(&faults);
+  if (status != COHORT_DONE) {
+    cohort_run_destroy(run);
+    return status;
+  }
+  *out = run;
+  return COHORT_DONE;
+}
+
+void cohort_run_destroy(cohort_run *run) {
+  if (!run) return;
+  for (int e = 0; run->context && e < cohort_lane_engine_executors(run->engine); e++)
+    cohort_lane_context_release(&run->context[e]);
+  free(run->context);
+  cohort_memory_release(run->exchange);
+  cohort_lane_graph_destroy(run->train);
+  cohort_lane_graph_destroy(run->evaluate);
+  cohort_federation_destroy(run->federation);
+  cohort_lane_engine_destroy(run->engine);
+  cohort_player_destroy(run->player);
+  for (int s = 0; s < 2; s++) cohort_space_destroy(run->space[s]);
+  cohort_document_destroy(run->server);
+  cohort_task_close(&run->task);
+  free(run);
+}
+
+const cohort_task *cohort_run_task(const cohort_run *run) { return &run->task; }
+const cohort_space *cohort_run_space(const cohort_run *run, int number) {
+  return number < run->spaces ? run->space[number] : NULL;
+}
+const cohort_player *cohort_run_player(const cohort_run *run) { return run->player; }
+int cohort_run_lanes(const cohort_run *run) { return run->lanes; }
+const char *cohort_run_kernels(const cohort_run *run) { return run->kernels->name; }
+
+cohort_run_position cohort_run_where(const cohort_run *run) {
+  const cohort_run_position where = {
+      .step = run->step,
+      .samples = run->samples,
+      .tokens = run->samples * run->task.tokens_per_sample,
+      .epoch = (double)run->samples / (double)run->task.samples[COHORT_SPLIT_TRAIN]};
+  return where;
+}
+
+cohort_run_figures cohort_run_take_figures(cohort_run *run) {
+  cohort_run_figures figures = run->figures;
+  figures.busy_seconds = cohort_lane_engine_busy_seconds(run->engine);
+  memset(&run->figures, 0, sizeof run->figures);
+  return figures;
+}
+
+char *cohort_run_describe(const cohort_run *run) {
+  int first, last;
+  cohort_lane_engine_own(run->engine, &first, &last);
+  char *player = cohort_player_describe(run->player);
+  const cohort_lane_graph *graph = run->train ? run->train : cohort_federation_graph(run->federation);
+  char *text = cohort_format_text(
+      "%s: %lld parameters in %d tensors, %d pieces\n%s\nlanes: %d over %d ranks x %d threads (at most %d ranks); this rank "
+      "runs lanes %d to %d on %d executors\nplan: %d nodes, %.1f MiB an executor, %.3f GFLOP a lane",
+      run->space[0]->name, (long long)run->space[0]->parameters, run->space[0]->tensors, run->space[0]->pieces, player,
+      run->lanes, run->comm->size, run->threads, run->lanes, first, last - 1, cohort_lane_engine_executors(run->engine),
+      cohort_plan_nodes(graph->plan), (double)cohort_plan_arena_bytes(graph->plan) / 1048576,
+      cohort_plan_flops(graph->plan) / 1e9);
+  free(player);
+  return text;
+}

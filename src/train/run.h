@@ -1,0 +1,75 @@
+/* A run: task, spaces, plans, lanes and player with all their state. It can step, evaluate, be saved and be loaded; it knows
+ * no terminal and no run directory (train/loop.h does). */
+#ifndef COHORT_TRAIN_RUN_H
+#define COHORT_TRAIN_RUN_H
+
+#include "base/comm.h"
+#include "base/log.h"
+#include "train/player.h"
+#include "train/task.h"
+
+typedef struct cohort_run cohort_run;
+
+/* Collective. `threads` of this rank. The settings stay the caller's and must outlive the run. All faults of the config are
+ * reported together, before big memory is taken. */
+cohort_status cohort_run_create(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
+                                cohort_run **out, cohort_error *error);
+void cohort_run_destroy(cohort_run *run);
+
+const cohort_task *cohort_run_task(const cohort_run *run);
+const cohort_space *cohort_run_space(const cohort_run *run, int number); /* NULL past the last */
+const cohort_player *cohort_run_player(const cohort_run *run);
+int cohort_run_lanes(const cohort_run *run);
+const char *cohort_run_kernels(const cohort_run *run);
+
+/* Where the run stands; all are functions of the steps taken. */
+typedef struct cohort_run_position {
+  int64_t step;    /* steps done */
+  int64_t samples; /* of the training stream consumed */
+  int64_t tokens;  /* 0 without tokens */
+  double epoch;
+} cohort_run_position;
+cohort_run_position cohort_run_where(const cohort_run *run);
+
+typedef struct cohort_run_row {
+  cohort_step_report report;
+  double loss;                        /* sum of the objectives' means */
+  double columns[COHORT_MAX_METRICS]; /* the task's, NaN when not measured */
+  bool flagged; /* some rank raised its flag */
+} cohort_run_row;
+
+/* Collective. One step; `flag` is this rank's wish to stop, agreed with everything else in the step. A step that is not applied
+ * counts as a step (its batch is passed over). */
+cohort_status cohort_run_step(cohort_run *run, bool flag, cohort_run_row *row, cohort_error *error);
+
+/* Collective. Every sample of the split counts once. `samples` 0 in the task: BAD_CONFIG. */
+cohort_status cohort_run_evaluate(cohort_run *run, cohort_split split, cohort_run_row *row, cohort_error *error);
+
+/* Remembers the lowest loss of an evaluation and its step, through saves and resumes; best_step -1: none yet. */
+void cohort_run_note_evaluation(cohort_run *run, double loss);
+int64_t cohort_run_best_step(const cohort_run *run);
+
+/* Collective. Name NULL: step_N.h5 and `latest`. */
+cohort_status cohort_run_save(cohort_run *run, const char *directory, const char *name, uint64_t *bytes_written,
+                              cohort_error *error);
+/* Collective. The newest whole checkpoint of the directory, if any. */
+cohort_status cohort_run_resume(cohort_run *run, const char *directory, bool *found, char **path, cohort_error *error);
+/* Collective. Weights of space 0 from a checkpoint, by name; all must fit. A frozen reference becomes the same weights, or with
+ * `every_space` what the checkpoint holds for it. */
+cohort_status cohort_run_take_weights(cohort_run *run, const char *path, bool every_space, cohort_error *error);
+
+/* Figures of this rank since the last call. */
+typedef struct cohort_run_figures {
+  double busy_seconds; /* of its executors, summed */
+  double flops;        /* of products run by this rank */
+  int64_t samples;     /* this rank's lanes' samples */
+} cohort_run_figures;
+cohort_run_figures cohort_run_take_figures(cohort_run *run);
+
+/* A few lines: parameters, lanes and how they are spread, memory of an executor. Owned by the caller. */
+char *cohort_run_describe(const cohort_run *run);
+
+/* The global random key of a purpose and a step, for dropout and draws. */
+cohort_random_key cohort_run_key(const cohort_settings *settings, const char *purpose, int64_t number);
+
+#endif

@@ -1,0 +1,220 @@
+/* A run's state on disk: its spaces, the player's state, and where it stands. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "io/config.h"
+#include "train/run_state.h"
+
+enum { MAX_FLATS = 2 + 8 * COHORT_MAX_STATES, PATH_ROOM = 128, NUMBERS = 6 };
+
+/* The flat datasets of a run and the vectors behind them. */
+typedef struct stored_run {
+  int flats;
+  cohort_stored_flat flat[MAX_FLATS];
+  float *vector[MAX_FLATS];
+  const cohort_shards *shards[MAX_FLATS]; /* NULL: every rank has all of it */
+  char path[MAX_FLATS][2][PATH_ROOM];
+  cohort_stored_tensor *tensor[2]; /* of the spaces */
+} stored_run;
+
+static void add_flat(const cohort_run *run, stored_run *stored, const char *flat_path, const char *view_path,
+                     int64_t elements, int tensors, const cohort_stored_tensor *tensor, float *vector,
+                     const cohort_shards *shards) {
+  const int at = stored->flats++;
+  (void)snprintf(stored->path[at][0], PATH_ROOM, "%s", flat_path);
+  (void)snprintf(stored->path[at][1], PATH_ROOM, "%s", view_path);
+  cohort_stored_flat *flat = &stored->flat[at];
+  *flat = (cohort_stored_flat){.flat_path = stored->path[at][0],
+                               .view_path = stored->path[at][1],
+                               .type = COHORT_STORED_FLOAT32,
+                               .elements = elements,
+                               .tensors = tensors,
+                               .tensor = tensor};
+  cohort_checkpoint_slice(elements, run->comm->size, run->comm->rank, &flat->first, &flat->count);
+  flat->slice = vector + flat->first;
+  stored->vector[at] = vector;
+  stored->shards[at] = shards;
+}
+
+static cohort_stored_tensor *table_of(const cohort_space *space) {
+  cohort_stored_tensor *table = cohort_allocate((size_t)(space->tensors + 1) * sizeof *table);
+  for (int t = 0; t < space->tensors; t++) {
+    const cohort_space_tensor *tensor = &space->tensor[t];
+    table[t] = (cohort_stored_tensor){.name = tensor->declared.name, .axes = tensor->declared.shape.axes,
+                                      .offset = tensor->offset};
+    for (int a = 0; a < table[t].axes; a++) table[t].size[a] = tensor->declared.shape.size[a];
+  }
+  return table;
+}
+
+static void list_flats(const cohort_run *run, stored_run *stored) {
+  char flat_path[PATH_ROOM], view_path[PATH_ROOM];
+  memset(stored, 0, sizeof *stored);
+  for (int s = 0; s < run->spaces; s++) {
+    cohort_space *space = run->space[s];
+    stored->tensor[s] = table_of(space);
+    (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/parameters", space->name);
+    (void)snprintf(view_path, PATH_ROOM, "/%s/parameters", space->name);
+    add_flat(run, stored, flat_path, view_path, space->elements, space->tensors, stored->tensor[s], space->values, NULL);
+  }
+  for (int i = 0; i < cohort_player_slots(run->player); i++) {
+    const cohort_slot *slot = cohort_player_slot(run->player, i);
+    (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/main/%s", run->space[0]->name, slot->name);
+    (void)snprintf(view_path, PATH_ROOM, "/%s/main/%s", run->space[0]->name, slot->name);
+    add_flat(run, stored, flat_path, view_path, slot->elements, slot->tensors, slot->tensor, slot->values, slot->shards);
+  }
+}
+
+static void release(stored_run *stored) {
+  for (int s = 0; s < 2; s++) free(stored->tensor[s]);
+}
+
+/* Every rank gets the whole of each sharded vector, so that it can write its slice. */
+static cohort_status collect(const cohort_run *run, const stored_run *stored, cohort_error *error) {
+  int64_t largest = 0;
+  for (int i = 0; i < stored->flats; i++)
+    if (stored->shards[i] && stored->flat[i].elements > largest) largest = stored->flat[i].elements;
+  void *staging = NULL;
+  COHORT_TRY(cohort_comm_agree_error(
+      run->comm, cohort_memory_create((size_t)largest * sizeof(float), "state on its way", &staging, error), error));
+  for (int i = 0; i < stored->flats; i++)
+    if (stored->shards[i]) cohort_space_gather(stored->shards[i], run->comm, stored->vector[i], staging);
+  cohort_memory_release(staging);
+  return COHORT_DONE;
+}
+
+/* After a load every rank has its slice; the others' slices follow. */
+static void spread(const cohort_run *run, const stored_run *stored) {
+  size_t *offsets = cohort_allocate(2 * (size_t)run->comm->size * sizeof *offsets);
+  size_t *bytes = offsets + run->comm->size;
+  for (int i = 0; i < stored->flats; i++) {
+    for (int r = 0; r < run->comm->size; r++) {
+      int64_t first, count;
+      cohort_checkpoint_slice(stored->flat[i].elements, run->comm->size, r, &first, &count);
+      offsets[r] = (size_t)first * sizeof(float);
+      bytes[r] = (size_t)count * sizeof(float);
+    }
+    cohort_comm_gather_all(run->comm, stored->vector[i], offsets, bytes);
+  }
+  free(offsets);
+}
+
+static cohort_checkpoint describe(const cohort_run *run, stored_run *stored, const cohort_stored_text *texts, int count,
+                                  cohort_stored_number *numbers) {
+  numbers[0] = (cohort_stored_number){"step", run->step};
+  numbers[1] = (cohort_stored_number){"samples", run->samples};
+  numbers[2] = (cohort_stored_number){"dataset", (int64_t)run->task.digest};
+  numbers[3] = (cohort_stored_number){"lanes", run->lanes};
+  numbers[4] = (cohort_stored_number){"best_step", run->best_step};
+  numbers[5] = (cohort_stored_number){"best_loss_bits", 0};
+  memcpy(&numbers[5].value, &run->best_loss, sizeof run->best_loss);
+  return (cohort_checkpoint){.step = run->step,
+                             .seed = (uint64_t)run->settings->seed,
+                             .texts = count,
+                             .text = texts,
+                             .numbers = NUMBERS,
+                             .number = numbers,
+                             .flats = stored->flats,
+                             .flat = stored->flat};
+}
+
+cohort_status cohort_run_save(cohort_run *run, const char *directory, const char *name, uint64_t *bytes_written,
+                              cohort_error *error) {
+  stored_run stored;
+  list_flats(run, &stored);
+  char *config = cohort_config_write(run->settings->expanded);
+  const cohort_stored_text texts[] = {{"kind", run->task.functions->name}, {"kernels", run->kernels->name}, {"config", config}};
+  cohort_stored_number numbers[NUMBERS];
+  const cohort_checkpoint checkpoint = describe(run, &stored, texts, 3, numbers);
+  cohort_status status = collect(run, &stored, error);
+  if (status == COHORT_DONE) status = cohort_checkpoint_save(run->comm, directory, name, &checkpoint, bytes_written, error);
+  free(config);
+  release(&stored);
+  return status;
+}
+
+static cohort_status check_kernels(const cohort_run *run, const char *path, cohort_error *error) {
+  char *kernels = NULL;
+  cohort_status status = COHORT_DONE;
+  if (run->comm->rank == 0) {
+    status = cohort_checkpoint_text(path, "kernels", &kernels, error);
+    if (status == COHORT_DONE && strcmp(kernels, run->kernels->name) != 0)
+      cohort_log_warning(run->log, "%s was written with kernels %s, this run uses %s: its bits will differ from there on",
+                         path, kernels, run->kernels->name);
+    free(kernels);
+  }
+  return cohort_comm_agree_error(run->comm, status, error);
+}
+
+cohort_status cohort_run_resume(cohort_run *run, const char *directory, bool *found, char **path, cohort_error *error) {
+  stored_run stored;
+  list_flats(run, &stored);
+  cohort_stored_number numbers[NUMBERS];
+  cohort_checkpoint checkpoint = describe(run, &stored, NULL, 0, numbers);
+  cohort_status status = cohort_checkpoint_resume(run->comm, run->log, directory, &checkpoint, found, path, error);
+  if (status == COHORT_DONE && *found) {
+    if ((uint64_t)numbers[2].value != run->task.digest)
+      status = cohort_fail(error, COHORT_BAD_DATA, "%s: the data have changed since it was saved; start another run", *path);
+    else if (numbers[3].value != run->lanes)
+      status = cohort_fail(error, COHORT_BAD_CONFIG, "lanes: %s was saved with %lld lanes, this run has %d", *path,
+                           (long long)numbers[3].value, run->lanes);
+    else
+      status = check_kernels(run, *path, error);
+  }
+  if (status == COHORT_DONE && *found) {
+    spread(run, &stored);
+    run->step = numbers[0].value;
+    run->samples = numbers[1].value;
+    run->best_step = numbers[4].value;
+    memcpy(&run->best_loss, &numbers[5].value, sizeof run->best_loss);
+  }
+  release(&stored);
+  return status;
+}
+
+static cohort_status copy_by_name(const char *path, const cohort_flat_contents *contents, cohort_space *space,
+                                  cohort_error *error) {
+  for (int t = 0; t < space->tensors; t++) {
+    const cohort_space_tensor *tensor = &space->tensor[t];
+    const cohort_stored_tensor *stored = NULL;
+    for (int i = 0; i < contents->tensors && !stored; i++)
+      if (strcmp(contents->tensor[i].name, tensor->declared.name) == 0) stored = &contents->tensor[i];
+    if (!stored) return cohort_fail(error, COHORT_BAD_DATA, "%s: has no tensor %s of this model", path, tensor->declared.name);
+    int64_t elements = 1;
+    bool same = stored->axes == tensor->declared.shape.axes;
+    for (int a = 0; same && a < stored->axes; a++) {
+      same = stored->size[a] == tensor->declared.shape.size[a];
+      elements *= stored->size[a];
+    }
+    if (!same || stored->offset < 0 || stored->offset + elements > contents->elements)
+      return cohort_fail(error, COHORT_BAD_DATA, "%s: tensor %s has another shape than in this model", path,
+                         tensor->declared.name);
+    memcpy(space->values + tensor->offset, contents->data + stored->offset, (size_t)elements * sizeof(float));
+  }
+  return COHORT_DONE;
+}
+
+/* Rank 0 reads the weights of `from` in the file into `space`. */
+static cohort_status read_space(const char *path, const char *from, cohort_space *space, cohort_error *error) {
+  char flat_path[PATH_ROOM], view_path[PATH_ROOM];
+  (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/parameters", from);
+  (void)snprintf(view_path, PATH_ROOM, "/%s/parameters", from);
+  cohort_flat_contents contents = {0};
+  cohort_status status = cohort_checkpoint_read_flat(path, flat_path, view_path, &contents, error);
+  if (status == COHORT_DONE) status = copy_by_name(path, &contents, space, error);
+  cohort_flat_release(&contents);
+  return status;
+}
+
+cohort_status cohort_run_take_weights(cohort_run *run, const char *path, bool every_space, cohort_error *error) {
+  const size_t bytes = (size_t)run->space[0]->elements * sizeof(float);
+  for (int s = 0; s < (every_space ? run->spaces : 1); s++) {
+    cohort_status status = COHORT_DONE;
+    if (run->comm->rank == 0) status = read_space(path, run->space[s]->name, run->space[s], error);
+    COHORT_TRY(cohort_comm_agree_error(run->comm, status, error));
+    cohort_comm_broadcast(run->comm, 0, run->space[s]->values, bytes);
+  }
+  if (run->spaces > 1 && !every_space) memcpy(run->space[1]->values, run->space[0]->values, bytes);
+  return COHORT_DONE;
+}

@@ -1,0 +1,31 @@
+/* The inside of a run, shared by run.c and run_checkpoint.c alone. */
+#ifndef COHORT_TRAIN_RUN_STATE_H
+#define COHORT_TRAIN_RUN_STATE_H
+
+#include "train/federated.h"
+#include "train/lane_graph.h"
+#include "train/run.h"
+
+struct cohort_run {
+  cohort_settings *settings;
+  cohort_comm *comm;
+  const cohort_log *log;
+  int threads, lanes, spaces;
+  cohort_task task;
+  const cohort_kernel_set *kernels;
+  cohort_variant variant;
+  cohort_space *space[2];
+  cohort_player *player;
+  cohort_lane_engine *engine;
+  cohort_lane_graph *train, *evaluate;
+  cohort_federation *federation;
+  cohort_document *server; /* optimizer of a federated run */
+  cohort_lane_context *context; /* [executors] */
+  void *exchange;          /* for lane operations */
+  int64_t step, samples;   /* of the stream */
+  int64_t best_step;       /* -1: nothing was evaluated yet */
+  double best_loss;
+  cohort_run_figures figures;
+};
+
+#endif

@@ -1,0 +1,191 @@
+#include "train/summary.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/clock.h"
+#include "base/lanes.h"
+#include "base/memory.h"
+#include "base/processor.h"
+#include "io/config.h"
+#include "io/run_directory.h"
+#include "mpi/world.h"
+
+enum { FIGURES = 8 };
+/* Per rank: samples, FLOPs, bytes received, bytes sent, messages, exposed seconds, busy seconds, peak memory. */
+
+double cohort_peak_memory(void) {
+  struct rusage usage;
+  (void)getrusage(RUSAGE_SELF, &usage);
+  return (double)usage.ru_maxrss * 1024;
+}
+
+static void gather(cohort_run *run, cohort_comm *comm, double *table) {
+  const cohort_run_figures figures = cohort_run_take_figures(run);
+  double *own = table + comm->rank * FIGURES;
+  const double values[FIGURES] = {(double)figures.samples,       figures.flops,          (double)comm->bytes_received,
+                                  (double)comm->bytes_sent,      (double)comm->messages, comm->seconds,
+                                  figures.busy_seconds,          cohort_peak_memory()};
+  memcpy(own, values, sizeof values);
+  size_t *offsets = cohort_allocate(2 * (size_t)comm->size * sizeof *offsets), *bytes = offsets + comm->size;
+  for (int r = 0; r < comm->size; r++) {
+    offsets[r] = (size_t)r * FIGURES * sizeof(double);
+    bytes[r] = FIGURES * sizeof(double);
+  }
+  cohort_comm_gather_all(comm, table, offsets, bytes);
+  free(offsets);
+}
+
+static void set_number(cohort_document *map, const char *name, double value) {
+  char text[40];
+  (void)snprintf(text, sizeof text, "%.15g", value);
+  cohort_document *scalar = cohort_document_create(COHORT_SCALAR, NULL, 0, 0);
+  cohort_document_set_text(scalar, isfinite(value) ? text : "null");
+  cohort_document_set(map, name, scalar);
+}
+
+static void set_text(cohort_document *map, const char *name, const char *value) {
+  cohort_document *scalar = cohort_document_create(COHORT_SCALAR, NULL, 0, 0);
+  cohort_document_set_text(scalar, value);
+  scalar->quoted = true;
+  cohort_document_set(map, name, scalar);
+}
+
+static cohort_document *rank_rows(const cohort_run *run, const double *table, int ranks) {
+  static const char *const names[FIGURES] = {"samples",  "flops",         "bytes_received", "bytes_sent",
+                                             "messages", "exposed_communication_seconds", "busy_seconds", "peak_memory_bytes"};
+  cohort_document *list = cohort_document_create(COHORT_LIST, NULL, 0, 0);
+  for (int r = 0; r < ranks; r++) {
+    cohort_document *row = cohort_document_create(COHORT_MAP, NULL, 0, 0);
+    int first, last;
+    cohort_lanes_of(cohort_run_lanes(run), ranks, r, &first, &last);
+    set_number(row, "rank", r);
+    set_number(row, "first_lane", first);
+    set_number(row, "lanes", last - first);
+    for (int f = 0; f < FIGURES; f++) set_number(row, names[f], table[r * FIGURES + f]);
+    cohort_document_append(list, row);
+  }
+  return list;
+}
+
+static void describe_outcome(cohort_document *out, const cohort_run *run, const cohort_session *session) {
+  const cohort_task *task = cohort_run_task(run);
+  const cohort_run_position where = cohort_run_where(run);
+  set_text(out, "outcome", session->outcome);
+  set_text(out, "task", task->functions->name);
+  set_number(out, "steps", (double)where.step);
+  set_number(out, "epochs", where.epoch);
+  set_number(out, "parameters", (double)cohort_run_space(run, 0)->parameters);
+  set_number(out, "train_loss", session->first_step < where.step ? session->last_train.loss : NAN);
+  if (!session->evaluated) return;
+  char name[96];
+  (void)snprintf(name, sizeof name, "%s_loss", session->evaluated);
+  set_number(out, name, session->last_evaluation.loss);
+  for (int m = 0; m < task->metrics; m++) {
+    (void)snprintf(name, sizeof name, "%s_%s", session->evaluated, strchr(task->metric[m], '/') + 1);
+    set_number(out, name, session->last_evaluation.columns[m]);
+  }
+  if (isfinite(session->rival_nats)) {
+    set_number(out, "rival_order", session->rival_order);
+    set_number(out, "rival_nats_per_token", session->rival_nats);
+    set_number(out, "rival_bits_per_byte", session->rival_nats * session->tokens_per_byte / M_LN2);
+  }
+}
+
+static void describe_machine(cohort_document *out, const cohort_run *run, cohort_comm *comm, int threads,
+                             const cohort_loop_program *program, const char *hosts) {
+  char processor[64], stamp[32];
+  cohort_processor_name(processor);
+  cohort_clock_stamp(stamp);
+  set_number(out, "ranks", comm->size);
+  set_number(out, "threads", threads);
+  set_number(out, "lanes", cohort_run_lanes(run));
+  set_text(out, "version", program->version);
+  set_text(out, "commit", program->commit);
+  set_text(out, "kernels", cohort_run_kernels(run));
+  set_text(out, "blas", program->blas);
+  set_text(out, "processor", processor);
+  set_text(out, "hosts", hosts ? hosts : "");
+  set_text(out, "written", stamp);
+}
+
+static void print_table(const cohort_run *run, const cohort_session *session, const double *table, int ranks,
+                        const cohort_log *log) {
+  const cohort_task *task = cohort_run_task(run);
+  const cohort_run_position where = cohort_run_where(run);
+  const double steps = (double)(where.step - session->first_step);
+  double flops = 0, samples = 0;
+  for (int r = 0; r < ranks; r++) {
+    samples += table[r * FIGURES];
+    flops += table[r * FIGURES + 1];
+  }
+  cohort_log_line(log, "%-22s %s", "outcome", session->outcome);
+  cohort_log_line(log, "%-22s %lld (%.2f epochs)", "steps", (long long)where.step, where.epoch);
+  if (steps > 0) cohort_log_line(log, "%-22s %.6f", "train loss", session->last_train.loss);
+  if (session->evaluated) {
+    cohort_log_line(log, "%-10s %-11s %.6f", session->evaluated, "loss", session->last_evaluation.loss);
+    for (int m = 0; m < task->metrics; m++)
+      cohort_log_line(log, "%-22s %.6f", task->metric[m], session->last_evaluation.columns[m]);
+  }
+  if (isfinite(session->rival_nats)) {
+    cohort_log_line(log, "%-22s %.4f nats/token  %.4f bits/byte", "this model", session->last_evaluation.loss,
+                    session->last_evaluation.loss * session->tokens_per_byte / M_LN2);
+    cohort_log_line(log, "Kneser-Ney %d-gram      %.4f nats/token  %.4f bits/byte", session->rival_order,
+                    session->rival_nats, session->rival_nats * session->tokens_per_byte / M_LN2);
+  }
+  if (session->seconds > 0 && steps > 0) {
+    cohort_log_line(log, "%-22s %.1f s training, %.1f s evaluation, %.1f s saving", "time", session->seconds,
+                    session->evaluation_seconds, session->checkpoint_seconds);
+    cohort_log_line(log, "%-22s %.1f samples/s", "rate", samples / session->seconds);
+    if (task->tokens_per_sample)
+      cohort_log_line(log, "%-22s %.0f tokens/s", "", samples * (double)task->tokens_per_sample / session->seconds);
+    cohort_log_line(log, "%-22s %.1f GFLOP/s", "", flops / session->seconds / 1e9);
+  }
+  cohort_log_line(log, "rank  lanes    samples    GFLOP  received MB    sent MB  exposed s   busy s  peak MB");
+  for (int r = 0; r < ranks; r++) {
+    int first, last;
+    const double *row = table + r * FIGURES;
+    cohort_lanes_of(cohort_run_lanes(run), ranks, r, &first, &last);
+    cohort_log_line(log, "%4d  %2d-%-3d %10.0f %8.1f %12.1f %10.1f %10.2f %8.2f %8.1f", r, first, last - 1, row[0],
+                    row[1] / 1e9, row[2] / 1e6, row[3] / 1e6, row[5], row[6], row[7] / 1e6);
+  }
+}
+
+cohort_status cohort_summary_write(cohort_run *run, const cohort_session *session, cohort_comm *comm, const cohort_log *log,
+                                   int threads, const cohort_loop_program *program, cohort_error *error) {
+  double *table = cohort_allocate((size_t)comm->size * FIGURES * sizeof *table);
+  gather(run, comm, table);
+  char *hosts = cohort_world_hosts(comm);
+  cohort_status status = COHORT_DONE;
+  if (comm->rank == 0) {
+    print_table(run, session, table, comm->size, log);
+    cohort_document *out = cohort_document_create(COHORT_MAP, NULL, 0, 0);
+    describe_outcome(out, run, session);
+    double flops = 0, samples = 0;
+    for (int r = 0; r < comm->size; r++) {
+      samples += table[r * FIGURES];
+      flops += table[r * FIGURES + 1];
+    }
+    set_number(out, "seconds", session->seconds);
+    set_number(out, "total_seconds", session->total_seconds);
+    set_number(out, "evaluation_seconds", session->evaluation_seconds);
+    set_number(out, "checkpoint_seconds", session->checkpoint_seconds);
+    set_number(out, "samples_per_second", samples / session->seconds);
+    set_number(out, "tokens_per_second",
+               samples * (double)cohort_run_task(run)->tokens_per_sample / session->seconds);
+    set_number(out, "gflops_per_second", flops / session->seconds / 1e9);
+    describe_machine(out, run, comm, threads, program, hosts);
+    cohort_document_set(out, "per_rank", rank_rows(run, table, comm->size));
+    char *json = cohort_config_write_json(out);
+    char *path = cohort_format_text("%s/summary.json", session->run_path);
+    status = cohort_file_write(path, json, strlen(json), error);
+    free(path);
+    free(json);
+    cohort_document_destroy(out);
+  }
+  free(hosts);
+  free(table);
+  return cohort_comm_agree_error(comm, status, error);
+}
