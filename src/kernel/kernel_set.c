@@ -44,7 +44,7 @@
   ONE(scatter_add, SCATTER_ADD, NONE)                                       \
   ONE(take_along, TAKE_ALONG, NONE)                                         \
   ONE(put_along, PUT_ALONG, NONE)                                           \
-  ONE(matmul, MATMUL, WANTS)                                                \
+  ONE(matmul, MATMUL, NONE)                                                 \
   ONE(convolution, CONVOLUTION, WANTS)                                      \
   ONE(convolution_input, CONVOLUTION_INPUT, WANTS)                          \
   ONE(convolution_weight, CONVOLUTION_WEIGHT, WANTS)                        \

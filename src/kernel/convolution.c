@@ -1,0 +1,206 @@
+/* Convolutions as products over patches: the rows of a patch matrix are output positions, its columns the KH x KW x I
+ * inputs that the position sees. A band of images is patched and multiplied at a time; bands are cut by shape. */
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/real.h"
+#include "kernel/kernel.h"
+
+void COHORT_VARIED(cohort_product)(const cohort_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k,
+                                   double alpha, const void *a, int64_t stride_a, const void *b, int64_t stride_b,
+                                   double beta, void *c, int64_t stride_c);
+void COHORT_VARIED(cohort_run_convolution)(const cohort_call *call);
+void COHORT_VARIED(cohort_run_convolution_input)(const cohort_call *call);
+void COHORT_VARIED(cohort_run_convolution_weight)(const cohort_call *call);
+size_t COHORT_VARIED(cohort_workspace_convolution)(const cohort_call *call);
+size_t COHORT_VARIED(cohort_workspace_convolution_input)(const cohort_call *call);
+size_t COHORT_VARIED(cohort_workspace_convolution_weight)(const cohort_call *call);
+
+/* At most so many elements of patches in a band, and so many bands (each has its own workspace). */
+enum { BAND_ELEMENTS = 1 << 17, MOST_BANDS = 8 };
+
+typedef struct convolution {
+  const cohort_call *call;
+  int64_t images, height, width, channels, kernel_height, kernel_width, out_height, out_width, outputs, stride, padding;
+  int64_t patch;       /* columns */
+  int64_t positions;   /* of one image */
+  int64_t chunk;       /* images patched at a time */
+  int64_t bands;       /* tiles that threads take; each owns images [band * images / bands, ...) */
+} convolution;
+
+static convolution describe(const cohort_call *call, cohort_shape x, cohort_shape weight, cohort_shape y) {
+  convolution c = {.call = call,
+                   .images = x.size[0],
+                   .height = x.size[1],
+                   .width = x.size[2],
+                   .channels = x.size[3],
+                   .kernel_height = weight.size[1],
+                   .kernel_width = weight.size[2],
+                   .out_height = y.size[1],
+                   .out_width = y.size[2],
+                   .outputs = weight.size[0],
+                   .stride = call->attributes.integers[0],
+                   .padding = call->attributes.integers[1]};
+  c.patch = c.kernel_height * c.kernel_width * c.channels;
+  c.positions = c.out_height * c.out_width;
+  c.chunk = BAND_ELEMENTS / (c.positions * c.patch);
+  if (c.chunk < 1) c.chunk = 1;
+  if (c.chunk > c.images) c.chunk = c.images;
+  c.bands = (c.images + c.chunk - 1) / c.chunk;
+  if (c.bands > MOST_BANDS) c.bands = MOST_BANDS;
+  return c;
+}
+
+static size_t patches_bytes(const convolution *c) {
+  const size_t bytes = (size_t)(c->chunk * c->positions * c->patch) * sizeof(real);
+  return (bytes + 63) / 64 * 64;
+}
+
+static void band_images(const convolution *c, int64_t band, int64_t *first, int64_t *last) {
+  *first = band * c->images / c->bands;
+  *last = (band + 1) * c->images / c->bands;
+}
+
+/* One row of patches: output row `oy` of an image. */
+static void patch_row(const convolution *c, const real *image, int64_t oy, real *out) {
+  const int64_t row = c->kernel_width * c->channels;
+  for (int64_t ox = 0; ox < c->out_width; ox++, out += c->patch)
+    for (int64_t ky = 0; ky < c->kernel_height; ky++) {
+      const int64_t iy = oy * c->stride + ky - c->padding, ix = ox * c->stride - c->padding;
+      real *to = out + ky * row;
+      if (iy < 0 || iy >= c->height) {
+        memset(to, 0, (size_t)row * sizeof *to);
+      } else if (ix >= 0 && ix + c->kernel_width <= c->width) {
+        memcpy(to, image + (iy * c->width + ix) * c->channels, (size_t)row * sizeof *to);
+      } else {
+        for (int64_t kx = 0; kx < c->kernel_width; kx++) {
+          const bool inside = ix + kx >= 0 && ix + kx < c->width;
+          for (int64_t i = 0; i < c->channels; i++)
+            to[kx * c->channels + i] = inside ? image[(iy * c->width + ix + kx) * c->channels + i] : 0;
+        }
+      }
+    }
+}
+
+static void make_patches(const convolution *c, const real *x, int64_t first, int64_t count, real *out) {
+  for (int64_t n = first; n < first + count; n++)
+    for (int64_t oy = 0; oy < c->out_height; oy++, out += c->out_width * c->patch)
+      patch_row(c, x + n * c->height * c->width * c->channels, oy, out);
+}
+
+/* The transpose: adds the patches of `count` images back into x, which is zero before. */
+static void add_patches(const convolution *c, const real *patches, int64_t first, int64_t count, real *x) {
+  const int64_t row = c->kernel_width * c->channels;
+  for (int64_t n = first; n < first + count; n++) {
+    real *image = x + n * c->height * c->width * c->channels;
+    for (int64_t oy = 0; oy < c->out_height; oy++)
+      for (int64_t ox = 0; ox < c->out_width; ox++, patches += c->patch)
+        for (int64_t ky = 0; ky < c->kernel_height; ky++) {
+          const int64_t iy = oy * c->stride + ky - c->padding, ix = ox * c->stride - c->padding;
+          if (iy < 0 || iy >= c->height) continue;
+          const int64_t from = ix < 0 ? -ix : 0;
+          const int64_t to = ix + c->kernel_width > c->width ? c->width - ix : c->kernel_width;
+          const real *restrict source = patches + ky * row;
+          real *restrict target = image + (iy * c->width + ix) * c->channels;
+          for (int64_t i = from * c->channels; i < to * c->channels; i++) target[i] += source[i];
+        }
+  }
+}
+
+static const cohort_team alone = {1};
+
+static void forward_band(void *argument, int64_t band) {
+  const convolution *c = argument;
+  const cohort_call *call = c->call;
+  real *patches = (real *)(void *)((char *)call->workspace + (size_t)band * patches_bytes(c));
+  int64_t first, last;
+  band_images(c, band, &first, &last);
+  for (int64_t n = first; n < last; n += c->chunk) {
+    const int64_t count = last - n < c->chunk ? last - n : c->chunk;
+    make_patches(c, call->input[0].data, n, count, patches);
+    COHORT_VARIED(cohort_product)
+    (&alone, 0, 1, count * c->positions, c->outputs, c->patch, 1, patches, c->patch, call->input[1].data, c->patch, 0,
+     (real *)call->output[0].data + n * c->positions * c->outputs, c->outputs);
+  }
+}
+
+static void input_band(void *argument, int64_t band) {
+  const convolution *c = argument;
+  const cohort_call *call = c->call;
+  real *patches = (real *)(void *)((char *)call->workspace + (size_t)band * patches_bytes(c));
+  real *dx = call->output[0].data;
+  const int64_t image = c->height * c->width * c->channels;
+  int64_t first, last;
+  band_images(c, band, &first, &last);
+  memset(dx + first * image, 0, (size_t)((last - first) * image) * sizeof *dx);
+  for (int64_t n = first; n < last; n += c->chunk) {
+    const int64_t count = last - n < c->chunk ? last - n : c->chunk;
+    COHORT_VARIED(cohort_product)
+    (&alone, 0, 0, count * c->positions, c->patch, c->outputs, 1,
+     (const real *)call->input[0].data + n * c->positions * c->outputs, c->outputs, call->input[1].data, c->patch, 0, patches,
+     c->patch);
+    add_patches(c, patches, n, count, dx);
+  }
+}
+
+/* The weight's gradient of a band's images, in the band's own memory after all patches. */
+static real *partial_weight(const convolution *c, int64_t band) {
+  const size_t bytes = ((size_t)(c->outputs * c->patch) * sizeof(real) + 63) / 64 * 64;
+  return (real *)(void *)((char *)c->call->workspace + (size_t)c->bands * patches_bytes(c) + (size_t)band * bytes);
+}
+
+static void weight_band(void *argument, int64_t band) {
+  const convolution *c = argument;
+  const cohort_call *call = c->call;
+  real *patches = (real *)(void *)((char *)call->workspace + (size_t)band * patches_bytes(c));
+  real *sum = partial_weight(c, band);
+  int64_t first, last;
+  band_images(c, band, &first, &last);
+  for (int64_t n = first; n < last; n += c->chunk) {
+    const int64_t count = last - n < c->chunk ? last - n : c->chunk;
+    make_patches(c, call->input[0].data, n, count, patches);
+    COHORT_VARIED(cohort_product)
+    (&alone, 1, 0, c->outputs, c->patch, count * c->positions, 1,
+     (const real *)call->input[1].data + n * c->positions * c->outputs, c->outputs, patches, c->patch, n == first ? 0 : 1,
+     sum, c->patch);
+  }
+}
+
+void COHORT_VARIED(cohort_run_convolution)(const cohort_call *call) {
+  convolution c = describe(call, call->input[0].shape, call->input[1].shape, call->output[0].shape);
+  cohort_team_run(call->team, c.bands, forward_band, &c);
+}
+
+void COHORT_VARIED(cohort_run_convolution_input)(const cohort_call *call) {
+  convolution c = describe(call, call->output[0].shape, call->input[1].shape, call->input[0].shape);
+  cohort_team_run(call->team, c.bands, input_band, &c);
+}
+
+void COHORT_VARIED(cohort_run_convolution_weight)(const cohort_call *call) {
+  convolution c = describe(call, call->input[0].shape, call->output[0].shape, call->input[1].shape);
+  cohort_team_run(call->team, c.bands, weight_band, &c);
+  /* Bands are joined in order. */
+  real *restrict out = call->output[0].data;
+  const int64_t elements = c.outputs * c.patch;
+  memcpy(out, partial_weight(&c, 0), (size_t)elements * sizeof *out);
+  for (int64_t band = 1; band < c.bands; band++) {
+    const real *restrict part = partial_weight(&c, band);
+    for (int64_t e = 0; e < elements; e++) out[e] += part[e];
+  }
+}
+
+size_t COHORT_VARIED(cohort_workspace_convolution)(const cohort_call *call) {
+  const convolution c = describe(call, call->input[0].shape, call->input[1].shape, call->output[0].shape);
+  return (size_t)c.bands * patches_bytes(&c);
+}
+
+size_t COHORT_VARIED(cohort_workspace_convolution_input)(const cohort_call *call) {
+  const convolution c = describe(call, call->output[0].shape, call->input[1].shape, call->input[0].shape);
+  return (size_t)c.bands * patches_bytes(&c);
+}
+
+size_t COHORT_VARIED(cohort_workspace_convolution_weight)(const cohort_call *call) {
+  const convolution c = describe(call, call->input[0].shape, call->output[0].shape, call->input[1].shape);
+  const size_t sums = ((size_t)(c.outputs * c.patch) * sizeof(real) + 63) / 64 * 64;
+  return (size_t)c.bands * (patches_bytes(&c) + sums);
+}

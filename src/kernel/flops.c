@@ -1,0 +1,31 @@
+#include "kernel/kernel.h"
+
+/* A product's FLOPs: 2 M N K, from the output's elements and the length of the sum. */
+static double matmul(const cohort_call *call) {
+  const cohort_shape a = call->input[0].shape;
+  const int64_t k = call->attributes.integers[0] ? a.size[a.axes - 2] : a.size[a.axes - 1];
+  return 2.0 * (double)cohort_shape_elements(call->output[0].shape) * (double)k;
+}
+
+/* All three convolutions multiply every output position with every weight. */
+static double convolution(const cohort_shape y, const cohort_shape weight) {
+  return 2.0 * (double)(y.size[0] * y.size[1] * y.size[2]) * (double)cohort_shape_elements(weight);
+}
+
+static double head(const cohort_call *call) {
+  const cohort_shape weight = call->input[1].shape;
+  return 2.0 * (double)cohort_shape_rows(call->input[0].shape) * (double)cohort_shape_elements(weight);
+}
+
+double cohort_op_flops(cohort_op op, const cohort_call *call) {
+  switch (op) {
+    case COHORT_OP_MATMUL: return matmul(call);
+    case COHORT_OP_CONVOLUTION: return convolution(call->output[0].shape, call->input[1].shape);
+    case COHORT_OP_CONVOLUTION_INPUT: return convolution(call->input[0].shape, call->input[1].shape);
+    case COHORT_OP_CONVOLUTION_WEIGHT: return convolution(call->input[1].shape, call->output[0].shape);
+    case COHORT_OP_VOCABULARY_HEAD: return head(call);
+    /* The logits again, then the two gradients. */
+    case COHORT_OP_VOCABULARY_HEAD_BACKWARD: return 3 * head(call);
+    default: return 0;
+  }
+}
