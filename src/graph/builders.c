@@ -59,7 +59,9 @@ cohort_value cohort_select(cohort_graph *graph, cohort_value condition, cohort_v
   return add3(graph, COHORT_OP_SELECT, condition, a, b, NULL);
 }
 
-cohort_value cohort_cast(cohort_graph *graph, cohort_value integer) { return add1(graph, COHORT_OP_CAST, integer, NULL); }
+cohort_value cohort_cast(cohort_graph *graph, cohort_value integer) {
+  return add1(graph, COHORT_OP_CAST, integer, NULL);
+}
 
 cohort_value cohort_stop_gradient(cohort_graph *graph, cohort_value x) {
   return add1(graph, COHORT_OP_STOP_GRADIENT, x, NULL);
@@ -179,7 +181,9 @@ cohort_value cohort_dropout(cohort_graph *graph, cohort_value x, cohort_value id
 
 cohort_value cohort_lane_sum(cohort_graph *graph, cohort_value x) { return add1(graph, COHORT_OP_LANE_SUM, x, NULL); }
 cohort_value cohort_lane_max(cohort_graph *graph, cohort_value x) { return add1(graph, COHORT_OP_LANE_MAX, x, NULL); }
-cohort_value cohort_lane_gather(cohort_graph *graph, cohort_value x) { return add1(graph, COHORT_OP_LANE_GATHER, x, NULL); }
+cohort_value cohort_lane_gather(cohort_graph *graph, cohort_value x) {
+  return add1(graph, COHORT_OP_LANE_GATHER, x, NULL);
+}
 
 cohort_value cohort_segment_sum(cohort_graph *graph, cohort_value x, cohort_value segments, int64_t count) {
   return add2(graph, COHORT_OP_SEGMENT_SUM, x, segments, &(cohort_attributes){.integers = {count}});
@@ -222,8 +226,7 @@ cohort_value cohort_attention(cohort_graph *graph, cohort_value query, cohort_va
 
 cohort_value cohort_softmax_cross_entropy(cohort_graph *graph, cohort_value logits, cohort_value target,
                                           double label_smoothing) {
-  return add2(graph, COHORT_OP_SOFTMAX_CROSS_ENTROPY, logits, target,
-              &(cohort_attributes){.reals = {label_smoothing}});
+  return add2(graph, COHORT_OP_SOFTMAX_CROSS_ENTROPY, logits, target, &(cohort_attributes){.reals = {label_smoothing}});
 }
 
 cohort_head_outputs cohort_vocabulary_head(cohort_graph *graph, cohort_value x, cohort_value weight,

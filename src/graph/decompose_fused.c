@@ -61,8 +61,7 @@ static void layer_norm(cohort_graph *graph, const cohort_node *node, const cohor
 /* Zhang and Sennrich, 2019. */
 static void rms_norm(cohort_graph *graph, const cohort_node *node, const cohort_value *input, cohort_value *output) {
   const cohort_shape shape = cohort_graph_shape(graph, input[0]);
-  const cohort_value rstd =
-      inverse_root(graph, input[0], 1U << (shape.axes - 1), node->attributes.reals[0]);
+  const cohort_value rstd = inverse_root(graph, input[0], 1U << (shape.axes - 1), node->attributes.reals[0]);
   output[0] = cohort_multiply(graph, cohort_multiply(graph, input[0], rstd), input[1]);
   output[1] = cohort_reshape(graph, rstd, COHORT_SHAPE(cohort_shape_rows(shape)));
 }
@@ -91,8 +90,7 @@ static void rotary(cohort_graph *graph, const cohort_node *node, const cohort_va
   const cohort_value steps = cohort_cast(graph, cohort_graph_iota(graph, half));
   const cohort_value powers = cohort_scale(graph, steps, -log(node->attributes.reals[0]) / (double)half);
   const cohort_value frequency = cohort_scale(graph, cohort_unary(graph, COHORT_OP_EXPONENTIAL, powers), direction);
-  const cohort_value positions =
-      cohort_reshape(graph, cohort_cast(graph, input[1]), COHORT_SHAPE(shape.size[0], 1, 1));
+  const cohort_value positions = cohort_reshape(graph, cohort_cast(graph, input[1]), COHORT_SHAPE(shape.size[0], 1, 1));
   const cohort_value angle = cohort_multiply(graph, positions, frequency);
   const cohort_value cosine = cohort_unary(graph, COHORT_OP_COSINE, angle);
   const cohort_value sine = cohort_unary(graph, COHORT_OP_SINE, angle);
@@ -109,8 +107,7 @@ static void dropout(cohort_graph *graph, const cohort_node *node, const cohort_v
   cohort_attributes attributes = {.integers = {node->attributes.integers[0]}};
   cohort_attributes_set_shape(&attributes, 1, cohort_graph_shape(graph, input[0]));
   const cohort_value uniform = cohort_graph_add(graph, COHORT_OP_RANDOM_UNIFORM, 2, input + 1, &attributes);
-  const cohort_value kept =
-      cohort_less_equal(graph, cohort_graph_constant(graph, ceil(p * 0x1p24) * 0x1p-24), uniform);
+  const cohort_value kept = cohort_less_equal(graph, cohort_graph_constant(graph, ceil(p * 0x1p24) * 0x1p-24), uniform);
   output[0] = cohort_select(graph, kept, cohort_scale(graph, input[0], 1 / (1 - p)), cohort_graph_constant(graph, 0));
 }
 

@@ -14,9 +14,8 @@ typedef struct sweep {
 } sweep;
 
 static cohort_rule_function find_rule(cohort_op op) {
-  static cohort_rule_function (*const families[])(cohort_op) = {cohort_rule_elementwise, cohort_rule_movement,
-                                                                cohort_rule_indexing, cohort_rule_lanes,
-                                                                cohort_rule_fused};
+  static cohort_rule_function (*const families[])(cohort_op) = {
+      cohort_rule_elementwise, cohort_rule_movement, cohort_rule_indexing, cohort_rule_lanes, cohort_rule_fused};
   for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
     const cohort_rule_function rule = families[i](op);
     if (rule) return rule;
@@ -86,13 +85,14 @@ static cohort_value seed_of(cohort_graph *graph, cohort_value of, cohort_value c
   }
   char a[COHORT_SHAPE_TEXT], b[COHORT_SHAPE_TEXT];
   if (!is_value(graph, cotangent) || !cohort_shape_equal(shape, cohort_graph_shape(graph, cotangent)))
-    cohort_graph_fault(graph, graph->node[graph->value[of].node].name, "its cotangent is %s, not %s; give it that shape",
+    cohort_graph_fault(graph, graph->node[graph->value[of].node].name,
+                       "its cotangent is %s, not %s; give it that shape",
                        cohort_shape_text(cohort_graph_shape(graph, cotangent), a), cohort_shape_text(shape, b));
   return cotangent;
 }
 
-/* The results are values of their own, so that each can be bound to its own memory: neither leaves, nor given cotangents,
- * nor equal to each other. */
+/* The results are values of their own, so that each can be bound to its own memory: neither leaves, nor given
+ * cotangents, nor equal to each other. */
 static void hand_out(sweep *own, int count, const cohort_value *wrt, cohort_value *gradients) {
   cohort_graph *graph = own->graph;
   for (int i = 0; i < count; i++) {

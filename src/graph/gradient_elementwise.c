@@ -3,9 +3,7 @@
 
 static const double two_over_root_pi = 1.12837916709551257390;
 
-static cohort_value unary(cohort_rule *rule, cohort_op op, cohort_value x) {
-  return cohort_unary(rule->graph, op, x);
-}
+static cohort_value unary(cohort_rule *rule, cohort_op op, cohort_value x) { return cohort_unary(rule->graph, op, x); }
 
 /* 1 - x */
 static cohort_value one_minus(cohort_rule *rule, cohort_value x) {
@@ -71,8 +69,7 @@ static void subtract(cohort_rule *rule) {
 
 static void multiply(cohort_rule *rule) {
   for (int i = 0; i < 2; i++)
-    if (rule->wanted[i])
-      cohort_rule_give(rule, i, cohort_multiply(rule->graph, rule->dy[0], rule->node.input[1 - i]));
+    if (rule->wanted[i]) cohort_rule_give(rule, i, cohort_multiply(rule->graph, rule->dy[0], rule->node.input[1 - i]));
 }
 
 static void divide(cohort_rule *rule) {

@@ -15,9 +15,9 @@ static void give_outputs(cohort_rule *rule, int count, cohort_value first) {
 static bool only_first(cohort_rule *rule, int count) {
   for (int i = count; i < rule->node.outputs; i++)
     if (rule->dy[i] != COHORT_NO_VALUE) {
-      cohort_graph_fault(rule->graph, rule->node.name,
-                         "its output %d has no derivative in the fused form; decompose the graph before differentiating",
-                         i);
+      cohort_graph_fault(
+          rule->graph, rule->node.name,
+          "its output %d has no derivative in the fused form; decompose the graph before differentiating", i);
       return false;
     }
   return rule->dy[0] != COHORT_NO_VALUE;

@@ -11,8 +11,8 @@ static void scatter_add(cohort_rule *rule) {
 }
 
 static void take_along(cohort_rule *rule) {
-  rule->dx[0] = cohort_put_along(rule->graph, rule->dy[0], rule->node.input[1],
-                                 cohort_shape_columns(cohort_rule_shape(rule, 0)));
+  rule->dx[0] =
+      cohort_put_along(rule->graph, rule->dy[0], rule->node.input[1], cohort_shape_columns(cohort_rule_shape(rule, 0)));
 }
 
 static void put_along(cohort_rule *rule) {

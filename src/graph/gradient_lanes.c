@@ -1,5 +1,5 @@
-/* Derivatives across lanes. The differentiated number is the sum over lanes of each lane's `of`; what a lane gets is the
- * derivative with respect to its own part. */
+/* Derivatives across lanes. The differentiated number is the sum over lanes of each lane's `of`; what a lane gets is
+ * the derivative with respect to its own part. */
 #include "graph/gradient_rule.h"
 
 static cohort_value lane(cohort_rule *rule, cohort_op op, cohort_value x) {

@@ -16,8 +16,7 @@ static void broadcast(cohort_rule *rule) { cohort_rule_give(rule, 0, rule->dy[0]
 static void slice(cohort_rule *rule) {
   const int64_t *i = rule->node.attributes.integers;
   const int axis = (int)i[0];
-  rule->dx[0] =
-      cohort_pad(rule->graph, rule->dy[0], axis, i[1], cohort_rule_shape(rule, 0).size[axis] - i[1] - i[2]);
+  rule->dx[0] = cohort_pad(rule->graph, rule->dy[0], axis, i[1], cohort_rule_shape(rule, 0).size[axis] - i[1] - i[2]);
 }
 
 static void pad(cohort_rule *rule) {

@@ -6,11 +6,11 @@
 
 typedef struct cohort_rule {
   cohort_graph *graph;
-  cohort_node node;                     /* a copy: the graph grows meanwhile */
-  cohort_value y[COHORT_MAX_OUTPUTS];   /* outputs */
-  cohort_value dy[COHORT_MAX_OUTPUTS];  /* their cotangents, COHORT_NO_VALUE when none */
-  bool wanted[COHORT_MAX_INPUTS];       /* inputs whose cotangent is of use */
-  cohort_value dx[COHORT_MAX_INPUTS];   /* result, COHORT_NO_VALUE: nothing; of the input's shape */
+  cohort_node node;                    /* a copy: the graph grows meanwhile */
+  cohort_value y[COHORT_MAX_OUTPUTS];  /* outputs */
+  cohort_value dy[COHORT_MAX_OUTPUTS]; /* their cotangents, COHORT_NO_VALUE when none */
+  bool wanted[COHORT_MAX_INPUTS];      /* inputs whose cotangent is of use */
+  cohort_value dx[COHORT_MAX_INPUTS];  /* result, COHORT_NO_VALUE: nothing; of the input's shape */
 } cohort_rule;
 
 typedef void (*cohort_rule_function)(cohort_rule *rule);

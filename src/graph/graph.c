@@ -269,8 +269,7 @@ cohort_value cohort_graph_add_parameter(cohort_graph *graph, const cohort_parame
     if (entry->tensor.space == tensor->space && strcmp(entry->tensor.name, tensor->name) == 0)
       return agree(graph, tensor->name, entry->value, tensor->shape, COHORT_TYPE_REAL);
   }
-  graph->parameter =
-      grown(graph->parameter, graph->parameters, &graph->parameter_room, sizeof *graph->parameter);
+  graph->parameter = grown(graph->parameter, graph->parameters, &graph->parameter_room, sizeof *graph->parameter);
   cohort_graph_parameter_entry *entry = cohort_allocate(sizeof *entry);
   entry->tensor = *tensor;
   entry->value = append_leaf(graph, tensor->name, COHORT_OP_PARAMETER, NULL, tensor->shape, COHORT_TYPE_REAL);
@@ -281,8 +280,7 @@ cohort_value cohort_graph_add_parameter(cohort_graph *graph, const cohort_parame
 cohort_value cohort_graph_parameter(cohort_graph *graph, int space, const char *name, cohort_shape shape,
                                     cohort_role role, cohort_initial initial, double scale) {
   if (cohort_graph_failed(graph)) return COHORT_NO_VALUE;
-  cohort_parameter_tensor tensor = {
-      .space = space, .shape = shape, .role = role, .initial = initial, .scale = scale};
+  cohort_parameter_tensor tensor = {.space = space, .shape = shape, .role = role, .initial = initial, .scale = scale};
   char full[COHORT_MAX_SCOPE + 128];
   const int length = snprintf(full, sizeof full, "%s%s%s", graph->scope, graph->scope[0] ? "/" : "", name);
   if (length < 0 || (size_t)length >= sizeof tensor.name) {
@@ -314,8 +312,7 @@ static cohort_value constant_of(cohort_graph *graph, double number, cohort_type 
   }
   const cohort_attributes attributes = {.integers = {type == COHORT_TYPE_INTEGER}, .reals = {number}};
   graph->constant = grown(graph->constant, graph->constants, &graph->constant_room, sizeof *graph->constant);
-  const cohort_value value =
-      append_leaf(graph, "constant", COHORT_OP_CONSTANT, &attributes, COHORT_SCALAR_SHAPE, type);
+  const cohort_value value = append_leaf(graph, "constant", COHORT_OP_CONSTANT, &attributes, COHORT_SCALAR_SHAPE, type);
   graph->constant[graph->constants++] = value;
   return value;
 }

@@ -110,9 +110,7 @@ cohort_shape cohort_attributes_shape(const cohort_attributes *attributes, int at
 cohort_value cohort_sum_to(cohort_graph *graph, cohort_value x, cohort_shape shape);
 
 static inline bool cohort_op_is_leaf(cohort_op op) { return op <= COHORT_OP_IOTA; }
-static inline bool cohort_op_is_view(cohort_op op) {
-  return op == COHORT_OP_RESHAPE || op == COHORT_OP_STOP_GRADIENT;
-}
+static inline bool cohort_op_is_view(cohort_op op) { return op == COHORT_OP_RESHAPE || op == COHORT_OP_STOP_GRADIENT; }
 static inline bool cohort_op_is_lane(cohort_op op) { return op >= COHORT_OP_LANE_SUM && op <= COHORT_OP_LANE_TAKE; }
 
 #endif

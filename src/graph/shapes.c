@@ -212,7 +212,8 @@ static bool infer_along(infer *own) { /* flip, cumsum */
 static bool infer_reduce(infer *own) {
   if (!takes(own, "r")) return false;
   cohort_shape shape = own->in[0];
-  if (attribute(own, 0) < 0 || attribute(own, 0) >> shape.axes) return bad(own, 0, "the mask names axes it does not have");
+  if (attribute(own, 0) < 0 || attribute(own, 0) >> shape.axes)
+    return bad(own, 0, "the mask names axes it does not have");
   for (int axis = 0; axis < shape.axes; axis++)
     if (attribute(own, 0) >> axis & 1) {
       if (own->op == COHORT_OP_MAX && shape.size[axis] == 0) return bad(own, 0, "nothing has no maximum");
@@ -312,8 +313,8 @@ static bool infer_convolution(infer *own) {
   if (!takes(own, "rr") || !images(own, 0, 1)) return false;
   const cohort_shape x = own->in[0], other = own->in[1];
   const int64_t stride = attribute(own, 0), padding = attribute(own, 1);
-  if (stride < 1 || padding < 0) return wrong(own, "stride %lld, padding %lld; take at least 1 and 0",
-                                              (long long)stride, (long long)padding);
+  if (stride < 1 || padding < 0)
+    return wrong(own, "stride %lld, padding %lld; take at least 1 and 0", (long long)stride, (long long)padding);
   const int64_t height = own->op == COHORT_OP_CONVOLUTION_INPUT ? attribute(own, 2) : x.size[1];
   const int64_t width = own->op == COHORT_OP_CONVOLUTION_INPUT ? attribute(own, 3) : x.size[2];
   const int64_t kernel_height = own->op == COHORT_OP_CONVOLUTION_WEIGHT ? attribute(own, 4) : other.size[1];
@@ -396,35 +397,71 @@ static bool infer_lane(infer *own) {
 
 bool cohort_infer(cohort_inference *own) {
   switch (own->op) {
-    case COHORT_OP_PARAMETER: case COHORT_OP_INPUT: case COHORT_OP_CONSTANT: case COHORT_OP_IOTA:
+    case COHORT_OP_PARAMETER:
+    case COHORT_OP_INPUT:
+    case COHORT_OP_CONSTANT:
+    case COHORT_OP_IOTA:
       return wrong(own, "is a leaf; make it with its own builder");
-    case COHORT_OP_CAST: return infer_cast(own);
-    case COHORT_OP_STOP_GRADIENT: return infer_same(own);
-    case COHORT_OP_COMPARE: return infer_compare(own);
-    case COHORT_OP_SELECT: return infer_select(own);
-    case COHORT_OP_RESHAPE: return infer_reshape(own);
-    case COHORT_OP_PERMUTE: return infer_permute(own);
-    case COHORT_OP_BROADCAST: return infer_broadcast(own);
-    case COHORT_OP_SLICE: return infer_slice(own);
-    case COHORT_OP_PAD: return infer_pad(own);
-    case COHORT_OP_CONCAT: return infer_concat(own);
-    case COHORT_OP_FLIP: case COHORT_OP_CUMSUM: return infer_along(own);
-    case COHORT_OP_SUM: case COHORT_OP_MAX: return infer_reduce(own);
-    case COHORT_OP_ARGMAX: return infer_argmax(own);
-    case COHORT_OP_LOGSUMEXP: return infer_logsumexp(own);
-    case COHORT_OP_GATHER: return infer_gather(own);
-    case COHORT_OP_SCATTER_ADD: case COHORT_OP_SEGMENT_SUM: return infer_scatter(own);
-    case COHORT_OP_TAKE_ALONG: return infer_take_along(own);
-    case COHORT_OP_PUT_ALONG: return infer_put_along(own);
-    case COHORT_OP_MATMUL: return infer_matmul(own);
-    case COHORT_OP_CONVOLUTION: case COHORT_OP_CONVOLUTION_INPUT: case COHORT_OP_CONVOLUTION_WEIGHT:
+    case COHORT_OP_CAST:
+      return infer_cast(own);
+    case COHORT_OP_STOP_GRADIENT:
+      return infer_same(own);
+    case COHORT_OP_COMPARE:
+      return infer_compare(own);
+    case COHORT_OP_SELECT:
+      return infer_select(own);
+    case COHORT_OP_RESHAPE:
+      return infer_reshape(own);
+    case COHORT_OP_PERMUTE:
+      return infer_permute(own);
+    case COHORT_OP_BROADCAST:
+      return infer_broadcast(own);
+    case COHORT_OP_SLICE:
+      return infer_slice(own);
+    case COHORT_OP_PAD:
+      return infer_pad(own);
+    case COHORT_OP_CONCAT:
+      return infer_concat(own);
+    case COHORT_OP_FLIP:
+    case COHORT_OP_CUMSUM:
+      return infer_along(own);
+    case COHORT_OP_SUM:
+    case COHORT_OP_MAX:
+      return infer_reduce(own);
+    case COHORT_OP_ARGMAX:
+      return infer_argmax(own);
+    case COHORT_OP_LOGSUMEXP:
+      return infer_logsumexp(own);
+    case COHORT_OP_GATHER:
+      return infer_gather(own);
+    case COHORT_OP_SCATTER_ADD:
+    case COHORT_OP_SEGMENT_SUM:
+      return infer_scatter(own);
+    case COHORT_OP_TAKE_ALONG:
+      return infer_take_along(own);
+    case COHORT_OP_PUT_ALONG:
+      return infer_put_along(own);
+    case COHORT_OP_MATMUL:
+      return infer_matmul(own);
+    case COHORT_OP_CONVOLUTION:
+    case COHORT_OP_CONVOLUTION_INPUT:
+    case COHORT_OP_CONVOLUTION_WEIGHT:
       return infer_convolution(own);
-    case COHORT_OP_WINDOW_MAX: return infer_window_max(own);
-    case COHORT_OP_WINDOW_TAKE: return infer_window_take(own);
-    case COHORT_OP_WINDOW_PUT: return infer_window_put(own);
-    case COHORT_OP_RANDOM_UNIFORM: case COHORT_OP_RANDOM_NORMAL: return infer_random(own);
-    case COHORT_OP_DROPOUT: return infer_dropout(own);
-    case COHORT_OP_LANE_SUM: case COHORT_OP_LANE_MAX: case COHORT_OP_LANE_GATHER: case COHORT_OP_LANE_TAKE:
+    case COHORT_OP_WINDOW_MAX:
+      return infer_window_max(own);
+    case COHORT_OP_WINDOW_TAKE:
+      return infer_window_take(own);
+    case COHORT_OP_WINDOW_PUT:
+      return infer_window_put(own);
+    case COHORT_OP_RANDOM_UNIFORM:
+    case COHORT_OP_RANDOM_NORMAL:
+      return infer_random(own);
+    case COHORT_OP_DROPOUT:
+      return infer_dropout(own);
+    case COHORT_OP_LANE_SUM:
+    case COHORT_OP_LANE_MAX:
+    case COHORT_OP_LANE_GATHER:
+    case COHORT_OP_LANE_TAKE:
       return infer_lane(own);
     default:
       if (own->op >= COHORT_OP_NEGATE && own->op <= COHORT_OP_ROUND) return infer_unary(own);

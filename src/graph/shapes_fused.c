@@ -21,9 +21,9 @@ static bool fits(infer *own, const char *types, const char *rule, bool holds) {
   size_t length = (size_t)snprintf(own->fault, sizeof own->fault, "inputs");
   for (int i = 0; i < own->inputs && length < sizeof own->fault; i++) {
     char text[COHORT_SHAPE_TEXT];
-    length += (size_t)snprintf(own->fault + length, sizeof own->fault - length, "%s %s%s", i ? "," : "",
-                               own->in_type[i] == COHORT_TYPE_INTEGER ? "integer " : "",
-                               cohort_shape_text(own->in[i], text));
+    length +=
+        (size_t)snprintf(own->fault + length, sizeof own->fault - length, "%s %s%s", i ? "," : "",
+                         own->in_type[i] == COHORT_TYPE_INTEGER ? "integer " : "", cohort_shape_text(own->in[i], text));
   }
   if (length < sizeof own->fault)
     (void)snprintf(own->fault + length, sizeof own->fault - length, " do not fit; it takes %s", rule);
@@ -45,8 +45,8 @@ static bool infer_elementwise(infer *own, int inputs, int outputs, const char *r
 static bool infer_norm(infer *own, bool centred) {
   const cohort_shape x = own->in[0];
   const int64_t columns = cohort_shape_columns(x);
-  const bool holds = x.axes >= 1 && columns > 0 && is_vector(own->in[1], columns) &&
-                     (!centred || is_vector(own->in[2], columns));
+  const bool holds =
+      x.axes >= 1 && columns > 0 && is_vector(own->in[1], columns) && (!centred || is_vector(own->in[2], columns));
   if (!fits(own, centred ? "rrr" : "rr", centred ? "x [..., C], gain [C], bias [C]" : "x [..., C], gain [C]", holds))
     return false;
   give(own, x);
@@ -57,8 +57,8 @@ static bool infer_norm(infer *own, bool centred) {
 static bool infer_norm_backward(infer *own, bool centred) {
   const int64_t columns = cohort_shape_columns(own->in[0]);
   const int last = centred ? 4 : 3;
-  if (!fits(own, centred ? "rrrrr" : "rrrr", "what the norm took and gave", own->in[0].axes >= 1 &&
-            is_vector(own->in[1], columns) && same(own, 0, last)))
+  if (!fits(own, centred ? "rrrrr" : "rrrr", "what the norm took and gave",
+            own->in[0].axes >= 1 && is_vector(own->in[1], columns) && same(own, 0, last)))
     return false;
   give(own, own->in[0]);
   for (int i = 0; i < (centred ? 2 : 1); i++) give(own, vector(columns));
@@ -96,8 +96,7 @@ static bool attention_holds(const infer *own) {
 }
 
 static bool infer_attention(infer *own) {
-  if (!fits(own, "rrri",
-            "query [R, H, D], key and value [R, G, D] with G that divides H, integer segments [R]",
+  if (!fits(own, "rrri", "query [R, H, D], key and value [R, G, D] with G that divides H, integer segments [R]",
             attention_holds(own)))
     return false;
   give(own, own->in[0]);
@@ -124,8 +123,8 @@ static bool infer_cross_entropy(infer *own) {
 
 static bool infer_cross_entropy_backward(infer *own) {
   const int64_t rows = own->in[0].size[0];
-  const bool holds = own->in[0].axes == 2 && is_vector(own->in[1], rows) && is_vector(own->in[2], rows) &&
-                     is_vector(own->in[3], rows);
+  const bool holds =
+      own->in[0].axes == 2 && is_vector(own->in[1], rows) && is_vector(own->in[2], rows) && is_vector(own->in[3], rows);
   return fits(own, "rirr", "logits [R, C], target [R], logsumexp [R], dloss [R]", holds) && give(own, own->in[0]);
 }
 
@@ -151,23 +150,41 @@ static bool infer_head_backward(infer *own) {
 
 bool cohort_infer_fused(cohort_inference *own) {
   switch (own->op) {
-    case COHORT_OP_GELU: case COHORT_OP_RELU: return infer_elementwise(own, 1, 1, "one real input");
-    case COHORT_OP_GELU_BACKWARD: case COHORT_OP_RELU_BACKWARD: case COHORT_OP_SWIGLU:
+    case COHORT_OP_GELU:
+    case COHORT_OP_RELU:
+      return infer_elementwise(own, 1, 1, "one real input");
+    case COHORT_OP_GELU_BACKWARD:
+    case COHORT_OP_RELU_BACKWARD:
+    case COHORT_OP_SWIGLU:
       return infer_elementwise(own, 2, 1, "two real inputs of one shape");
-    case COHORT_OP_SWIGLU_BACKWARD: return infer_elementwise(own, 3, 2, "three real inputs of one shape");
-    case COHORT_OP_LAYER_NORM: return infer_norm(own, true);
-    case COHORT_OP_RMS_NORM: return infer_norm(own, false);
-    case COHORT_OP_LAYER_NORM_BACKWARD: return infer_norm_backward(own, true);
-    case COHORT_OP_RMS_NORM_BACKWARD: return infer_norm_backward(own, false);
-    case COHORT_OP_GROUP_NORM: return infer_group_norm(own);
-    case COHORT_OP_GROUP_NORM_BACKWARD: return infer_group_norm_backward(own);
-    case COHORT_OP_ROTARY: return infer_rotary(own);
-    case COHORT_OP_ATTENTION: return infer_attention(own);
-    case COHORT_OP_ATTENTION_BACKWARD: return infer_attention_backward(own);
-    case COHORT_OP_SOFTMAX_CROSS_ENTROPY: return infer_cross_entropy(own);
-    case COHORT_OP_SOFTMAX_CROSS_ENTROPY_BACKWARD: return infer_cross_entropy_backward(own);
-    case COHORT_OP_VOCABULARY_HEAD: return infer_head(own);
-    case COHORT_OP_VOCABULARY_HEAD_BACKWARD: return infer_head_backward(own);
+    case COHORT_OP_SWIGLU_BACKWARD:
+      return infer_elementwise(own, 3, 2, "three real inputs of one shape");
+    case COHORT_OP_LAYER_NORM:
+      return infer_norm(own, true);
+    case COHORT_OP_RMS_NORM:
+      return infer_norm(own, false);
+    case COHORT_OP_LAYER_NORM_BACKWARD:
+      return infer_norm_backward(own, true);
+    case COHORT_OP_RMS_NORM_BACKWARD:
+      return infer_norm_backward(own, false);
+    case COHORT_OP_GROUP_NORM:
+      return infer_group_norm(own);
+    case COHORT_OP_GROUP_NORM_BACKWARD:
+      return infer_group_norm_backward(own);
+    case COHORT_OP_ROTARY:
+      return infer_rotary(own);
+    case COHORT_OP_ATTENTION:
+      return infer_attention(own);
+    case COHORT_OP_ATTENTION_BACKWARD:
+      return infer_attention_backward(own);
+    case COHORT_OP_SOFTMAX_CROSS_ENTROPY:
+      return infer_cross_entropy(own);
+    case COHORT_OP_SOFTMAX_CROSS_ENTROPY_BACKWARD:
+      return infer_cross_entropy_backward(own);
+    case COHORT_OP_VOCABULARY_HEAD:
+      return infer_head(own);
+    case COHORT_OP_VOCABULARY_HEAD_BACKWARD:
+      return infer_head_backward(own);
     default:
       (void)snprintf(own->fault, sizeof own->fault, "operation %d is unknown; use one of kernel/operation.h",
                      (int)own->op);

@@ -1,0 +1,80 @@
+#include "graph/executor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "graph/planned.h"
+
+struct cohort_executor {
+  cohort_team team;
+  int lanes;
+  size_t arena_bytes;
+  char **arena; /* [lanes] */
+};
+
+cohort_status cohort_executor_create(size_t arena_bytes, int lanes, int threads, cohort_executor **out,
+                                     cohort_error *error) {
+  cohort_executor *executor = cohort_allocate(sizeof *executor);
+  executor->team = (cohort_team){threads};
+  executor->lanes = lanes;
+  executor->arena_bytes = arena_bytes;
+  executor->arena = cohort_allocate((size_t)lanes * sizeof *executor->arena);
+  for (int lane = 0; lane < lanes; lane++) {
+    void *memory = NULL;
+    const cohort_status status = cohort_memory_create(arena_bytes, "activations of a lane", &memory, error);
+    if (status != COHORT_DONE) {
+      cohort_executor_destroy(executor);
+      return status;
+    }
+    executor->arena[lane] = memory;
+  }
+  *out = executor;
+  return COHORT_DONE;
+}
+
+void cohort_executor_destroy(cohort_executor *executor) {
+  if (!executor) return;
+  for (int lane = 0; lane < executor->lanes; lane++) cohort_memory_release(executor->arena[lane]);
+  free(executor->arena);
+  free(executor);
+}
+
+/* `call` is filled by parts: most calls have few tensors. */
+static void run_step(const cohort_step *step, cohort_call *call, char *arena, const cohort_plan *plan,
+                     void *const *memory) {
+  call->inputs = step->call.inputs;
+  call->outputs = step->call.outputs;
+  call->attributes = step->call.attributes;
+  for (int i = 0; i < step->call.inputs; i++) {
+    call->input[i] = step->call.input[i];
+    call->input[i].data = cohort_place_memory(&step->input[i], arena, plan, memory);
+  }
+  for (int i = 0; i < step->call.outputs; i++) {
+    call->output[i] = step->call.output[i];
+    call->output[i].data = cohort_place_memory(&step->output[i], arena, plan, memory);
+  }
+  call->workspace = step->has_workspace ? arena + step->workspace : NULL;
+  step->run(call);
+}
+
+void cohort_executor_run(cohort_executor *executor, const cohort_plan *plan, int phase, int slot,
+                         const cohort_bindings *bindings) {
+  const cohort_phase *own = &plan->phase[phase];
+  char *arena = executor->arena[slot];
+  cohort_call call;
+  call.team = &executor->team;
+  call.random_key = bindings->random_key;
+  for (int i = own->first_step; i < own->last_step; i++) run_step(&plan->step[i], &call, arena, plan, bindings->memory);
+  for (int i = own->first_copy; i < own->last_copy; i++) {
+    const cohort_copy *copy = &plan->copy[i];
+    const void *from = cohort_place_memory(&copy->from, arena, plan, bindings->memory);
+    void *to = cohort_place_memory(&copy->to, arena, plan, bindings->memory);
+    if (from != to) memcpy(to, from, copy->bytes);
+  }
+}
+
+void *cohort_executor_value(const cohort_executor *executor, const cohort_plan *plan, int slot, cohort_value value,
+                            const cohort_bindings *bindings) {
+  return cohort_place_memory(&plan->place[value], executor->arena[slot], plan, bindings->memory);
+}

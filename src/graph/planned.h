@@ -1,0 +1,84 @@
+/* Inside of a plan; for the files of this folder and their tests. */
+#ifndef COHORT_GRAPH_PLANNED_H
+#define COHORT_GRAPH_PLANNED_H
+
+#include "graph/executor.h"
+#include "graph/node.h"
+#include "graph/plan.h"
+
+typedef enum cohort_place_kind {
+  COHORT_PLACE_NONE,  /* not in the plan */
+  COHORT_PLACE_ARENA, /* at `offset` of the lane's arena */
+  COHORT_PLACE_BOUND, /* memory[value] of the bindings */
+  COHORT_PLACE_FIXED, /* at `offset` of the plan's constants */
+} cohort_place_kind;
+
+typedef struct cohort_place {
+  cohort_place_kind kind;
+  cohort_value value;
+  size_t offset;
+} cohort_place;
+
+/* One kernel to run. Data pointers of `call` are filled in from the places for each run. */
+typedef struct cohort_step {
+  cohort_kernel run;
+  cohort_place input[COHORT_MAX_INPUTS], output[COHORT_MAX_OUTPUTS];
+  bool has_workspace;
+  size_t workspace; /* offset in the arena */
+  int32_t node;
+  cohort_call call;
+} cohort_step;
+
+/* After the steps of a phase. */
+typedef struct cohort_copy {
+  cohort_place from, to;
+  size_t bytes;
+} cohort_copy;
+
+typedef struct cohort_phase {
+  int first_step, last_step; /* [first, last) */
+  int first_copy, last_copy;
+  int first_lane, last_lane; /* of the lane operations that end it */
+} cohort_phase;
+
+/* A piece of the arena and when it is in use: positions [first, last] of the order of steps and exchanges. */
+typedef struct cohort_interval {
+  size_t bytes, offset;
+  int first, last;
+} cohort_interval;
+
+struct cohort_plan {
+  cohort_step *step;
+  cohort_copy *copy;
+  cohort_lane_operation *lane;
+  cohort_phase *phase;
+  int steps, copies, lanes, phases;
+  cohort_place *place; /* [values]: where to read each value of the graph */
+  int32_t values;
+  void *fixed; /* constants and iotas */
+  size_t arena_bytes;
+  double flops;
+  cohort_interval *interval;
+  int intervals;
+  char *description;
+};
+
+/* Gives every interval an offset such that no two in use at once overlap: greedy, largest first, each into the smallest
+ * gap that holds it. Returns the bytes of the whole. */
+size_t cohort_allocate_intervals(int count, cohort_interval *interval);
+
+static inline void *cohort_place_memory(const cohort_place *place, char *arena, const cohort_plan *plan,
+                                        void *const *memory) {
+  switch (place->kind) {
+    case COHORT_PLACE_ARENA:
+      return arena + place->offset;
+    case COHORT_PLACE_BOUND:
+      return memory[place->value];
+    case COHORT_PLACE_FIXED:
+      return (char *)plan->fixed + place->offset;
+    default:
+      return 0;
+  }
+}
+
+#endif
