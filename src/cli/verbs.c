@@ -1,0 +1,84 @@
+#include "cli/verbs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/document.h"
+#include "cli/session.h"
+#include "kernel/kernel.h"
+
+static const cohort_verb *const verbs[] = {&cohort_verb_train,   &cohort_verb_eval,  &cohort_verb_generate,
+                                           &cohort_verb_tokenize, &cohort_verb_methods, &cohort_verb_probe,
+                                           &cohort_verb_check,   &cohort_verb_inspect, &cohort_verb_plot};
+enum { VERBS = sizeof verbs / sizeof *verbs };
+
+const char *cohort_command_version(void) { return COHORT_VERSION; }
+const char *cohort_command_commit(void) { return COHORT_COMMIT; }
+
+cohort_loop_program cohort_command_program(void) {
+  /* The second start finds the right core, so this only reads its name. */
+  static char *nothing[] = {NULL};
+  return (cohort_loop_program){cohort_command_version(), cohort_command_commit(), cohort_product_guard(nothing)};
+}
+
+static void print_help(FILE *out) {
+  (void)fprintf(out, "cohort %s: trains, aligns and federates neural networks over MPI\n\n", cohort_command_version());
+  for (int v = 0; v < VERBS; v++) {
+    (void)fprintf(out, "  cohort %-9s %s\n", verbs[v]->name, verbs[v]->synopsis);
+    (void)fprintf(out, "  %16s %s\n", "", verbs[v]->summary);
+  }
+  (void)fprintf(out, "\ncohort VERB --help tells more. Exit status: 0 done; 1 a fault of cohort; 2 command line or config;\n"
+                     "3 data or checkpoint; 4 disk or memory; 5 diverged; 6 a rank was lost; 75 stopped after a save.\n");
+}
+
+static void print_verb_help(const cohort_verb *verb) {
+  printf("cohort %s %s\n\n%s.\n", verb->name, verb->synopsis, verb->summary);
+  if (verb->help) printf("\n%s\n", verb->help);
+}
+
+static const cohort_verb *find(const char *name) {
+  for (int v = 0; v < VERBS; v++)
+    if (strcmp(verbs[v]->name, name) == 0) return verbs[v];
+  return NULL;
+}
+
+static int unknown_verb(const char *name) {
+  const char *names[VERBS];
+  for (int v = 0; v < VERBS; v++) names[v] = verbs[v]->name;
+  const char *nearest = cohort_nearest_name(name, names, VERBS);
+  if (nearest)
+    (void)fprintf(stderr, "cohort: error: unknown verb %s; did you mean %s?\n", name, nearest);
+  else
+    (void)fprintf(stderr, "cohort: error: unknown verb %s; see cohort --help\n", name);
+  return COHORT_BAD_CONFIG;
+}
+
+int cohort_command(int count, char **argument) {
+  if (count < 2) {
+    print_help(stderr);
+    return COHORT_BAD_CONFIG;
+  }
+  if (strcmp(argument[1], "--help") == 0 || strcmp(argument[1], "help") == 0) {
+    print_help(stdout);
+    return COHORT_DONE;
+  }
+  if (strcmp(argument[1], "--version") == 0) {
+    printf("cohort %s (%s)\n", cohort_command_version(), cohort_command_commit());
+    return COHORT_DONE;
+  }
+  const cohort_verb *verb = find(argument[1]);
+  if (!verb) return unknown_verb(argument[1]);
+  for (int a = 2; a < count; a++)
+    if (strcmp(argument[a], "--help") == 0) {
+      print_verb_help(verb);
+      return COHORT_DONE;
+    }
+  const cohort_command_line line = {count - 2, argument + 2, argument};
+  cohort_error error = {.text = ""};
+  const cohort_status status = verb->run(&line, &error);
+  if (error.text[0] && status != COHORT_DONE) {
+    const cohort_log log = {.speaks = true};
+    cohort_log_error(&log, &error);
+  }
+  return (int)status;
+}
