@@ -1,5 +1,6 @@
 /* Byte-pair encoding (Sennrich, Haddow & Birch 2016): the most frequent pair of neighbours inside words becomes a token,
  * again and again. Words are counted once; a merge touches only the words that hold its pair. */
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
