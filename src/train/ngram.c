@@ -70,12 +70,19 @@ static entry *at_place(const model *own, gram_table *table, int64_t place) {
   return found;
 }
 
-/* Counts of the highest order are occurrences; those of the lower orders are distinct tokens before (continuation counts):
- * an n-gram seen for the first time is one more left context of its tail, and so on down while each is new. */
+/* One more sight of the n-gram at `place`. Counts of the highest order are occurrences; those of the lower orders are
+ * distinct tokens before (continuation counts): a gram seen for the first time is one more left context of its tail, and so
+ * on down while each is new. */
+static void see(model *own, int64_t place, int n) {
+  for (int64_t end = place + n; n >= 1; n--)
+    if (at_place(own, &own->gram[n], end - n)->count++ > 0) break;
+}
+
 static void count_grams(model *own, int64_t train) {
-  for (int64_t p = 0; p + own->order <= train; p++)
-    for (int n = own->order; n >= 1; n--)
-      if (at_place(own, &own->gram[n], p + own->order - n)->count++ > 0) break;
+  for (int64_t p = 0; p + own->order <= train; p++) see(own, p, own->order);
+  /* The text's first grams have no token before them; those that stand nowhere else are left contexts all the same. */
+  for (int n = own->order - 1; n >= 2; n--)
+    if (at_place(own, &own->gram[n], 0)->count == 0) see(own, 1, n - 1);
 }
 
 /* Sums over the extensions of every context. */

@@ -47,7 +47,7 @@ static double discount_of(int n, int order) {
     once += count == 1;
     twice += count == 2;
   }
-  return (double)once / (double)(once + 2 * twice);
+  return once ? (double)once / (double)(once + 2 * twice) : 0;
 }
 
 static double brute(const int32_t *context, int32_t token, int order, const double *discount) {
