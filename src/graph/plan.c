@@ -319,9 +319,6 @@ static void cut_phases(draft *own) {
     phase->last_lane = plan->lanes;
   }
   plan->phases = own->phases;
-  for (int i = 0; i < own->outputs; i++) /* read where the caller has it */
-    if (own->output[i].external)
-      plan->place[own->output[i].value] = (cohort_place){.kind = COHORT_PLACE_BOUND, .value = own->output[i].value};
 }
 
 static void describe(draft *own) {
