@@ -1,0 +1,225 @@
+#include "io/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+#include "base/memory.h"
+#include "io/run_directory.h"
+
+enum { DEEPEST = 64, LONGEST = 4 << 20 };
+
+/* Documents being built, innermost last. */
+typedef struct reader {
+  yaml_parser_t parser;
+  const char *file;
+  cohort_error *error;
+  cohort_document *open[DEEPEST];
+  char *key[DEEPEST]; /* of a map: the key that waits for its value */
+  int depth;
+  cohort_document *root;
+} reader;
+
+static cohort_status refuse(const reader *own, const yaml_mark_t *mark, const char *what) {
+  return cohort_fail(own->error, COHORT_BAD_CONFIG, "%s:%zu:%zu: %s", own->file, mark->line + 1, mark->column + 1, what);
+}
+
+/* Gives a finished or opened document to its parent. */
+static cohort_status place(reader *own, cohort_document *document, const yaml_mark_t *mark) {
+  if (own->depth == 0) {
+    own->root = document;
+    return COHORT_DONE;
+  }
+  cohort_document *parent = own->open[own->depth - 1];
+  if (parent->kind == COHORT_LIST) {
+    cohort_document_append(parent, document);
+    return COHORT_DONE;
+  }
+  char **key = &own->key[own->depth - 1];
+  if (cohort_document_get(parent, *key)) {
+    char text[160];
+    (void)snprintf(text, sizeof text, "%.100s stands here a second time; keep one", *key);
+    cohort_document_destroy(document);
+    return refuse(own, mark, text);
+  }
+  cohort_document_set(parent, *key, document);
+  free(*key);
+  *key = NULL;
+  return COHORT_DONE;
+}
+
+static cohort_status read_scalar(reader *own, const yaml_event_t *event) {
+  const char *text = (const char *)event->data.scalar.value;
+  const yaml_mark_t *mark = &event->start_mark;
+  if (event->data.scalar.anchor) return refuse(own, mark, "anchors are not read; write the value out");
+  if (strlen(text) != event->data.scalar.length) return refuse(own, mark, "a NUL byte; remove it");
+  if (own->depth > 0 && own->open[own->depth - 1]->kind == COHORT_MAP && !own->key[own->depth - 1]) {
+    own->key[own->depth - 1] = cohort_copy_text(text);
+    return COHORT_DONE;
+  }
+  cohort_document *scalar =
+      cohort_document_create(COHORT_SCALAR, own->file, (int)mark->line + 1, (int)mark->column + 1);
+  cohort_document_set_text(scalar, text);
+  scalar->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+  return place(own, scalar, mark);
+}
+
+static cohort_status open_collection(reader *own, cohort_document_kind kind, const yaml_event_t *event, bool anchored) {
+  const yaml_mark_t *mark = &event->start_mark;
+  if (anchored) return refuse(own, mark, "anchors are not read; write the value out");
+  if (own->depth == DEEPEST) return refuse(own, mark, "nested too deep; 64 levels are read");
+  if (own->depth > 0 && own->open[own->depth - 1]->kind == COHORT_MAP && !own->key[own->depth - 1])
+    return refuse(own, mark, "a key must be a plain word");
+  if (own->depth == 0 && kind != COHORT_MAP) return refuse(own, mark, "a config is a map: key: value");
+  cohort_document *document = cohort_document_create(kind, own->file, (int)mark->line + 1, (int)mark->column + 1);
+  COHORT_TRY(place(own, document, mark));
+  own->open[own->depth++] = document;
+  return COHORT_DONE;
+}
+
+static cohort_status take_event(reader *own, const yaml_event_t *event) {
+  switch (event->type) {
+    case YAML_DOCUMENT_START_EVENT:
+      return own->root ? refuse(own, &event->start_mark, "a second document; a config is one") : COHORT_DONE;
+    case YAML_ALIAS_EVENT: return refuse(own, &event->start_mark, "aliases are not read; write the value out");
+    case YAML_SCALAR_EVENT:
+      if (own->depth == 0 && event->data.scalar.length > 0)
+        return refuse(own, &event->start_mark, "a config is a map: key: value");
+      return own->depth == 0 ? COHORT_DONE : read_scalar(own, event);
+    case YAML_MAPPING_START_EVENT:
+      return open_collection(own, COHORT_MAP, event, event->data.mapping_start.anchor != NULL);
+    case YAML_SEQUENCE_START_EVENT:
+      return open_collection(own, COHORT_LIST, event, event->data.sequence_start.anchor != NULL);
+    case YAML_MAPPING_END_EVENT:
+    case YAML_SEQUENCE_END_EVENT: own->depth--; return COHORT_DONE;
+    default: return COHORT_DONE;
+  }
+}
+
+static cohort_status read_events(reader *own) {
+  for (bool more = true; more;) {
+    yaml_event_t event;
+    if (!yaml_parser_parse(&own->parser, &event)) {
+      const yaml_mark_t *mark = own->parser.problem_mark.line ? &own->parser.problem_mark : &own->parser.mark;
+      char text[200];
+      (void)snprintf(text, sizeof text, "not YAML: %.150s", own->parser.problem ? own->parser.problem : "unreadable");
+      return refuse(own, mark, text);
+    }
+    more = event.type != YAML_STREAM_END_EVENT;
+    const cohort_status status = take_event(own, &event);
+    yaml_event_delete(&event);
+    COHORT_TRY(status);
+  }
+  return COHORT_DONE;
+}
+
+cohort_status cohort_config_parse(const char *text, size_t length, const char *file, cohort_document **out,
+                                  cohort_error *error) {
+  if (length > LONGEST) return cohort_fail(error, COHORT_BAD_CONFIG, "%s: larger than 4 MiB, no config", file);
+  reader own = {.file = file, .error = error};
+  if (!yaml_parser_initialize(&own.parser)) return cohort_fail(error, COHORT_NO_RESOURCE, "%s: no memory to read it", file);
+  yaml_parser_set_input_string(&own.parser, (const unsigned char *)text, length);
+  yaml_parser_set_encoding(&own.parser, YAML_UTF8_ENCODING);
+  const cohort_status status = read_events(&own);
+  yaml_parser_delete(&own.parser);
+  for (int d = 0; d < DEEPEST; d++) free(own.key[d]);
+  if (status != COHORT_DONE) {
+    cohort_document_destroy(own.root);
+    return status;
+  }
+  *out = own.root ? own.root : cohort_document_create(COHORT_MAP, file, 1, 1);
+  return COHORT_DONE;
+}
+
+/* The child `name` of a map or list, made as a map when absent from a map. */
+static cohort_document *step_into(cohort_document *at, const char *name) {
+  if (at->kind == COHORT_LIST) {
+    char *end = NULL;
+    const long index = strtol(name, &end, 10);
+    return *end == '\0' && index >= 0 && (size_t)index < at->count ? at->children[index] : NULL;
+  }
+  cohort_document *child = cohort_document_get(at, name);
+  if (child && child->kind != COHORT_SCALAR) return child;
+  /* "adamw" written as a bare key becomes {adamw: {}} when one of its parameters is set. */
+  cohort_document *map = cohort_document_create(COHORT_MAP, "command line", 0, 0);
+  if (child && !cohort_document_is_null(child))
+    cohort_document_set(map, child->text, cohort_document_create(COHORT_MAP, "command line", 0, 0));
+  cohort_document_set(at, name, map);
+  return map;
+}
+
+static void set_value(cohort_document *at, const char *name, cohort_document *value) {
+  if (at->kind == COHORT_MAP) {
+    cohort_document_set(at, name, value);
+    return;
+  }
+  char *end = NULL;
+  const long index = strtol(name, &end, 10);
+  if (*end != '\0' || index < 0 || (size_t)index >= at->count) {
+    cohort_document_destroy(value);
+    return;
+  }
+  cohort_document_destroy(at->children[index]);
+  at->children[index] = value;
+}
+
+/* A value is parsed inside a map, so that it may be a scalar, [list] or {map}. */
+static cohort_status parse_value(const char *text, const char *whole, cohort_document **out, cohort_error *error) {
+  char *wrapped = cohort_format_text("value: %s\n", text);
+  cohort_document *map = NULL;
+  cohort_error own;
+  const cohort_status status = cohort_config_parse(wrapped, strlen(wrapped), "command line", &map, &own);
+  free(wrapped);
+  cohort_document *value = status == COHORT_DONE ? cohort_document_get(map, "value") : NULL;
+  if (!value || map->count != 1) {
+    if (status == COHORT_DONE) cohort_document_destroy(map);
+    return cohort_fail(error, COHORT_BAD_CONFIG, "command line: %s: the value is not YAML", whole);
+  }
+  *out = cohort_document_copy(value);
+  cohort_document_destroy(map);
+  return COHORT_DONE;
+}
+
+static cohort_status apply_override(cohort_document *root, const char *override, cohort_error *error) {
+  const char *equals = strchr(override, '=');
+  if (!equals || equals == override)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "command line: %s: wants key=value", override);
+  cohort_document *value = NULL;
+  COHORT_TRY(parse_value(equals + 1, override, &value, error));
+  char *path = cohort_format_text("%.*s", (int)(equals - override), override);
+  cohort_document *at = root;
+  char *name = path;
+  for (char *dot = strchr(name, '.'); dot && at; dot = strchr(name, '.')) {
+    *dot = '\0';
+    at = step_into(at, name);
+    name = dot + 1;
+  }
+  cohort_status status = COHORT_DONE;
+  if (at && at->kind != COHORT_SCALAR) {
+    set_value(at, name, value);
+  } else {
+    cohort_document_destroy(value);
+    status = cohort_fail(error, COHORT_BAD_CONFIG, "command line: %s: there is no such place in the config", override);
+  }
+  free(path);
+  return status;
+}
+
+cohort_status cohort_config_read(const char *path, int overrides, char *const *override, cohort_document **out,
+                                 cohort_error *error) {
+  char *text = NULL;
+  size_t length = 0;
+  cohort_status status = cohort_file_read(path, &text, &length, error);
+  if (status != COHORT_DONE) return COHORT_BAD_CONFIG;
+  cohort_document *root = NULL;
+  status = cohort_config_parse(text, length, path, &root, error);
+  free(text);
+  COHORT_TRY(status);
+  for (int i = 0; i < overrides && status == COHORT_DONE; i++) status = apply_override(root, override[i], error);
+  if (status != COHORT_DONE) {
+    cohort_document_destroy(root);
+    return status;
+  }
+  *out = root;
+  return COHORT_DONE;
+}
