@@ -1,0 +1,164 @@
+#include "io/arrays.h"
+
+#include <hdf5.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+static const size_t sizes[] = {sizeof(float), sizeof(double), sizeof(int32_t), sizeof(int64_t)};
+
+static hid_t memory_type(cohort_array_type type) {
+  switch (type) {
+    case COHORT_ARRAY_FLOAT32: return H5T_NATIVE_FLOAT;
+    case COHORT_ARRAY_FLOAT64: return H5T_NATIVE_DOUBLE;
+    case COHORT_ARRAY_INT32: return H5T_NATIVE_INT32;
+    case COHORT_ARRAY_INT64: return H5T_NATIVE_INT64;
+  }
+  return -1;
+}
+
+int64_t cohort_array_elements(const cohort_array *array) {
+  int64_t elements = 1;
+  for (int a = 0; a < array->axes; a++) elements *= array->size[a];
+  return elements;
+}
+
+cohort_array *cohort_arrays_find(const cohort_arrays *arrays, const char *name) {
+  for (int i = 0; i < arrays->count; i++)
+    if (strcmp(arrays->items[i].name, name) == 0) return &arrays->items[i];
+  return NULL;
+}
+
+cohort_array *cohort_arrays_add(cohort_arrays *arrays, const char *name, cohort_array_type type, int axes,
+                                const int64_t *size) {
+  arrays->items = cohort_reallocate(arrays->items, (size_t)(arrays->count + 1) * sizeof *arrays->items);
+  cohort_array *array = &arrays->items[arrays->count++];
+  *array = (cohort_array){.name = cohort_copy_text(name), .type = type, .axes = axes};
+  for (int a = 0; a < axes; a++) array->size[a] = size[a];
+  array->data = cohort_allocate((size_t)cohort_array_elements(array) * sizes[type] + 1);
+  return array;
+}
+
+void cohort_arrays_release(cohort_arrays *arrays) {
+  for (int i = 0; i < arrays->count; i++) {
+    free(arrays->items[i].name);
+    free(arrays->items[i].data);
+  }
+  free(arrays->items);
+  memset(arrays, 0, sizeof *arrays);
+}
+
+typedef struct reading {
+  const char *path;
+  cohort_arrays *arrays;
+  cohort_error *error;
+  cohort_status status;
+} reading;
+
+/* Integers are INT32 unless the file's type is wider and some value needs it. */
+static void narrow(cohort_array *array) {
+  int64_t *wide = array->data;
+  const int64_t elements = cohort_array_elements(array);
+  for (int64_t i = 0; i < elements; i++)
+    if (wide[i] < INT32_MIN || wide[i] > INT32_MAX) return;
+  int32_t *narrow_data = cohort_allocate((size_t)elements * sizeof *narrow_data + 1);
+  for (int64_t i = 0; i < elements; i++) narrow_data[i] = (int32_t)wide[i];
+  free(array->data);
+  array->data = narrow_data;
+  array->type = COHORT_ARRAY_INT32;
+}
+
+static cohort_status read_dataset(const reading *own, const char *name, hid_t dataset) {
+  const hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
+  const H5T_class_t class = H5Tget_class(type);
+  const size_t bytes = H5Tget_size(type);
+  hsize_t size[H5S_MAX_RANK];
+  const int axes = H5Sget_simple_extent_ndims(space);
+  cohort_status status = COHORT_DONE;
+  if ((class != H5T_FLOAT && class != H5T_INTEGER) || bytes > 8)
+    status = cohort_fail(own->error, COHORT_BAD_DATA, "%s: array %s holds neither real numbers nor integers", own->path, name);
+  else if (axes < 0 || axes > 8)
+    status = cohort_fail(own->error, COHORT_BAD_DATA, "%s: array %s has %d axes; at most 8 are read", own->path, name, axes);
+  if (status == COHORT_DONE) {
+    int64_t extent[8] = {0};
+    double elements = 1;
+    (void)H5Sget_simple_extent_dims(space, size, NULL);
+    for (int a = 0; a < axes; a++) {
+      extent[a] = (int64_t)size[a];
+      elements *= (double)size[a];
+    }
+    if (elements > 4e9) {
+      status = cohort_fail(own->error, COHORT_BAD_DATA, "%s: array %s is too large", own->path, name);
+    } else {
+      const cohort_array_type kind = class == H5T_INTEGER ? COHORT_ARRAY_INT64
+                                     : bytes > 4          ? COHORT_ARRAY_FLOAT64
+                                                          : COHORT_ARRAY_FLOAT32;
+      cohort_array *array = cohort_arrays_add(own->arrays, name, kind, axes, extent);
+      if (elements > 0 && H5Dread(dataset, memory_type(kind), H5S_ALL, H5S_ALL, H5P_DEFAULT, array->data) < 0)
+        status = cohort_fail(own->error, COHORT_BAD_DATA, "%s: array %s cannot be read", own->path, name);
+      else if (kind == COHORT_ARRAY_INT64)
+        narrow(array);
+    }
+  }
+  (void)H5Tclose(type);
+  (void)H5Sclose(space);
+  return status;
+}
+
+static herr_t visit(hid_t root, const char *name, const H5O_info_t *info, void *argument) {
+  reading *own = argument;
+  if (info->type != H5O_TYPE_DATASET) return 0;
+  const hid_t dataset = H5Dopen2(root, name, H5P_DEFAULT);
+  if (dataset < 0) {
+    own->status = cohort_fail(own->error, COHORT_BAD_DATA, "%s: array %s cannot be opened", own->path, name);
+    return 1;
+  }
+  own->status = read_dataset(own, name, dataset);
+  (void)H5Dclose(dataset);
+  return own->status == COHORT_DONE ? 0 : 1;
+}
+
+cohort_status cohort_arrays_read(const char *path, cohort_arrays *out, cohort_error *error) {
+  (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* our message is enough */
+  memset(out, 0, sizeof *out);
+  if (access(path, R_OK) != 0) return cohort_fail(error, COHORT_BAD_DATA, "%s: cannot be read; does it exist?", path);
+  const hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  if (file < 0) return cohort_fail(error, COHORT_BAD_DATA, "%s: no HDF5 file, or damaged", path);
+  reading own = {path, out, error, COHORT_DONE};
+  if (H5Ovisit(file, H5_INDEX_NAME, H5_ITER_INC, visit, &own) < 0 && own.status == COHORT_DONE)
+    own.status = cohort_fail(error, COHORT_BAD_DATA, "%s: damaged: its groups cannot be read", path);
+  (void)H5Fclose(file);
+  if (own.status != COHORT_DONE) cohort_arrays_release(out);
+  return own.status;
+}
+
+static bool write_array(hid_t file, const cohort_array *array) {
+  hsize_t size[8];
+  for (int a = 0; a < array->axes; a++) size[a] = (hsize_t)array->size[a];
+  const hid_t links = H5Pcreate(H5P_LINK_CREATE);
+  (void)H5Pset_create_intermediate_group(links, 1);
+  const hid_t space = array->axes ? H5Screate_simple(array->axes, size, NULL) : H5Screate(H5S_SCALAR);
+  const hid_t dataset = H5Dcreate2(file, array->name, memory_type(array->type), space, links, H5P_DEFAULT, H5P_DEFAULT);
+  bool good = dataset >= 0;
+  if (good && cohort_array_elements(array) > 0)
+    good = H5Dwrite(dataset, memory_type(array->type), H5S_ALL, H5S_ALL, H5P_DEFAULT, array->data) >= 0;
+  if (dataset >= 0) good = H5Dclose(dataset) >= 0 && good;
+  (void)H5Sclose(space);
+  (void)H5Pclose(links);
+  return good;
+}
+
+cohort_status cohort_arrays_write(const char *path, const cohort_arrays *arrays, cohort_error *error) {
+  (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+  char *hidden = cohort_format_text("%s.part", path);
+  const hid_t file = H5Fcreate(hidden, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  bool good = file >= 0;
+  for (int i = 0; i < arrays->count && good; i++) good = write_array(file, &arrays->items[i]);
+  if (file >= 0) good = H5Fclose(file) >= 0 && good;
+  good = good && rename(hidden, path) == 0;
+  if (!good) (void)unlink(hidden);
+  free(hidden);
+  return good ? COHORT_DONE : cohort_fail(error, COHORT_NO_RESOURCE, "%s: cannot be written", path);
+}

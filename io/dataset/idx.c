@@ -1,0 +1,119 @@
+/* IDX files (yann.lecun.com/exdb/mnist): 0 0 TYPE AXES, then the sizes as big-endian 32-bit numbers, then the data. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "base/memory.h"
+#include "io/dataset/dataset.h"
+
+enum { UNSIGNED_BYTES = 0x08, CHUNK = 1 << 20 };
+
+typedef struct idx_file {
+  int axes;
+  int64_t size[4];
+  unsigned char *data;
+  size_t bytes;
+} idx_file;
+
+/* The whole content, decompressed when it is gzip. */
+static cohort_status read_all(const char *path, unsigned char **out, size_t *length, cohort_error *error) {
+  errno = 0;
+  gzFile file = gzopen(path, "rb");
+  if (!file) return cohort_fail(error, COHORT_BAD_DATA, "%s: cannot be read: %s", path, strerror(errno ? errno : ENOMEM));
+  size_t room = CHUNK, count = 0;
+  unsigned char *data = cohort_allocate(room);
+  int got = 0;
+  while ((got = gzread(file, data + count, (unsigned)(room - count))) > 0) {
+    count += (size_t)got;
+    if (count == room) data = cohort_reallocate(data, room *= 2);
+  }
+  int fault = Z_OK;
+  const char *text = gzerror(file, &fault);
+  cohort_status status = COHORT_DONE;
+  if (got < 0 || (fault != Z_OK && fault != Z_STREAM_END))
+    status = cohort_fail(error, COHORT_BAD_DATA, "%s: damaged or cut off: %s", path, fault == Z_ERRNO ? strerror(errno) : text);
+  (void)gzclose(file);
+  if (status != COHORT_DONE) {
+    free(data);
+    return status;
+  }
+  *out = data;
+  *length = count;
+  return COHORT_DONE;
+}
+
+static cohort_status parse(const char *path, idx_file *own, size_t length, int axes, cohort_error *error) {
+  const unsigned char *head = own->data;
+  if (length < 4 || head[0] != 0 || head[1] != 0)
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: no IDX file: it must begin with two zero bytes", path);
+  if (head[2] != UNSIGNED_BYTES)
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: IDX type 0x%02x; unsigned bytes (0x08) are read", path, head[2]);
+  own->axes = head[3];
+  if (own->axes != axes)
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: %d axes, but %d are wanted here", path, own->axes, axes);
+  const size_t start = 4 + 4 * (size_t)axes;
+  if (length < start) return cohort_fail(error, COHORT_BAD_DATA, "%s: cut off inside its header", path);
+  double elements = 1;
+  for (int a = 0; a < axes; a++) {
+    const unsigned char *at = head + 4 + 4 * a;
+    own->size[a] = (int64_t)at[0] << 24 | (int64_t)at[1] << 16 | (int64_t)at[2] << 8 | (int64_t)at[3];
+    if (own->size[a] == 0) return cohort_fail(error, COHORT_BAD_DATA, "%s: axis %d has size 0", path, a);
+    elements *= (double)own->size[a];
+  }
+  if (elements != (double)(length - start))
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: its header promises %.0f bytes of data, but %zu follow", path, elements,
+                       length - start);
+  own->bytes = length - start;
+  memmove(own->data, own->data + start, own->bytes);
+  return COHORT_DONE;
+}
+
+static cohort_status read_idx(const char *path, int axes, idx_file *out, cohort_error *error) {
+  size_t length = 0;
+  memset(out, 0, sizeof *out);
+  COHORT_TRY(read_all(path, &out->data, &length, error));
+  const cohort_status status = parse(path, out, length, axes, error);
+  if (status != COHORT_DONE) {
+    free(out->data);
+    out->data = NULL;
+  }
+  return status;
+}
+
+static void fill(const idx_file *images, const idx_file *labels, cohort_samples *out) {
+  out->count = images->size[0];
+  out->axes = 3;
+  out->size[0] = images->size[1];
+  out->size[1] = images->size[2];
+  out->size[2] = 1;
+  out->input = cohort_allocate(images->bytes * sizeof *out->input);
+  for (size_t i = 0; i < images->bytes; i++) out->input[i] = (float)images->data[i] / 255.0f;
+  out->labels = cohort_allocate(labels->bytes * sizeof *out->labels);
+  for (size_t i = 0; i < labels->bytes; i++) {
+    out->labels[i] = labels->data[i];
+    if (out->labels[i] >= out->classes) out->classes = out->labels[i] + 1;
+  }
+  out->digest = cohort_digest(labels->data, labels->bytes, cohort_digest(images->data, images->bytes, 1));
+}
+
+cohort_status cohort_samples_read_idx(const char *images, const char *labels, cohort_samples *out, cohort_error *error) {
+  idx_file pixels, classes;
+  memset(out, 0, sizeof *out);
+  COHORT_TRY(read_idx(images, 3, &pixels, error));
+  cohort_status status = read_idx(labels, 1, &classes, error);
+  if (status == COHORT_DONE && pixels.size[0] != classes.size[0])
+    status = cohort_fail(error, COHORT_BAD_DATA, "%s: %lld labels, but %s has %lld images", labels,
+                         (long long)classes.size[0], images, (long long)pixels.size[0]);
+  if (status == COHORT_DONE) fill(&pixels, &classes, out);
+  free(pixels.data);
+  free(classes.data);
+  return status;
+}
+
+void cohort_samples_release(cohort_samples *samples) {
+  free(samples->input);
+  free(samples->labels);
+  free(samples->targets);
+  memset(samples, 0, sizeof *samples);
+}
