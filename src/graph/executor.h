@@ -10,11 +10,12 @@ typedef struct cohort_executor cohort_executor;
 
 /* `arena_bytes` is the largest cohort_plan_arena_bytes of the plans it will run, `lanes` how many lanes may be alive at
  * once (1 when all plans have one phase). */
-cohort_status cohort_executor_create(size_t arena_bytes, int lanes, int threads, cohort_executor **out, cohort_error *error);
+cohort_status cohort_executor_create(size_t arena_bytes, int lanes, int threads, cohort_executor **out,
+                                     cohort_error *error);
 void cohort_executor_destroy(cohort_executor *executor);
 
-/* Memory for leaves and external outputs, by value of the graph that the plan was made from: memory[value]. The array has
- * cohort_graph_values entries; only leaves that the plan needs and external outputs are read. */
+/* Memory for leaves and external outputs, by value of the graph that the plan was made from: memory[value]. The array
+ * has cohort_graph_values entries; only leaves that the plan needs and external outputs are read. */
 typedef struct cohort_bindings {
   void *const *memory;
   cohort_random_key random_key;
@@ -30,7 +31,7 @@ void *cohort_executor_value(const cohort_executor *executor, const cohort_plan *
 
 /* Lane operations that end `phase`: what the caller must reduce over all lanes before the next phase. */
 typedef struct cohort_lane_operation {
-  cohort_op op;                /* LANE_SUM, LANE_MAX, LANE_GATHER, LANE_TAKE */
+  cohort_op op; /* LANE_SUM, LANE_MAX, LANE_GATHER, LANE_TAKE */
   cohort_value input, output;
   int64_t input_elements, output_elements;
   cohort_type type;

@@ -5,9 +5,11 @@
 
 #include "graph/graph.h"
 
-/* gradients[i] becomes the gradient of sum(of * cotangent) with respect to wrt[i], of its shape (zeros when independent).
- * cotangent COHORT_NO_VALUE: ones, `of` usually a scalar. Operations without a derivative of their backward (the fused
- * ones) must be decomposed first when the result is to be differentiated again. */
+/* gradients[i] becomes the gradient of sum(of * cotangent) with respect to wrt[i], of its shape (zeros when
+ * independent): a value of its own, different from all others, so that it can be an external output of a plan. Across
+ * lanes it is the gradient of the sum of all lanes' losses with respect to this lane's copy of wrt[i]. cotangent
+ * COHORT_NO_VALUE: ones, `of` usually a scalar. Operations without a derivative of their backward (the fused ones) must
+ * be decomposed first when the result is to be differentiated again. */
 void cohort_graph_gradient(cohort_graph *graph, cohort_value of, cohort_value cotangent, int count,
                            const cohort_value *wrt, cohort_value *gradients);
 

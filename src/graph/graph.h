@@ -2,7 +2,9 @@
  * (decompose.h), plan it (plan.h), run it (executor.h).
  *
  * Builders never fail one by one: the first fault (a shape that does not fit ...) is remembered with the node's scoped
- * name, later calls return COHORT_NO_VALUE, and cohort_graph_status tells. Integer values have no gradient. */
+ * name, later calls return COHORT_NO_VALUE, and cohort_graph_status tells (COHORT_BAD_CONFIG). Integer values have no
+ * gradient. Names are unique: a name used again in its scope gets #2, #3 ... in order; random nodes draw by their name.
+ */
 #ifndef COHORT_GRAPH_GRAPH_H
 #define COHORT_GRAPH_GRAPH_H
 
@@ -23,7 +25,7 @@ cohort_status cohort_graph_status(const cohort_graph *graph, cohort_error *error
 
 /* Shape notation: cohort_shape_of(2, rows, columns); cohort_shape_of(0) is a scalar. */
 cohort_shape cohort_shape_of(int axes, ...); /* the sizes as int64_t or int; at most COHORT_MAX_AXES */
-#define COHORT_SHAPE(...)                                                                                              \
+#define COHORT_SHAPE(...) \
   ((cohort_shape){.axes = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), .size = {__VA_ARGS__}})
 #define COHORT_SCALAR_SHAPE ((cohort_shape){.axes = 0})
 
@@ -37,12 +39,12 @@ cohort_type cohort_graph_type(const cohort_graph *graph, cohort_value value);
 
 /* Roles decide groups, initialisation and decay. */
 typedef enum cohort_role {
-  COHORT_ROLE_MATRIX,     /* hidden matrix [out, in] */
-  COHORT_ROLE_KERNEL,     /* convolution weight [O, KH, KW, I] */
-  COHORT_ROLE_VECTOR,     /* bias */
-  COHORT_ROLE_GAIN,       /* scale of a norm */
+  COHORT_ROLE_MATRIX, /* hidden matrix [out, in] */
+  COHORT_ROLE_KERNEL, /* convolution weight [O, KH, KW, I] */
+  COHORT_ROLE_VECTOR, /* bias */
+  COHORT_ROLE_GAIN,   /* scale of a norm */
   COHORT_ROLE_EMBEDDING,
-  COHORT_ROLE_HEAD,       /* output matrix */
+  COHORT_ROLE_HEAD, /* output matrix */
   COHORT_ROLE_SCALAR,
 } cohort_role;
 const char *cohort_role_name(cohort_role role);
@@ -56,7 +58,7 @@ typedef struct cohort_parameter_tensor {
   cohort_shape shape;
   cohort_role role;
   cohort_initial initial;
-  double scale;  /* NORMAL: standard deviation; UNIFORM: bound */
+  double scale; /* NORMAL: standard deviation; UNIFORM: bound */
 } cohort_parameter_tensor;
 
 /* Leaves. Declaring the same (space, name) twice returns the same value and must agree in shape. */
@@ -87,15 +89,15 @@ cohort_value cohort_add(cohort_graph *graph, cohort_value a, cohort_value b);
 cohort_value cohort_subtract(cohort_graph *graph, cohort_value a, cohort_value b);
 cohort_value cohort_multiply(cohort_graph *graph, cohort_value a, cohort_value b);
 cohort_value cohort_divide(cohort_graph *graph, cohort_value a, cohort_value b);
-cohort_value cohort_scale(cohort_graph *graph, cohort_value x, double factor);  /* x * constant */
-cohort_value cohort_shift(cohort_graph *graph, cohort_value x, double term);    /* x + constant */
+cohort_value cohort_scale(cohort_graph *graph, cohort_value x, double factor); /* x * constant */
+cohort_value cohort_shift(cohort_graph *graph, cohort_value x, double term);   /* x + constant */
 cohort_value cohort_less(cohort_graph *graph, cohort_value a, cohort_value b);
 cohort_value cohort_less_equal(cohort_graph *graph, cohort_value a, cohort_value b);
 cohort_value cohort_equal(cohort_graph *graph, cohort_value a, cohort_value b);
 cohort_value cohort_select(cohort_graph *graph, cohort_value condition, cohort_value a, cohort_value b);
 cohort_value cohort_cast(cohort_graph *graph, cohort_value integer);
 cohort_value cohort_stop_gradient(cohort_graph *graph, cohort_value x);
-cohort_value cohort_log_sigmoid(cohort_graph *graph, cohort_value x);           /* -softplus(-x) */
+cohort_value cohort_log_sigmoid(cohort_graph *graph, cohort_value x); /* -softplus(-x) */
 cohort_value cohort_reshape(cohort_graph *graph, cohort_value x, cohort_shape shape);
 cohort_value cohort_permute(cohort_graph *graph, cohort_value x, const int *axes);
 cohort_value cohort_broadcast(cohort_graph *graph, cohort_value x, cohort_shape shape);
@@ -116,8 +118,9 @@ cohort_value cohort_put_along(cohort_graph *graph, cohort_value v, cohort_value 
 cohort_value cohort_matmul(cohort_graph *graph, cohort_value a, cohort_value b, bool transpose_a, bool transpose_b);
 cohort_value cohort_convolution(cohort_graph *graph, cohort_value x, cohort_value weight, int stride, int padding);
 cohort_value cohort_window_max(cohort_graph *graph, cohort_value x, int window, int stride);
-cohort_value cohort_random_rows(cohort_graph *graph, cohort_op op, cohort_value ids, cohort_value positions,
-                                cohort_shape shape); /* op: COHORT_OP_RANDOM_UNIFORM or _NORMAL; keyed by the node's name */
+cohort_value cohort_random_rows(
+    cohort_graph *graph, cohort_op op, cohort_value ids, cohort_value positions,
+    cohort_shape shape); /* op: COHORT_OP_RANDOM_UNIFORM or _NORMAL; keyed by the node's name */
 cohort_value cohort_dropout(cohort_graph *graph, cohort_value x, cohort_value ids, cohort_value positions, double p);
 cohort_value cohort_lane_sum(cohort_graph *graph, cohort_value x);
 cohort_value cohort_lane_max(cohort_graph *graph, cohort_value x);
@@ -126,7 +129,8 @@ cohort_value cohort_segment_sum(cohort_graph *graph, cohort_value x, cohort_valu
 cohort_value cohort_gelu(cohort_graph *graph, cohort_value x, bool exact);
 cohort_value cohort_swiglu(cohort_graph *graph, cohort_value a, cohort_value b);
 cohort_value cohort_relu(cohort_graph *graph, cohort_value x);
-cohort_value cohort_layer_norm(cohort_graph *graph, cohort_value x, cohort_value gain, cohort_value bias, double epsilon);
+cohort_value cohort_layer_norm(cohort_graph *graph, cohort_value x, cohort_value gain, cohort_value bias,
+                               double epsilon);
 cohort_value cohort_rms_norm(cohort_graph *graph, cohort_value x, cohort_value gain, double epsilon);
 cohort_value cohort_group_norm(cohort_graph *graph, cohort_value x, cohort_value gain, cohort_value bias, int groups,
                                double epsilon);
@@ -136,7 +140,10 @@ cohort_value cohort_attention(cohort_graph *graph, cohort_value query, cohort_va
 cohort_value cohort_softmax_cross_entropy(cohort_graph *graph, cohort_value logits, cohort_value target,
                                           double label_smoothing); /* per row */
 /* Outputs in this order: log p(target), logsumexp, mean log p, entropy; each [rows]. */
-typedef struct cohort_head_outputs { cohort_value log_probability, logsumexp, mean_log_probability, entropy; } cohort_head_outputs;
-cohort_head_outputs cohort_vocabulary_head(cohort_graph *graph, cohort_value x, cohort_value weight, cohort_value target);
+typedef struct cohort_head_outputs {
+  cohort_value log_probability, logsumexp, mean_log_probability, entropy;
+} cohort_head_outputs;
+cohort_head_outputs cohort_vocabulary_head(cohort_graph *graph, cohort_value x, cohort_value weight,
+                                           cohort_value target);
 
 #endif

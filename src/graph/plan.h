@@ -1,6 +1,7 @@
-/* A plan: the nodes that some outputs need, in order, cut into phases at lane operations, with an offset in one arena for
- * every value. A plan holds offsets, not pointers, so executors share it read-only. Views cost nothing; a value lives from
- * its node to its last reader. Values that cross a phase live in the lane's own memory to its end. */
+/* A plan: the nodes that some outputs need, in order, cut into phases at lane operations, with an offset in one arena
+ * for every value. A plan holds offsets, not pointers, so executors share it read-only. Views cost nothing; a value
+ * lives from its node to its last reader, also across phases: each lane has an arena of its own. Outputs, and what goes
+ * into and comes out of lane operations, live to the end. */
 #ifndef COHORT_GRAPH_PLAN_H
 #define COHORT_GRAPH_PLAN_H
 
@@ -10,7 +11,9 @@
 typedef struct cohort_plan cohort_plan;
 
 /* What must be computed. An output may be `external`: its kernel writes to memory that the caller binds (gradients go
- * straight into the gradient vector); others lie in the arena and are read with cohort_executor_output. */
+ * straight into the gradient vector); others lie in the arena and are read with cohort_executor_value. External memory
+ * is written in the last phase alone and need not be bound before; one output must not be asked for twice with
+ * different memory: values that cohort_graph_gradient returns are distinct for that reason. */
 typedef struct cohort_plan_output {
   cohort_value value;
   bool external;
@@ -24,7 +27,7 @@ void cohort_plan_destroy(cohort_plan *plan);
 size_t cohort_plan_arena_bytes(const cohort_plan *plan); /* of one lane */
 int cohort_plan_phases(const cohort_plan *plan);         /* 1 when there is no lane operation */
 int cohort_plan_nodes(const cohort_plan *plan);
-double cohort_plan_flops(const cohort_plan *plan);       /* products of one run of all phases */
+double cohort_plan_flops(const cohort_plan *plan); /* products of one run of all phases */
 /* A line per node: name, operation, shape, offset; for people. Owned by the caller (free). */
 char *cohort_plan_describe(const cohort_plan *plan);
 
