@@ -12,7 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 VOCABULARY, WIDTH, LAYERS, HEADS, KEY_HEADS, CONTEXT, HIDDEN = 29, 16, 2, 4, 2, 12, 40
 LENGTHS = [9, 12, 4]  # of the sequences; every token but the last of each predicts the next
-ADAMW = dict(lr=1e-2, betas=(0.9, 0.95), eps=1e-5, weight_decay=0.1)  # eps: GPT-2's key biases have a gradient of 0, up to rounding
+ADAMW = dict(lr=1e-2, betas=(0.9, 0.95), eps=1e-4, weight_decay=0.1)  # eps: GPT-2's key biases have a gradient of 0, up to rounding
 
 
 def gpt2():
