@@ -25,6 +25,13 @@ static cohort_value copy_parameter(cohort_graph *to, const cohort_graph *from, c
   return COHORT_NO_VALUE;
 }
 
+static cohort_value copy_input(cohort_graph *to, const cohort_graph *from, cohort_value value) {
+  const cohort_value_entry *entry = &from->value[value];
+  for (int i = 0; i < from->inputs; i++)
+    if (from->input[i].value == value) return cohort_graph_input(to, from->input[i].name, entry->type, entry->shape);
+  return COHORT_NO_VALUE;
+}
+
 static cohort_value copy_constant(cohort_graph *to, const cohort_node *node) {
   const double number = node->attributes.reals[0];
   return node->attributes.integers[0] ? cohort_graph_integer(to, (int32_t)number) : cohort_graph_constant(to, number);
@@ -37,8 +44,7 @@ static void replace_node(cohort_graph *to, const cohort_graph *from, const cohor
   if (node->op == COHORT_OP_PARAMETER) {
     output[0] = copy_parameter(to, from, node->first);
   } else if (node->op == COHORT_OP_INPUT) {
-    const cohort_value_entry *entry = &from->value[node->first];
-    output[0] = cohort_graph_input(to, node->name, entry->type, entry->shape);
+    output[0] = copy_input(to, from, node->first);
   } else if (node->op == COHORT_OP_CONSTANT) {
     output[0] = copy_constant(to, node);
   } else {

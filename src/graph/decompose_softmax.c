@@ -47,6 +47,12 @@ void cohort_decompose_attention(cohort_graph *graph, const cohort_node *node, co
   output[1] = cohort_select(graph, cohort_reshape(graph, inside, COHORT_SHAPE(rows, 1)), sums, zero);
 }
 
+/* 1 where the target is one of the columns. */
+static cohort_value is_target(cohort_graph *graph, cohort_value target, int64_t columns) {
+  const cohort_value above = cohort_less(graph, cohort_graph_integer(graph, -1), target);
+  return cohort_multiply(graph, above, cohort_less(graph, target, cohort_graph_integer(graph, (int32_t)columns)));
+}
+
 static cohort_value row_mean(cohort_graph *graph, cohort_value x) {
   const cohort_shape shape = cohort_graph_shape(graph, x);
   const cohort_value sum = cohort_reshape(graph, cohort_sum(graph, x, 1U << 1), COHORT_SHAPE(shape.size[0]));
@@ -65,7 +71,7 @@ void cohort_decompose_cross_entropy(cohort_graph *graph, const cohort_node *node
     const cohort_value mean = cohort_subtract(graph, row_mean(graph, logits), total);
     loss = cohort_add(graph, loss, cohort_scale(graph, mean, -smoothing));
   }
-  const cohort_value valid = cohort_less(graph, cohort_graph_integer(graph, -1), target);
+  const cohort_value valid = is_target(graph, target, cohort_graph_shape(graph, logits).size[1]);
   output[0] = cohort_select(graph, valid, loss, cohort_graph_constant(graph, 0));
   output[1] = total;
 }
@@ -81,7 +87,7 @@ void cohort_decompose_head(cohort_graph *graph, const cohort_node *node, const c
   const cohort_value share = cohort_unary(graph, COHORT_OP_EXPONENTIAL, cohort_subtract(graph, logits, kept));
   const cohort_value expected =
       cohort_reshape(graph, cohort_sum(graph, cohort_multiply(graph, share, logits), 1U << 1), COHORT_SHAPE(rows));
-  const cohort_value valid = cohort_less(graph, cohort_graph_integer(graph, -1), target);
+  const cohort_value valid = is_target(graph, target, cohort_graph_shape(graph, logits).size[1]);
   const cohort_value all[] = {cohort_subtract(graph, cohort_take_along(graph, logits, target), total), total,
                               cohort_subtract(graph, row_mean(graph, logits), total),
                               cohort_subtract(graph, total, expected)};

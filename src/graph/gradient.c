@@ -28,7 +28,7 @@ static void mark_active(sweep *own, int count, const cohort_value *wrt) {
   for (int i = 0; i < count; i++) own->active[wrt[i]] = true;
   for (int32_t n = 0; n < graph->nodes; n++) {
     const cohort_node *node = &graph->node[n];
-    if (node->op == COHORT_OP_STOP_GRADIENT) continue;
+    if (!find_rule(node->op)) continue; /* leaves, stop_gradient, comparisons ... pass nothing on */
     bool any = false;
     for (int i = 0; i < node->inputs; i++) any = any || own->active[node->input[i]];
     for (int i = 0; any && i < node->outputs; i++)

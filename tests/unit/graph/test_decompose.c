@@ -183,9 +183,30 @@ static void test_structure(void) {
   rig_destroy(&at);
 }
 
+/* Leaves are told apart by what they are, also when their names are alike. */
+static void test_names(void) {
+  cohort_graph *graph = cohort_graph_create();
+  const cohort_shape shape = COHORT_SHAPE(3);
+  cohort_value parameter[2], map[4];
+  for (int space = 0; space < 2; space++)
+    parameter[space] = cohort_graph_parameter(graph, space, "x", shape, COHORT_ROLE_VECTOR, COHORT_INITIAL_ZERO, 0);
+  const cohort_value input = cohort_graph_input(graph, "x", COHORT_TYPE_REAL, shape);
+  CU_ASSERT_EQUAL_FATAL(cohort_graph_values(graph), 3);
+  cohort_graph *small = cohort_graph_decompose(graph, map);
+  CU_ASSERT_EQUAL(cohort_graph_find_input(small, "x"), map[input]);
+  for (int space = 0; space < 2; space++) {
+    cohort_value value;
+    CU_ASSERT_EQUAL(cohort_graph_parameter_at(small, space, &value)->space, space);
+    CU_ASSERT_EQUAL(value, map[parameter[space]]);
+  }
+  cohort_graph_destroy(small);
+  cohort_graph_destroy(graph);
+}
+
 int main(void) {
   static const check checks[] = {
       {"structure", test_structure},
+      {"leaves of one name", test_names},
       {"float64 fused against decomposed", test_float64},
       {"float32 fused against decomposed float64", test_float32},
       {"rows of no segment are exact zeros", test_no_segment},
