@@ -95,8 +95,8 @@ static bool same_tensors(const cohort_flat_entry *a, const cohort_flat_entry *b)
       continue;
     }
     char shape_a[128], shape_b[128];
-    cohort_shape_text(left->axes, left->size, shape_a);
-    cohort_shape_text(right->axes, right->size, shape_b);
+    cohort_stored_shape_text(left->axes, left->size, shape_a);
+    cohort_stored_shape_text(right->axes, right->size, shape_b);
     printf("differs: %s/%s: shape %s at element %" PRId64 " against %s at element %" PRId64 "\n", a->view_path,
            left->name, shape_a, left->offset, shape_b, right->offset);
     return false;

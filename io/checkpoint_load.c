@@ -44,8 +44,8 @@ static cohort_status fit_tensor(const char *path, const cohort_stored_flat *want
   }
   if (!same_shape(tensor, stored)) {
     char in_file[128], here[128];
-    cohort_shape_text(stored->axes, stored->size, in_file);
-    cohort_shape_text(tensor->axes, tensor->size, here);
+    cohort_stored_shape_text(stored->axes, stored->size, in_file);
+    cohort_stored_shape_text(tensor->axes, tensor->size, here);
     return cohort_fail(error, COHORT_BAD_DATA,
                        "%s: %s/%s has shape %s, the model wants %s; the checkpoint is of another model", path,
                        wanted->view_path, tensor->name, in_file, here);

@@ -21,7 +21,7 @@ const char *cohort_stored_type_name(cohort_stored_type type) {
   return names[type];
 }
 
-void cohort_shape_text(int axes, const int64_t *size, char out[128]) {
+void cohort_stored_shape_text(int axes, const int64_t *size, char out[128]) {
   size_t used = (size_t)snprintf(out, 128, "[");
   for (int i = 0; i < axes && used < 100; i++) {
     used += (size_t)snprintf(out + used, 128 - used, "%s%" PRId64, i ? ", " : "", size[i]);

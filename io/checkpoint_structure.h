@@ -40,6 +40,6 @@ void cohort_structure_release(cohort_structure *structure);
 
 const cohort_flat_entry *cohort_structure_flat(const cohort_structure *structure, const char *path);
 /* "[3, 4]" into out[128]. */
-void cohort_shape_text(int axes, const int64_t *size, char out[128]);
+void cohort_stored_shape_text(int axes, const int64_t *size, char out[128]);
 
 #endif
