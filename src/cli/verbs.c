@@ -1,6 +1,7 @@
 #include "cli/verbs.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/document.h"
@@ -18,7 +19,8 @@ const char *cohort_command_commit(void) { return COHORT_COMMIT; }
 cohort_loop_program cohort_command_program(void) {
   /* The second start finds the right core, so this only reads its name. */
   static char *nothing[] = {NULL};
-  return (cohort_loop_program){cohort_command_version(), cohort_command_commit(), cohort_product_guard(nothing)};
+  return (cohort_loop_program){cohort_command_version(), cohort_command_commit(), cohort_product_guard(nothing),
+                               getenv("COHORT_BLAS_CORE_SET")};
 }
 
 static void print_help(FILE *out) {

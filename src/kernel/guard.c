@@ -20,7 +20,7 @@ const char *cohort_product_guard(char **arguments) {
   const char *wanted = NULL;
   if (isa == COHORT_ISA_AVX512 && !listed(core, wide)) wanted = "SkylakeX";
   if (isa == COHORT_ISA_AVX2 && !listed(core, narrow)) wanted = "Haswell";
-  if (!wanted || getenv(marker) || getenv("OPENBLAS_CORETYPE")) return core;
+  if (!wanted || getenv(marker)) return core;
   (void)setenv("OPENBLAS_CORETYPE", wanted, 1);
   (void)setenv(marker, core, 1);
   (void)execv("/proc/self/exe", arguments);

@@ -33,7 +33,8 @@ double cohort_op_flops(cohort_op op, const cohort_call *call);
 
 /* OpenBLAS chooses its kernels when it is loaded and falls back to very slow ones on processors newer than itself. If
  * the core it chose is below what the processor can do, sets OPENBLAS_CORETYPE and starts the program again (execv);
- * does nothing the second time. Call first thing in main. Returns the core's name, for the log. */
+ * does nothing the second time (the environment variable
+ * COHORT_BLAS_CORE_SET then holds the first core's name). Call first thing in main. Returns the core's name, for the log. */
 const char *cohort_product_guard(char **arguments);
 
 #endif

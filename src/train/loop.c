@@ -278,6 +278,9 @@ static cohort_status run_loop(loop *own, const char *run_path, const cohort_loop
   cohort_log_line(own->log, "cohort %s (%s), kernels %s, OpenBLAS %s\n%s\nrun directory %s", program->version,
                   program->commit, cohort_run_kernels(own->run), program->blas, text, run_path);
   free(text);
+  if (program->blas_before)
+    cohort_log_line(own->log, "OpenBLAS had chosen its %s kernels; started again with %s, which this processor can run",
+                    program->blas_before, program->blas);
   COHORT_TRY(begin(own, error));
   cohort_progress_open(&own->progress, own->log, "step", own->session.first_step, own->settings->steps);
   own->comm->bytes_received = own->comm->bytes_sent = own->comm->messages = 0;

@@ -6,7 +6,8 @@
 
 /* Provenance that the program knows: version, commit. */
 typedef struct cohort_loop_program {
-  const char *version, *commit, *blas;
+  const char *version, *commit;
+  const char *blas, *blas_before; /* OpenBLAS's core; the one it had chosen itself when that was changed, or NULL */
 } cohort_loop_program;
 
 /* Collective. Trains to the end, or until a signal (SIGTERM, SIGINT, SIGUSR1) or max_seconds: then saves and returns
