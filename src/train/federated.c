@@ -246,10 +246,15 @@ void cohort_federation_client(cohort_federation *federation, int executor, int l
   scalars[0] = federation->weight[lane] * loss / (double)settings->local_steps;
 }
 
-int64_t cohort_federation_samples(const cohort_federation *federation) {
+int64_t cohort_federation_client_samples(const cohort_federation *federation, int lane) {
   const cohort_federated_settings *settings = &federation->plan.settings->federated_settings;
+  return settings->local_steps *
+         (settings->local_batch ? settings->local_batch : size_of(federation, federation->chosen[lane]));
+}
+
+int64_t cohort_federation_samples(const cohort_federation *federation) {
   int64_t samples = 0;
-  for (int64_t i = 0; i < settings->cohort; i++)
-    samples += settings->local_steps * (settings->local_batch ? settings->local_batch : size_of(federation, federation->chosen[i]));
+  for (int lane = 0; lane < federation->plan.settings->federated_settings.cohort; lane++)
+    samples += cohort_federation_client_samples(federation, lane);
   return samples;
 }

@@ -37,7 +37,8 @@ void cohort_federation_begin(cohort_federation *federation, int64_t round);
 void cohort_federation_client(cohort_federation *federation, int executor, int lane, cohort_lane_context *context,
                               const float *point, float *row, double *scalars);
 
-/* Samples trained on in the round by all clients. */
+/* Samples that the client of a lane trained on in the round; of all clients. */
+int64_t cohort_federation_client_samples(const cohort_federation *federation, int lane);
 int64_t cohort_federation_samples(const cohort_federation *federation);
 
 #endif

@@ -36,7 +36,8 @@ typedef struct loop {
   cohort_session session;
   double start, step_seconds;
   double last_logged; /* step_seconds at the last timing row */
-  int64_t last_logged_step;
+  int64_t last_logged_samples;
+  int64_t first_samples;   /* where the session began */
   uint64_t last_received;
   double last_exposed;
   char *checkpoints;
@@ -77,8 +78,7 @@ static cohort_status write_timing(loop *own, cohort_error *error) {
   if (!own->metrics) return COHORT_DONE;
   const cohort_run_position where = cohort_run_where(own->run);
   const double seconds = own->step_seconds - own->last_logged;
-  const double steps = (double)(where.step - own->last_logged_step);
-  const double samples = steps * (double)own->settings->batch;
+  const double samples = (double)(where.samples - own->last_logged_samples);
   const cohort_task *task = cohort_run_task(own->run);
   const cohort_timing_row row = {.step = where.step,
                                  .seconds = cohort_clock_seconds() - own->start,
@@ -91,7 +91,7 @@ static cohort_status write_timing(loop *own, cohort_error *error) {
                                  .bytes_received = own->comm->bytes_received - own->last_received,
                                  .peak_memory_bytes = cohort_peak_memory()};
   own->last_logged = own->step_seconds;
-  own->last_logged_step = where.step;
+  own->last_logged_samples = where.samples;
   own->last_received = own->comm->bytes_received;
   own->last_exposed = own->comm->seconds;
   return cohort_metrics_write_timing(own->metrics, &row, error);
@@ -152,7 +152,8 @@ static cohort_status begin(loop *own, cohort_error *error) {
     cohort_log_line(own->log, "weights from %s", own->settings->init_from);
   }
   free(path);
-  own->session.first_step = own->last_logged_step = step;
+  own->session.first_step = step;
+  own->first_samples = own->last_logged_samples = cohort_run_where(own->run).samples;
   const cohort_task *task = cohort_run_task(own->run);
   cohort_status status = COHORT_DONE;
   if (own->comm->rank == 0)
@@ -178,9 +179,8 @@ static cohort_status not_applied(const loop *own, const cohort_run_row *row, coh
 static void show_progress(loop *own, const cohort_run_row *row) {
   const cohort_run_position where = cohort_run_where(own->run);
   char text[128];
-  const double steps = (double)(where.step - own->session.first_step);
   const cohort_task *task = cohort_run_task(own->run);
-  const double rate = steps * (double)own->settings->batch / own->step_seconds;
+  const double rate = (double)(where.samples - own->first_samples) / own->step_seconds;
   if (task->tokens_per_sample)
     (void)snprintf(text, sizeof text, "loss %.4f  %.0f tokens/s", row->loss, rate * (double)task->tokens_per_sample);
   else

@@ -160,8 +160,11 @@ cohort_status cohort_run_step(cohort_run *run, bool flag, cohort_run_row *row, c
   int first, last;
   cohort_lane_engine_own(run->engine, &first, &last);
   for (int lane = first; lane < last; lane++) {
-    int64_t begin, end;
-    cohort_lane_samples(run->settings->batch, run->lanes, lane, &begin, &end);
+    int64_t begin = 0, end = 0;
+    if (run->federation)
+      end = cohort_federation_client_samples(run->federation, lane);
+    else
+      cohort_lane_samples(run->settings->batch, run->lanes, lane, &begin, &end);
     run->figures.samples += end - begin;
   }
   row->flagged = cohort_comm_agree(run->comm, flag) != 0;

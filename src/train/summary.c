@@ -13,8 +13,9 @@
 #include "io/run_directory.h"
 #include "mpi/world.h"
 
-enum { FIGURES = 8 };
-/* Per rank: samples, FLOPs, bytes received, bytes sent, messages, exposed seconds, busy seconds, peak memory. */
+enum { FIGURES = 9 };
+/* Per rank: samples, FLOPs, bytes received, bytes sent, messages, exposed seconds, busy seconds, peak memory, bytes written
+ * in the last save. */
 
 double cohort_peak_memory(void) {
   struct rusage usage;
@@ -22,12 +23,13 @@ double cohort_peak_memory(void) {
   return (double)usage.ru_maxrss * 1024;
 }
 
-static void gather(cohort_run *run, cohort_comm *comm, double *table) {
+static void gather(cohort_run *run, const cohort_session *session, cohort_comm *comm, double *table) {
   const cohort_run_figures figures = cohort_run_take_figures(run);
   double *own = table + comm->rank * FIGURES;
   const double values[FIGURES] = {(double)figures.samples,       figures.flops,          (double)comm->bytes_received,
                                   (double)comm->bytes_sent,      (double)comm->messages, comm->seconds,
-                                  figures.busy_seconds,          cohort_peak_memory()};
+                                  figures.busy_seconds,          cohort_peak_memory(),
+                                  (double)session->checkpoint_bytes};
   memcpy(own, values, sizeof values);
   size_t *offsets = cohort_allocate(2 * (size_t)comm->size * sizeof *offsets), *bytes = offsets + comm->size;
   for (int r = 0; r < comm->size; r++) {
@@ -55,7 +57,8 @@ static void set_text(cohort_document *map, const char *name, const char *value) 
 
 static cohort_document *rank_rows(const cohort_run *run, const double *table, int ranks) {
   static const char *const names[FIGURES] = {"samples",  "flops",         "bytes_received", "bytes_sent",
-                                             "messages", "exposed_communication_seconds", "busy_seconds", "peak_memory_bytes"};
+                                             "messages", "exposed_communication_seconds", "busy_seconds", "peak_memory_bytes",
+                                             "checkpoint_bytes"};
   cohort_document *list = cohort_document_create(COHORT_LIST, NULL, 0, 0);
   for (int r = 0; r < ranks; r++) {
     cohort_document *row = cohort_document_create(COHORT_MAP, NULL, 0, 0);
@@ -156,7 +159,7 @@ static void print_table(const cohort_run *run, const cohort_session *session, co
 cohort_status cohort_summary_write(cohort_run *run, const cohort_session *session, cohort_comm *comm, const cohort_log *log,
                                    int threads, const cohort_loop_program *program, cohort_error *error) {
   double *table = cohort_allocate((size_t)comm->size * FIGURES * sizeof *table);
-  gather(run, comm, table);
+  gather(run, session, comm, table);
   char *hosts = cohort_world_hosts(comm);
   cohort_status status = COHORT_DONE;
   if (comm->rank == 0) {
