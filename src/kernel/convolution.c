@@ -67,11 +67,13 @@ static void patch_row(const convolution *c, const real *image, int64_t oy, real 
   for (int64_t ox = 0; ox < c->out_width; ox++, out += c->patch)
     for (int64_t ky = 0; ky < c->kernel_height; ky++) {
       const int64_t iy = oy * c->stride + ky - c->padding, ix = ox * c->stride - c->padding;
-      real *to = out + ky * row;
+      real *restrict to = out + ky * row;
       if (iy < 0 || iy >= c->height) {
         memset(to, 0, (size_t)row * sizeof *to);
       } else if (ix >= 0 && ix + c->kernel_width <= c->width) {
-        memcpy(to, image + (iy * c->width + ix) * c->channels, (size_t)row * sizeof *to);
+        /* Rows are short: a loop costs less than a call. */
+        const real *restrict from = image + (iy * c->width + ix) * c->channels;
+        for (int64_t i = 0; i < row; i++) to[i] = from[i];
       } else {
         for (int64_t kx = 0; kx < c->kernel_width; kx++) {
           const bool inside = ix + kx >= 0 && ix + kx < c->width;

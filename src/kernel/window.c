@@ -8,6 +8,19 @@ void COHORT_VARIED(cohort_run_window_max)(const cohort_call *call);
 void COHORT_VARIED(cohort_run_window_take)(const cohort_call *call);
 void COHORT_VARIED(cohort_run_window_put)(const cohort_call *call);
 
+static void take_first(const real *image, int64_t place, int64_t channels, real *restrict out, int32_t *restrict where) {
+  const real *restrict from = image + place * channels;
+  for (int64_t c = 0; c < channels; c++) out[c] = from[c];
+  for (int64_t c = 0; c < channels; c++) where[c] = (int32_t)place;
+}
+
+/* The first of equals; NaN wins, so that it is seen. */
+static void take_larger(const real *image, int64_t place, int64_t channels, real *restrict out, int32_t *restrict where) {
+  const real *restrict from = image + place * channels;
+  for (int64_t c = 0; c < channels; c++) where[c] = (from[c] > out[c]) | (from[c] != from[c]) ? (int32_t)place : where[c];
+  for (int64_t c = 0; c < channels; c++) out[c] = (from[c] > out[c]) | (from[c] != from[c]) ? from[c] : out[c];
+}
+
 static void max_image(void *argument, int64_t n) {
   const cohort_call *call = argument;
   const cohort_shape x = call->input[0].shape, y = call->output[0].shape;
@@ -17,17 +30,11 @@ static void max_image(void *argument, int64_t n) {
   real *out = (real *)call->output[0].data + n * y.size[1] * y.size[2] * channels;
   int32_t *where = (int32_t *)call->output[1].data + n * y.size[1] * y.size[2] * channels;
   for (int64_t oy = 0; oy < y.size[1]; oy++)
-    for (int64_t ox = 0; ox < y.size[2]; ox++, out += channels, where += channels)
-      for (int64_t at = 0; at < window * window; at++) {
-        const int64_t place = (oy * stride + at / window) * width + ox * stride + at % window;
-        const real *restrict from = image + place * channels;
-        for (int64_t c = 0; c < channels; c++) {
-          /* The first of equals; NaN wins, so that it is seen. */
-          const int take = at == 0 || from[c] > out[c] || from[c] != from[c];
-          out[c] = take ? from[c] : out[c];
-          where[c] = take ? (int32_t)place : where[c];
-        }
-      }
+    for (int64_t ox = 0; ox < y.size[2]; ox++, out += channels, where += channels) {
+      take_first(image, (oy * stride * width + ox * stride), channels, out, where);
+      for (int64_t at = 1; at < window * window; at++)
+        take_larger(image, (oy * stride + at / window) * width + ox * stride + at % window, channels, out, where);
+    }
 }
 
 void COHORT_VARIED(cohort_run_window_max)(const cohort_call *call) {
