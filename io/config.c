@@ -17,11 +17,13 @@ typedef struct reader {
   cohort_document *open[DEEPEST];
   char *key[DEEPEST]; /* of a map: the key that waits for its value */
   int depth;
+  bool began; /* the one document */
   cohort_document *root;
 } reader;
 
 static cohort_status refuse(const reader *own, const yaml_mark_t *mark, const char *what) {
-  return cohort_fail(own->error, COHORT_BAD_CONFIG, "%s:%zu:%zu: %s", own->file, mark->line + 1, mark->column + 1, what);
+  return cohort_fail(own->error, COHORT_BAD_CONFIG, "%s:%zu:%zu: %s", own->file, mark->line + 1, mark->column + 1,
+                     what);
 }
 
 /* Gives a finished or opened document to its parent. */
@@ -53,7 +55,8 @@ static cohort_status read_scalar(reader *own, const yaml_event_t *event) {
   const yaml_mark_t *mark = &event->start_mark;
   if (event->data.scalar.anchor) return refuse(own, mark, "anchors are not read; write the value out");
   if (strlen(text) != event->data.scalar.length) return refuse(own, mark, "a NUL byte; remove it");
-  if (own->depth > 0 && own->open[own->depth - 1]->kind == COHORT_MAP && !own->key[own->depth - 1]) {
+  if (own->depth == 0) return *text ? refuse(own, mark, "a config is a map: key: value") : COHORT_DONE;
+  if (own->open[own->depth - 1]->kind == COHORT_MAP && !own->key[own->depth - 1]) {
     own->key[own->depth - 1] = cohort_copy_text(text);
     return COHORT_DONE;
   }
@@ -80,19 +83,23 @@ static cohort_status open_collection(reader *own, cohort_document_kind kind, con
 static cohort_status take_event(reader *own, const yaml_event_t *event) {
   switch (event->type) {
     case YAML_DOCUMENT_START_EVENT:
-      return own->root ? refuse(own, &event->start_mark, "a second document; a config is one") : COHORT_DONE;
-    case YAML_ALIAS_EVENT: return refuse(own, &event->start_mark, "aliases are not read; write the value out");
+      if (own->began) return refuse(own, &event->start_mark, "a second document; a config is one");
+      own->began = true;
+      return COHORT_DONE;
+    case YAML_ALIAS_EVENT:
+      return refuse(own, &event->start_mark, "aliases are not read; write the value out");
     case YAML_SCALAR_EVENT:
-      if (own->depth == 0 && event->data.scalar.length > 0)
-        return refuse(own, &event->start_mark, "a config is a map: key: value");
-      return own->depth == 0 ? COHORT_DONE : read_scalar(own, event);
+      return read_scalar(own, event);
     case YAML_MAPPING_START_EVENT:
       return open_collection(own, COHORT_MAP, event, event->data.mapping_start.anchor != NULL);
     case YAML_SEQUENCE_START_EVENT:
       return open_collection(own, COHORT_LIST, event, event->data.sequence_start.anchor != NULL);
     case YAML_MAPPING_END_EVENT:
-    case YAML_SEQUENCE_END_EVENT: own->depth--; return COHORT_DONE;
-    default: return COHORT_DONE;
+    case YAML_SEQUENCE_END_EVENT:
+      own->depth--;
+      return COHORT_DONE;
+    default:
+      return COHORT_DONE;
   }
 }
 
@@ -117,7 +124,8 @@ cohort_status cohort_config_parse(const char *text, size_t length, const char *f
                                   cohort_error *error) {
   if (length > LONGEST) return cohort_fail(error, COHORT_BAD_CONFIG, "%s: larger than 4 MiB, no config", file);
   reader own = {.file = file, .error = error};
-  if (!yaml_parser_initialize(&own.parser)) return cohort_fail(error, COHORT_NO_RESOURCE, "%s: no memory to read it", file);
+  if (!yaml_parser_initialize(&own.parser))
+    return cohort_fail(error, COHORT_NO_RESOURCE, "%s: no memory to read it", file);
   yaml_parser_set_input_string(&own.parser, (const unsigned char *)text, length);
   yaml_parser_set_encoding(&own.parser, YAML_UTF8_ENCODING);
   const cohort_status status = read_events(&own);
@@ -131,12 +139,20 @@ cohort_status cohort_config_parse(const char *text, size_t length, const char *f
   return COHORT_DONE;
 }
 
-/* The child `name` of a map or list, made as a map when absent from a map. */
+/* The place of the element that `name` numbers, or NULL. */
+static cohort_document **element(cohort_document *list, const char *name) {
+  const size_t digits = strspn(name, "0123456789");
+  if (digits == 0 || digits > 9 || name[digits] != '\0') return NULL;
+  const size_t index = (size_t)strtoul(name, NULL, 10);
+  return index < list->count ? &list->children[index] : NULL;
+}
+
+/* The child `name` of a map or list, made as a map when absent from a map; NULL when there is no such element. */
 static cohort_document *step_into(cohort_document *at, const char *name) {
+  if (at->kind == COHORT_SCALAR) return NULL;
   if (at->kind == COHORT_LIST) {
-    char *end = NULL;
-    const long index = strtol(name, &end, 10);
-    return *end == '\0' && index >= 0 && (size_t)index < at->count ? at->children[index] : NULL;
+    cohort_document **const place = element(at, name);
+    return place ? *place : NULL;
   }
   cohort_document *child = cohort_document_get(at, name);
   if (child && child->kind != COHORT_SCALAR) return child;
@@ -148,19 +164,16 @@ static cohort_document *step_into(cohort_document *at, const char *name) {
   return map;
 }
 
-static void set_value(cohort_document *at, const char *name, cohort_document *value) {
-  if (at->kind == COHORT_MAP) {
+/* Takes over the value; false when there is no such place. */
+static bool set_value(cohort_document *at, const char *name, cohort_document *value) {
+  if (at && at->kind == COHORT_MAP) {
     cohort_document_set(at, name, value);
-    return;
+    return true;
   }
-  char *end = NULL;
-  const long index = strtol(name, &end, 10);
-  if (*end != '\0' || index < 0 || (size_t)index >= at->count) {
-    cohort_document_destroy(value);
-    return;
-  }
-  cohort_document_destroy(at->children[index]);
-  at->children[index] = value;
+  cohort_document **const place = at && at->kind == COHORT_LIST ? element(at, name) : NULL;
+  cohort_document_destroy(place ? *place : value);
+  if (place) *place = value;
+  return place != NULL;
 }
 
 /* A value is parsed inside a map, so that it may be a scalar, [list] or {map}. */
@@ -195,12 +208,8 @@ static cohort_status apply_override(cohort_document *root, const char *override,
     name = dot + 1;
   }
   cohort_status status = COHORT_DONE;
-  if (at && at->kind != COHORT_SCALAR) {
-    set_value(at, name, value);
-  } else {
-    cohort_document_destroy(value);
+  if (!set_value(at, name, value))
     status = cohort_fail(error, COHORT_BAD_CONFIG, "command line: %s: there is no such place in the config", override);
-  }
   free(path);
   return status;
 }

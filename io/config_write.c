@@ -1,5 +1,6 @@
 /* Documents as YAML and JSON text, and what differs between two. */
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,7 @@
 #include "base/memory.h"
 #include "io/config.h"
 
-enum { ONE_LINE = 100 };
+enum { ONE_LINE = 100, LONGEST_KEY = 500 /* YAML ends simple keys at 1024 characters */ };
 
 /* Text that grows. */
 typedef struct writer {
@@ -31,6 +32,15 @@ static void put_indent(writer *out, int depth) {
   for (int d = 0; d < depth; d++) put_text(out, "  ");
 }
 
+/* A character of UTF-8 beyond ASCII that YAML or JSON would not give back as it stands: C1 controls, the line breaks of
+ * YAML 1.1, the byte order mark, non-characters. Its code, or 0. */
+static unsigned special_code(const unsigned char *at) {
+  if (at[0] == 0xC2 && at[1] < 0xA0) return at[1];
+  if ((at[0] & 0xF0) != 0xE0 || !at[1] || !at[2]) return 0;
+  const unsigned code = (at[0] & 0x0Fu) << 12 | (at[1] & 0x3Fu) << 6 | (at[2] & 0x3Fu);
+  return code == 0x2028 || code == 0x2029 || code == 0xFEFF || code == 0xFFFE || code == 0xFFFF ? code : 0;
+}
+
 /* Whether a text can stand plain in YAML, inside [] and {} too. */
 static bool is_plain(const char *text) {
   if (!*text || strchr("-?:,[]{}#&*!|>'\"%@` ", *text)) {
@@ -38,8 +48,9 @@ static bool is_plain(const char *text) {
     if (*text != '-' || !(isdigit((unsigned char)text[1]) || text[1] == '.')) return false;
   }
   for (const char *at = text; *at; at++) {
-    if ((unsigned char)*at < 0x20 || strchr(",[]{}\"#", *at)) return false;
+    if ((unsigned char)*at < 0x20 || *at == 0x7F || strchr(",[]{}\"#", *at)) return false;
     if (*at == ':' && (at[1] == ' ' || at[1] == '\0')) return false;
+    if (special_code((const unsigned char *)at)) return false;
   }
   return text[strlen(text) - 1] != ' ';
 }
@@ -47,8 +58,11 @@ static bool is_plain(const char *text) {
 static void put_quoted(writer *out, const char *text) {
   put_text(out, "\"");
   for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
-    char code[8];
-    if (*at == '"' || *at == '\\')
+    char code[16];
+    const unsigned special = special_code(at);
+    if (special)
+      (void)snprintf(code, sizeof code, "\\u%04x", special);
+    else if (*at == '"' || *at == '\\')
       (void)snprintf(code, sizeof code, "\\%c", *at);
     else if (*at == '\n')
       (void)snprintf(code, sizeof code, "\\n");
@@ -59,8 +73,25 @@ static void put_quoted(writer *out, const char *text) {
     else
       (void)snprintf(code, sizeof code, "%c", *at);
     put_text(out, code);
+    if (special) at += special < 0x100 ? 1 : 2;
   }
   put_text(out, "\"");
+}
+
+/* A key with its colon; `indent` is of the line when the map is no flow. */
+static void put_key(writer *out, const char *name, bool flow, int indent) {
+  const bool longer = strlen(name) > LONGEST_KEY;
+  if (longer) put_text(out, "? ");
+  if (is_plain(name))
+    put_text(out, name);
+  else
+    put_quoted(out, name);
+  if (longer && flow) put_text(out, " ");
+  if (longer && !flow) {
+    put_text(out, "\n");
+    put_indent(out, indent);
+  }
+  put_text(out, ":");
 }
 
 static void put_scalar(writer *out, const cohort_document *scalar) {
@@ -82,8 +113,8 @@ static void put_flow(writer *out, const cohort_document *document) {
   for (size_t i = 0; i < document->count; i++) {
     if (i) put_text(out, ", ");
     if (map) {
-      put_text(out, document->names[i]);
-      put_text(out, ": ");
+      put_key(out, document->names[i], true, 0);
+      put_text(out, " ");
     }
     put_flow(out, document->children[i]);
   }
@@ -94,8 +125,7 @@ static void put_block(writer *out, const cohort_document *map, int depth) {
   for (size_t i = 0; i < map->count; i++) {
     const cohort_document *child = map->children[i];
     put_indent(out, depth);
-    put_text(out, map->names[i]);
-    put_text(out, ":");
+    put_key(out, map->names[i], false, depth);
     const size_t before = out->length;
     put_text(out, " ");
     put_flow(out, child);
@@ -121,12 +151,13 @@ static bool is_json_literal(const cohort_document *scalar) {
   if (scalar->quoted) return false;
   if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0) return true;
   /* A JSON number: no leading '+' or '.', no hexadecimal, no inf or nan. */
-  if (!isdigit((unsigned char)text[*text == '-']) || text[strlen(text) - 1] == '.') return false;
+  if (!isdigit((unsigned char)text[*text == '-'])) return false;
+  const char *point = strchr(text, '.');
+  if (point && !isdigit((unsigned char)point[1])) return false;
   if (strspn(text, "+-.0123456789eE") != strlen(text)) return false;
   if (text[*text == '-'] == '0' && isdigit((unsigned char)text[(*text == '-') + 1])) return false;
   char *end = NULL;
-  (void)strtod(text, &end);
-  return *end == '\0';
+  return isfinite(strtod(text, &end)) && *end == '\0';
 }
 
 static void put_json(writer *out, const cohort_document *document, int depth) {

@@ -80,6 +80,7 @@ cohort_status cohort_file_write(const char *path, const char *text, size_t lengt
 }
 
 static cohort_status make_directory(const char *path, cohort_error *error) {
+  if (!*path) return cohort_fail(error, COHORT_BAD_CONFIG, "the run directory has no name; set run to a path");
   char *own = cohort_copy_text(path);
   for (char *at = own + 1; *at; at++) {
     if (*at != '/') continue;
