@@ -32,7 +32,7 @@ ranks() {
 }
 
 # summary RUN KEY: a number of summary.json.
-summary() { python3 -c 'import json,sys; print(json.load(open(sys.argv[1] + "/summary.json"))[sys.argv[2]])' "$1" "$2"; }
+summary() { /usr/bin/python3 -c 'import json,sys; print(json.load(open(sys.argv[1] + "/summary.json"))[sys.argv[2]])' "$1" "$2"; }
 
 finish() {
   echo "$passed passed, $failed failed"
