@@ -11,10 +11,14 @@ static const size_t sizes[] = {sizeof(float), sizeof(double), sizeof(int32_t), s
 
 static hid_t memory_type(cohort_array_type type) {
   switch (type) {
-    case COHORT_ARRAY_FLOAT32: return H5T_NATIVE_FLOAT;
-    case COHORT_ARRAY_FLOAT64: return H5T_NATIVE_DOUBLE;
-    case COHORT_ARRAY_INT32: return H5T_NATIVE_INT32;
-    case COHORT_ARRAY_INT64: return H5T_NATIVE_INT64;
+    case COHORT_ARRAY_FLOAT32:
+      return H5T_NATIVE_FLOAT;
+    case COHORT_ARRAY_FLOAT64:
+      return H5T_NATIVE_DOUBLE;
+    case COHORT_ARRAY_INT32:
+      return H5T_NATIVE_INT32;
+    case COHORT_ARRAY_INT64:
+      return H5T_NATIVE_INT64;
   }
   return -1;
 }
@@ -70,38 +74,71 @@ static void narrow(cohort_array *array) {
   array->type = COHORT_ARRAY_INT32;
 }
 
-static cohort_status read_dataset(const reading *own, const char *name, hid_t dataset) {
-  const hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
+/* What the file says of a dataset. */
+typedef struct described {
+  cohort_array_type kind;
+  bool unsigned_wide; /* 64 bits without a sign: INT64 may not hold it */
+  int axes;
+  int64_t size[8];
+  double elements;
+} described;
+
+/* Data that no stored bytes can stand for are a damaged header or a trap, not an array; deflate packs 1032 to 1. */
+static bool is_believable(hid_t dataset, const described *found) {
+  const double bytes = found->elements * (double)sizes[found->kind];
+  return bytes <= 64e6 || bytes <= 1100.0 * (double)H5Dget_storage_size(dataset);
+}
+
+static cohort_status describe(const reading *own, const char *name, hid_t dataset, hid_t type, hid_t space,
+                              described *out) {
   const H5T_class_t class = H5Tget_class(type);
   const size_t bytes = H5Tget_size(type);
-  hsize_t size[H5S_MAX_RANK];
-  const int axes = H5Sget_simple_extent_ndims(space);
-  cohort_status status = COHORT_DONE;
   if ((class != H5T_FLOAT && class != H5T_INTEGER) || bytes > 8)
-    status = cohort_fail(own->error, COHORT_BAD_DATA, "%s: array %s holds neither real numbers nor integers", own->path, name);
-  else if (axes < 0 || axes > 8)
-    status = cohort_fail(own->error, COHORT_BAD_DATA, "%s: array %s has %d axes; at most 8 are read", own->path, name, axes);
-  if (status == COHORT_DONE) {
-    int64_t extent[8] = {0};
-    double elements = 1;
-    (void)H5Sget_simple_extent_dims(space, size, NULL);
-    for (int a = 0; a < axes; a++) {
-      extent[a] = (int64_t)size[a];
-      elements *= (double)size[a];
-    }
-    if (elements > 4e9) {
-      status = cohort_fail(own->error, COHORT_BAD_DATA, "%s: array %s is too large", own->path, name);
-    } else {
-      const cohort_array_type kind = class == H5T_INTEGER ? COHORT_ARRAY_INT64
-                                     : bytes > 4          ? COHORT_ARRAY_FLOAT64
-                                                          : COHORT_ARRAY_FLOAT32;
-      cohort_array *array = cohort_arrays_add(own->arrays, name, kind, axes, extent);
-      if (elements > 0 && H5Dread(dataset, memory_type(kind), H5S_ALL, H5S_ALL, H5P_DEFAULT, array->data) < 0)
-        status = cohort_fail(own->error, COHORT_BAD_DATA, "%s: array %s cannot be read", own->path, name);
-      else if (kind == COHORT_ARRAY_INT64)
-        narrow(array);
-    }
+    return cohort_fail(own->error, COHORT_BAD_DATA, "%s: array %s holds neither real numbers nor integers", own->path,
+                       name);
+  const int axes = H5Sget_simple_extent_ndims(space);
+  if (axes < 0 || axes > 8 || H5Sget_simple_extent_type(space) == H5S_NULL)
+    return cohort_fail(own->error, COHORT_BAD_DATA, "%s: array %s has %d axes; 0 to 8 with data are read", own->path,
+                       name, axes);
+  *out = (described){.kind = class == H5T_INTEGER ? COHORT_ARRAY_INT64
+                             : bytes > 4          ? COHORT_ARRAY_FLOAT64
+                                                  : COHORT_ARRAY_FLOAT32,
+                     .unsigned_wide = class == H5T_INTEGER && bytes == 8 && H5Tget_sign(type) == H5T_SGN_NONE,
+                     .axes = axes,
+                     .elements = 1};
+  hsize_t size[H5S_MAX_RANK];
+  (void)H5Sget_simple_extent_dims(space, size, NULL);
+  for (int a = 0; a < axes; a++) {
+    out->size[a] = (int64_t)size[a];
+    out->elements *= (double)size[a];
   }
+  if (out->elements > 4e9 || !is_believable(dataset, out))
+    return cohort_fail(own->error, COHORT_BAD_DATA, "%s: array %s is too large: %.0f elements", own->path, name,
+                       out->elements);
+  return COHORT_DONE;
+}
+
+static cohort_status read_values(const reading *own, hid_t dataset, const described *found, cohort_array *array) {
+  if (found->elements == 0 && found->kind != COHORT_ARRAY_INT64) return COHORT_DONE;
+  const hid_t memory = found->unsigned_wide ? H5T_NATIVE_UINT64 : memory_type(found->kind);
+  if (found->elements > 0 && H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, array->data) < 0)
+    return cohort_fail(own->error, COHORT_BAD_DATA, "%s: array %s cannot be read", own->path, array->name);
+  const int64_t elements = cohort_array_elements(array);
+  for (int64_t i = 0; found->unsigned_wide && i < elements; i++)
+    if (((const uint64_t *)array->data)[i] > INT64_MAX)
+      return cohort_fail(own->error, COHORT_BAD_DATA, "%s: array %s holds integers of more than 63 bits", own->path,
+                         array->name);
+  if (found->kind == COHORT_ARRAY_INT64) narrow(array);
+  return COHORT_DONE;
+}
+
+static cohort_status read_dataset(const reading *own, const char *name, hid_t dataset) {
+  const hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
+  described found;
+  cohort_status status = describe(own, name, dataset, type, space, &found);
+  if (status == COHORT_DONE)
+    status =
+        read_values(own, dataset, &found, cohort_arrays_add(own->arrays, name, found.kind, found.axes, found.size));
   (void)H5Tclose(type);
   (void)H5Sclose(space);
   return status;

@@ -8,10 +8,14 @@
 
 static double element(const cohort_array *array, int64_t i) {
   switch (array->type) {
-    case COHORT_ARRAY_FLOAT32: return (double)((const float *)array->data)[i];
-    case COHORT_ARRAY_FLOAT64: return ((const double *)array->data)[i];
-    case COHORT_ARRAY_INT32: return ((const int32_t *)array->data)[i];
-    case COHORT_ARRAY_INT64: return (double)((const int64_t *)array->data)[i];
+    case COHORT_ARRAY_FLOAT32:
+      return (double)((const float *)array->data)[i];
+    case COHORT_ARRAY_FLOAT64:
+      return ((const double *)array->data)[i];
+    case COHORT_ARRAY_INT32:
+      return ((const int32_t *)array->data)[i];
+    case COHORT_ARRAY_INT64:
+      return (double)((const int64_t *)array->data)[i];
   }
   return 0;
 }
@@ -22,8 +26,8 @@ static bool is_integer(const cohort_array *array) {
 
 static cohort_status take_input(const char *path, const cohort_array *x, cohort_samples *out, cohort_error *error) {
   if (x->axes < 2 || x->axes > 4)
-    return cohort_fail(error, COHORT_BAD_DATA, "%s: x has %d axes; it wants [n, features], [n, h, w] or [n, h, w, c]", path,
-                       x->axes);
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: x has %d axes; it wants [n, features], [n, h, w] or [n, h, w, c]",
+                       path, x->axes);
   out->count = x->size[0];
   out->axes = x->axes == 2 ? 1 : 3;
   for (int a = 1; a < x->axes; a++) out->size[a - 1] = x->size[a];
@@ -31,13 +35,19 @@ static cohort_status take_input(const char *path, const cohort_array *x, cohort_
   const int64_t elements = cohort_array_elements(x);
   if (elements == 0) return cohort_fail(error, COHORT_BAD_DATA, "%s: x is empty", path);
   out->input = cohort_allocate((size_t)elements * sizeof *out->input);
-  const double scale = is_integer(x) ? 1.0 / 255 : 1; /* bytes of an image */
-  for (int64_t i = 0; i < elements; i++) out->input[i] = (float)(element(x, i) * scale);
+  const bool bytes = is_integer(x); /* of an image */
+  for (int64_t i = 0; i < elements; i++) {
+    const double value = element(x, i);
+    if (bytes && !(value >= 0 && value <= 255))
+      return cohort_fail(error, COHORT_BAD_DATA,
+                         "%s: x holds %.0f; integers must be bytes, 0 to 255; else store real numbers", path, value);
+    out->input[i] = (float)(bytes ? value * (1.0 / 255) : value);
+  }
   return COHORT_DONE;
 }
 
 static cohort_status take_target(const char *path, const cohort_array *y, cohort_samples *out, cohort_error *error) {
-  if (y->axes < 1 || y->axes > 2 || y->size[0] != out->count)
+  if (y->axes < 1 || y->axes > 2 || y->size[0] != out->count || (y->axes == 2 && y->size[1] == 0))
     return cohort_fail(error, COHORT_BAD_DATA, "%s: y wants [%lld] classes or [%lld, k] real targets", path,
                        (long long)out->count, (long long)out->count);
   const int64_t elements = cohort_array_elements(y);
@@ -46,7 +56,8 @@ static cohort_status take_target(const char *path, const cohort_array *y, cohort
     for (int64_t i = 0; i < elements; i++) {
       const double value = element(y, i);
       if (!(value >= 0 && value < 1 << 24))
-        return cohort_fail(error, COHORT_BAD_DATA, "%s: y[%lld] is %.0f; classes are numbered from 0", path, (long long)i, value);
+        return cohort_fail(error, COHORT_BAD_DATA, "%s: y[%lld] is %.0f; classes are numbered from 0", path,
+                           (long long)i, value);
       out->labels[i] = (int32_t)value;
       if (out->labels[i] >= out->classes) out->classes = out->labels[i] + 1;
     }
@@ -68,13 +79,15 @@ cohort_status cohort_samples_read_hdf5(const char *path, cohort_samples *out, co
   COHORT_TRY(cohort_arrays_read(path, &arrays, error));
   const cohort_array *x = cohort_arrays_find(&arrays, "x"), *y = cohort_arrays_find(&arrays, "y");
   cohort_status status = COHORT_DONE;
-  if (!x || !y) status = cohort_fail(error, COHORT_BAD_DATA, "%s: has no array %s; x and y are wanted", path, x ? "y" : "x");
+  if (!x || !y)
+    status = cohort_fail(error, COHORT_BAD_DATA, "%s: has no array %s; x and y are wanted", path, x ? "y" : "x");
   if (status == COHORT_DONE) status = take_input(path, x, out, error);
   if (status == COHORT_DONE) status = take_target(path, y, out, error);
   if (status == COHORT_DONE) {
     const uint64_t inputs = cohort_digest(out->input, input_bytes(out), 1);
-    out->digest = out->labels ? cohort_digest(out->labels, (size_t)out->count * sizeof *out->labels, inputs)
-                              : cohort_digest(out->targets, (size_t)(out->count * out->target_size) * sizeof(float), inputs);
+    out->digest = out->labels
+                      ? cohort_digest(out->labels, (size_t)out->count * sizeof *out->labels, inputs)
+                      : cohort_digest(out->targets, (size_t)(out->count * out->target_size) * sizeof(float), inputs);
   }
   cohort_arrays_release(&arrays);
   if (status != COHORT_DONE) cohort_samples_release(out);

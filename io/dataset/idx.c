@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "io/dataset/dataset.h"
 
-enum { UNSIGNED_BYTES = 0x08, CHUNK = 1 << 20 };
+enum { UNSIGNED_BYTES = 0x08, CHUNK = 1 << 20, LONGEST_READ = 1 << 30 /* of zlib: below 2^31 */ };
 
 typedef struct idx_file {
   int axes;
@@ -20,11 +20,13 @@ typedef struct idx_file {
 static cohort_status read_all(const char *path, unsigned char **out, size_t *length, cohort_error *error) {
   errno = 0;
   gzFile file = gzopen(path, "rb");
-  if (!file) return cohort_fail(error, COHORT_BAD_DATA, "%s: cannot be read: %s", path, strerror(errno ? errno : ENOMEM));
+  if (!file)
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: cannot be read: %s", path, strerror(errno ? errno : ENOMEM));
   size_t room = CHUNK, count = 0;
   unsigned char *data = cohort_allocate(room);
   int got = 0;
-  while ((got = gzread(file, data + count, (unsigned)(room - count))) > 0) {
+  while ((got = gzread(file, data + count, room - count < LONGEST_READ ? (unsigned)(room - count) : LONGEST_READ)) >
+         0) {
     count += (size_t)got;
     if (count == room) data = cohort_reallocate(data, room *= 2);
   }
@@ -32,7 +34,8 @@ static cohort_status read_all(const char *path, unsigned char **out, size_t *len
   const char *text = gzerror(file, &fault);
   cohort_status status = COHORT_DONE;
   if (got < 0 || (fault != Z_OK && fault != Z_STREAM_END))
-    status = cohort_fail(error, COHORT_BAD_DATA, "%s: damaged or cut off: %s", path, fault == Z_ERRNO ? strerror(errno) : text);
+    status = cohort_fail(error, COHORT_BAD_DATA, "%s: damaged or cut off: %s", path,
+                         fault == Z_ERRNO ? strerror(errno) : text);
   (void)gzclose(file);
   if (status != COHORT_DONE) {
     free(data);
@@ -62,8 +65,8 @@ static cohort_status parse(const char *path, idx_file *own, size_t length, int a
     elements *= (double)own->size[a];
   }
   if (elements != (double)(length - start))
-    return cohort_fail(error, COHORT_BAD_DATA, "%s: its header promises %.0f bytes of data, but %zu follow", path, elements,
-                       length - start);
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: its header promises %.0f bytes of data, but %zu follow", path,
+                       elements, length - start);
   own->bytes = length - start;
   memmove(own->data, own->data + start, own->bytes);
   return COHORT_DONE;
@@ -97,7 +100,8 @@ static void fill(const idx_file *images, const idx_file *labels, cohort_samples 
   out->digest = cohort_digest(labels->data, labels->bytes, cohort_digest(images->data, images->bytes, 1));
 }
 
-cohort_status cohort_samples_read_idx(const char *images, const char *labels, cohort_samples *out, cohort_error *error) {
+cohort_status cohort_samples_read_idx(const char *images, const char *labels, cohort_samples *out,
+                                      cohort_error *error) {
   idx_file pixels, classes;
   memset(out, 0, sizeof *out);
   COHORT_TRY(read_idx(images, 3, &pixels, error));

@@ -32,8 +32,14 @@ static cohort_status read_command(const char *command, char **text, size_t *leng
 
 cohort_status cohort_text_read(const char *path, char **text, size_t *length, cohort_error *error) {
   if (path[0] == '|') return read_command(path + 1, text, length, error);
-  COHORT_TRY(cohort_file_read(path, text, length, error));
-  if (*length) return COHORT_DONE;
-  free(*text);
-  return cohort_fail(error, COHORT_BAD_DATA, "%s: is empty", path);
+  char *own = NULL;
+  size_t count = 0;
+  COHORT_TRY(cohort_file_read(path, &own, &count, error));
+  if (count == 0) {
+    free(own);
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: is empty", path);
+  }
+  *text = own;
+  *length = count;
+  return COHORT_DONE;
 }

@@ -1,0 +1,427 @@
+/* Datasets: IDX, HDF5, texts and pairs as people bring them, and damaged ones. */
+#include <math.h>
+#include <zlib.h>
+
+#include "io/arrays.h"
+#include "io/dataset/dataset.h"
+#include "scratch.h"
+
+static const unsigned char images[] = {0, 0,   8,  3,   0, 0, 0, 3, 0,  0,  0,  2, 0, 0, 0, 2, /* 3 images of 2 x 2 */
+                                       0, 255, 51, 102, 1, 2, 3, 4, 10, 20, 30, 40};
+static const unsigned char labels[] = {0, 0, 8, 1, 0, 0, 0, 3, 7, 0, 2};
+
+static char *compressed(const char *directory, const char *name, const void *data, size_t bytes) {
+  char *const path = cohort_format_text("%s/%s", directory, name);
+  gzFile file = gzopen(path, "wb");
+  CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+  CU_ASSERT_EQUAL(gzwrite(file, data, (unsigned)bytes), (int)bytes);
+  CU_ASSERT_EQUAL(gzclose(file), Z_OK);
+  return path;
+}
+
+static void check_images(const cohort_samples *samples) {
+  CU_ASSERT_EQUAL_FATAL(samples->count, 3);
+  CU_ASSERT_EQUAL(samples->axes, 3);
+  CU_ASSERT_EQUAL(samples->size[0], 2);
+  CU_ASSERT_EQUAL(samples->size[1], 2);
+  CU_ASSERT_EQUAL(samples->size[2], 1);
+  for (int i = 0; i < 12; i++) CU_ASSERT_EQUAL(samples->input[i], (float)images[16 + i] / 255.0f);
+  CU_ASSERT_EQUAL(samples->input[1], 1.0f);
+  for (int i = 0; i < 3; i++) CU_ASSERT_EQUAL(samples->labels[i], labels[8 + i]);
+  CU_ASSERT_EQUAL(samples->classes, 8);
+  CU_ASSERT_PTR_NULL(samples->targets);
+}
+
+static void idx_plain_and_compressed(void) {
+  char *const directory = scratch_create();
+  char *const paths[4] = {
+      scratch_file(directory, "i", images, sizeof images), scratch_file(directory, "l", labels, sizeof labels),
+      compressed(directory, "i.gz", images, sizeof images), compressed(directory, "l.gz", labels, sizeof labels)};
+  uint64_t digest[2] = {0};
+  for (int packed = 0; packed < 2; packed++) {
+    cohort_samples samples;
+    CU_ASSERT_EQUAL_FATAL(cohort_samples_read_idx(paths[2 * packed], paths[2 * packed + 1], &samples, NULL),
+                          COHORT_DONE);
+    check_images(&samples);
+    digest[packed] = samples.digest;
+    cohort_samples_release(&samples);
+    CU_ASSERT_PTR_NULL(samples.input);
+  }
+  CU_ASSERT_EQUAL(digest[0], digest[1]);
+  for (int i = 0; i < 4; i++) free(paths[i]);
+  scratch_remove(directory);
+}
+
+static uint64_t idx_digest(const char *directory, const unsigned char *own_images, const unsigned char *own_labels) {
+  char *const i = scratch_file(directory, "i", own_images, sizeof images);
+  char *const l = scratch_file(directory, "l", own_labels, sizeof labels);
+  cohort_samples samples;
+  CU_ASSERT_EQUAL_FATAL(cohort_samples_read_idx(i, l, &samples, NULL), COHORT_DONE);
+  const uint64_t digest = samples.digest;
+  cohort_samples_release(&samples);
+  free(i);
+  free(l);
+  return digest;
+}
+
+static void digest_sees_every_byte(void) {
+  char *const directory = scratch_create();
+  const uint64_t whole = idx_digest(directory, images, labels);
+  unsigned char own[sizeof images];
+  for (size_t at = 16; at < sizeof images; at++) {
+    memcpy(own, images, sizeof images);
+    own[at] ^= 1;
+    CU_ASSERT_NOT_EQUAL(idx_digest(directory, own, labels), whole);
+  }
+  for (size_t at = 8; at < sizeof labels; at++) {
+    memcpy(own, labels, sizeof labels);
+    own[at] ^= 1;
+    CU_ASSERT_NOT_EQUAL(idx_digest(directory, images, own), whole);
+  }
+  CU_ASSERT_EQUAL(cohort_digest("abc", 3, 1), cohort_digest("abc", 3, 1));
+  CU_ASSERT_NOT_EQUAL(cohort_digest("abc", 3, 1), cohort_digest("abc", 3, 2));
+  scratch_remove(directory);
+}
+
+/* One of the two files is replaced; the message names it and holds `part`. */
+static void idx_refused(bool of_images, const void *data, size_t bytes, const char *part) {
+  char *const directory = scratch_create();
+  char *const i = scratch_file(directory, "images", of_images ? data : images, of_images ? bytes : sizeof images);
+  char *const l = scratch_file(directory, "labels", of_images ? labels : data, of_images ? sizeof labels : bytes);
+  cohort_samples samples;
+  cohort_error error = {0};
+  CU_ASSERT_EQUAL(cohort_samples_read_idx(i, l, &samples, &error), COHORT_BAD_DATA);
+  const char *const name = of_images ? i : l;
+  const bool good = strncmp(error.text, name, strlen(name)) == 0 && strstr(error.text, part);
+  if (!good) printf("    \"%s\" lacks \"%s\"\n", error.text, part);
+  CU_ASSERT_TRUE(good);
+  free(i);
+  free(l);
+  scratch_remove(directory);
+}
+
+static void idx_faults_are_named(void) {
+  unsigned char own[sizeof images];
+  memcpy(own, images, sizeof images);
+  idx_refused(true, "", 0, "no IDX file");
+  idx_refused(true, "PNG\n", 4, "no IDX file");
+  idx_refused(true, images, 10, "header");
+  idx_refused(true, images, sizeof images - 1, "promises 12 bytes of data, but 11 follow");
+  own[2] = 0x0D;
+  idx_refused(true, own, sizeof own, "type 0x0d");
+  memcpy(own, images, sizeof images);
+  own[3] = 4;
+  idx_refused(true, own, sizeof own, "4 axes, but 3 are wanted");
+  memcpy(own, images, sizeof images);
+  memset(own + 4, 0xFF, 12); /* 2^96 bytes promised */
+  idx_refused(true, own, sizeof own, "promises");
+  memcpy(own, images, sizeof images);
+  memset(own + 4, 0, 4);
+  idx_refused(true, own, 16, "size 0");
+  idx_refused(false, "\0\0\10\1\0\0\0\2\1\0", 10, "2 labels, but");
+  idx_refused(false, images, sizeof images, "3 axes, but 1 are wanted");
+}
+
+static void idx_cut_archive(void) {
+  char *const directory = scratch_create();
+  char *const whole = compressed(directory, "whole.gz", images, sizeof images);
+  size_t bytes = 0;
+  char *const data = scratch_read(whole, &bytes);
+  for (size_t length = 3; length < bytes; length++) idx_refused(true, data, length, "");
+  idx_refused(true, data, bytes - 4, "damaged or cut off");
+  data[bytes - 5] ^= 1; /* in the checksum */
+  idx_refused(true, data, bytes, "damaged or cut off");
+  free(data);
+  free(whole);
+  scratch_remove(directory);
+}
+
+static void missing_files_and_directories(void) {
+  char *const directory = scratch_create();
+  cohort_samples samples;
+  cohort_pairs pairs;
+  char *text = NULL;
+  size_t length = 0;
+  for (int there = 0; there < 2; there++) {
+    const char *const path = there ? directory : "/nonexistent/file";
+    cohort_error error = {0};
+    CU_ASSERT_EQUAL(cohort_samples_read_idx(path, path, &samples, &error), COHORT_BAD_DATA);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.text, path));
+    CU_ASSERT_EQUAL(cohort_samples_read_hdf5(path, &samples, &error), COHORT_BAD_DATA);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.text, path));
+    CU_ASSERT_EQUAL(cohort_text_read(path, &text, &length, &error), COHORT_BAD_DATA);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.text, path));
+    CU_ASSERT_EQUAL(cohort_pairs_read(path, &pairs, &error), COHORT_BAD_DATA);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.text, path));
+  }
+  scratch_remove(directory);
+}
+
+/* A file with x and y, values i * step + start. */
+static char *hdf5_file(const char *directory, cohort_array_type x_type, int x_axes, const int64_t *x_size, double step,
+                       cohort_array_type y_type, int y_axes, const int64_t *y_size, double start) {
+  cohort_arrays arrays = {0};
+  const struct {
+    const char *name;
+    cohort_array_type type;
+    int axes;
+    const int64_t *size;
+    double start, step;
+  } wanted[2] = {{"x", x_type, x_axes, x_size, 0, step}, {"y", y_type, y_axes, y_size, start, 1}};
+  for (int a = 0; a < 2; a++) {
+    if (wanted[a].axes < 0) continue;
+    cohort_array *const array =
+        cohort_arrays_add(&arrays, wanted[a].name, wanted[a].type, wanted[a].axes, wanted[a].size);
+    for (int64_t i = 0; i < cohort_array_elements(array); i++) {
+      const double value = wanted[a].start + wanted[a].step * (double)i;
+      if (array->type == COHORT_ARRAY_FLOAT32) ((float *)array->data)[i] = (float)value;
+      if (array->type == COHORT_ARRAY_FLOAT64) ((double *)array->data)[i] = value;
+      if (array->type == COHORT_ARRAY_INT32) ((int32_t *)array->data)[i] = (int32_t)value;
+      if (array->type == COHORT_ARRAY_INT64) ((int64_t *)array->data)[i] = (int64_t)value;
+    }
+  }
+  char *const path = cohort_format_text("%s/d.h5", directory);
+  CU_ASSERT_EQUAL_FATAL(cohort_arrays_write(path, &arrays, NULL), COHORT_DONE);
+  cohort_arrays_release(&arrays);
+  return path;
+}
+
+static void hdf5_classes(void) {
+  char *const directory = scratch_create();
+  char *const path = hdf5_file(directory, COHORT_ARRAY_FLOAT64, 2, (const int64_t[]){4, 3}, 0.5, COHORT_ARRAY_INT32, 1,
+                               (const int64_t[]){4}, 2);
+  cohort_samples samples;
+  CU_ASSERT_EQUAL_FATAL(cohort_samples_read_hdf5(path, &samples, NULL), COHORT_DONE);
+  CU_ASSERT_EQUAL(samples.count, 4);
+  CU_ASSERT_EQUAL(samples.axes, 1);
+  CU_ASSERT_EQUAL(samples.size[0], 3);
+  for (int i = 0; i < 12; i++) CU_ASSERT_EQUAL(samples.input[i], 0.5f * (float)i);
+  for (int i = 0; i < 4; i++) CU_ASSERT_EQUAL(samples.labels[i], 2 + i);
+  CU_ASSERT_EQUAL(samples.classes, 6);
+  CU_ASSERT_PTR_NULL(samples.targets);
+  cohort_samples_release(&samples);
+  free(path);
+  scratch_remove(directory);
+}
+
+static void hdf5_images_and_real_targets(void) {
+  char *const directory = scratch_create();
+  char *const path = hdf5_file(directory, COHORT_ARRAY_INT32, 4, (const int64_t[]){2, 2, 2, 3}, 11,
+                               COHORT_ARRAY_FLOAT32, 2, (const int64_t[]){2, 2}, -0.25);
+  cohort_samples samples;
+  CU_ASSERT_EQUAL_FATAL(cohort_samples_read_hdf5(path, &samples, NULL), COHORT_DONE);
+  CU_ASSERT_EQUAL(samples.axes, 3);
+  CU_ASSERT_EQUAL(samples.size[2], 3);
+  for (int i = 0; i < 24; i++) CU_ASSERT_DOUBLE_EQUAL(samples.input[i], 11.0 * i / 255, 1e-7);
+  CU_ASSERT_PTR_NULL(samples.labels);
+  CU_ASSERT_EQUAL(samples.target_size, 2);
+  for (int i = 0; i < 4; i++) CU_ASSERT_EQUAL(samples.targets[i], (float)i - 0.25f);
+  cohort_samples_release(&samples);
+  free(path);
+  scratch_remove(directory);
+}
+
+static void hdf5_refused(cohort_array_type x_type, int x_axes, const int64_t *x_size, double step,
+                         cohort_array_type y_type, int y_axes, const int64_t *y_size, double start, const char *part) {
+  char *const directory = scratch_create();
+  char *const path = hdf5_file(directory, x_type, x_axes, x_size, step, y_type, y_axes, y_size, start);
+  cohort_samples samples;
+  cohort_error error = {0};
+  CU_ASSERT_EQUAL(cohort_samples_read_hdf5(path, &samples, &error), COHORT_BAD_DATA);
+  const bool good = strncmp(error.text, path, strlen(path)) == 0 && strstr(error.text, part);
+  if (!good) printf("    \"%s\" lacks \"%s\"\n", error.text, part);
+  CU_ASSERT_TRUE(good);
+  free(path);
+  scratch_remove(directory);
+}
+
+static void hdf5_faults_are_named(void) {
+  const int64_t x[] = {4, 3}, y[] = {4}, short_y[] = {3}, none[] = {0, 3}, no_targets[] = {4, 0},
+                deep[] = {4, 1, 1, 1, 1};
+  const cohort_array_type real = COHORT_ARRAY_FLOAT32, whole = COHORT_ARRAY_INT64;
+  hdf5_refused(real, 2, x, 1, whole, -1, NULL, 0, "no array y");
+  hdf5_refused(real, -1, NULL, 1, whole, 1, y, 0, "no array x");
+  hdf5_refused(real, 1, y, 1, whole, 1, y, 0, "x has 1 axes");
+  hdf5_refused(real, 5, deep, 1, whole, 1, y, 0, "x has 5 axes");
+  hdf5_refused(real, 2, none, 1, whole, 1, none, 0, "x is empty");
+  hdf5_refused(real, 2, x, 1, whole, 1, short_y, 0, "y wants [4]");
+  hdf5_refused(real, 2, x, 1, real, 2, no_targets, 0, "y wants [4]");
+  hdf5_refused(real, 2, x, 1, whole, 1, y, -1, "y[0] is -1");
+  hdf5_refused(real, 2, x, 1, whole, 1, y, 1e9, "classes are numbered from 0");
+  hdf5_refused(whole, 2, x, 100, whole, 1, y, 0, "x holds 300");
+  hdf5_refused(whole, 2, x, -1, whole, 1, y, 0, "x holds -1");
+}
+
+static void texts_and_commands(void) {
+  char *const directory = scratch_create();
+  char *const path = scratch_file(directory, "t", "a\0b\xff", 4), *const empty = scratch_text(directory, "e", "");
+  char *text = NULL;
+  size_t length = 0;
+  cohort_error error = {0};
+  CU_ASSERT_EQUAL_FATAL(cohort_text_read(path, &text, &length, &error), COHORT_DONE);
+  CU_ASSERT_EQUAL(length, 4);
+  CU_ASSERT_EQUAL(memcmp(text, "a\0b\xff", 5), 0);
+  free(text);
+  CU_ASSERT_EQUAL_FATAL(cohort_text_read("|printf 'x y'; printf z", &text, &length, &error), COHORT_DONE);
+  CU_ASSERT_EQUAL(length, 4);
+  CU_ASSERT_STRING_EQUAL(text, "x yz");
+  free(text);
+  CU_ASSERT_EQUAL_FATAL(cohort_text_read("|head -c 3000000 /dev/zero", &text, &length, &error), COHORT_DONE);
+  CU_ASSERT_EQUAL(length, 3000000);
+  free(text);
+  text = NULL;
+  CU_ASSERT_EQUAL(cohort_text_read(empty, &text, &length, &error), COHORT_BAD_DATA);
+  CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "is empty"));
+  CU_ASSERT_EQUAL(cohort_text_read("|true", &text, &length, &error), COHORT_BAD_DATA);
+  CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "|true: printed nothing"));
+  CU_ASSERT_EQUAL(cohort_text_read("|echo x; exit 7", &text, &length, &error), COHORT_BAD_DATA);
+  CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "status 7"));
+  CU_ASSERT_PTR_NULL(text);
+  free(path);
+  free(empty);
+  scratch_remove(directory);
+}
+
+static const char good_pairs[] =
+    "{\"prompt\": \"p\", \"chosen\": \"c\\n\", \"rejected\": \"\"}\n"
+    "{\"rejected\": \"\\u00e4\", \"chosen\": \"x\", \"prompt\": \"\", \"source\": 3}";
+
+static void pairs_are_read(void) {
+  char *const directory = scratch_create();
+  char *const path = scratch_text(directory, "p.jsonl", good_pairs);
+  cohort_pairs pairs;
+  CU_ASSERT_EQUAL_FATAL(cohort_pairs_read(path, &pairs, NULL), COHORT_DONE);
+  CU_ASSERT_EQUAL_FATAL(pairs.count, 2);
+  CU_ASSERT_STRING_EQUAL(pairs.prompt[0], "p");
+  CU_ASSERT_STRING_EQUAL(pairs.chosen[0], "c\n");
+  CU_ASSERT_STRING_EQUAL(pairs.rejected[0], "");
+  CU_ASSERT_STRING_EQUAL(pairs.rejected[1], "\xc3\xa4");
+  const uint64_t digest = pairs.digest;
+  cohort_pairs_release(&pairs);
+  free(path);
+  char *const other =
+      scratch_text(directory, "p.jsonl", "{\"prompt\": \"q\", \"chosen\": \"c\", \"rejected\": \"\"}\n");
+  CU_ASSERT_EQUAL_FATAL(cohort_pairs_read(other, &pairs, NULL), COHORT_DONE);
+  CU_ASSERT_EQUAL(pairs.count, 1);
+  CU_ASSERT_NOT_EQUAL(pairs.digest, digest);
+  cohort_pairs_release(&pairs);
+  free(other);
+  scratch_remove(directory);
+}
+
+static void pairs_refused(const char *text, const char *place, const char *part) {
+  char *const directory = scratch_create();
+  char *const path = scratch_text(directory, "p.jsonl", text), *const begin = cohort_format_text("%s%s", path, place);
+  cohort_pairs pairs;
+  cohort_error error = {0};
+  CU_ASSERT_EQUAL(cohort_pairs_read(path, &pairs, &error), COHORT_BAD_DATA);
+  const bool good = strncmp(error.text, begin, strlen(begin)) == 0 && strstr(error.text, part);
+  if (!good) printf("    \"%s\" for %s\n", error.text, text);
+  CU_ASSERT_TRUE(good);
+  free(path);
+  free(begin);
+  scratch_remove(directory);
+}
+
+static void pairs_faults_name_the_line(void) {
+  const char *const good = "{\"prompt\": \"p\", \"chosen\": \"c\", \"rejected\": \"r\"}\n";
+  const char *const bad[][2] = {{"{\"prompt\": \"p\", \"chosen\": \"c\"}\n", "rejected is missing"},
+                                {"{\"prompt\": \"p\", \"chosen\": 1, \"rejected\": \"\"}\n", "chosen is no text"},
+                                {"{\"prompt\": \"p\", \"prompt\": \"q\"}\n", "not JSON"},
+                                {"{\"prompt\": \"p\"\n", "not JSON"},
+                                {"{\"prompt\": \"\\u0000\"}\n", "not JSON"},
+                                {"{\"prompt\": \"\xff\"}\n", "not JSON"},
+                                {"[]\n", "prompt is missing"},
+                                {" \t\n", "empty line"},
+                                {"{} {}\n", "not JSON"}};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    char *const text = cohort_format_text("%s%s%s%s", good, good, bad[i][0], good);
+    pairs_refused(text, ":3:", bad[i][1]);
+    free(text);
+  }
+  pairs_refused("", ": ", "no pairs");
+}
+
+static void idx_mutations(void) {
+  char *const directory = scratch_create();
+  char *const l = scratch_file(directory, "l", labels, sizeof labels);
+  char *const archive = compressed(directory, "a.gz", images, sizeof images);
+  size_t packed_bytes = 0;
+  char *const packed = scratch_read(archive, &packed_bytes);
+  uint64_t state = 7;
+  int good = 0, bad = 0;
+  for (int i = 0; i < 3000; i++) {
+    size_t length = 0;
+    unsigned char *const data = scratch_mutate(&state, i % 2 ? (const void *)packed : images,
+                                               i % 2 ? packed_bytes : sizeof images, "\1\2\3\10\37", &length);
+    char *const path = scratch_file(directory, "i", data, length);
+    cohort_samples samples;
+    cohort_error error = {0};
+    if (cohort_samples_read_idx(path, l, &samples, &error) == COHORT_DONE) {
+      good++;
+      CU_ASSERT_EQUAL(samples.count, 3);
+      for (int64_t k = 0; k < 3 * samples.size[0] * samples.size[1]; k++)
+        CU_ASSERT_TRUE(samples.input[k] >= 0 && samples.input[k] <= 1);
+      cohort_samples_release(&samples);
+    } else {
+      bad++;
+      CU_ASSERT_PTR_NOT_NULL(strstr(error.text, directory));
+      CU_ASSERT_PTR_NULL(samples.input);
+    }
+    free(path);
+    free(data);
+  }
+  CU_ASSERT_TRUE(good > 50);
+  CU_ASSERT_TRUE(bad > 1000);
+  free(packed);
+  free(archive);
+  free(l);
+  scratch_remove(directory);
+}
+
+static void pairs_mutations(void) {
+  char *const directory = scratch_create();
+  uint64_t state = 11;
+  int good = 0, bad = 0;
+  for (int i = 0; i < 3000; i++) {
+    size_t length = 0;
+    unsigned char *const data = scratch_mutate(&state, good_pairs, sizeof good_pairs - 1, "\n\"\\{}:,u ", &length);
+    char *const path = scratch_file(directory, "p", data, length);
+    cohort_pairs pairs;
+    cohort_error error = {0};
+    if (cohort_pairs_read(path, &pairs, &error) == COHORT_DONE) {
+      good++;
+      CU_ASSERT_TRUE(pairs.count > 0);
+      for (int64_t k = 0; k < pairs.count; k++) CU_ASSERT_TRUE(pairs.prompt[k] && pairs.chosen[k] && pairs.rejected[k]);
+      cohort_pairs_release(&pairs);
+    } else {
+      bad++;
+      CU_ASSERT_PTR_NOT_NULL(strstr(error.text, path));
+      CU_ASSERT_EQUAL(pairs.count, 0);
+    }
+    free(path);
+    free(data);
+  }
+  CU_ASSERT_TRUE(good > 50);
+  CU_ASSERT_TRUE(bad > 1000);
+  scratch_remove(directory);
+}
+
+int main(void) {
+  static const check checks[] = {
+      {"IDX plain and compressed", idx_plain_and_compressed},
+      {"digest sees every byte", digest_sees_every_byte},
+      {"IDX faults are named", idx_faults_are_named},
+      {"IDX archive cut or damaged", idx_cut_archive},
+      {"missing files and directories", missing_files_and_directories},
+      {"HDF5 classes", hdf5_classes},
+      {"HDF5 images and real targets", hdf5_images_and_real_targets},
+      {"HDF5 faults are named", hdf5_faults_are_named},
+      {"texts and commands", texts_and_commands},
+      {"pairs are read", pairs_are_read},
+      {"faults of pairs name the line", pairs_faults_name_the_line},
+      {"IDX mutations", idx_mutations},
+      {"pairs mutations", pairs_mutations},
+  };
+  return check_run("dataset", checks, sizeof checks / sizeof *checks);
+}
