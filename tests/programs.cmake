@@ -1,5 +1,5 @@
 # tests/mpi/test_NAME.c is one program that mpirun starts on several numbers of ranks.
-set(COHORT_PYTHON python3 CACHE STRING "a Python with numpy and h5py, for checks from outside; without them these are skipped")
+set(COHORT_PYTHON /usr/bin/python3 CACHE STRING "a Python with numpy and h5py, for checks from outside; without them these are skipped")
 set(COHORT_MPIRUN ${MPIEXEC_EXECUTABLE} --oversubscribe --mca mpi_yield_when_idle 1)
 set(COHORT_MPIRUN_ENVIRONMENT "OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1")
 
