@@ -79,8 +79,8 @@ cohort_status cohort_file_write(const char *path, const char *text, size_t lengt
   return COHORT_DONE;
 }
 
-static cohort_status make_directory(const char *path, cohort_error *error) {
-  if (!*path) return cohort_fail(error, COHORT_BAD_CONFIG, "the run directory has no name; set run to a path");
+cohort_status cohort_directory_create(const char *path, cohort_error *error) {
+  if (!*path) return cohort_fail(error, COHORT_BAD_CONFIG, "a directory without a name; set run to a path");
   char *own = cohort_copy_text(path);
   for (char *at = own + 1; *at; at++) {
     if (*at != '/') continue;
@@ -93,13 +93,13 @@ static cohort_status make_directory(const char *path, cohort_error *error) {
   free(own);
   struct stat found;
   if (made == 0 || (stat(path, &found) == 0 && S_ISDIR(found.st_mode))) return COHORT_DONE;
-  return cohort_fail(error, fault == EEXIST ? COHORT_BAD_CONFIG : COHORT_NO_RESOURCE, "%s: cannot be made a run directory: %s",
+  return cohort_fail(error, fault == EEXIST ? COHORT_BAD_CONFIG : COHORT_NO_RESOURCE, "%s: cannot be made a directory: %s",
                      path, strerror(fault));
 }
 
 static cohort_status make_inside(const char *path, const char *name, cohort_error *error) {
   char *own = cohort_format_text("%s/%s", path, name);
-  const cohort_status status = make_directory(own, error);
+  const cohort_status status = cohort_directory_create(own, error);
   free(own);
   return status;
 }
@@ -160,7 +160,7 @@ static cohort_status check_config(const char *path, const char *name, const coho
 
 static cohort_status open_on_first(const char *path, const cohort_document *expanded, bool (*may_change)(const char *key),
                                    cohort_run_directory *out, cohort_error *error) {
-  COHORT_TRY(make_directory(path, error));
+  COHORT_TRY(cohort_directory_create(path, error));
   COHORT_TRY(take_lock(path, &out->lock, error));
   char *name = cohort_format_text("%s/config.yaml", path);
   out->fresh = !cohort_file_exists(name);

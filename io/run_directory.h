@@ -27,6 +27,8 @@ void cohort_run_directory_close(cohort_run_directory *directory);
 cohort_status cohort_file_write(const char *path, const char *text, size_t length, cohort_error *error);
 /* Reads a whole file; NUL-terminated, owned by the caller. */
 cohort_status cohort_file_read(const char *path, char **text, size_t *length, cohort_error *error);
+/* Makes a directory with its parents; one that is there is fine. */
+cohort_status cohort_directory_create(const char *path, cohort_error *error);
 bool cohort_file_exists(const char *path);
 
 #endif

@@ -1,0 +1,272 @@
+/* Run directories: made, taken over, refused; whole files written at once. */
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "io/config.h"
+#include "io/run_directory.h"
+#include "scratch.h"
+
+static cohort_document *config(const char *text) {
+  cohort_document *out = NULL;
+  CU_ASSERT_EQUAL_FATAL(cohort_config_parse(text, strlen(text), "c.yaml", &out, NULL), COHORT_DONE);
+  return out;
+}
+
+static bool steps_may_change(const char *key) { return strcmp(key, "steps") == 0 || strcmp(key, "log.every") == 0; }
+
+static cohort_status open_with(const char *path, const char *text, cohort_run_directory *out, cohort_error *error) {
+  cohort_comm comm = cohort_comm_alone();
+  cohort_document *const document = config(text);
+  const cohort_status status = cohort_run_directory_open(&comm, path, document, steps_may_change, out, error);
+  cohort_document_destroy(document);
+  return status;
+}
+
+static void opened(const char *path, const char *text, bool fresh) {
+  cohort_run_directory directory;
+  cohort_error error = {0};
+  const cohort_status status = open_with(path, text, &directory, &error);
+  if (status != COHORT_DONE) printf("    %s\n", error.text);
+  CU_ASSERT_EQUAL_FATAL(status, COHORT_DONE);
+  CU_ASSERT_EQUAL(directory.fresh, fresh);
+  CU_ASSERT_STRING_EQUAL(directory.path, path);
+  CU_ASSERT_TRUE(directory.lock >= 0);
+  cohort_run_directory_close(&directory);
+  CU_ASSERT_PTR_NULL(directory.path);
+  CU_ASSERT_EQUAL(directory.lock, -1);
+}
+
+static void refused(const char *path, const char *text, cohort_status wanted, const char *const *part, int parts) {
+  cohort_run_directory directory;
+  cohort_error error = {0};
+  CU_ASSERT_EQUAL(open_with(path, text, &directory, &error), wanted);
+  CU_ASSERT_PTR_NULL(directory.path);
+  CU_ASSERT_EQUAL(directory.lock, -1);
+  for (int i = 0; i < parts; i++) {
+    if (!strstr(error.text, part[i])) printf("    \"%s\" lacks \"%s\"\n", error.text, part[i]);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.text, part[i]));
+  }
+}
+
+static bool is_directory(const char *parent, const char *name) {
+  struct stat found;
+  char *const path = cohort_format_text("%s/%s", parent, name);
+  const bool is = stat(path, &found) == 0 && S_ISDIR(found.st_mode);
+  free(path);
+  return is;
+}
+
+static void made_with_parents(void) {
+  char *const scratch = scratch_create(), *const path = cohort_format_text("%s/a/b/run", scratch);
+  opened(path, "steps: 1\nmodel: {mlp: {sizes: [1, 2]}}\n", true);
+  CU_ASSERT_TRUE(is_directory(path, "checkpoints"));
+  CU_ASSERT_TRUE(is_directory(path, "plots"));
+  CU_ASSERT_TRUE(is_directory(path, "tensorboard"));
+  char *const name = cohort_format_text("%s/config.yaml", path);
+  size_t length = 0;
+  char *const text = scratch_read(name, &length);
+  CU_ASSERT_STRING_EQUAL(text, "steps: 1\nmodel: {mlp: {sizes: [1, 2]}}\n");
+  free(text);
+  free(name);
+  free(path);
+  scratch_remove(scratch);
+}
+
+static void taken_over_with_allowed_changes(void) {
+  char *const scratch = scratch_create(), *const path = cohort_format_text("%s/run", scratch);
+  opened(path, "steps: 1\nseed: 7\nlog: {every: 2}\n", true);
+  opened(path, "seed: 7\nlog: {every: 3}\nsteps: 2\n", false);
+  char *const name = cohort_format_text("%s/config.yaml", path);
+  size_t length = 0;
+  char *const text = scratch_read(name, &length);
+  CU_ASSERT_STRING_EQUAL(text, "seed: 7\nlog: {every: 3}\nsteps: 2\n");
+  free(text);
+  free(name);
+  free(path);
+  scratch_remove(scratch);
+}
+
+static void forbidden_changes_are_all_listed(void) {
+  char *const scratch = scratch_create(), *const path = cohort_format_text("%s/run", scratch);
+  opened(path, "steps: 1\nseed: 7\nmodel: {size: 1, name: a}\n", true);
+  refused(path, "steps: 2\nseed: 8\nmodel: {size: 2, name: a}\nextra: x\n", COHORT_BAD_CONFIG,
+          (const char *[]){path, "\n  seed: 7 -> 8", "\n  model.size: 1 -> 2", "\n  extra: (absent) -> x"}, 4);
+  cohort_run_directory directory;
+  cohort_error error = {0};
+  CU_ASSERT_EQUAL(open_with(path, "steps: 2\nseed: 8\nmodel: {size: 1, name: a}\n", &directory, &error),
+                  COHORT_BAD_CONFIG);
+  CU_ASSERT_PTR_NULL(strstr(error.text, "steps"));                       /* allowed, so no reason */
+  opened(path, "steps: 1\nseed: 7\nmodel: {size: 1, name: a}\n", false); /* the refusal changed nothing */
+  free(path);
+  scratch_remove(scratch);
+}
+
+static void in_use_by_another_process(void) {
+  char *const scratch = scratch_create(), *const path = cohort_format_text("%s/run", scratch);
+  int ready[2];
+  CU_ASSERT_EQUAL_FATAL(pipe(ready), 0);
+  const pid_t other = fork();
+  CU_ASSERT_TRUE_FATAL(other >= 0);
+  if (other == 0) {
+    cohort_run_directory directory;
+    const char good = open_with(path, "steps: 1\n", &directory, NULL) == COHORT_DONE ? 'y' : 'n';
+    if (write(ready[1], &good, 1) == 1) pause();
+    _exit(1);
+  }
+  char good = 0;
+  CU_ASSERT_EQUAL(read(ready[0], &good, 1), 1);
+  CU_ASSERT_EQUAL(good, 'y');
+  refused(path, "steps: 1\n", COHORT_BAD_CONFIG, (const char *[]){path, "in use by another run"}, 2);
+  CU_ASSERT_EQUAL(kill(other, SIGKILL), 0);
+  CU_ASSERT_EQUAL(waitpid(other, NULL, 0), other);
+  opened(path, "steps: 1\n", false); /* a dead owner's lock is none */
+  close(ready[0]);
+  close(ready[1]);
+  free(path);
+  scratch_remove(scratch);
+}
+
+static void impossible_places_are_refused(void) {
+  char *const scratch = scratch_create(), *const file = scratch_text(scratch, "file", "x");
+  char *const below = cohort_format_text("%s/below", file);
+  refused(file, "a: 1\n", COHORT_BAD_CONFIG, (const char *[]){file}, 1);
+  refused(below, "a: 1\n", COHORT_NO_RESOURCE, (const char *[]){below}, 1);
+  refused("", "a: 1\n", COHORT_BAD_CONFIG, (const char *[]){"without a name"}, 1);
+  refused("/proc/cohort/run", "a: 1\n", COHORT_NO_RESOURCE, (const char *[]){"/proc/cohort/run"}, 1);
+  free(below);
+  free(file);
+  scratch_remove(scratch);
+}
+
+static void damaged_config_is_named(void) {
+  char *const scratch = scratch_create();
+  char *const name = scratch_text(scratch, "config.yaml", "steps: [1\n"), *const place =
+                                                                              cohort_format_text("%s:", name);
+  refused(scratch, "steps: 1\n", COHORT_BAD_CONFIG, (const char *[]){place}, 1);
+  free(place);
+  free(name);
+  scratch_remove(scratch);
+}
+
+static cohort_status on_rank(cohort_comm *comm, void *argument) {
+  cohort_run_directory directory;
+  cohort_error error = {0};
+  cohort_document *const document = config("steps: 1\n");
+  const cohort_status status =
+      cohort_run_directory_open(comm, argument, document, steps_may_change, &directory, &error);
+  cohort_document_destroy(document);
+  if (status != COHORT_DONE) return strstr(error.text, argument) ? status : COHORT_BUG;
+  const bool good = (directory.lock >= 0) == (comm->rank == 0) && directory.fresh && !strcmp(directory.path, argument);
+  cohort_comm_barrier(comm);
+  cohort_run_directory_close(&directory);
+  return good ? COHORT_DONE : COHORT_STOPPED;
+}
+
+static void all_ranks_agree(void) {
+  char *const scratch = scratch_create(), *const path = cohort_format_text("%s/run", scratch);
+  char *const file = scratch_text(scratch, "file", "x");
+  CU_ASSERT_EQUAL(cohort_comm_run_threads(3, on_rank, path), COHORT_DONE);
+  CU_ASSERT_EQUAL(cohort_comm_run_threads(3, on_rank, file), COHORT_BAD_CONFIG);
+  free(file);
+  free(path);
+  scratch_remove(scratch);
+}
+
+static void whole_files(void) {
+  char *const scratch = scratch_create(), *const path = cohort_format_text("%s/f", scratch);
+  char *const part = cohort_format_text("%s.part", path), *const below = cohort_format_text("%s/x", path);
+  cohort_error error = {0};
+  char *text = NULL;
+  size_t length = 0;
+  CU_ASSERT_FALSE(cohort_file_exists(path));
+  CU_ASSERT_EQUAL(cohort_file_read(path, &text, &length, &error), COHORT_BAD_DATA);
+  CU_ASSERT_PTR_NULL(text);
+  const size_t sizes[] = {0, 1, 65534, 65535, 65536, 200001};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+    char *const data = cohort_allocate(sizes[s] + 1);
+    for (size_t i = 0; i < sizes[s]; i++) data[i] = (char)(i * 7);
+    CU_ASSERT_EQUAL_FATAL(cohort_file_write(path, data, sizes[s], &error), COHORT_DONE);
+    CU_ASSERT_FALSE(cohort_file_exists(part));
+    CU_ASSERT_EQUAL_FATAL(cohort_file_read(path, &text, &length, &error), COHORT_DONE);
+    CU_ASSERT_EQUAL(length, sizes[s]);
+    CU_ASSERT_EQUAL(memcmp(text, data, sizes[s]), 0);
+    CU_ASSERT_EQUAL(text[length], '\0');
+    free(text);
+    free(data);
+  }
+  CU_ASSERT_TRUE(cohort_file_exists(path));
+  CU_ASSERT_EQUAL(cohort_file_write(below, "x", 1, &error), COHORT_NO_RESOURCE);
+  CU_ASSERT_PTR_NOT_NULL(strstr(error.text, below));
+  CU_ASSERT_EQUAL(cohort_file_write(scratch, "x", 1, &error), COHORT_NO_RESOURCE); /* over a directory */
+  free(below);
+  free(part);
+  free(path);
+  scratch_remove(scratch);
+}
+
+/* A full disk: what stood there stays, and no temporary file is left. */
+static void full_disk_keeps_the_old_file(void) {
+  char *const scratch = scratch_create(), *const path = scratch_text(scratch, "f", "old");
+  char *const part = cohort_format_text("%s.part", path);
+  CU_ASSERT_EQUAL_FATAL(symlink("/dev/full", part), 0);
+  cohort_error error = {0};
+  CU_ASSERT_EQUAL(cohort_file_write(path, "new", 3, &error), COHORT_NO_RESOURCE);
+  CU_ASSERT_FALSE(cohort_file_exists(part));
+  size_t length = 0;
+  char *const text = scratch_read(path, &length);
+  CU_ASSERT_STRING_EQUAL(text, "old");
+  free(text);
+  free(part);
+  free(path);
+  scratch_remove(scratch);
+}
+
+/* A config.yaml that someone damaged: taken over when it still says the same, refused with a reason otherwise. */
+static void mutated_configs(void) {
+  const char seed[] = "steps: 1\nseed: 7\nmodel: {mlp: {sizes: [784, 10]}}\nname: \"a b\"\n";
+  char *const scratch = scratch_create();
+  uint64_t state = 3;
+  int good = 0, bad = 0;
+  for (int i = 0; i < 300; i++) {
+    size_t length = 0;
+    unsigned char *const text = scratch_mutate(&state, seed, sizeof seed - 1, "\n :,{}[]\"#0", &length);
+    char *const name = scratch_file(scratch, "config.yaml", text, length);
+    cohort_run_directory directory;
+    cohort_error error = {0};
+    const cohort_status status = open_with(scratch, seed, &directory, &error);
+    if (status == COHORT_DONE) {
+      good++;
+      cohort_run_directory_close(&directory);
+    } else {
+      bad++;
+      CU_ASSERT_EQUAL(status, COHORT_BAD_CONFIG);
+      CU_ASSERT_PTR_NOT_NULL(strstr(error.text, scratch));
+      size_t kept = 0;
+      char *const after = scratch_read(name, &kept);
+      CU_ASSERT_TRUE(kept == length && memcmp(after, text, length) == 0);
+      free(after);
+    }
+    free(name);
+    free(text);
+  }
+  CU_ASSERT_TRUE(good > 10);
+  CU_ASSERT_TRUE(bad > 100);
+  scratch_remove(scratch);
+}
+
+int main(void) {
+  static const check checks[] = {
+      {"made with parents", made_with_parents},
+      {"taken over with allowed changes", taken_over_with_allowed_changes},
+      {"forbidden changes are all listed", forbidden_changes_are_all_listed},
+      {"in use by another process", in_use_by_another_process},
+      {"impossible places are refused", impossible_places_are_refused},
+      {"damaged config is named", damaged_config_is_named},
+      {"all ranks agree", all_ranks_agree},
+      {"whole files", whole_files},
+      {"full disk keeps the old file", full_disk_keeps_the_old_file},
+      {"mutated configs", mutated_configs},
+  };
+  return check_run("run_directory", checks, sizeof checks / sizeof *checks);
+}
