@@ -193,7 +193,7 @@ static cohort_status parse_value(const char *text, const char *whole, cohort_doc
   return COHORT_DONE;
 }
 
-static cohort_status apply_override(cohort_document *root, const char *override, cohort_error *error) {
+cohort_status cohort_config_override(cohort_document *root, const char *override, cohort_error *error) {
   const char *equals = strchr(override, '=');
   if (!equals || equals == override)
     return cohort_fail(error, COHORT_BAD_CONFIG, "command line: %s: wants key=value", override);
@@ -224,7 +224,7 @@ cohort_status cohort_config_read(const char *path, int overrides, char *const *o
   status = cohort_config_parse(text, length, path, &root, error);
   free(text);
   COHORT_TRY(status);
-  for (int i = 0; i < overrides && status == COHORT_DONE; i++) status = apply_override(root, override[i], error);
+  for (int i = 0; i < overrides && status == COHORT_DONE; i++) status = cohort_config_override(root, override[i], error);
   if (status != COHORT_DONE) {
     cohort_document_destroy(root);
     return status;

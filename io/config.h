@@ -10,7 +10,9 @@
  * anchors, several documents, nesting deeper than 64, NUL bytes, files over 4 MiB, a root that is no map. */
 cohort_status cohort_config_read(const char *path, int overrides, char *const *override, cohort_document **out,
                                  cohort_error *error);
-/* The same from text; `file` names it in messages. */
+/* Applies one override to a map; the places of what it sets are "command line". */
+cohort_status cohort_config_override(cohort_document *root, const char *override, cohort_error *error);
+/* The same as cohort_config_read from text; `file` names it in messages. */
 cohort_status cohort_config_parse(const char *text, size_t length, const char *file, cohort_document **out,
                                   cohort_error *error);
 /* YAML text that reads back equal; owned by the caller. Small maps and lists of scalars are written in one line. */

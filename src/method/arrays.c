@@ -86,6 +86,7 @@ static const cohort_probe_array loss_inputs[] = {
      {"R"},
      .when = COHORT_ARRAY_CLASS_TARGET,
      .constraint = "0 <= value < C",
+     .ignores = true,
      .meaning = "class of each row; a negative one is ignored and not counted"},
     {"input", REAL, {"R", "C"}, .when = COHORT_ARRAY_REAL_TARGET, .meaning = "predictions"},
     {"target", REAL, {"R", "C"}, .when = COHORT_ARRAY_REAL_TARGET, .meaning = "values to predict"},
@@ -186,6 +187,7 @@ static const cohort_probe_array model_inputs[] = {
      {"sequences", "T"},
      .when = COHORT_ARRAY_TOKENS,
      .constraint = "0 <= value < outputs",
+     .ignores = true,
      .meaning = "the token to predict at every position; a negative one is ignored and not counted"},
     {.name = NULL},
 };

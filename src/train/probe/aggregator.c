@@ -1,0 +1,40 @@
+#include "method/aggregator/aggregator.h"
+
+#include "train/probe/probe.h"
+
+static double inner_product(const cohort_array *gradients, int64_t a, int64_t b) {
+  const int64_t n = gradients->size[1];
+  double sum = 0;
+  for (int64_t e = 0; e < n; e++)
+    sum += cohort_array_get(gradients, a * n + e) * cohort_array_get(gradients, b * n + e);
+  return sum;
+}
+
+/* Inner products and the weighted sum are made in float64, as the training loop does. */
+static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
+  (void)error;
+  const cohort_aggregator *functions = probe->choice.method->functions;
+  const cohort_array *gradients = cohort_probe_input(probe, "gradients"), *given = cohort_probe_input(probe, "losses");
+  const int objectives = (int)gradients->size[0];
+  const int64_t n = gradients->size[1];
+  double products[COHORT_MAX_OBJECTIVES * COHORT_MAX_OBJECTIVES], losses[COHORT_MAX_OBJECTIVES] = {0},
+                                                                  weights[COHORT_MAX_OBJECTIVES] = {0};
+  for (int i = 0; i < objectives; i++) {
+    if (given) losses[i] = cohort_array_get(given, i);
+    for (int j = 0; j < objectives; j++) products[i * objectives + j] = inner_product(gradients, i, j);
+  }
+  const cohort_random_key seed = cohort_random_key_from_seed((uint64_t)cohort_probe_setting_value(probe, "seed"));
+  functions->weigh(probe->choice.config, objectives, products, losses,
+                   cohort_random_key_derive_name(seed, "aggregator"), weights);
+  void *direction = cohort_probe_output(probe, "direction", COHORT_SHAPE(n));
+  for (int64_t e = 0; e < n; e++) {
+    double sum = 0;
+    for (int i = 0; i < objectives; i++) sum += weights[i] * cohort_array_get(gradients, i * n + e);
+    cohort_probe_set(probe, direction, e, sum);
+  }
+  void *out = cohort_probe_output(probe, "weights", COHORT_SHAPE(objectives));
+  for (int i = 0; i < objectives; i++) cohort_probe_set(probe, out, i, weights[i]);
+  return COHORT_DONE;
+}
+
+const cohort_probe_family cohort_probe_aggregator = {.name = "aggregator", .run = run};
