@@ -81,6 +81,10 @@ void cohort_writer_real(cohort_writer *writer, const char *name, double value) {
     return;
   }
   char text[40];
+  if (value == trunc(value) && fabs(value) < 1e15) { /* 10, never 1e+01, which readers take for a fraction */
+    cohort_writer_put(writer, "%.0f", value);
+    return;
+  }
   for (int digits = 1; digits <= 17; digits++) {
     snprintf(text, sizeof text, "%.*g", digits, value);
     if (strtod(text, NULL) == value) break;
