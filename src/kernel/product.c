@@ -1,13 +1,13 @@
-/* Products of matrices: OpenBLAS, single-threaded, on tiles that are cut by shape alone; threads only take tiles. Tiny
- * products are plain loops, since a library call costs more than their arithmetic. Which way a product goes depends on its
- * shape and nothing else. */
+/* Products of matrices: OpenBLAS, single-threaded, on tiles that are cut by shape alone; threads only take tiles. Small
+ * products are our own (product_small.c). Which way a product goes depends on its shape and nothing else. */
 #include <cblas.h>
 #include <pthread.h>
 
 #include "base/real.h"
 #include "kernel/kernel.h"
+#include "kernel/product_small_real.h"
 
-enum { TINY = 4096, SPLIT_FLOPS = 1 << 23, MOST_TILES = 16, SMALLEST_TILE = 64 };
+enum { SMALL = 1000000, SPLIT_FLOPS = 1 << 23, MOST_TILES = 16, SMALLEST_TILE = 64 };
 
 typedef struct product_job {
   int transpose_a, transpose_b;
@@ -50,27 +50,6 @@ static void run_tile(void *argument, int64_t index) {
   }
 }
 
-static void scale_row(real *row, int64_t n, real beta) {
-  if (beta == 0) /* not a product: what stands there may be NaN */
-    for (int64_t j = 0; j < n; j++) row[j] = 0;
-  else
-    for (int64_t j = 0; j < n; j++) row[j] *= beta;
-}
-
-static void run_tiny(const product_job *job) {
-  for (int64_t i = 0; i < job->m; i++) {
-    real *restrict row = job->c + i * job->stride_c;
-    scale_row(row, job->n, job->beta);
-    for (int64_t l = 0; l < job->k; l++) {
-      const real a = job->alpha * (job->transpose_a ? job->a[l * job->stride_a + i] : job->a[i * job->stride_a + l]);
-      if (job->transpose_b)
-        for (int64_t j = 0; j < job->n; j++) row[j] += a * job->b[j * job->stride_b + l];
-      else
-        for (int64_t j = 0; j < job->n; j++) row[j] += a * job->b[l * job->stride_b + j];
-    }
-  }
-}
-
 /* Tiles along the longer side of C, as many as give each some work, in multiples of the library's panels. */
 static int64_t cut(product_job *job) {
   const double flops = 2.0 * (double)job->m * (double)job->n * (double)job->k;
@@ -93,8 +72,11 @@ void COHORT_VARIED(cohort_product)(const cohort_team *team, int transpose_a, int
                                    double beta, void *c, int64_t stride_c) {
   product_job job = {transpose_a, transpose_b, m, n, k, (real)alpha, (real)beta, a, b, c, stride_a, stride_b, stride_c, 0, 0};
   if (m <= 0 || n <= 0) return;
-  if (m * n * k <= TINY) {
-    run_tiny(&job);
+  /* The library's own limit for its small-matrix kernels, which allocate. */
+  if ((double)m * (double)n * (double)k <= SMALL) {
+    const cohort_small_product small = {transpose_a, transpose_b, m,         n,        k,       (real)alpha,
+                                        (real)beta,  a,           b,         c,        stride_a, stride_b, stride_c};
+    COHORT_VARIED(cohort_product_small)(&small);
     return;
   }
   (void)pthread_once(&single_threaded, make_single_threaded);

@@ -1,6 +1,6 @@
 #include "train/loop.h"
 
-#include <errno.h>
+#include <dlfcn.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -21,9 +21,16 @@ static volatile sig_atomic_t stop_signal;
 
 static void note_signal(int number) { stop_signal = number; }
 
-/* Called at the end of every step: a place for outside tools to hook in. */
-__attribute__((weak, noinline)) void cohort_step_ended(int64_t step);
-void cohort_step_ended(int64_t step) { __asm__ volatile("" : : "r"(step)); }
+/* A library loaded before the program may define `void cohort_step_ended(int64_t step)`: it is called at the end of every
+ * step, so that tools can tell what happens inside steps. */
+typedef void (*step_hook)(int64_t step);
+
+static step_hook find_step_hook(void) {
+  void *symbol = dlsym(RTLD_DEFAULT, "cohort_step_ended");
+  step_hook hook = NULL;
+  memcpy(&hook, &symbol, sizeof hook);
+  return hook;
+}
 
 typedef struct loop {
   cohort_settings *settings;
@@ -41,6 +48,7 @@ typedef struct loop {
   uint64_t last_received;
   double last_exposed;
   char *checkpoints;
+  step_hook step_ended; /* or NULL */
 } loop;
 
 static void catch_signals(void) {
@@ -224,7 +232,7 @@ static cohort_status one_step(loop *own, bool *stopped, cohort_error *error) {
   COHORT_TRY(evaluate_if_due(own, error));
   *stopped = row.flagged && !last;
   if (due(own->settings->checkpoint_settings.every, step) || *stopped) COHORT_TRY(save(own, own->checkpoints, NULL, error));
-  cohort_step_ended(step);
+  if (own->step_ended) own->step_ended(step);
   return COHORT_DONE;
 }
 
@@ -296,7 +304,8 @@ static cohort_status run_loop(loop *own, const char *run_path, const cohort_loop
 
 cohort_status cohort_loop_train(cohort_settings *settings, const char *run_path, cohort_comm *comm, cohort_log *log,
                                 int threads, const cohort_loop_program *program, cohort_error *error) {
-  loop own = {.settings = settings, .comm = comm, .log = log, .start = cohort_clock_seconds(), .directory = {.lock = -1}};
+  loop own = {.settings = settings, .comm = comm, .log = log, .start = cohort_clock_seconds(), 
+              .directory = {.lock = -1}, .step_ended = find_step_hook()};
   catch_signals();
   cohort_status status = cohort_run_create(settings, comm, log, threads, &own.run, error);
   if (status == COHORT_DONE) status = run_loop(&own, run_path, program, threads, error);
