@@ -165,10 +165,21 @@ static cohort_status take_parameters(cohort_probe_state *probe, model_graph *own
   return COHORT_DONE;
 }
 
+/* The settings are in range, so a graph that cannot be built is one that the input does not fit. */
+static cohort_status check_graph(const cohort_probe_state *probe, const model_graph *own, cohort_error *error) {
+  cohort_error fault;
+  if (cohort_graph_status(own->graph, &fault) == COHORT_DONE) return COHORT_DONE;
+  const cohort_array *input = cohort_probe_input(probe, "input");
+  char shape[COHORT_PROBE_TEXT];
+  return cohort_fail(error, COHORT_BAD_DATA, "%s: array input is %s, expected a shape that %s can take: %.600s",
+                     probe->request->input, cohort_probe_shape_text(input->axes, input->size, shape),
+                     probe->choice.method->key, fault.text);
+}
+
 static cohort_status evaluate(cohort_probe_state *probe, model_graph *own, cohort_error *error) {
   const cohort_array *input = cohort_probe_input(probe, "input");
   const bool tokens = ((const cohort_model *)probe->choice.method->functions)->kind == COHORT_MODEL_TOKENS;
-  COHORT_TRY(cohort_graph_status(own->graph, error));
+  COHORT_TRY(check_graph(probe, own, error));
   COHORT_TRY(take_parameters(probe, own, error));
   cohort_graph_gradient(own->graph, own->loss, COHORT_NO_VALUE, own->tensors, own->tensor, own->gradient);
   cohort_probe_wanted *wanted = cohort_probe_memory(probe, (size_t)(own->tensors + 2) * sizeof *wanted);

@@ -193,6 +193,11 @@ static cohort_status run_with(cohort_probe_state *probe, const cohort_choice *up
   if (shadows > MOST_SHADOWS) return cohort_fail(error, COHORT_BUG, "probe: a driver wants %d shadows", shadows);
   for (int s = 0; s < shadows; s++) state.shadow[s] = cohort_probe_memory(probe, bytes);
   const int64_t steps = cohort_probe_size_of(probe, "steps");
+  if ((double)steps * (double)state.updater.elements > 4e9)
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "command line: steps: the parameters after %lld steps are more than can be "
+                       "written",
+                       (long long)steps);
   cohort_probe_problem_create(probe, &state.updater, &state.problem);
   add_outputs(&state, steps);
   COHORT_TRY(take_steps(&state, steps, error));
