@@ -14,7 +14,9 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
-COHORT, DIRECTORY = sys.argv[1], tempfile.mkdtemp()
+COHORT = sys.argv[1]
+scratch = tempfile.TemporaryDirectory()
+DIRECTORY = scratch.name
 random = np.random.default_rng(5)
 normal = random.standard_normal
 faults = []
