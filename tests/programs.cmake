@@ -27,6 +27,9 @@ if(TARGET test_io_checkpoint)
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/io/check_checkpoint_h5py.py $<TARGET_FILE:test_io_checkpoint>)
   set_tests_properties(test_io_checkpoint_h5py PROPERTIES LABELS quick TIMEOUT 60 SKIP_RETURN_CODE 77)
 endif()
+# The rules of who may include what.
+add_test(NAME house COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/house/check.sh)
+set_tests_properties(house PROPERTIES LABELS "quick;release" TIMEOUT 60)
 
 # From outside: every method that can be probed, and what the probe's values must be.
 foreach(check catalogue probe_values)
