@@ -134,8 +134,15 @@ static cohort_status build(cohort_player *player, cohort_faults *faults, cohort_
                          faults);
   COHORT_TRY(cohort_faults_status(faults, error));
   COHORT_TRY(cohort_groups_create(plan, base, settings->groups, expanded, &player->groups, faults, error));
-  for (int g = 0; g < player->groups.count; g++)
-    if (player->groups.group[g].choice.method->needs & COHORT_NEEDS_CURVATURE) player->curvature = true;
+  for (int g = 0; g < player->groups.count; g++) {
+    const cohort_method *method = player->groups.group[g].choice.method;
+    if (!(method->needs & COHORT_NEEDS_CURVATURE)) continue;
+    player->curvature = true;
+    if (player->driver.method)
+      cohort_faults_add(faults, settings->optimizer, "optimizer: %s gives its base no curvature, which %s needs; take another",
+                        player->driver.method->key, method->key);
+  }
+  COHORT_TRY(cohort_faults_status(faults, error));
   player->shards = cohort_shards_create(plan->space, plan->comm->size, player->groups.cut, player->groups.cost);
   COHORT_TRY(cohort_groups_allocate(plan, player->shards, &player->groups, error));
   list_work(player);
