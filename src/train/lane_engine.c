@@ -19,7 +19,7 @@ typedef struct row_stack {
 typedef struct worker {
   int first, last; /* lanes */
   row_stack stack;
-  int free_rows;
+  int rows, free_rows;
   float *free_row[COHORT_MAX_SUBTREES];
   double seconds;
 } worker;
@@ -90,10 +90,15 @@ static void push_row(row_stack *stack, cohort_subtree node, float *row, int lane
   stack->row[stack->count++] = row;
 }
 
-static int log2_ceiling(int value) {
-  int bits = 0;
-  while ((1 << bits) < value) bits++;
-  return bits;
+/* The most rows a worker holds at once: the open sums of the lanes before one, and that lane's own. */
+static int rows_needed(int lanes, int first, int last) {
+  cohort_subtree open[COHORT_MAX_SUBTREES];
+  int most = 0;
+  for (int lane = first; lane < last; lane++) {
+    const int rows = cohort_lanes_subtrees(lanes, first, lane, open) + 1;
+    if (rows > most) most = rows;
+  }
+  return most;
 }
 
 static void describe_ranks(cohort_lane_engine *engine) {
@@ -112,12 +117,15 @@ static void describe_ranks(cohort_lane_engine *engine) {
 static cohort_status make_rows(cohort_lane_engine *engine, cohort_error *error) {
   const size_t bytes = (size_t)engine->vectors * (size_t)engine->elements * sizeof(float);
   int next = 0;
-  for (int e = 0; e < engine->executors; e++)
-    next += log2_ceiling(engine->worker[e].last - engine->worker[e].first) + 2;
+  for (int e = 0; e < engine->executors; e++) {
+    worker *w = &engine->worker[e];
+    w->rows = rows_needed(engine->lanes, w->first, w->last);
+    next += w->rows;
+  }
   engine->row_memory = cohort_allocate((size_t)next * sizeof *engine->row_memory);
   for (int e = 0; e < engine->executors; e++) {
     worker *w = &engine->worker[e];
-    w->free_rows = log2_ceiling(w->last - w->first) + 2;
+    w->free_rows = w->rows;
     for (int i = 0; i < w->free_rows; i++) {
       void *memory = NULL;
       COHORT_TRY(cohort_memory_create(bytes, "gradients", &memory, error));
@@ -271,7 +279,7 @@ static void reset_rows(cohort_lane_engine *engine) {
   for (int e = 0; e < engine->executors; e++) {
     worker *w = &engine->worker[e];
     w->stack.count = 0;
-    w->free_rows = log2_ceiling(w->last - w->first) + 2;
+    w->free_rows = w->rows;
     for (int i = 0; i < w->free_rows; i++) w->free_row[i] = engine->row_memory[next++];
   }
 }
