@@ -1,0 +1,201 @@
+/* Sums over lanes: the same bits on any number of ranks and threads, and those of the tree written down recursively. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "check.h"
+#include "train/lane_engine.h"
+
+enum { TENSORS = 5, VECTORS = 2, SCALARS = 3, MOST_LANES = 64, MOST_RANKS = 8 };
+
+typedef struct lane_bench {
+  int lanes, threads, phases;
+  cohort_space *space;
+  cohort_cut cut[TENSORS];
+  float *expected; /* [VECTORS * elements] */
+  double expected_scalars[SCALARS];
+  _Atomic int wrong;               /* differences that any rank saw */
+  _Atomic int touched[MOST_LANES]; /* runs of each lane's last phase */
+  _Atomic int betweens;
+  uint64_t received[MOST_RANKS]; /* by one run with rows, scalars included */
+} lane_bench;
+
+/* Values whose sum depends on the order of additions. */
+static float row_value(int lane, int64_t element) {
+  const cohort_random_key key = cohort_random_key_from_seed(7);
+  const double uniform = cohort_random_uniform(cohort_random_word(key, (uint64_t)lane, (uint64_t)element));
+  return (float)((uniform - 0.5) * ((element + lane) % 3 == 0 ? 1e4 : 1));
+}
+
+static double scalar_value(int lane, int scalar) { return 1.0 / (3 + lane * SCALARS + scalar) * (lane % 2 ? 1e9 : -1); }
+
+/* The tree of base/lanes.h by its definition: lanes [start, start + width) that exist. */
+static float tree_row(int lanes, int start, int width, int64_t element) {
+  if (width == 1) return row_value(start, element);
+  const float left = tree_row(lanes, start, width / 2, element);
+  if (start + width / 2 >= lanes) return left;
+  return left + tree_row(lanes, start + width / 2, width / 2, element);
+}
+
+static double tree_scalar(int lanes, int start, int width, int scalar) {
+  if (width == 1) return scalar_value(start, scalar);
+  const double left = tree_scalar(lanes, start, width / 2, scalar);
+  if (start + width / 2 >= lanes) return left;
+  return left + tree_scalar(lanes, start + width / 2, width / 2, scalar);
+}
+
+static void run_lane(void *argument, int executor, int slot, int lane, int phase, float *row, double *scalars) {
+  lane_bench *bench = argument;
+  (void)executor;
+  (void)slot;
+  if (phase < bench->phases - 1) return;
+  bench->touched[lane]++;
+  for (int64_t e = 0; row && e < VECTORS * bench->space->elements; e++) row[e] = row_value(lane, e);
+  for (int s = 0; s < SCALARS; s++) scalars[s] = scalar_value(lane, s);
+}
+
+static void between(void *argument, int phase) {
+  lane_bench *bench = argument;
+  if (phase == 0) bench->betweens++;
+}
+
+static void hold_shard(lane_bench *bench, const cohort_comm *comm, const cohort_shards *shards, const float *sum) {
+  for (int v = 0; v < VECTORS; v++)
+    for (int i = 0; i < shards->ranges[comm->rank]; i++) {
+      const cohort_range range = shards->range[comm->rank][i];
+      const int64_t at = v * bench->space->elements + range.offset;
+      if (memcmp(sum + at, bench->expected + at, (size_t)range.elements * sizeof(float)) != 0) bench->wrong++;
+    }
+}
+
+static cohort_status run_rank(cohort_comm *comm, void *argument) {
+  lane_bench *bench = argument;
+  cohort_error error;
+  const double cost[TENSORS] = {5, 1, 9, 2, 2};
+  cohort_lane_engine *engine = NULL;
+  COHORT_TRY(
+      cohort_lane_engine_create(comm, bench->lanes, bench->threads, bench->space->elements, VECTORS, &engine, &error));
+  cohort_shards *shards = cohort_shards_create(bench->space, comm->size, bench->cut, cost);
+  cohort_status status = cohort_lane_engine_prepare(engine, shards, &error);
+  for (int again = 0; status == COHORT_DONE && again < 2; again++) { /* rows are free again after a run */
+    const cohort_lane_work work = {bench, bench->phases, VECTORS, SCALARS, run_lane, between};
+    double scalars[SCALARS], lane_scalars[MOST_LANES * SCALARS];
+    float *sum = NULL;
+    comm->bytes_received = 0;
+    cohort_lane_engine_run(engine, &work, shards, scalars, lane_scalars, &sum);
+    bench->received[comm->rank] = comm->bytes_received;
+    hold_shard(bench, comm, shards, sum);
+    if (memcmp(scalars, bench->expected_scalars, sizeof scalars) != 0) bench->wrong++;
+    for (int lane = 0; lane < bench->lanes; lane++)
+      for (int s = 0; s < SCALARS; s++)
+        if (lane_scalars[lane * SCALARS + s] != scalar_value(lane, s)) bench->wrong++;
+  }
+  cohort_shards_destroy(shards);
+  cohort_lane_engine_destroy(engine);
+  return status;
+}
+
+/* Five tensors of odd sizes; every second is cut whole. */
+static void open_bench(lane_bench *bench) {
+  static const int64_t sizes[TENSORS] = {700, 33, 1025, 1, 260};
+  cohort_error error;
+  cohort_graph *graph = cohort_graph_create();
+  for (int t = 0; t < TENSORS; t++) {
+    const char name[] = {(char)('a' + t), 0};
+    (void)cohort_graph_parameter(graph, 0, name, cohort_shape_of(1, sizes[t]), COHORT_ROLE_VECTOR, COHORT_INITIAL_ZERO,
+                                 0);
+    bench->cut[t] = t % 2 ? COHORT_CUT_TENSOR : COHORT_CUT_ELEMENT;
+  }
+  CU_ASSERT_EQUAL_FATAL(cohort_space_create(graph, 0, "model", &bench->space, &error), COHORT_DONE);
+  cohort_graph_destroy(graph);
+  bench->expected = cohort_allocate((size_t)(VECTORS * bench->space->elements) * sizeof(float));
+}
+
+static void close_bench(lane_bench *bench) {
+  free(bench->expected);
+  cohort_space_destroy(bench->space);
+}
+
+static void expect_lanes(lane_bench *bench, int lanes) {
+  int width = 1;
+  while (width < lanes) width *= 2;
+  bench->lanes = lanes;
+  for (int64_t e = 0; e < VECTORS * bench->space->elements; e++) bench->expected[e] = tree_row(lanes, 0, width, e);
+  for (int s = 0; s < SCALARS; s++) bench->expected_scalars[s] = tree_scalar(lanes, 0, width, s);
+}
+
+static void hold_case(lane_bench *bench, int ranks, int threads) {
+  bench->threads = threads;
+  bench->wrong = 0;
+  bench->betweens = 0;
+  for (int lane = 0; lane < bench->lanes; lane++) bench->touched[lane] = 0;
+  CU_ASSERT_EQUAL(cohort_comm_run_threads(ranks, run_rank, bench), COHORT_DONE);
+  CU_ASSERT_EQUAL(bench->wrong, 0);
+  CU_ASSERT_EQUAL(bench->betweens, bench->phases > 1 ? 2 * ranks : 0);
+  for (int lane = 0; lane < bench->lanes; lane++) CU_ASSERT_EQUAL(bench->touched[lane], 2);
+}
+
+static void same_bits_as_the_tree(void) {
+  lane_bench bench = {.phases = 1};
+  open_bench(&bench);
+  for (int lanes = 1; lanes <= 9; lanes++) {
+    expect_lanes(&bench, lanes);
+    for (int ranks = 1; ranks <= 8 && ranks <= lanes; ranks++)
+      for (int threads = 1; threads <= 3; threads++) hold_case(&bench, ranks, threads);
+  }
+  bench.phases = 2;
+  expect_lanes(&bench, 7);
+  for (int ranks = 1; ranks <= 4; ranks++) hold_case(&bench, ranks, 2);
+  close_bench(&bench);
+}
+
+/* A holder whose lanes lie on both sides of a high node of the tree keeps more open sums than log2 of its lanes. */
+static void many_open_sums(void) {
+  lane_bench bench = {.phases = 1};
+  open_bench(&bench);
+  expect_lanes(&bench, 50);
+  hold_case(&bench, 2, 1);
+  hold_case(&bench, 1, 2);
+  close_bench(&bench);
+}
+
+/* At 2 and 4 ranks nobody receives more than 4 times the row, nor more than its shard from each of the others. */
+static void bytes_are_bounded(void) {
+  lane_bench bench = {.phases = 1};
+  open_bench(&bench);
+  const uint64_t row = (uint64_t)(VECTORS * bench.space->elements) * sizeof(float);
+  for (int lanes = 7; lanes <= 8; lanes++)
+    for (int ranks = 2; ranks <= 4; ranks += 2) {
+      expect_lanes(&bench, lanes);
+      hold_case(&bench, ranks, 1);
+      const uint64_t scalars = (uint64_t)lanes * COHORT_MAX_SCALARS * sizeof(double);
+      uint64_t all = 0;
+      for (int r = 0; r < ranks; r++) {
+        CU_ASSERT(bench.received[r] <= 4 * row + scalars);
+        all += bench.received[r];
+      }
+      CU_ASSERT(all > 0);
+      /* Eight lanes are one node per rank: every element arrives at its owner from each of the others, once. */
+      if (lanes == 8) CU_ASSERT(all <= (uint64_t)(ranks - 1) * row + (uint64_t)ranks * scalars);
+    }
+  close_bench(&bench);
+}
+
+static void more_ranks_than_lanes(void) {
+  lane_bench bench = {.phases = 1};
+  open_bench(&bench);
+  expect_lanes(&bench, 2);
+  CU_ASSERT_EQUAL(cohort_comm_run_threads(3, run_rank, &bench), COHORT_BAD_CONFIG);
+  close_bench(&bench);
+}
+
+int main(void) {
+  static const check checks[] = {
+      {"1 to 9 lanes on 1 to 8 ranks of 1 to 3 threads: the tree's bits", same_bits_as_the_tree},
+      {"many open sums", many_open_sums},
+      {"bytes are bounded", bytes_are_bounded},
+      {"more ranks than lanes are refused", more_ranks_than_lanes},
+  };
+  return check_run("lane engine", checks, sizeof checks / sizeof *checks);
+}
