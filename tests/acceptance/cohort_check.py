@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 BINARY = os.path.realpath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "build/cohort"))
 SCRATCH = tempfile.mkdtemp(prefix="cohort_check.")
 atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
-CONFIGS = ["mlp", "cnn", "gpt", "dpo", "fedyogi", "sam", "adahessian", "pcgrad"]
+CONFIGS = ["mlp", "cnn", "gpt", "dpo", "fedyogi", "sam", "adahessian", "pcgrad", "regression"]
 counts = {"passed": 0, "failed": 0}
 
 ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
@@ -40,12 +40,25 @@ def data():
     return folder
 
 
+def pretrained():
+    """Weights of a short run of gpt.yaml, of the model of dpo.yaml."""
+    path = os.path.join(SCRATCH, "pretrained")
+    if not os.path.exists(f"{path}/final.h5"):
+        words = ["model.gpt.layers=1", "model.gpt.context=48", "steps=30", "batch=8", "threads=1"]
+        status, text = run(0, ["train", config("gpt"), f"run={path}"] + words)
+        if status != 0:
+            raise RuntimeError(f"the run that dpo starts from gives {status}: {text}")
+    return f"{path}/final.h5"
+
+
 def config(name):
     """A config of tests/acceptance/configs with its data in place; returns the path."""
     path = os.path.join(SCRATCH, name + ".yaml")
     if not os.path.exists(path):
         with open(os.path.join(HERE, "configs", name + ".yaml")) as file:
             text = file.read().replace("DATA", data())
+        if "START" in text:
+            text = text.replace("START", pretrained())
         with open(path, "w") as file:
             file.write(text)
     return path
