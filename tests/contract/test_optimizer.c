@@ -71,8 +71,8 @@ static void for_all(void (*function)(cohort_variant variant, const cohort_method
   CU_ASSERT(seen >= 2 * 9);
 }
 
-static void expect(bool holds, const char *what, const cohort_method *method, int variant) {
-  if (!holds) fprintf(stderr, "%s: %s (variant %d)\n", method->key, what, variant);
+static void expect(bool holds, const char *what, const cohort_method *method, cohort_variant variant) {
+  if (!holds) fprintf(stderr, "%s: %s (variant %d)\n", method->key, what, (int)variant);
   CU_ASSERT(holds);
 }
 

@@ -204,8 +204,8 @@ static void texts_read_back_equal(void) {
   const char *const texts[] = {
       "a: 1\nb: {c: [1, 2, {d: -0.5}]}\ne: \"1\"\n",
       "a: \"null\"\nb: \"\"\nc: ~\nd: \"~\"\n",
-      "a: \"- x\"\nb: \"x: y\"\nc: \"x #y\"\nd: \"[\"\ne: \" x \"\nf: \"a,b\"\ng: a,b\nh: '?'\ni: '-'\nj: '---'\nk: "
-      "-1e-3\n",
+      "a: \"- x\"\nb: \"x: y\"\nc: \"x #y\"\nd: \"[\"\ne: \" x \"\nf: \"a,b\"\ng: a,b\nh: '?'\ni: '-'\nj: '---'\n",
+      "k: -1e-3\n",
       "a: \"\\n\\t\\r\\e\\x7f\\\\\\\"\"\n",
       "a: \"\\x85\\u2028\\u2029\\ufeff\\x80\\x9f\\ufffe\"\n",
       "a: |\n  two\n  lines\nb: >\n  folded\n  text\n",
