@@ -3,7 +3,7 @@
 #include "graph/planned.h"
 
 /* Counts every allocation of the program; a sanitizer has an allocator of its own. */
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#ifdef COHORT_SANITIZED
 static const bool counting = false;
 static long allocations;
 #else
