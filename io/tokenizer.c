@@ -94,12 +94,9 @@ static void need(int32_t **array, int64_t *room, int64_t wanted) {
   *array = cohort_reallocate(*array, (size_t)*room * sizeof **array);
 }
 
-/* In the cache a word is its number of tokens, then the tokens. A very long word costs the square of its length, so it is cut:
- * merges then never cross a cut. */
+/* In the cache a word is its number of tokens, then the tokens. */
 static void encode_word(void *argument, const char *text, size_t length) {
-  enum { LONGEST = 512 };
   encoding *own = argument;
-  for (; length > LONGEST; text += LONGEST, length -= LONGEST) encode_word(argument, text, LONGEST);
   int made;
   cohort_word *word = cohort_word_table_at(&own->cache, text, length, &made);
   if (made) {
@@ -152,25 +149,41 @@ cohort_status cohort_tokenizer_write(const cohort_tokenizer *tokenizer, const ch
   return status;
 }
 
+/* Merge i from [left, right]; `bytes` holds the length of every token so far. */
+static cohort_status read_merge(const char *path, const json_t *pair, int i, int *bytes, cohort_tokenizer *tokenizer,
+                                cohort_error *error) {
+  int32_t *merge = &tokenizer->merge[2 * i];
+  for (size_t side = 0; side < 2; side++) {
+    const json_t *id = json_array_get(pair, side);
+    const json_int_t value = json_integer_value(id);
+    if (json_array_size(pair) != 2 || !json_is_integer(id) || value < 0 || value >= BYTES + i)
+      return cohort_fail(error, COHORT_BAD_DATA,
+                         "%s: merge %d is not two earlier tokens; make it again with cohort tokenize", path, i);
+    merge[side] = (int32_t)value;
+  }
+  if (cohort_pair_table_find(&tokenizer->rank, merge[0], merge[1]))
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: merge %d stands there twice; make it again with cohort tokenize",
+                       path, i);
+  bytes[BYTES + i] = bytes[merge[0]] + bytes[merge[1]];
+  if (bytes[BYTES + i] > COHORT_LONGEST_WORD)
+    return cohort_fail(error, COHORT_BAD_DATA,
+                       "%s: merge %d makes a token of %d bytes, %d at most are; make it again with cohort tokenize",
+                       path, i, bytes[BYTES + i], COHORT_LONGEST_WORD);
+  cohort_pair_table_at(&tokenizer->rank, merge[0], merge[1])->value = i;
+  return COHORT_DONE;
+}
+
 static cohort_status read_merges(const char *path, const json_t *merges, cohort_tokenizer *tokenizer,
                                  cohort_error *error) {
   tokenizer->merges = (int)json_array_size(merges);
   tokenizer->merge = cohort_allocate(2 * (size_t)(tokenizer->merges + 1) * sizeof *tokenizer->merge);
-  for (int i = 0; i < tokenizer->merges; i++) {
-    const json_t *pair = json_array_get(merges, (size_t)i);
-    for (size_t side = 0; side < 2; side++) {
-      const json_t *id = json_array_get(pair, side);
-      const json_int_t value = json_integer_value(id);
-      if (json_array_size(pair) != 2 || !json_is_integer(id) || value < 0 || value >= BYTES + i)
-        return cohort_fail(error, COHORT_BAD_DATA, "%s: merge %d is not two earlier tokens; make it again with cohort tokenize",
-                           path, i);
-      tokenizer->merge[2 * i + (int)side] = (int32_t)value;
-    }
-    if (cohort_pair_table_find(&tokenizer->rank, tokenizer->merge[2 * i], tokenizer->merge[2 * i + 1]))
-      return cohort_fail(error, COHORT_BAD_DATA, "%s: merge %d stands there twice; make it again with cohort tokenize", path, i);
-    cohort_pair_table_at(&tokenizer->rank, tokenizer->merge[2 * i], tokenizer->merge[2 * i + 1])->value = i;
-  }
-  return COHORT_DONE;
+  int *bytes = cohort_allocate((size_t)(BYTES + tokenizer->merges) * sizeof *bytes);
+  for (int b = 0; b < BYTES; b++) bytes[b] = 1;
+  cohort_status status = COHORT_DONE;
+  for (int i = 0; i < tokenizer->merges && status == COHORT_DONE; i++)
+    status = read_merge(path, json_array_get(merges, (size_t)i), i, bytes, tokenizer, error);
+  free(bytes);
+  return status;
 }
 
 cohort_status cohort_tokenizer_read(const char *path, cohort_tokenizer **out, cohort_error *error) {
