@@ -1,70 +1,122 @@
-/* Causal attention inside segments, by tiles of queries and keys with an online softmax (Milakov & Gimelshein 2018; Dao et
- * al. 2022): no matrix of all scores. One task is one head of one segment. */
-#include <math.h>
-#include <string.h>
-
+/* Causal attention inside segments, by tiles of queries and keys with an online softmax (Milakov & Gimelshein 2018; Dao
+ * et al. 2022): no matrix of all scores. One task is one head of one segment. */
 #include "kernel/attention_real.h"
-#include "kernel/exponential_real.h"
+#include "kernel/function_real.h"
 
 void COHORT_VARIED(cohort_run_attention)(const cohort_call *call);
 size_t COHORT_VARIED(cohort_workspace_attention)(const cohort_call *call);
 
-/* Workspace of a slot: scores, sums of values, and per query the largest score and the sum of exponentials. */
+/* Workspace of a slot: [width][64] transposed queries and sums of values, [64][64] scores [key][query], and per query
+ * the largest score, the sum of exponentials and the factor for what was summed before. */
 typedef struct forward_tile {
-  real *scores, *sum, *largest, *total;
+  real *queries, *sum, *scores, *largest, *total, *rescale;
 } forward_tile;
 
-static int64_t slot_reals(const attention_shape *s) {
-  return COHORT_QUERY_TILE * (COHORT_KEY_TILE + s->width + 2) + 64;
+static int64_t slot_reals(const attention_shape *s) { return ATTENTION_TILE * (2 * s->width + ATTENTION_TILE + 3); }
+
+static forward_tile divide_slot(const attention_shape *s, int64_t slot) {
+  real *memory = (real *)s->call->workspace + slot * slot_reals(s);
+  forward_tile tile = {.queries = memory};
+  tile.sum = tile.queries + s->width * ATTENTION_TILE;
+  tile.scores = tile.sum + s->width * ATTENTION_TILE;
+  tile.largest = tile.scores + ATTENTION_TILE * ATTENTION_TILE;
+  tile.total = tile.largest + ATTENTION_TILE;
+  tile.rescale = tile.total + ATTENTION_TILE;
+  return tile;
 }
 
-/* Exponentials of the scores of one key tile; rescales what was summed before. */
-static void soften(const attention_shape *s, const forward_tile *tile, int64_t queries, int64_t keys, int64_t query_first,
-                   int64_t key_first) {
-  for (int64_t i = 0; i < queries; i++) {
-    real *restrict row = tile->scores + i * COHORT_KEY_TILE;
-    const int64_t seen = cohort_least(keys, query_first + i - key_first + 1);
-    if (seen <= 0) {
-      memset(row, 0, (size_t)keys * sizeof *row);
-      continue;
+/* Scores of a block of queries become exponentials. Query i of the block sees the keys up to first_seen + i; what it
+ * does not see becomes 0. Every tile has a key that every query sees. */
+static void soften(const forward_tile *tile, int64_t column, int64_t keys, int64_t first_seen) {
+  real *restrict largest = tile->largest + column, *restrict total = tile->total + column;
+  real *restrict rescale = tile->rescale + column;
+  real before[ATTENTION_BLOCK];
+  memcpy(before, largest, sizeof before);
+  for (int64_t j = 0; j < keys; j++) {
+    const real *restrict row = tile->scores + j * ATTENTION_TILE + column;
+    const int hidden = (int)(j - first_seen);
+    for (int i = 0; i < ATTENTION_BLOCK; i++) {
+      const real score = i >= hidden ? row[i] : largest[i];
+      largest[i] = score > largest[i] ? score : largest[i];
     }
-    const real largest = cohort_larger(tile->largest[i], cohort_row_max(row, seen));
-    const real rescale = cohort_exponential(tile->largest[i] - largest);
-    for (int64_t j = 0; j < seen; j++) row[j] = cohort_exponential(row[j] - largest);
-    for (int64_t j = seen; j < keys; j++) row[j] = 0;
-    tile->total[i] = tile->total[i] * rescale + cohort_row_sum(row, seen);
-    tile->largest[i] = largest;
-    real *restrict sum = tile->sum + i * s->width;
-    for (int64_t d = 0; d < s->width; d++) sum[d] *= rescale;
+  }
+  for (int i = 0; i < ATTENTION_BLOCK; i++) {
+    rescale[i] = cohort_exponential(before[i] - largest[i]);
+    total[i] *= rescale[i];
+  }
+  for (int64_t j = 0; j < keys; j++) {
+    real *restrict row = tile->scores + j * ATTENTION_TILE + column;
+    const int hidden = (int)(j - first_seen);
+    for (int i = 0; i < ATTENTION_BLOCK; i++) {
+      const real value = cohort_exponential(row[i] - largest[i]);
+      row[i] = i >= hidden ? value : 0;
+      total[i] += row[i];
+    }
   }
 }
 
-static void attend_tile(const attention_shape *s, const forward_tile *tile, int64_t head, int64_t run_first,
-                        int64_t query_first, int64_t queries) {
-  const cohort_call *call = s->call;
-  const int64_t key_head = head * s->key_heads / s->heads;
-  const real *q = (const real *)call->input[0].data + (run_first + query_first) * s->row + head * s->width;
-  for (int64_t i = 0; i < queries; i++) {
-    tile->largest[i] = -(real)1e30;
+/* Adds the values of the tile's keys, seen by one block of queries. */
+static void attend_block(const attention_shape *s, const forward_tile *tile, const attention_queries *q, int64_t column,
+                         int64_t key, int64_t keys) {
+  const int64_t offset = (q->run + key) * s->key_row + q->key_head * s->width;
+  const attention_strip scores = {.rows = keys,
+                                  .depth = s->width,
+                                  .a = (const real *)s->call->input[1].data + offset,
+                                  .a_row = s->key_row,
+                                  .a_depth = 1,
+                                  .b = tile->queries + column,
+                                  .b_row = ATTENTION_TILE,
+                                  .c = tile->scores + column,
+                                  .c_row = ATTENTION_TILE};
+  multiply_strip(&scores);
+  soften(tile, column, keys, q->first + column - key);
+  for (int64_t d = 0; key > 0 && d < s->width; d++) {
+    real *restrict sum = tile->sum + d * ATTENTION_TILE + column;
+    for (int i = 0; i < ATTENTION_BLOCK; i++) sum[i] *= tile->rescale[column + i];
+  }
+  const attention_strip values = {.rows = s->width,
+                                  .depth = keys,
+                                  .a = (const real *)s->call->input[2].data + offset,
+                                  .a_row = 1,
+                                  .a_depth = s->key_row,
+                                  .b = tile->scores + column,
+                                  .b_row = ATTENTION_TILE,
+                                  .c = tile->sum + column,
+                                  .c_row = ATTENTION_TILE,
+                                  .add = key > 0};
+  multiply_strip(&values);
+}
+
+static void store_tile(const attention_shape *s, const forward_tile *tile, const attention_queries *q) {
+  const int64_t first = q->run + q->first, lanes = round_to_blocks(q->count);
+  for (int64_t i = 0; i < lanes; i++) {
+    tile->rescale[i] = 1 / tile->total[i];
+    tile->largest[i] += cohort_log(tile->total[i]);
+  }
+  for (int64_t d = 0; d < s->width; d++) {
+    real *restrict sum = tile->sum + d * ATTENTION_TILE;
+    for (int64_t i = 0; i < lanes; i++) sum[i] *= tile->rescale[i];
+  }
+  real *y = (real *)s->call->output[0].data + first * s->row + q->head * s->width;
+  transpose_tile(tile->sum, ATTENTION_TILE, s->width, q->count, 1, y, s->row);
+  real *logsumexp = (real *)s->call->output[1].data + first * s->heads + q->head;
+  for (int64_t i = 0; i < q->count; i++) logsumexp[i * s->heads] = tile->largest[i];
+}
+
+static void attend_tile(const attention_shape *s, const forward_tile *tile, const attention_queries *q) {
+  const int64_t end = q->first + q->count;
+  transpose_queries(s, q, s->call->input[0].data, s->scale, tile->queries);
+  for (int64_t i = 0; i < ATTENTION_TILE; i++) {
+    tile->largest[i] = -(real)INFINITY;
     tile->total[i] = 0;
   }
-  memset(tile->sum, 0, (size_t)(queries * s->width) * sizeof *tile->sum);
-  for (int64_t key = 0; key < query_first + queries; key += COHORT_KEY_TILE) {
-    const int64_t keys = cohort_least(COHORT_KEY_TILE, query_first + queries - key);
-    const int64_t offset = (run_first + key) * s->key_row + key_head * s->width;
-    tile_product(0, 1, queries, keys, s->width, s->scale, q, s->row, (const real *)call->input[1].data + offset, s->key_row, 0,
-                 tile->scores, COHORT_KEY_TILE);
-    soften(s, tile, queries, keys, query_first, key);
-    tile_product(0, 0, queries, s->width, keys, 1, tile->scores, COHORT_KEY_TILE, (const real *)call->input[2].data + offset,
-                 s->key_row, 1, tile->sum, s->width);
+  for (int64_t key = 0; key < end; key += ATTENTION_TILE) {
+    const int64_t keys = cohort_least(ATTENTION_TILE, end - key);
+    for (int64_t column = 0; column < q->count; column += ATTENTION_BLOCK) {
+      attend_block(s, tile, q, column, key, keys_of_block(q, column, key, keys));
+    }
   }
-  for (int64_t i = 0; i < queries; i++) {
-    const int64_t row = run_first + query_first + i;
-    real *restrict y = (real *)call->output[0].data + row * s->row + head * s->width;
-    const real inverse = 1 / tile->total[i];
-    for (int64_t d = 0; d < s->width; d++) y[d] = tile->sum[i * s->width + d] * inverse;
-    ((real *)call->output[1].data)[row * s->heads + head] = tile->largest[i] + (real)log((double)tile->total[i]);
-  }
+  store_tile(s, tile, q);
 }
 
 static void leave_out(const attention_shape *s, int64_t head, int64_t first, int64_t end) {
@@ -74,23 +126,28 @@ static void leave_out(const attention_shape *s, int64_t head, int64_t first, int
   }
 }
 
+static void run_task(const attention_shape *s, const forward_tile *tile, int64_t head, int64_t first, int64_t end) {
+  attention_queries q = {.run = first, .head = head, .key_head = head * s->key_heads / s->heads};
+  for (; q.first < end - first; q.first += ATTENTION_TILE) {
+    q.count = cohort_least(ATTENTION_TILE, end - first - q.first);
+    attend_tile(s, tile, &q);
+  }
+}
+
 static void run_slot(void *argument, int64_t slot) {
   const attention_shape *s = argument;
   const int32_t *segments = s->call->input[3].data;
-  real *memory = (real *)s->call->workspace + slot * slot_reals(s);
-  const forward_tile tile = {memory, memory + COHORT_QUERY_TILE * COHORT_KEY_TILE,
-                             memory + COHORT_QUERY_TILE * (COHORT_KEY_TILE + s->width),
-                             memory + COHORT_QUERY_TILE * (COHORT_KEY_TILE + s->width + 1)};
+  const forward_tile tile = divide_slot(s, slot);
   int64_t task = 0;
   for (int64_t first = 0; first < s->rows;) {
     const int64_t end = run_end(segments, first, s->rows);
     for (int64_t head = 0; head < s->heads; head++, task++) {
-      if (task % COHORT_ATTENTION_SLOTS != slot) continue;
-      if (segments[first] < 0)
+      if (task % ATTENTION_SLOTS != slot) continue;
+      if (segments[first] < 0) {
         leave_out(s, head, first, end);
-      else
-        for (int64_t query = 0; query < end - first; query += COHORT_QUERY_TILE)
-          attend_tile(s, &tile, head, first, query, cohort_least(COHORT_QUERY_TILE, end - first - query));
+      } else {
+        run_task(s, &tile, head, first, end);
+      }
     }
     first = end;
   }
@@ -98,10 +155,10 @@ static void run_slot(void *argument, int64_t slot) {
 
 void COHORT_VARIED(cohort_run_attention)(const cohort_call *call) {
   attention_shape s = describe_attention(call);
-  cohort_team_run(call->team, COHORT_ATTENTION_SLOTS, run_slot, &s);
+  cohort_team_run(call->team, ATTENTION_SLOTS, run_slot, &s);
 }
 
 size_t COHORT_VARIED(cohort_workspace_attention)(const cohort_call *call) {
   const attention_shape s = describe_attention(call);
-  return cohort_workspace_reals(COHORT_ATTENTION_SLOTS * slot_reals(&s));
+  return cohort_workspace_reals(ATTENTION_SLOTS * slot_reals(&s));
 }

@@ -1,17 +1,38 @@
-/* What the two directions of attention share: runs of rows of one segment, tiles of queries and keys, and how tasks are
- * dealt to a fixed number of slots, each with its own workspace. */
+/* What the two directions of attention share: runs of rows of one segment, tasks dealt to a fixed number of slots (each
+ * with its own workspace), and the small products of tiles.
+ *
+ * A tile has up to 64 queries and 64 keys, counted from the first row of the run. Queries lie along the vectors: scores
+ * are [key][query], so that a softmax over keys needs no sums across a vector, and keys and values are read where they
+ * are. Only queries are transposed, once per tile of queries. */
 #ifndef COHORT_KERNEL_ATTENTION_REAL_H
 #define COHORT_KERNEL_ATTENTION_REAL_H
+
+#include <stdbool.h>
+#include <string.h>
 
 #include "base/real.h"
 #include "kernel/kernel.h"
 #include "kernel/row_real.h"
 
-enum { COHORT_QUERY_TILE = 64, COHORT_KEY_TILE = 128, COHORT_ATTENTION_SLOTS = 16 };
+#if defined(__AVX512F__)
+enum { ATTENTION_REGISTER = 64, ATTENTION_ROWS = 8 };
+#elif defined(__AVX2__)
+enum { ATTENTION_REGISTER = 32, ATTENTION_ROWS = 6 };
+#else
+enum { ATTENTION_REGISTER = 16, ATTENTION_ROWS = 6 };
+#endif
 
-void COHORT_VARIED(cohort_product)(const cohort_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k,
-                                   double alpha, const void *a, int64_t stride_a, const void *b, int64_t stride_b,
-                                   double beta, void *c, int64_t stride_c);
+/* A block of a product: ATTENTION_ROWS x ATTENTION_BLOCK sums in registers, two vectors a row. */
+enum {
+  ATTENTION_TILE = 64,
+  ATTENTION_SLOTS = 16,
+  ATTENTION_LANES = ATTENTION_REGISTER / sizeof(real),
+  ATTENTION_BLOCK = 2 * ATTENTION_LANES
+};
+
+typedef real attention_vector __attribute__((vector_size(ATTENTION_REGISTER)));
+typedef real attention_memory __attribute__((vector_size(ATTENTION_REGISTER), aligned(sizeof(real)), may_alias));
+typedef real attention_quad __attribute__((vector_size(4 * sizeof(real)), aligned(sizeof(real)), may_alias));
 
 typedef struct attention_shape {
   const cohort_call *call;
@@ -19,6 +40,11 @@ typedef struct attention_shape {
   int64_t row, key_row;                  /* steps between rows: H * D and G * D */
   real scale;
 } attention_shape;
+
+/* The queries [first, first + count) of a run, for one head. */
+typedef struct attention_queries {
+  int64_t run, head, key_head, first, count;
+} attention_queries;
 
 static inline attention_shape describe_attention(const cohort_call *call) {
   const cohort_shape q = call->input[0].shape, k = call->input[1].shape;
@@ -32,19 +58,114 @@ static inline attention_shape describe_attention(const cohort_call *call) {
                            .scale = (real)call->attributes.reals[0]};
 }
 
-/* A product of one tile: single-threaded, since threads take whole tasks. */
-static inline void tile_product(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, real alpha, const real *a,
-                                int64_t stride_a, const real *b, int64_t stride_b, real beta, real *c, int64_t stride_c) {
-  static const cohort_team alone = {1};
-  COHORT_VARIED(cohort_product)
-  (&alone, transpose_a, transpose_b, m, n, k, (double)alpha, a, stride_a, b, stride_b, (double)beta, c, stride_c);
-}
+static inline int64_t round_to_blocks(int64_t n) { return cohort_ceil_divide(n, ATTENTION_BLOCK) * ATTENTION_BLOCK; }
 
 /* The run of equal segment ids that begins at row `first`: one past its last row. */
 static inline int64_t run_end(const int32_t *segments, int64_t first, int64_t rows) {
   int64_t end = first + 1;
   while (end < rows && segments[end] == segments[first]) end++;
   return end;
+}
+
+/* How many of a tile's `keys` the block of queries that begins at `column` may see: beyond, nothing is computed. */
+static inline int64_t keys_of_block(const attention_queries *q, int64_t column, int64_t key, int64_t keys) {
+  return cohort_least(keys, q->first + column + ATTENTION_BLOCK - key);
+}
+
+/* A strip of a product: C (rows x ATTENTION_BLOCK) = A B, or C + A B. Element (m, l) of A is a[m a_row + l a_depth]. */
+typedef struct attention_strip {
+  int64_t rows, depth;
+  const real *a;
+  int64_t a_row, a_depth; /* one of them is 1 */
+  const real *b;
+  int64_t b_row;
+  real *c;
+  int64_t c_row;
+  bool add;
+} attention_strip;
+
+/* `count`, and one of the steps of A, are constants where this is inlined, so that the sums stay in registers. */
+static inline __attribute__((always_inline)) void multiply_rows(const attention_strip *s, int count, int64_t first,
+                                                                int64_t a_row, int64_t a_depth) {
+  attention_vector sum[ATTENTION_ROWS][2];
+  const real *a = s->a + first * a_row, *b = s->b;
+  real *c = s->c + first * s->c_row;
+  const int64_t depth = s->depth, b_row = s->b_row, c_row = s->c_row;
+  for (int m = 0; m < count; m++) {
+    for (int v = 0; v < 2; v++) {
+      sum[m][v] = (attention_vector){0};
+      if (s->add) sum[m][v] = *(const attention_memory *)(c + m * c_row + v * ATTENTION_LANES);
+    }
+  }
+  for (int64_t l = 0; l < depth; l++) {
+    const attention_vector left = *(const attention_memory *)(b + l * b_row);
+    const attention_vector right = *(const attention_memory *)(b + l * b_row + ATTENTION_LANES);
+    for (int m = 0; m < count; m++) {
+      const real factor = a[m * a_row + l * a_depth];
+      sum[m][0] += factor * left;
+      sum[m][1] += factor * right;
+    }
+  }
+  for (int m = 0; m < count; m++) {
+    for (int v = 0; v < 2; v++) *(attention_memory *)(c + m * c_row + v * ATTENTION_LANES) = sum[m][v];
+  }
+}
+
+static inline __attribute__((always_inline)) void multiply_all(const attention_strip *s, int64_t a_row,
+                                                               int64_t a_depth) {
+  int64_t m = 0;
+  for (; m + ATTENTION_ROWS <= s->rows; m += ATTENTION_ROWS) multiply_rows(s, ATTENTION_ROWS, m, a_row, a_depth);
+  for (; m + 2 <= s->rows; m += 2) multiply_rows(s, 2, m, a_row, a_depth);
+  if (m < s->rows) multiply_rows(s, 1, m, a_row, a_depth);
+}
+
+static inline void multiply_strip(const attention_strip *s) {
+  if (s->a_depth == 1) {
+    multiply_all(s, s->a_row, 1);
+  } else {
+    multiply_all(s, 1, s->a_depth);
+  }
+}
+
+static inline void transpose_quad(const real *in, int64_t in_row, real factor, real *out, int64_t out_row) {
+  const attention_quad a = factor * *(const attention_quad *)in, b = factor * *(const attention_quad *)(in + in_row),
+                       c = factor * *(const attention_quad *)(in + 2 * in_row),
+                       d = factor * *(const attention_quad *)(in + 3 * in_row);
+  const attention_quad ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const attention_quad ef = __builtin_shufflevector(a, b, 2, 6, 3, 7), gh = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  *(attention_quad *)out = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+  *(attention_quad *)(out + out_row) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+  *(attention_quad *)(out + 2 * out_row) = __builtin_shufflevector(ef, gh, 0, 1, 4, 5);
+  *(attention_quad *)(out + 3 * out_row) = __builtin_shufflevector(ef, gh, 2, 3, 6, 7);
+}
+
+/* out (columns x rows) = factor in^T */
+static inline void transpose_tile(const real *in, int64_t in_row, int64_t rows, int64_t columns, real factor, real *out,
+                                  int64_t out_row) {
+  const int64_t whole = columns / 4 * 4;
+  int64_t i = 0;
+  for (; i + 4 <= rows; i += 4) {
+    for (int64_t j = 0; j < whole; j += 4) {
+      transpose_quad(in + i * in_row + j, in_row, factor, out + j * out_row + i, out_row);
+    }
+    for (int64_t j = whole; j < columns; j++) {
+      for (int64_t k = i; k < i + 4; k++) out[j * out_row + k] = factor * in[k * in_row + j];
+    }
+  }
+  for (; i < rows; i++) {
+    for (int64_t j = 0; j < columns; j++) out[j * out_row + i] = factor * in[i * in_row + j];
+  }
+}
+
+/* out [width][ATTENTION_TILE] = factor times the tile's rows of `x` [R, H, D], transposed; zeros for queries past the
+ * last, up to a whole block. */
+static inline void transpose_queries(const attention_shape *s, const attention_queries *q, const real *x, real factor,
+                                     real *out) {
+  const real *in = x + (q->run + q->first) * s->row + q->head * s->width;
+  transpose_tile(in, s->row, q->count, s->width, factor, out, ATTENTION_TILE);
+  for (int64_t d = 0; d < s->width; d++) {
+    for (int64_t i = q->count; i < round_to_blocks(q->count); i++) out[d * ATTENTION_TILE + i] = 0;
+  }
 }
 
 #endif
