@@ -1,5 +1,6 @@
 #include "io/config.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
@@ -12,7 +13,7 @@ enum { DEEPEST = 64, LONGEST = 4 << 20 };
 /* Documents being built, innermost last. */
 typedef struct reader {
   yaml_parser_t parser;
-  const char *file;
+  const char *file, *text;
   cohort_error *error;
   cohort_document *open[DEEPEST];
   char *key[DEEPEST]; /* of a map: the key that waits for its value */
@@ -103,14 +104,26 @@ static cohort_status take_event(reader *own, const yaml_event_t *event) {
   }
 }
 
+/* Where libyaml found its fault; bytes that are no text have an offset alone. */
+static yaml_mark_t fault_mark(const reader *own) {
+  if (own->parser.error != YAML_READER_ERROR) return own->parser.problem_mark;
+  yaml_mark_t mark = {0};
+  for (size_t i = 0; i < own->parser.problem_offset; i++) {
+    const bool begins = ((unsigned char)own->text[i] & 0xC0) != 0x80;
+    mark.column = own->text[i] == '\n' ? 0 : mark.column + begins;
+    mark.line += own->text[i] == '\n';
+  }
+  return mark;
+}
+
 static cohort_status read_events(reader *own) {
   for (bool more = true; more;) {
     yaml_event_t event;
     if (!yaml_parser_parse(&own->parser, &event)) {
-      const yaml_mark_t *mark = own->parser.problem_mark.line ? &own->parser.problem_mark : &own->parser.mark;
+      const yaml_mark_t mark = fault_mark(own);
       char text[200];
       (void)snprintf(text, sizeof text, "not YAML: %.150s", own->parser.problem ? own->parser.problem : "unreadable");
-      return refuse(own, mark, text);
+      return refuse(own, &mark, text);
     }
     more = event.type != YAML_STREAM_END_EVENT;
     const cohort_status status = take_event(own, &event);
@@ -123,7 +136,7 @@ static cohort_status read_events(reader *own) {
 cohort_status cohort_config_parse(const char *text, size_t length, const char *file, cohort_document **out,
                                   cohort_error *error) {
   if (length > LONGEST) return cohort_fail(error, COHORT_BAD_CONFIG, "%s: larger than 4 MiB, no config", file);
-  reader own = {.file = file, .error = error};
+  reader own = {.file = file, .text = text, .error = error};
   if (!yaml_parser_initialize(&own.parser))
     return cohort_fail(error, COHORT_NO_RESOURCE, "%s: no memory to read it", file);
   yaml_parser_set_input_string(&own.parser, (const unsigned char *)text, length);
@@ -193,12 +206,39 @@ static cohort_status parse_value(const char *text, const char *whole, cohort_doc
   return COHORT_DONE;
 }
 
+static int levels(const cohort_document *document) {
+  int deepest = 0;
+  for (size_t i = 0; i < document->count; i++) {
+    const int below = levels(document->children[i]);
+    if (below > deepest) deepest = below;
+  }
+  return document->kind == COHORT_SCALAR ? 0 : 1 + deepest;
+}
+
+/* What is set will be written and must be read again: keys of valid UTF-8, not too deep. */
+static cohort_status check_place(const char *path, size_t length, const cohort_document *value, cohort_error *error) {
+  int depth = 1 + levels(value);
+  for (size_t i = 0; i < length; i++) depth += path[i] == '.' ? 1 : 0;
+  if (depth > DEEPEST)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "command line: %.60s...: nested too deep; %d levels are read", path,
+                       DEEPEST);
+  json_t *const text = json_stringn(path, length);
+  json_decref(text);
+  return text ? COHORT_DONE
+              : cohort_fail(error, COHORT_BAD_CONFIG, "command line: %s: the key is not valid UTF-8", path);
+}
+
 cohort_status cohort_config_override(cohort_document *root, const char *override, cohort_error *error) {
   const char *equals = strchr(override, '=');
   if (!equals || equals == override)
     return cohort_fail(error, COHORT_BAD_CONFIG, "command line: %s: wants key=value", override);
   cohort_document *value = NULL;
   COHORT_TRY(parse_value(equals + 1, override, &value, error));
+  cohort_status status = check_place(override, (size_t)(equals - override), value, error);
+  if (status != COHORT_DONE) {
+    cohort_document_destroy(value);
+    return status;
+  }
   char *path = cohort_format_text("%.*s", (int)(equals - override), override);
   cohort_document *at = root;
   char *name = path;
@@ -207,7 +247,6 @@ cohort_status cohort_config_override(cohort_document *root, const char *override
     at = step_into(at, name);
     name = dot + 1;
   }
-  cohort_status status = COHORT_DONE;
   if (!set_value(at, name, value))
     status = cohort_fail(error, COHORT_BAD_CONFIG, "command line: %s: there is no such place in the config", override);
   free(path);
@@ -224,7 +263,8 @@ cohort_status cohort_config_read(const char *path, int overrides, char *const *o
   status = cohort_config_parse(text, length, path, &root, error);
   free(text);
   COHORT_TRY(status);
-  for (int i = 0; i < overrides && status == COHORT_DONE; i++) status = cohort_config_override(root, override[i], error);
+  for (int i = 0; i < overrides && status == COHORT_DONE; i++)
+    status = cohort_config_override(root, override[i], error);
   if (status != COHORT_DONE) {
     cohort_document_destroy(root);
     return status;

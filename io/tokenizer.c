@@ -193,6 +193,8 @@ cohort_status cohort_tokenizer_read(const char *path, cohort_tokenizer **out, co
   json_error_t fault;
   json_t *root = json_loadb(text, length, 0, &fault);
   free(text);
+  for (char *at = fault.text; !root && *at; at++)
+    if (*at == '\n') *at = ' '; /* it quotes the file */
   if (!root)
     return cohort_fail(error, COHORT_BAD_DATA, "%s:%d:%d: %s; make it again with cohort tokenize", path, fault.line,
                        fault.column, fault.text);

@@ -222,7 +222,7 @@ static void mutations_are_read_or_refused(void) {
   int good = 0, bad = 0;
   for (int i = 0; i < 2000; i++) {
     size_t length = 0;
-    unsigned char *const own = scratch_mutate(&state, data, bytes, "\1\2\10\100\377", &length);
+    unsigned char *const own = mutate(&state, data, bytes, "\1\2\10\100\377", &length);
     char *const path = scratch_file(directory, "m.h5", own, length);
     cohort_error error = {0};
     if (__lsan_disable) __lsan_disable();

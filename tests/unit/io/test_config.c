@@ -82,7 +82,10 @@ static void refusals_name_the_place(void) {
   refused("a: b\n  c: d\n", "c.yaml:2:", "not YAML");
   refused("a: [1, 2\n", "c.yaml:2:", "not YAML");
   refused("a:\n\t- b\n", "c.yaml:2:", "not YAML");
-  refused("a: \xff\n", "c.yaml:1:", "not YAML");
+  refused("a: \xff\n", "c.yaml:1:4: ", "not YAML");
+  refused("a: 1\n\xc3\xa4: b\nc: \xc3\xa4\xc3\n", "c.yaml:3:6: ", "not YAML");
+  refused("a: 1\nb: \x01\n", "c.yaml:2:4: ", "not YAML");
+  refused("a: b: c\n", "c.yaml:1:5: ", "not YAML");
   refused_bytes("a: b\0c\n", 7, "c.yaml:", "not YAML");
 }
 
@@ -179,14 +182,6 @@ static void overrides_without_effect_are_refused(void) {
   override_refused("l: [1, 2]", "l.99999999999999999999=5");
 }
 
-static void missing_files_are_named(void) {
-  cohort_document *out = NULL;
-  cohort_error error = {0};
-  CU_ASSERT_EQUAL(cohort_config_read("/nonexistent/c.yaml", 0, NULL, &out, &error), COHORT_BAD_CONFIG);
-  CU_ASSERT_PTR_NULL(out);
-  CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "/nonexistent/c.yaml"));
-}
-
 /* Whether the written text reads back equal, with the same quoting of null and numbers. */
 static bool reads_back(const cohort_document *document) {
   char *const text = cohort_config_write(document);
@@ -198,6 +193,37 @@ static bool reads_back(const cohort_document *document) {
   if (status == COHORT_DONE) cohort_document_destroy(again);
   free(text);
   return same;
+}
+
+static void overrides_that_cannot_be_read_again_are_refused(void) {
+  override_refused("a: 1", "b\xff=1");
+  override_refused("a: 1", "a.b\xed\xa0\x80.c=1");
+  char path[2 * 65 + 8], text[200];
+  for (int i = 0; i < 65; i++) memcpy(path + 2 * i, "a.", 2);
+  memcpy(path + 2 * 64 - 1, "=1", 3); /* 64 names: as deep as a file may be */
+  cohort_document *root = NULL;
+  CU_ASSERT_EQUAL(read_with("b: 1", 1, (const char *[]){path}, &root, NULL), COHORT_DONE);
+  CU_ASSERT_TRUE(reads_back(root));
+  cohort_document_destroy(root);
+  memcpy(path + 2 * 64 - 1, "=[]", 4);
+  cohort_error error = {0};
+  root = parse("b: 1");
+  CU_ASSERT_EQUAL(cohort_config_override(root, path, &error), COHORT_BAD_CONFIG);
+  CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "too deep"));
+  (void)snprintf(text, sizeof text, "a.%s", path);
+  strchr(text, '=')[1] = '1';
+  strchr(text, '=')[2] = '\0';
+  CU_ASSERT_EQUAL(cohort_config_override(root, text, &error), COHORT_BAD_CONFIG);
+  CU_ASSERT_EQUAL(root->count, 1);
+  cohort_document_destroy(root);
+}
+
+static void missing_files_are_named(void) {
+  cohort_document *out = NULL;
+  cohort_error error = {0};
+  CU_ASSERT_EQUAL(cohort_config_read("/nonexistent/c.yaml", 0, NULL, &out, &error), COHORT_BAD_CONFIG);
+  CU_ASSERT_PTR_NULL(out);
+  CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "/nonexistent/c.yaml"));
 }
 
 static void texts_read_back_equal(void) {
@@ -301,8 +327,7 @@ static void mutations_are_read_or_refused(void) {
   int good = 0, bad = 0;
   for (int i = 0; i < 20000; i++) {
     size_t length = 0;
-    unsigned char *const text =
-        scratch_mutate(&state, seed, sizeof seed - 1, "\n\t :,-?[]{}&*!|>'\"%@`#\\~0\r", &length);
+    unsigned char *const text = mutate(&state, seed, sizeof seed - 1, "\n\t :,-?[]{}&*!|>'\"%@`#\\~0\r", &length);
     cohort_document *out = NULL;
     cohort_error error = {0};
     const cohort_status status = cohort_config_parse((const char *)text, length, "c.yaml", &out, &error);
@@ -337,6 +362,7 @@ int main(void) {
       {"depth and size are bounded", depth_and_size_are_bounded},
       {"overrides replace and add", overrides_replace_and_add},
       {"overrides without effect are refused", overrides_without_effect_are_refused},
+      {"overrides that cannot be read again are refused", overrides_that_cannot_be_read_again_are_refused},
       {"missing files are named", missing_files_are_named},
       {"texts read back equal", texts_read_back_equal},
       {"long keys and maps read back", long_keys_and_maps_read_back},

@@ -352,7 +352,7 @@ static void idx_mutations(void) {
   int good = 0, bad = 0;
   for (int i = 0; i < 3000; i++) {
     size_t length = 0;
-    unsigned char *const data = scratch_mutate(&state, i % 2 ? (const void *)packed : images,
+    unsigned char *const data = mutate(&state, i % 2 ? (const void *)packed : images,
                                                i % 2 ? packed_bytes : sizeof images, "\1\2\3\10\37", &length);
     char *const path = scratch_file(directory, "i", data, length);
     cohort_samples samples;
@@ -385,7 +385,7 @@ static void pairs_mutations(void) {
   int good = 0, bad = 0;
   for (int i = 0; i < 3000; i++) {
     size_t length = 0;
-    unsigned char *const data = scratch_mutate(&state, good_pairs, sizeof good_pairs - 1, "\n\"\\{}:,u ", &length);
+    unsigned char *const data = mutate(&state, good_pairs, sizeof good_pairs - 1, "\n\"\\{}:,u ", &length);
     char *const path = scratch_file(directory, "p", data, length);
     cohort_pairs pairs;
     cohort_error error = {0};

@@ -344,7 +344,7 @@ static void mutated_files(void) {
   int good = 0, bad = 0;
   for (int i = 0; i < 400; i++) {
     size_t length = 0, kept = 0;
-    unsigned char *const text = scratch_mutate(&state, seed, strlen(seed), "\n,0129-s", &length);
+    unsigned char *const text = mutate(&state, seed, strlen(seed), "\n,0129-s", &length);
     char *const path = scratch_file(run, "metrics.csv", text, length);
     cohort_metrics *out = NULL;
     cohort_error error = {0};

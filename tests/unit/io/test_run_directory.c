@@ -230,7 +230,7 @@ static void mutated_configs(void) {
   int good = 0, bad = 0;
   for (int i = 0; i < 300; i++) {
     size_t length = 0;
-    unsigned char *const text = scratch_mutate(&state, seed, sizeof seed - 1, "\n :,{}[]\"#0", &length);
+    unsigned char *const text = mutate(&state, seed, sizeof seed - 1, "\n :,{}[]\"#0", &length);
     char *const name = scratch_file(scratch, "config.yaml", text, length);
     cohort_run_directory directory;
     cohort_error error = {0};
