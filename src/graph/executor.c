@@ -11,6 +11,7 @@ struct cohort_executor {
   int lanes;
   size_t arena_bytes;
   char **arena; /* [lanes] */
+  cohort_recorder *recorder; /* or NULL */
 };
 
 cohort_status cohort_executor_create(size_t arena_bytes, int lanes, int threads, cohort_executor **out,
@@ -58,6 +59,45 @@ static void run_step(const cohort_step *step, cohort_call *call, char *arena, co
   step->run(call);
 }
 
+void cohort_executor_record(cohort_executor *executor, cohort_recorder *recorder) { executor->recorder = recorder; }
+
+static void run_copies(const cohort_phase *own, char *arena, const cohort_plan *plan, void *const *memory) {
+  for (int i = own->first_copy; i < own->last_copy; i++) {
+    const cohort_copy *copy = &plan->copy[i];
+    const void *from = cohort_place_memory(&copy->from, arena, plan, memory);
+    void *to = cohort_place_memory(&copy->to, arena, plan, memory);
+    if (from != to) memcpy(to, from, copy->bytes);
+  }
+}
+
+static void record(cohort_recorder *recorder, int table, int index, double start, double end) {
+  cohort_recorded *entry = &recorder->table[table][index];
+  entry->calls++;
+  entry->seconds += end - start;
+  cohort_recorder_note(recorder, table, index, start, end);
+}
+
+static int recorded_table(const cohort_recorder *recorder, const cohort_plan *plan) {
+  for (int t = 0; recorder && t < recorder->plans; t++)
+    if (recorder->plan[t] == plan) return t;
+  return -1;
+}
+
+/* The same as a run, with the clock read between steps. */
+static void run_recorded(const cohort_phase *own, cohort_call *call, char *arena, const cohort_plan *plan,
+                         void *const *memory, cohort_recorder *recorder, int table) {
+  double start = cohort_clock_seconds();
+  for (int i = own->first_step; i < own->last_step; i++) {
+    run_step(&plan->step[i], call, arena, plan, memory);
+    const double end = cohort_clock_seconds();
+    record(recorder, table, i, start, end);
+    start = end;
+  }
+  if (own->first_copy == own->last_copy) return;
+  run_copies(own, arena, plan, memory);
+  record(recorder, table, plan->steps, start, cohort_clock_seconds());
+}
+
 void cohort_executor_run(cohort_executor *executor, const cohort_plan *plan, int phase, int slot,
                          const cohort_bindings *bindings) {
   const cohort_phase *own = &plan->phase[phase];
@@ -65,13 +105,13 @@ void cohort_executor_run(cohort_executor *executor, const cohort_plan *plan, int
   cohort_call call;
   call.team = &executor->team;
   call.random_key = bindings->random_key;
-  for (int i = own->first_step; i < own->last_step; i++) run_step(&plan->step[i], &call, arena, plan, bindings->memory);
-  for (int i = own->first_copy; i < own->last_copy; i++) {
-    const cohort_copy *copy = &plan->copy[i];
-    const void *from = cohort_place_memory(&copy->from, arena, plan, bindings->memory);
-    void *to = cohort_place_memory(&copy->to, arena, plan, bindings->memory);
-    if (from != to) memcpy(to, from, copy->bytes);
+  const int table = recorded_table(executor->recorder, plan);
+  if (table >= 0) {
+    run_recorded(own, &call, arena, plan, bindings->memory, executor->recorder, table);
+    return;
   }
+  for (int i = own->first_step; i < own->last_step; i++) run_step(&plan->step[i], &call, arena, plan, bindings->memory);
+  run_copies(own, arena, plan, bindings->memory);
 }
 
 void *cohort_executor_value(const cohort_executor *executor, const cohort_plan *plan, int slot, cohort_value value,

@@ -5,6 +5,7 @@
 
 #include "base/team.h"
 #include "graph/plan.h"
+#include "graph/recorder.h"
 
 typedef struct cohort_executor cohort_executor;
 
@@ -13,6 +14,9 @@ typedef struct cohort_executor cohort_executor;
 cohort_status cohort_executor_create(size_t arena_bytes, int lanes, int threads, cohort_executor **out,
                                      cohort_error *error);
 void cohort_executor_destroy(cohort_executor *executor);
+
+/* From now on runs of the recorder's plans are measured; NULL: no longer. The recorder stays the caller's. */
+void cohort_executor_record(cohort_executor *executor, cohort_recorder *recorder);
 
 /* Memory for leaves and external outputs, by value of the graph that the plan was made from: memory[value]. The array
  * has cohort_graph_values entries; only leaves that the plan needs and external outputs are read. */

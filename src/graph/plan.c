@@ -190,6 +190,20 @@ static void place_computed(draft *own) {
   }
 }
 
+/* The gradient transform puts all its nodes into a scope of its own (gradient.c). */
+static bool is_backward(const cohort_node *node) { return strncmp(node->name, "gradient/", 9) == 0; }
+
+static void label_step(draft *own, const cohort_node *node, const cohort_call *call) {
+  cohort_plan_step *label = &own->plan->label[own->plan->steps - 1];
+  *label = (cohort_plan_step){.name = cohort_copy_text(node->name),
+                              .op = node->op,
+                              .backward = is_backward(node),
+                              .flops = cohort_op_flops(node->op, call)};
+  for (int i = 0; i < node->inputs; i++) label->bytes += (double)value_bytes(own, node->input[i]);
+  for (int i = 0; i < node->outputs; i++) label->bytes += (double)value_bytes(own, node->first + i);
+  own->plan->flops += label->flops;
+}
+
 static void make_step(draft *own, int32_t n) {
   const cohort_graph *graph = own->graph;
   const cohort_node *node = &graph->node[n];
@@ -207,7 +221,7 @@ static void make_step(draft *own, int32_t n) {
     const cohort_value_entry *entry = &graph->value[node->first + i];
     step->call.output[i] = (cohort_tensor){NULL, entry->shape, entry->type};
   }
-  own->plan->flops += cohort_op_flops(node->op, &step->call);
+  label_step(own, node, &step->call);
   const size_t workspace = own->kernels->workspace[node->op] ? own->kernels->workspace[node->op](&step->call) : 0;
   step->has_workspace = workspace > 0;
   if (workspace) step->workspace = (size_t)add_interval(own, workspace, own->time[n], own->time[n]);
@@ -367,6 +381,7 @@ static void make_plan_room(draft *own) {
   const size_t values = (size_t)own->graph->values, nodes = (size_t)own->graph->nodes;
   plan->values = own->graph->values;
   plan->step = cohort_allocate(((size_t)own->ordered + 1) * sizeof *plan->step);
+  plan->label = cohort_allocate(((size_t)own->ordered + 1) * sizeof *plan->label);
   plan->place = cohort_allocate((values + 1) * sizeof *plan->place);
   plan->interval = cohort_allocate((values + 2 * nodes + 1) * sizeof *plan->interval);
   plan->lane = cohort_allocate((nodes + 1) * sizeof *plan->lane);
@@ -423,6 +438,8 @@ cohort_status cohort_plan_create(const cohort_graph *graph, const cohort_kernel_
 
 void cohort_plan_destroy(cohort_plan *plan) {
   if (!plan) return;
+  for (int i = 0; i < plan->steps; i++) free((char *)(uintptr_t)plan->label[i].name);
+  free(plan->label);
   free(plan->step);
   free(plan->copy);
   free(plan->lane);
@@ -438,6 +455,7 @@ size_t cohort_plan_arena_bytes(const cohort_plan *plan) { return plan->arena_byt
 int cohort_plan_phases(const cohort_plan *plan) { return plan->phases; }
 int cohort_plan_nodes(const cohort_plan *plan) { return plan->steps; }
 double cohort_plan_flops(const cohort_plan *plan) { return plan->flops; }
+cohort_plan_step cohort_plan_step_at(const cohort_plan *plan, int step) { return plan->label[step]; }
 char *cohort_plan_describe(const cohort_plan *plan) {
   return cohort_copy_text(plan->description ? plan->description : "");
 }

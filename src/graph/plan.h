@@ -28,6 +28,15 @@ size_t cohort_plan_arena_bytes(const cohort_plan *plan); /* of one lane */
 int cohort_plan_phases(const cohort_plan *plan);         /* 1 when there is no lane operation */
 int cohort_plan_nodes(const cohort_plan *plan);
 double cohort_plan_flops(const cohort_plan *plan); /* products of one run of all phases */
+/* Step `step` of a plan, 0 <= step < cohort_plan_nodes, as it stands in the plan's order. */
+typedef struct cohort_plan_step {
+  const char *name; /* of the node; the plan's */
+  cohort_op op;
+  bool backward; /* made by the gradient transform */
+  double flops;  /* of products in one call */
+  double bytes;  /* of inputs and outputs of one call */
+} cohort_plan_step;
+cohort_plan_step cohort_plan_step_at(const cohort_plan *plan, int step);
 /* A line per node: name, operation, shape, offset; for people. Owned by the caller (free). */
 char *cohort_plan_describe(const cohort_plan *plan);
 

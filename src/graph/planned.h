@@ -49,6 +49,7 @@ typedef struct cohort_interval {
 
 struct cohort_plan {
   cohort_step *step;
+  cohort_plan_step *label; /* [steps]; names owned */
   cohort_copy *copy;
   cohort_lane_operation *lane;
   cohort_phase *phase;
