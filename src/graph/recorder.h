@@ -14,7 +14,7 @@ enum { COHORT_MAX_RECORDED_PLANS = 4, COHORT_MAX_ACTIVITIES = 16 };
 
 /* One step's, or one activity's. */
 typedef struct cohort_recorded {
-  double calls, seconds;
+  double calls, seconds, bytes; /* bytes: of activities alone */
 } cohort_recorded;
 
 typedef struct cohort_event {
@@ -43,16 +43,17 @@ static inline void cohort_recorder_note(cohort_recorder *recorder, int table, in
   recorder->event[recorder->events++] = (cohort_event){start, end - start, table, index};
 }
 
-/* Around an activity: start with cohort_recorder_start, whose result goes to cohort_recorder_stop. Both do nothing for
- * NULL or while the recorder is not active. */
+/* Around an activity that read and wrote `bytes`: the result of cohort_recorder_start goes to cohort_recorder_stop. Both
+ * do nothing for NULL or while the recorder is not active. */
 static inline double cohort_recorder_start(const cohort_recorder *recorder) {
   return recorder && recorder->active ? cohort_clock_seconds() : 0;
 }
-static inline void cohort_recorder_stop(cohort_recorder *recorder, int activity, double start) {
+static inline void cohort_recorder_stop(cohort_recorder *recorder, int activity, double start, double bytes) {
   if (!recorder || !recorder->active) return;
   const double end = cohort_clock_seconds();
   recorder->activity[activity].calls++;
   recorder->activity[activity].seconds += end - start;
+  recorder->activity[activity].bytes += bytes;
   cohort_recorder_note(recorder, -1, activity, start, end);
 }
 

@@ -239,7 +239,10 @@ void cohort_federation_client(cohort_federation *federation, int executor, int l
                                  .scalars = local};
     cohort_lane_graph_run(federation->plan.task, federation->graph, context, 0, 0, &run);
     loss += local[0] / (double)count;
+    const double start = cohort_recorder_start(context->recorder);
     local_update(federation, own, step);
+    cohort_recorder_stop(context->recorder, COHORT_ACTIVITY_LOCAL, start,
+                         (double)(3 + 2 * federation->states) * sizeof(float) * (double)elements);
   }
   const float weight = (float)federation->weight[lane];
   for (int64_t e = 0; e < elements; e++) row[e] = weight * (point[e] - own->weights[e]);

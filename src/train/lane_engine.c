@@ -42,6 +42,7 @@ struct cohort_lane_engine {
   int *subtrees;              /* [ranks] */
   int nodes;
   float **node_row; /* [nodes] */
+  cohort_recorder *const *recorder; /* [executors], or NULL */
 };
 
 typedef struct join_job {
@@ -233,10 +234,22 @@ double cohort_lane_engine_busy_seconds(cohort_lane_engine *engine) {
   return seconds;
 }
 
+void cohort_lane_engine_record(cohort_lane_engine *engine, cohort_recorder *const *recorder) {
+  engine->recorder = recorder;
+}
+
+static cohort_recorder *recorder_of(const cohort_lane_engine *engine, int executor) {
+  return engine->recorder ? engine->recorder[executor] : NULL;
+}
+
+/* Bytes of the additions that made one row of each joined pair. */
+static double joined_bytes(int64_t elements, int joins) { return 3.0 * sizeof(float) * (double)elements * joins; }
+
 static void run_worker(cohort_lane_engine *engine, const cohort_lane_work *work, int executor, int phase) {
   worker *w = &engine->worker[executor];
   const bool last_phase = phase == work->phases - 1;
   const int64_t elements = work->vectors * engine->elements;
+  cohort_recorder *recorder = recorder_of(engine, executor);
   const double start = cohort_clock_seconds();
   for (int lane = w->first; lane < w->last; lane++) {
     const int slot = work->phases == 1 ? 0 : lane - w->first;
@@ -244,20 +257,26 @@ static void run_worker(cohort_lane_engine *engine, const cohort_lane_work *work,
     float *row = NULL;
     if (last_phase && work->vectors) row = w->free_row[--w->free_rows];
     work->run(work->argument, executor, slot, lane, phase, row, scalars);
-    if (row)
-      push_row(&w->stack, (cohort_subtree){0, lane}, row, engine->lanes, &engine->executor_team, elements, w->free_row,
-               &w->free_rows);
+    if (!row) continue;
+    const double joining = cohort_recorder_start(recorder);
+    const int rows = w->free_rows;
+    push_row(&w->stack, (cohort_subtree){0, lane}, row, engine->lanes, &engine->executor_team, elements, w->free_row,
+             &w->free_rows);
+    cohort_recorder_stop(recorder, COHORT_ACTIVITY_JOIN, joining, joined_bytes(elements, w->free_rows - rows));
   }
   w->seconds += cohort_clock_seconds() - start;
+  cohort_recorder_stop(recorder, COHORT_ACTIVITY_BUSY, start, 0);
 }
 
 static void run_phase(cohort_lane_engine *engine, const cohort_lane_work *work, int phase) {
+  const double start = cohort_recorder_start(recorder_of(engine, 0));
   if (engine->executors == 1) {
     run_worker(engine, work, 0, phase);
-    return;
-  }
+  } else {
 #pragma omp parallel num_threads(engine->executors)
-  run_worker(engine, work, omp_get_thread_num(), phase);
+    run_worker(engine, work, omp_get_thread_num(), phase);
+  }
+  cohort_recorder_stop(recorder_of(engine, 0), COHORT_ACTIVITY_LANES, start, 0);
 }
 
 /* Joins the executors' rows into this rank's maximal subtrees. The rows go back to their executors when freed. */
@@ -358,27 +377,43 @@ static void reduce_scatter(cohort_lane_engine *engine, const row_stack *own, con
     }
 }
 
-void cohort_lane_engine_run(cohort_lane_engine *engine, const cohort_lane_work *work, const cohort_shards *shards,
-                            double *scalars, double *lane_scalars, float **sum) {
-  for (int phase = 0; phase < work->phases; phase++) {
-    run_phase(engine, work, phase);
-    if (phase + 1 < work->phases) work->between(work->argument, phase);
+static void sum_scalars(cohort_lane_engine *engine, const cohort_lane_work *work, double *scalars, double *lane_scalars) {
+  share_scalars(engine);
+  double column[COHORT_MAX_LANES];
+  for (int s = 0; s < work->scalars; s++) {
+    for (int lane = 0; lane < engine->lanes; lane++)
+      column[lane] = engine->lane_scalars[(size_t)lane * COHORT_MAX_SCALARS + (size_t)s];
+    if (lane_scalars)
+      for (int lane = 0; lane < engine->lanes; lane++) lane_scalars[lane * work->scalars + s] = column[lane];
+    scalars[s] = cohort_lanes_sum(engine->lanes, column);
   }
-  if (work->scalars) {
-    share_scalars(engine);
-    double column[COHORT_MAX_LANES];
-    for (int s = 0; s < work->scalars; s++) {
-      for (int lane = 0; lane < engine->lanes; lane++)
-        column[lane] = engine->lane_scalars[(size_t)lane * COHORT_MAX_SCALARS + (size_t)s];
-      if (lane_scalars)
-        for (int lane = 0; lane < engine->lanes; lane++) lane_scalars[lane * work->scalars + s] = column[lane];
-      scalars[s] = cohort_lanes_sum(engine->lanes, column);
-    }
-  }
-  if (!work->vectors) return;
+}
+
+/* Returns how many rows this rank has added. */
+static int sum_rows(cohort_lane_engine *engine, const cohort_lane_work *work, const cohort_shards *shards, float **sum) {
   row_stack own;
+  int open = 0;
+  for (int e = 0; e < engine->executors; e++) open += engine->worker[e].stack.count;
   join_executors(engine, &own, work->vectors * engine->elements);
+  const int joins = open - own.count;
   if (engine->comm->size > 1) reduce_scatter(engine, &own, shards, work->vectors);
   *sum = own.row[0];
   reset_rows(engine);
+  return joins;
+}
+
+void cohort_lane_engine_run(cohort_lane_engine *engine, const cohort_lane_work *work, const cohort_shards *shards,
+                            double *scalars, double *lane_scalars, float **sum) {
+  cohort_recorder *recorder = recorder_of(engine, 0);
+  for (int phase = 0; phase < work->phases; phase++) {
+    run_phase(engine, work, phase);
+    if (phase + 1 == work->phases) break;
+    const double between = cohort_recorder_start(recorder);
+    work->between(work->argument, phase);
+    cohort_recorder_stop(recorder, COHORT_ACTIVITY_REDUCE, between, 0);
+  }
+  const double start = cohort_recorder_start(recorder);
+  if (work->scalars) sum_scalars(engine, work, scalars, lane_scalars);
+  const int joins = work->vectors ? sum_rows(engine, work, shards, sum) : 0;
+  cohort_recorder_stop(recorder, COHORT_ACTIVITY_REDUCE, start, joined_bytes(work->vectors * engine->elements, joins));
 }

@@ -10,6 +10,7 @@
 #include "base/comm.h"
 #include "base/lanes.h"
 #include "base/team.h"
+#include "train/activity.h"
 #include "train/space.h"
 
 typedef struct cohort_lane_engine cohort_lane_engine;
@@ -49,6 +50,9 @@ const cohort_team *cohort_lane_engine_team(const cohort_lane_engine *engine); /*
  * the next run. */
 void cohort_lane_engine_run(cohort_lane_engine *engine, const cohort_lane_work *work, const cohort_shards *shards,
                             double *scalars, double *lane_scalars, float **sum);
+
+/* From now on what runs is measured, by one recorder an executor (an array that stays the caller's); NULL: no longer. */
+void cohort_lane_engine_record(cohort_lane_engine *engine, cohort_recorder *const *recorder);
 
 /* Seconds this rank's executors spent in lane work since the last call, summed over executors. */
 double cohort_lane_engine_busy_seconds(cohort_lane_engine *engine);

@@ -233,6 +233,11 @@ void cohort_lane_context_release(cohort_lane_context *context) {
   memset(context, 0, sizeof *context);
 }
 
+void cohort_lane_context_record(cohort_lane_context *context, cohort_recorder *recorder) {
+  context->recorder = recorder;
+  cohort_executor_record(context->executor, recorder);
+}
+
 /* Where each leaf and external output lies. Bindings are only read during the run. */
 static void bind(const cohort_lane_graph *graph, cohort_lane_context *context, int slot, const cohort_lane_run *run) {
   void **memory = context->memory;
@@ -259,8 +264,14 @@ static void feed(const cohort_task *task, const cohort_lane_graph *graph, cohort
                      .capacity = graph->options.capacity,
                      .count = run->count,
                      .position = context->position};
-  for (int i = 0; i < graph->inputs; i++) own.input[i] = context->input[slot * COHORT_MAX_TASK_INPUTS + i];
+  double bytes = 0;
+  for (int i = 0; i < graph->inputs; i++) {
+    own.input[i] = context->input[slot * COHORT_MAX_TASK_INPUTS + i];
+    bytes += (double)graph->input_bytes[i];
+  }
+  const double start = cohort_recorder_start(context->recorder);
   task->functions->feed(task, &own);
+  cohort_recorder_stop(context->recorder, COHORT_ACTIVITY_INPUT, start, bytes);
 }
 
 void cohort_lane_graph_run(const cohort_task *task, const cohort_lane_graph *graph, cohort_lane_context *context, int phase,

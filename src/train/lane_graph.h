@@ -3,6 +3,7 @@
 #define COHORT_TRAIN_LANE_GRAPH_H
 
 #include "graph/executor.h"
+#include "train/activity.h"
 #include "train/lane_engine.h"
 #include "train/space.h"
 #include "train/task.h"
@@ -50,10 +51,13 @@ typedef struct cohort_lane_context {
   void **input;     /* [slots][COHORT_MAX_TASK_INPUTS] */
   int64_t *position; /* [largest capacity] */
   float inverse_count;
+  cohort_recorder *recorder; /* or NULL */
 } cohort_lane_context;
 cohort_status cohort_lane_context_create(int graphs, cohort_lane_graph *const *graph, int slots, int threads,
                                          cohort_lane_context *out, cohort_error *error);
 void cohort_lane_context_release(cohort_lane_context *context);
+/* From now on its runs are measured; NULL: no longer. */
+void cohort_lane_context_record(cohort_lane_context *context, cohort_recorder *recorder);
 
 /* What a run is about. */
 typedef struct cohort_lane_run {

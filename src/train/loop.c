@@ -41,7 +41,7 @@ typedef struct loop {
   cohort_metrics *metrics; /* rank 0 */
   cohort_progress progress;
   cohort_session session;
-  double start, step_seconds;
+  double start, step_seconds, loop_seconds; /* loop_seconds: from the first step to the end of the last */
   double last_logged; /* step_seconds at the last timing row */
   int64_t last_logged_samples;
   int64_t first_samples;   /* where the session began */
@@ -254,17 +254,32 @@ static cohort_status run_rival(loop *own, cohort_error *error) {
   return agree(own, status, error);
 }
 
+static cohort_status write_profile(loop *own, cohort_error *error) {
+  cohort_profile *profile = cohort_run_profile(own->run);
+  if (!profile) return COHORT_DONE;
+  const cohort_profile_session session = {.seconds = own->loop_seconds,
+                                          .evaluation_seconds = own->session.evaluation_seconds,
+                                          .checkpoint_seconds = own->session.checkpoint_seconds};
+  char *directory = cohort_format_text("%s/profile", own->directory.path);
+  const cohort_status status = cohort_profile_report(profile, &session, directory, own->log, error);
+  free(directory);
+  return status;
+}
+
 static cohort_status finish(loop *own, bool stopped, const cohort_loop_program *program, int threads, cohort_error *error) {
   own->session.outcome = stopped ? "stopped" : "done";
   own->session.rival_nats = NAN;
   if (!stopped) {
+    const double start = cohort_clock_seconds();
     COHORT_TRY(save(own, own->directory.path, "final.h5", error));
+    own->loop_seconds += cohort_clock_seconds() - start;
     COHORT_TRY(run_rival(own, error));
   }
   own->session.run_path = own->directory.path;
   own->session.seconds = own->step_seconds;
   own->session.total_seconds = cohort_clock_seconds() - own->start;
   COHORT_TRY(cohort_summary_write(own->run, &own->session, own->comm, own->log, threads, program, error));
+  COHORT_TRY(write_profile(own, error));
   cohort_status status = COHORT_DONE;
   if (own->comm->rank == 0) {
     status = cohort_metrics_close(own->metrics, error);
@@ -296,8 +311,10 @@ static cohort_status run_loop(loop *own, const char *run_path, const cohort_loop
   (void)cohort_run_take_figures(own->run);
   bool stopped = false;
   cohort_status status = COHORT_DONE;
+  const double first = cohort_clock_seconds();
   while (status == COHORT_DONE && !stopped && cohort_run_where(own->run).step < own->settings->steps)
     status = one_step(own, &stopped, error);
+  own->loop_seconds = cohort_clock_seconds() - first;
   cohort_progress_clear(&own->progress);
   return status == COHORT_DONE ? finish(own, stopped, program, threads, error) : status;
 }

@@ -31,6 +31,9 @@ struct cohort_player {
   size_t workspace_bytes;
   cohort_random_key key;
   bool curvature;
+  cohort_recorder *recorder; /* or NULL */
+  double owned_bytes, whole_bytes; /* that one update of the owned pieces, of the whole tensors reads and writes */
+  cohort_player_figures figures;
 };
 
 /* What one step knows; drivers and tiles see it through their `implementation` and `argument`. */
@@ -98,6 +101,24 @@ static void list_work(cohort_player *player) {
   free(load);
 }
 
+/* Parameters and state are read and written, the gradient is read. */
+static double update_bytes(const cohort_player *player, int tensor, int64_t elements) {
+  const cohort_group *group = &player->groups.group[player->groups.of_tensor[tensor]];
+  int passes = 3 + ((group->choice.method->needs & COHORT_NEEDS_CURVATURE) != 0);
+  for (int s = 0; s < group->states; s++) passes += player->groups.state[tensor].per_element[s] ? 2 : 0;
+  return (double)passes * sizeof(float) * (double)elements;
+}
+
+static void count_bytes(cohort_player *player) {
+  const cohort_space *space = player->plan.space;
+  for (int i = 0; i < player->owned_count; i++) {
+    const cohort_piece *piece = &space->piece[player->owned[i]];
+    player->owned_bytes += update_bytes(player, piece->tensor, piece->elements);
+  }
+  for (int i = 0; i < player->whole_count; i++)
+    player->whole_bytes += update_bytes(player, player->whole[i], space->tensor[player->whole[i]].elements);
+}
+
 static cohort_status allocate_vector(const cohort_player *player, const char *purpose, float **out, cohort_error *error) {
   void *memory = NULL;
   COHORT_TRY(cohort_memory_create((size_t)player->plan.space->elements * sizeof(float), purpose, &memory, error));
@@ -146,6 +167,7 @@ static cohort_status build(cohort_player *player, cohort_faults *faults, cohort_
   player->shards = cohort_shards_create(plan->space, plan->comm->size, player->groups.cut, player->groups.cost);
   COHORT_TRY(cohort_groups_allocate(plan, player->shards, &player->groups, error));
   list_work(player);
+  count_bytes(player);
   return allocate(player, error);
 }
 
@@ -185,6 +207,14 @@ void cohort_player_destroy(cohort_player *player) {
 
 const cohort_shards *cohort_player_shards(const cohort_player *player) { return player->shards; }
 bool cohort_player_needs_curvature(const cohort_player *player) { return player->curvature; }
+void cohort_player_record(cohort_player *player, cohort_recorder *recorder) { player->recorder = recorder; }
+
+cohort_player_figures cohort_player_take_figures(cohort_player *player) {
+  const cohort_player_figures figures = player->figures;
+  player->figures = (cohort_player_figures){0};
+  return figures;
+}
+
 int cohort_player_slots(const cohort_player *player) { return player->groups.slots; }
 const cohort_slot *cohort_player_slot(const cohort_player *player, int index) { return &player->groups.slot[index]; }
 
@@ -209,9 +239,13 @@ static void dot_piece(void *argument, int64_t p) {
 }
 
 static double dot(const cohort_player *player, const float *a, const float *b) {
+  const double start = cohort_recorder_start(player->recorder);
   dot_job job = {player, a, b};
   cohort_team_run(&player->team, player->plan.space->pieces, dot_piece, &job);
-  return cohort_space_sum(player->plan.space, player->shards, player->plan.comm, player->piece_sums);
+  const double sum = cohort_space_sum(player->plan.space, player->shards, player->plan.comm, player->piece_sums);
+  const double elements = (double)player->shards->elements[player->plan.comm->rank];
+  cohort_recorder_stop(player->recorder, COHORT_ACTIVITY_NORM, start, (a == b ? 4 : 8) * elements);
+  return sum;
 }
 
 /* out = alpha a + beta b on this rank's shard. */
@@ -310,6 +344,24 @@ static void update_whole(void *argument, int64_t thread) {
   }
 }
 
+static void run_updates(step_state *state) {
+  cohort_player *player = state->player;
+  const double start = cohort_clock_seconds();
+  cohort_team_run(&player->team, player->owned_count, update_piece, state);
+  player->figures.update_seconds += cohort_clock_seconds() - start;
+  player->figures.update_bytes += player->owned_bytes;
+  if (player->whole_count) cohort_team_run(&player->team, player->plan.threads, update_whole, state);
+  cohort_recorder_stop(player->recorder, COHORT_ACTIVITY_UPDATE, start, player->owned_bytes + player->whole_bytes);
+}
+
+static void gather(const cohort_player *player, float *vector) {
+  const double start = cohort_recorder_start(player->recorder);
+  const uint64_t before = player->plan.comm->bytes_received;
+  cohort_space_gather(player->shards, player->plan.comm, vector, player->staging);
+  cohort_recorder_stop(player->recorder, COHORT_ACTIVITY_GATHER, start,
+                       (double)(player->plan.comm->bytes_received - before));
+}
+
 /* Norm, clipping, finiteness, updates on the shard, gather. Nothing is stepped before all ranks know the norm. */
 static void apply(step_state *state, const float *gradient) {
   cohort_player *player = state->player;
@@ -322,9 +374,8 @@ static void apply(step_state *state, const float *gradient) {
   const double scale = clip > 0 ? clip / (norm + 1e-6) : 1;
   state->gradient_scale = scale < 1 ? scale : 1;
   state->gradient = gradient;
-  cohort_team_run(&player->team, player->owned_count, update_piece, state);
-  if (player->whole_count) cohort_team_run(&player->team, player->plan.threads, update_whole, state);
-  cohort_space_gather(player->shards, player->plan.comm, player->plan.space->values, player->staging);
+  run_updates(state);
+  gather(player, player->plan.space->values);
 }
 
 static float *vector_of(const cohort_player *player, int vector) {
@@ -337,7 +388,7 @@ static cohort_status driver_ask(cohort_driver *driver, int point, int gradient, 
   step_state *state = driver->implementation;
   cohort_player *player = state->player;
   float *at = vector_of(player, point);
-  if (point != COHORT_VECTOR_WEIGHTS) cohort_space_gather(player->shards, player->plan.comm, at, player->staging);
+  if (point != COHORT_VECTOR_WEIGHTS) gather(player, at);
   COHORT_TRY(ask(state, at, error));
   combine(player, vector_of(player, gradient), 1, state->rows, 0, state->rows);
   return COHORT_DONE;

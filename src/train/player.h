@@ -10,6 +10,7 @@
 #include "kernel/kernel.h"
 #include "method/optimizer/optimizer.h"
 #include "method/registry.h"
+#include "train/activity.h"
 #include "train/settings.h"
 #include "train/space.h"
 
@@ -43,6 +44,16 @@ void cohort_player_destroy(cohort_player *player);
 
 const cohort_shards *cohort_player_shards(const cohort_player *player);
 bool cohort_player_needs_curvature(const cohort_player *player);
+
+/* From now on steps are measured; NULL: no longer. */
+void cohort_player_record(cohort_player *player, cohort_recorder *recorder);
+
+/* What this rank's element-wise updates took since the last call, and the bytes of parameters, gradients and state that
+ * they read and wrote. */
+typedef struct cohort_player_figures {
+  double update_seconds, update_bytes;
+} cohort_player_figures;
+cohort_player_figures cohort_player_take_figures(cohort_player *player);
 
 /* What a step reports; the same on all ranks. */
 typedef struct cohort_step_report {

@@ -142,7 +142,7 @@ static void fill_row(const cohort_run *run, cohort_split split, int64_t count, c
     for (int m = 0; m < run->task.metrics; m++) row->columns[m] = sums[objectives + m] / (double)count;
 }
 
-cohort_status cohort_run_step(cohort_run *run, bool flag, cohort_run_row *row, cohort_error *error) {
+static cohort_status take_step(cohort_run *run, bool flag, cohort_run_row *row, cohort_error *error) {
   memset(row, 0, sizeof *row);
   step_oracle own = {.run = run, .flag = flag};
   const cohort_oracle oracle = {&own, run->task.objectives, run->federation ? ask_clients : ask_batch};
@@ -169,6 +169,14 @@ cohort_status cohort_run_step(cohort_run *run, bool flag, cohort_run_row *row, c
   }
   row->flagged = cohort_comm_agree(run->comm, flag) != 0;
   return COHORT_DONE;
+}
+
+cohort_status cohort_run_step(cohort_run *run, bool flag, cohort_run_row *row, cohort_error *error) {
+  if (!run->profile) return take_step(run, flag, row, error);
+  cohort_profile_step_begins(run->profile);
+  const cohort_status status = take_step(run, flag, row, error);
+  cohort_profile_step_ends(run->profile);
+  return status;
 }
 
 cohort_status cohort_run_evaluate(cohort_run *run, cohort_split split, cohort_run_row *row, cohort_error *error) {
@@ -274,6 +282,24 @@ static cohort_status make_contexts(cohort_run *run, cohort_error *error) {
   return cohort_memory_create(bytes, "values across lanes", &run->exchange, error);
 }
 
+static void make_profile(cohort_run *run) {
+  const cohort_settings *settings = run->settings;
+  if (!settings->profile) return;
+  const int executors = cohort_lane_engine_executors(run->engine);
+  const cohort_lane_graph *graph = run->train ? run->train : cohort_federation_graph(run->federation);
+  const cohort_profile_plan plan = {
+      .comm = run->comm,
+      .executors = executors,
+      .runs = cohort_lane_engine_slots(run->engine) * (run->train ? 1 : settings->federated_settings.local_steps),
+      .train = graph->plan,
+      .evaluate = run->evaluate->plan};
+  run->profile = cohort_profile_create(&plan);
+  cohort_recorder *const *recorder = cohort_profile_recorders(run->profile);
+  cohort_lane_engine_record(run->engine, recorder);
+  cohort_player_record(run->player, recorder[0]);
+  for (int e = 0; e < executors; e++) cohort_lane_context_record(&run->context[e], recorder[e]);
+}
+
 static cohort_status check_batch(const cohort_run *run, cohort_error *error) {
   if (!run->settings->is_federated && run->settings->batch < run->lanes)
     return cohort_fail(error, COHORT_BAD_CONFIG, "batch: %lld samples cannot fill %d lanes; raise batch or lower lanes",
@@ -317,12 +343,14 @@ cohort_status cohort_run_create(cohort_settings *settings, cohort_comm *comm, co
     cohort_run_destroy(run);
     return status;
   }
+  make_profile(run);
   *out = run;
   return COHORT_DONE;
 }
 
 void cohort_run_destroy(cohort_run *run) {
   if (!run) return;
+  cohort_profile_destroy(run->profile);
   for (int e = 0; run->context && e < cohort_lane_engine_executors(run->engine); e++)
     cohort_lane_context_release(&run->context[e]);
   free(run->context);
@@ -361,6 +389,10 @@ cohort_run_figures cohort_run_take_figures(cohort_run *run) {
   memset(&run->figures, 0, sizeof run->figures);
   return figures;
 }
+
+cohort_profile *cohort_run_profile(const cohort_run *run) { return run->profile; }
+
+cohort_player_figures cohort_run_take_player_figures(cohort_run *run) { return cohort_player_take_figures(run->player); }
 
 char *cohort_run_describe(const cohort_run *run) {
   int first, last;

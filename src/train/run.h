@@ -6,6 +6,7 @@
 #include "base/comm.h"
 #include "base/log.h"
 #include "train/player.h"
+#include "train/profile.h"
 #include "train/task.h"
 
 typedef struct cohort_run cohort_run;
@@ -65,6 +66,12 @@ typedef struct cohort_run_figures {
   int64_t samples;     /* this rank's lanes' samples */
 } cohort_run_figures;
 cohort_run_figures cohort_run_take_figures(cohort_run *run);
+
+/* The profile of its steps when the settings ask for one, else NULL. */
+cohort_profile *cohort_run_profile(const cohort_run *run);
+
+/* Figures of this rank's updates since the last call. */
+cohort_player_figures cohort_run_take_player_figures(cohort_run *run);
 
 /* A few lines: parameters, lanes and how they are spread, memory of an executor. Owned by the caller. */
 char *cohort_run_describe(const cohort_run *run);

@@ -26,6 +26,7 @@ struct cohort_run {
   int64_t best_step;       /* -1: nothing was evaluated yet */
   double best_loss;
   cohort_run_figures figures;
+  cohort_profile *profile; /* or NULL */
 };
 
 #endif

@@ -46,6 +46,7 @@ typedef struct cohort_settings {
   double max_seconds;
   int64_t log_every;
   const char *init_from;
+  bool profile;
   int64_t rival; /* order of the n-gram rival; 0: none */
 
   cohort_data_settings data_settings;

@@ -128,12 +128,13 @@ static void test_events(void) {
 
 static void test_activities(void) {
   cohort_recorder *recorder = cohort_recorder_create(0, NULL, 4);
-  cohort_recorder_stop(recorder, 2, cohort_recorder_start(recorder));
-  cohort_recorder_stop(NULL, 2, cohort_recorder_start(NULL));
+  cohort_recorder_stop(recorder, 2, cohort_recorder_start(recorder), 8);
+  cohort_recorder_stop(NULL, 2, cohort_recorder_start(NULL), 8);
   CU_ASSERT_EQUAL(recorder->activity[2].calls, 0);
   recorder->active = recorder->tracing = true;
-  for (int i = 0; i < 5; i++) cohort_recorder_stop(recorder, 2, cohort_recorder_start(recorder));
+  for (int i = 0; i < 5; i++) cohort_recorder_stop(recorder, 2, cohort_recorder_start(recorder), 8);
   CU_ASSERT_EQUAL(recorder->activity[2].calls, 5);
+  CU_ASSERT_EQUAL(recorder->activity[2].bytes, 40);
   CU_ASSERT_EQUAL(recorder->events, 4);
   CU_ASSERT_TRUE(recorder->event[0].table == -1 && recorder->event[0].index == 2);
   cohort_recorder_destroy(recorder);
