@@ -1,11 +1,22 @@
 # Numeric code is written over the type `real` and compiled once per variant: float for each instruction set, double for
 # checks. A file is numeric when it includes base/real.h, itself or through a header named *_real.h of its folder.
+#
+# A numeric file that includes kernel/product_real.h multiplies matrices; it is compiled again for the bf16 variants, whose
+# kernel sets take everything else from their base: products of bf16-rounded operands with float32 sums (COHORT_BF16), by
+# the instruction for pairs where the processor has it (COHORT_PAIRS).
 set(COHORT_VARIANTS f32_sse2 f32_avx2 f32_avx512 f64_sse2)
+set(COHORT_PRODUCT_VARIANTS bf16_sse2 bf16_avx2 bf16_avx512 bf16_avx512bf16)
+set(AVX2 -mavx2 -mfma)
+set(AVX512 ${AVX2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
 set(COHORT_FLAGS_f32_sse2 -DCOHORT_REAL=float)
-set(COHORT_FLAGS_f32_avx2 -DCOHORT_REAL=float -mavx2 -mfma)
-set(COHORT_FLAGS_f32_avx512 -DCOHORT_REAL=float -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl
-  -mprefer-vector-width=512)
+set(COHORT_FLAGS_f32_avx2 -DCOHORT_REAL=float ${AVX2})
+set(COHORT_FLAGS_f32_avx512 -DCOHORT_REAL=float ${AVX512})
 set(COHORT_FLAGS_f64_sse2 -DCOHORT_REAL=double)
+set(COHORT_FLAGS_bf16_sse2 -DCOHORT_REAL=float -DCOHORT_BF16 -DCOHORT_BASE=f32_sse2)
+set(COHORT_FLAGS_bf16_avx2 -DCOHORT_REAL=float -DCOHORT_BF16 -DCOHORT_BASE=f32_avx2 ${AVX2})
+set(COHORT_FLAGS_bf16_avx512 -DCOHORT_REAL=float -DCOHORT_BF16 -DCOHORT_BASE=f32_avx512 ${AVX512})
+set(COHORT_FLAGS_bf16_avx512bf16 -DCOHORT_REAL=float -DCOHORT_BF16 -DCOHORT_PAIRS -DCOHORT_BASE=f32_avx512 ${AVX512}
+  -mavx512bf16)
 
 # Sorts the sources given into numeric ones (out_numeric) and the others (out_plain).
 function(cohort_split_numeric out_numeric out_plain)
@@ -25,8 +36,23 @@ endfunction()
 
 # Adds the objects of the numeric sources, once per variant, to the library `target`.
 function(cohort_add_variants target)
-  foreach(variant ${COHORT_VARIANTS})
-    add_library(${target}_${variant} OBJECT ${ARGN})
+  set(products)
+  foreach(source ${ARGN})
+    file(STRINGS ${source} found REGEX "^#include \"kernel/product_real\\.h\"")
+    if(found)
+      list(APPEND products ${source})
+    endif()
+  endforeach()
+  set(variants ${COHORT_VARIANTS})
+  if(products)
+    list(APPEND variants ${COHORT_PRODUCT_VARIANTS})
+  endif()
+  foreach(variant ${variants})
+    if(variant IN_LIST COHORT_PRODUCT_VARIANTS)
+      add_library(${target}_${variant} OBJECT ${products})
+    else()
+      add_library(${target}_${variant} OBJECT ${ARGN})
+    endif()
     target_compile_options(${target}_${variant} PRIVATE ${COHORT_FLAGS_${variant}} -DCOHORT_VARIANT=${variant}
       -ffp-contract=fast -fno-trapping-math -Wno-psabi)
     target_link_libraries(${target}_${variant} PRIVATE cohort_base OpenMP::OpenMP_C)

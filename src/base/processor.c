@@ -42,6 +42,12 @@ bool cohort_processor_has_amx(void) {
   return syscall(SYS_arch_prctl, 0x1021, &features) == 0 && (features >> 18 & 1);
 }
 
+bool cohort_processor_multiplies_bf16(void) {
+  unsigned a, b, c, d;
+  __builtin_cpu_init();
+  return __builtin_cpu_is("amd") && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
+}
+
 void cohort_processor_name(char out[64]) {
   snprintf(out, 64, "unknown processor");
   FILE *file = fopen("/proc/cpuinfo", "r");

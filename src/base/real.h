@@ -16,4 +16,10 @@ typedef COHORT_REAL real;
 #define COHORT_PASTE(a, b) COHORT_PASTE_(a, b)
 #define COHORT_VARIED(name) COHORT_PASTE(name, COHORT_VARIANT)
 
+/* A variant that brings products alone takes the rest from its base. */
+#ifndef COHORT_BASE
+#define COHORT_BASE COHORT_VARIANT
+#endif
+#define COHORT_BASED(name) COHORT_PASTE(name, COHORT_BASE)
+
 #endif

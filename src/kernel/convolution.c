@@ -5,10 +5,8 @@
 
 #include "base/real.h"
 #include "kernel/kernel.h"
+#include "kernel/product_real.h"
 
-void COHORT_VARIED(cohort_product)(const cohort_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k,
-                                   double alpha, const void *a, int64_t stride_a, const void *b, int64_t stride_b,
-                                   double beta, void *c, int64_t stride_c);
 void COHORT_VARIED(cohort_run_convolution)(const cohort_call *call);
 void COHORT_VARIED(cohort_run_convolution_input)(const cohort_call *call);
 void COHORT_VARIED(cohort_run_convolution_weight)(const cohort_call *call);

@@ -1,7 +1,8 @@
 #include "base/real.h"
 #include "kernel/kernel.h"
+#include "kernel/product_real.h"
 
-/* Every operation that has a kernel: (name, NAME, its workspace: WANTS or NONE). */
+/* Every operation that has a kernel and makes no product: (name, NAME, its workspace: WANTS or NONE). */
 #define OPERATIONS(ONE)                                                     \
   ONE(negate, NEGATE, NONE)                                                 \
   ONE(absolute, ABSOLUTE, NONE)                                             \
@@ -44,10 +45,6 @@
   ONE(scatter_add, SCATTER_ADD, NONE)                                       \
   ONE(take_along, TAKE_ALONG, NONE)                                         \
   ONE(put_along, PUT_ALONG, NONE)                                           \
-  ONE(matmul, MATMUL, NONE)                                                 \
-  ONE(convolution, CONVOLUTION, WANTS)                                      \
-  ONE(convolution_input, CONVOLUTION_INPUT, WANTS)                          \
-  ONE(convolution_weight, CONVOLUTION_WEIGHT, WANTS)                        \
   ONE(window_max, WINDOW_MAX, NONE)                                         \
   ONE(window_take, WINDOW_TAKE, NONE)                                       \
   ONE(window_put, WINDOW_PUT, NONE)                                         \
@@ -72,31 +69,39 @@
   ONE(attention_backward, ATTENTION_BACKWARD, WANTS)                        \
   ONE(softmax_cross_entropy, SOFTMAX_CROSS_ENTROPY, NONE)                   \
   ONE(softmax_cross_entropy_backward, SOFTMAX_CROSS_ENTROPY_BACKWARD, NONE) \
-  ONE(vocabulary_head, VOCABULARY_HEAD, WANTS)                              \
+
+/* Those that do. */
+#define PRODUCTS(ONE)                                \
+  ONE(matmul, MATMUL, NONE)                          \
+  ONE(convolution, CONVOLUTION, WANTS)               \
+  ONE(convolution_input, CONVOLUTION_INPUT, WANTS)   \
+  ONE(convolution_weight, CONVOLUTION_WEIGHT, WANTS) \
+  ONE(vocabulary_head, VOCABULARY_HEAD, WANTS)       \
   ONE(vocabulary_head_backward, VOCABULARY_HEAD_BACKWARD, WANTS)
 
-#define DECLARE_NONE(name)
-#define DECLARE_WANTS(name) size_t COHORT_VARIED(cohort_workspace_##name)(const cohort_call *call);
-#define DECLARE(name, NAME, workspace)                            \
-  void COHORT_VARIED(cohort_run_##name)(const cohort_call *call); \
-  DECLARE_##workspace(name)
-OPERATIONS(DECLARE)
-
-void COHORT_VARIED(cohort_product)(const cohort_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n,
-                                   int64_t k, double alpha, const void *a, int64_t stride_a, const void *b,
-                                   int64_t stride_b, double beta, void *c, int64_t stride_c);
+#define DECLARE_NONE(OF, name)
+#define DECLARE_WANTS(OF, name) size_t OF(cohort_workspace_##name)(const cohort_call *call);
+#define DECLARE(OF, name, workspace)                   \
+  void OF(cohort_run_##name)(const cohort_call *call); \
+  DECLARE_##workspace(OF, name)
+#define DECLARE_BASED(name, NAME, workspace) DECLARE(COHORT_BASED, name, workspace)
+#define DECLARE_VARIED(name, NAME, workspace) DECLARE(COHORT_VARIED, name, workspace)
+OPERATIONS(DECLARE_BASED)
+PRODUCTS(DECLARE_VARIED)
 
 #define TEXT_(text) #text
 #define TEXT(text) TEXT_(text)
-#define RUN(name, NAME, workspace) [COHORT_OP_##NAME] = COHORT_VARIED(cohort_run_##name),
-#define ENTRY_NONE(name, NAME)
-#define ENTRY_WANTS(name, NAME) [COHORT_OP_##NAME] = COHORT_VARIED(cohort_workspace_##name),
-#define WORKSPACE(name, NAME, workspace) ENTRY_##workspace(name, NAME)
+#define RUN_BASED(name, NAME, workspace) [COHORT_OP_##NAME] = COHORT_BASED(cohort_run_##name),
+#define RUN_VARIED(name, NAME, workspace) [COHORT_OP_##NAME] = COHORT_VARIED(cohort_run_##name),
+#define ENTRY_NONE(OF, name, NAME)
+#define ENTRY_WANTS(OF, name, NAME) [COHORT_OP_##NAME] = OF(cohort_workspace_##name),
+#define WORKSPACE_BASED(name, NAME, workspace) ENTRY_##workspace(COHORT_BASED, name, NAME)
+#define WORKSPACE_VARIED(name, NAME, workspace) ENTRY_##workspace(COHORT_VARIED, name, NAME)
 
 const cohort_kernel_set COHORT_VARIED(cohort_kernel_set) = {
     .name = TEXT(COHORT_VARIANT),
     .real_size = sizeof(real),
-    .run = {OPERATIONS(RUN)},
-    .workspace = {OPERATIONS(WORKSPACE)},
+    .run = {OPERATIONS(RUN_BASED) PRODUCTS(RUN_VARIED)},
+    .workspace = {OPERATIONS(WORKSPACE_BASED) PRODUCTS(WORKSPACE_VARIED)},
     .product = COHORT_VARIED(cohort_product),
 };

@@ -4,6 +4,10 @@ extern const cohort_kernel_set cohort_kernel_set_f32_sse2;
 extern const cohort_kernel_set cohort_kernel_set_f32_avx2;
 extern const cohort_kernel_set cohort_kernel_set_f32_avx512;
 extern const cohort_kernel_set cohort_kernel_set_f64_sse2;
+extern const cohort_kernel_set cohort_kernel_set_bf16_sse2;
+extern const cohort_kernel_set cohort_kernel_set_bf16_avx2;
+extern const cohort_kernel_set cohort_kernel_set_bf16_avx512;
+extern const cohort_kernel_set cohort_kernel_set_bf16_avx512bf16;
 
 const cohort_kernel_set *cohort_kernels_float32(cohort_isa isa) {
   switch (isa) {
@@ -17,6 +21,17 @@ const cohort_kernel_set *cohort_kernels_float32(cohort_isa isa) {
 }
 
 const cohort_kernel_set *cohort_kernels_float64(void) { return &cohort_kernel_set_f64_sse2; }
+
+const cohort_kernel_set *cohort_kernels_bf16(cohort_isa isa) {
+  switch (isa) {
+    case COHORT_ISA_AVX512:
+      return cohort_processor_multiplies_bf16() ? &cohort_kernel_set_bf16_avx512bf16 : &cohort_kernel_set_bf16_avx512;
+    case COHORT_ISA_AVX2:
+      return &cohort_kernel_set_bf16_avx2;
+    default:
+      return &cohort_kernel_set_bf16_sse2;
+  }
+}
 
 static const char *const names[COHORT_OP_COUNT] = {
     [COHORT_OP_PARAMETER] = "parameter",

@@ -1,10 +1,8 @@
 /* Batched products. Each batch member is one product; a right side of two axes makes all rows of the left one product. */
 #include "base/real.h"
 #include "kernel/kernel.h"
+#include "kernel/product_real.h"
 
-void COHORT_VARIED(cohort_product)(const cohort_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k,
-                                   double alpha, const void *a, int64_t stride_a, const void *b, int64_t stride_b,
-                                   double beta, void *c, int64_t stride_c);
 void COHORT_VARIED(cohort_run_matmul)(const cohort_call *call);
 
 typedef struct batch_job {

@@ -1,84 +1,211 @@
-/* Products of matrices: OpenBLAS, single-threaded, on tiles that are cut by shape alone; threads only take tiles. Small
- * products are our own (product_small.c). Which way a product goes depends on its shape and nothing else. */
+/* Products of matrices. C is cut into blocks; both sides are packed block by block and multiplied in registers
+ * (product_block_real.h). Large float64 products are OpenBLAS's, single-threaded.
+ *
+ * Every element of C is summed over k in chunks of a fixed depth, in order, so threads may cut C as they like. */
 #include <cblas.h>
 #include <pthread.h>
+#include <stdbool.h>
 
-#include "base/real.h"
 #include "kernel/kernel.h"
-#include "kernel/product_small_real.h"
+#include "kernel/product_block_real.h"
+#include "kernel/product_real.h"
+#include "kernel/row_real.h"
 
-enum { SMALL = 1000000, SPLIT_FLOPS = 1 << 23, MOST_TILES = 16, SMALLEST_TILE = 64 };
+enum {
+  LEAST_WORK = 1 << 18, /* multiplications of a tile */
+  LIBRARY_WORK = 1000000,
+  LIBRARY_TILES = 8,
+  A_STRIP = PRODUCT_A_STEP * PRODUCT_DEPTH
+};
 
 typedef struct product_job {
-  int transpose_a, transpose_b;
   int64_t m, n, k;
   real alpha, beta;
-  const real *a, *b;
+  product_side a, b;
   real *c;
-  int64_t stride_a, stride_b, stride_c;
-  int64_t tile;  /* rows or columns of C in a tile */
-  int by_columns;
+  int64_t stride_c;
+  int64_t tile; /* rows or columns of C for a thread */
+  bool by_columns, library;
 } product_job;
 
+/* A chunk of k and what stands packed for it. */
+typedef struct product_chunk {
+  const product_job *job;
+  int64_t first_k, depth, cells;
+  real beta;
+  const real *b; /* packed strips, or NULL: B is read where it lies */
+  int64_t strip_step;
+} product_chunk;
+
+/* Where a strip's result goes: alpha A B + beta C. */
+typedef struct product_target {
+  real alpha, beta;
+  real *c;
+  int64_t row;
+} product_target;
+
+/* Rows [0, rows) of one strip of columns: the register block with as many rows as are left. A is packed, or lies with
+ * its rows or its k one element apart. */
+static inline __attribute__((always_inline)) void multiply_rows(const product_strip *s, int vectors, bool packed,
+                                                                int64_t rows, const product_target *to) {
+#define BLOCK(ROWS)                                                                                              \
+  for (; m + (ROWS) <= rows; m += (ROWS)) {                                                                      \
+    real *c = to->c + m * to->row;                                                                               \
+    if (packed)                                                                                                  \
+      product_rows(s, (ROWS), vectors, 1, PRODUCT_A_STEP, s->a + m / PRODUCT_ROWS * s->a_row + m % PRODUCT_ROWS, \
+                   to->alpha, to->beta, c, to->row);                                                             \
+    else if (s->a_row == 1)                                                                                      \
+      product_rows(s, (ROWS), vectors, 1, s->a_cell, s->a + m, to->alpha, to->beta, c, to->row);                 \
+    else                                                                                                         \
+      product_rows(s, (ROWS), vectors, s->a_row, 1, s->a + m * s->a_row, to->alpha, to->beta, c, to->row);       \
+  }
+  int64_t m = 0;
+  if (packed) BLOCK(PRODUCT_ROWS)
+  if (PRODUCT_ROWS > 8) BLOCK(8)
+  BLOCK(4)
+  if (packed) BLOCK(2)
+  BLOCK(1)
+#undef BLOCK
+}
+
+static void multiply_strip(const product_strip *s, int vectors, bool packed, int64_t rows, const product_target *to) {
+  if (vectors == 2) {
+    if (packed)
+      multiply_rows(s, 2, true, rows, to);
+    else
+      multiply_rows(s, 2, false, rows, to);
+  } else {
+    if (packed)
+      multiply_rows(s, 1, true, rows, to);
+    else
+      multiply_rows(s, 1, false, rows, to);
+  }
+}
+
+/* Rows [m0, m0 + rows) and columns [n0, n0 + columns) of C for one chunk of k. `a` is the packed block of these rows,
+ * or NULL. */
+static void multiply_block(const product_chunk *chunk, int64_t m0, int64_t rows, int64_t n0, int64_t columns,
+                           const real *a) {
+  const product_job *job = chunk->job;
+  product_strip strip = {.cells = chunk->cells, .a = a, .a_row = A_STRIP, .b_cell = PRODUCT_COLUMNS};
+  if (!a) {
+    strip.a = job->a.x + m0 * job->a.step + chunk->first_k * job->a.step_k;
+    strip.a_row = job->a.step;
+    strip.a_cell = job->a.step_k;
+  }
+  real edge[PRODUCT_BLOCK_ROWS * PRODUCT_COLUMNS];
+  for (int64_t n = 0; n < columns; n += PRODUCT_COLUMNS) {
+    const int64_t width = cohort_least(PRODUCT_COLUMNS, columns - n);
+    const int vectors = width > PRODUCT_LANES ? 2 : 1;
+    product_target to = {job->alpha, chunk->beta, job->c + m0 * job->stride_c + n0 + n, job->stride_c};
+    const bool whole = width == vectors * PRODUCT_LANES;
+    if (!whole) to = (product_target){job->alpha, 0, edge, PRODUCT_COLUMNS};
+    if (chunk->b) {
+      strip.b = chunk->b + n / PRODUCT_COLUMNS * chunk->strip_step;
+    } else {
+      strip.b = job->b.x + n0 + n + chunk->first_k * job->b.step_k;
+      strip.b_cell = job->b.step_k;
+    }
+    multiply_strip(&strip, vectors, a, rows, &to);
+    for (int64_t m = 0; !whole && m < rows; m++)
+      for (int64_t j = 0; j < width; j++) {
+        real *c = job->c + (m0 + m) * job->stride_c + n0 + n + j;
+        *c = edge[m * PRODUCT_COLUMNS + j] + (chunk->beta == 0 ? 0 : chunk->beta * *c);
+      }
+  }
+}
+
+static product_side part_of(const product_side *side, int64_t major, int64_t k) {
+  return (product_side){side->x + major * side->step + k * side->step_k, side->step, side->step_k};
+}
+
+static void pack_b(const product_job *job, int64_t n, int64_t columns, product_chunk *chunk, real *packed) {
+  chunk->b = packed;
+  chunk->strip_step = PRODUCT_COLUMNS * chunk->cells;
+  for (int64_t j = 0; j < columns; j += PRODUCT_COLUMNS) {
+    const product_side side = part_of(&job->b, n + j, chunk->first_k);
+    product_pack(&side, cohort_least(PRODUCT_COLUMNS, columns - j), PRODUCT_COLUMNS, chunk->depth,
+                 packed + j / PRODUCT_COLUMNS * chunk->strip_step, PRODUCT_COLUMNS);
+  }
+}
+
+static void pack_a(const product_job *job, int64_t m, int64_t rows, const product_chunk *chunk, real *packed) {
+  for (int64_t i = 0; i < rows; i += PRODUCT_ROWS) {
+    const product_side side = part_of(&job->a, m + i, chunk->first_k);
+    product_pack(&side, cohort_least(PRODUCT_A_STEP, rows - i), PRODUCT_A_STEP, chunk->depth,
+                 packed + i / PRODUCT_ROWS * A_STRIP, PRODUCT_A_STEP);
+  }
+}
+
+/* Rows [m0, m1) and columns [n0, n1) of C. A side that is used but a few times is read where it lies. */
+static void multiply_tile(const product_job *job, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
+  enum { DEPTH = PRODUCT_DEPTH * PRODUCT_CELL };
+  real packed_a[PRODUCT_BLOCK_ROWS / PRODUCT_ROWS * A_STRIP] __attribute__((aligned(64)));
+  real packed_b[PRODUCT_BLOCK_COLUMNS * PRODUCT_DEPTH] __attribute__((aligned(64)));
+  const bool packs_a = PRODUCT_ROUNDS || n1 - n0 > 2 * PRODUCT_COLUMNS;
+  const bool packs_b = PRODUCT_ROUNDS || job->b.step != 1 || m1 - m0 > 2 * PRODUCT_ROWS;
+  for (int64_t n = n0; n < n1;) {
+    int64_t columns = cohort_least(PRODUCT_BLOCK_COLUMNS, n1 - n);
+    if (!packs_b && columns > PRODUCT_LANES) columns -= columns % PRODUCT_LANES;
+    for (int64_t k = 0; k < job->k || k == 0; k += DEPTH) {
+      product_chunk chunk = {.job = job, .first_k = k, .depth = cohort_least(DEPTH, job->k - k)};
+      chunk.cells = cohort_ceil_divide(chunk.depth, PRODUCT_CELL);
+      chunk.beta = k == 0 ? job->beta : 1;
+      if (packs_b || columns < PRODUCT_LANES) pack_b(job, n, columns, &chunk, packed_b);
+      for (int64_t m = m0; m < m1; m += PRODUCT_BLOCK_ROWS) {
+        const int64_t rows = cohort_least(PRODUCT_BLOCK_ROWS, m1 - m);
+        if (packs_a) pack_a(job, m, rows, &chunk, packed_a);
+        multiply_block(&chunk, m, rows, n, columns, packs_a ? packed_a : NULL);
+      }
+    }
+    n += columns;
+  }
+}
+
+/* OpenBLAS: its bits depend on the shape of a tile, so the tiles do not depend on the team. */
 static pthread_once_t single_threaded = PTHREAD_ONCE_INIT;
 static void make_single_threaded(void) { openblas_set_num_threads(1); }
 
-static void call_library(const product_job *job, int64_t m, int64_t n, const real *a, const real *b, real *c) {
-  const CBLAS_TRANSPOSE ta = job->transpose_a ? CblasTrans : CblasNoTrans;
-  const CBLAS_TRANSPOSE tb = job->transpose_b ? CblasTrans : CblasNoTrans;
-  if (sizeof(real) == sizeof(float))
-    cblas_sgemm(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)job->k, (float)job->alpha, (const float *)(const void *)a,
-                (blasint)job->stride_a, (const float *)(const void *)b, (blasint)job->stride_b, (float)job->beta,
-                (float *)(void *)c, (blasint)job->stride_c);
-  else
-    cblas_dgemm(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)job->k, (double)job->alpha,
-                (const double *)(const void *)a, (blasint)job->stride_a, (const double *)(const void *)b,
-                (blasint)job->stride_b, (double)job->beta, (double *)(void *)c, (blasint)job->stride_c);
+static void multiply_library(const product_job *job, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
+  const bool ta = job->a.step == 1, tb = job->b.step != 1;
+  cblas_dgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, (blasint)(m1 - m0),
+              (blasint)(n1 - n0), (blasint)job->k, (double)job->alpha,
+              (const double *)(const void *)part_of(&job->a, m0, 0).x, (blasint)(ta ? job->a.step_k : job->a.step),
+              (const double *)(const void *)part_of(&job->b, n0, 0).x, (blasint)(tb ? job->b.step : job->b.step_k),
+              (double)job->beta, (double *)(void *)(job->c + m0 * job->stride_c + n0), (blasint)job->stride_c);
 }
 
 static void run_tile(void *argument, int64_t index) {
   const product_job *job = argument;
-  const int64_t first = index * job->tile;
-  if (job->by_columns) {
-    const int64_t n = job->n - first < job->tile ? job->n - first : job->tile;
-    const real *b = job->transpose_b ? job->b + first * job->stride_b : job->b + first;
-    call_library(job, job->m, n, job->a, b, job->c + first);
-  } else {
-    const int64_t m = job->m - first < job->tile ? job->m - first : job->tile;
-    const real *a = job->transpose_a ? job->a + first : job->a + first * job->stride_a;
-    call_library(job, m, job->n, a, job->b, job->c + first * job->stride_c);
-  }
+  const int64_t first = index * job->tile, side = job->by_columns ? job->n : job->m;
+  const int64_t last = cohort_least(side, first + job->tile);
+  (job->library ? multiply_library : multiply_tile)(job, job->by_columns ? 0 : first, job->by_columns ? job->m : last,
+                                                    job->by_columns ? first : 0, job->by_columns ? last : job->n);
 }
 
-/* Tiles along the longer side of C, as many as give each some work, in multiples of the library's panels. */
-static int64_t cut(product_job *job) {
-  const double flops = 2.0 * (double)job->m * (double)job->n * (double)job->k;
-  int64_t tiles = (int64_t)(flops / SPLIT_FLOPS);
+/* Cuts the longer side into at most `most` tiles that are worth a thread each. */
+static int64_t cut(product_job *job, int64_t most) {
+  const double work = (double)job->m * (double)job->n * (double)job->k;
+  const int64_t tiles = cohort_least(most, (int64_t)(work / LEAST_WORK) + 1);
   job->by_columns = job->n > job->m;
-  const int64_t side = job->by_columns ? job->n : job->m;
-  if (tiles > MOST_TILES) tiles = MOST_TILES;
-  if (tiles > side / SMALLEST_TILE) tiles = side / SMALLEST_TILE;
-  if (tiles < 1) tiles = 1;
-  job->tile = ((side + tiles - 1) / tiles + 15) / 16 * 16;
-  return (side + job->tile - 1) / job->tile;
+  const int64_t side = job->by_columns ? job->n : job->m, panel = job->by_columns ? PRODUCT_COLUMNS : PRODUCT_ROWS;
+  job->tile = cohort_ceil_divide(cohort_ceil_divide(side, tiles), panel) * panel;
+  return cohort_ceil_divide(side, job->tile);
 }
 
-void COHORT_VARIED(cohort_product)(const cohort_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k,
-                                   double alpha, const void *a, int64_t stride_a, const void *b, int64_t stride_b,
-                                   double beta, void *c, int64_t stride_c);
-
-void COHORT_VARIED(cohort_product)(const cohort_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k,
-                                   double alpha, const void *a, int64_t stride_a, const void *b, int64_t stride_b,
-                                   double beta, void *c, int64_t stride_c) {
-  product_job job = {transpose_a, transpose_b, m, n, k, (real)alpha, (real)beta, a, b, c, stride_a, stride_b, stride_c, 0, 0};
+void COHORT_VARIED(cohort_product)(const cohort_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n,
+                                   int64_t k, double alpha, const void *a, int64_t stride_a, const void *b,
+                                   int64_t stride_b, double beta, void *c, int64_t stride_c) {
   if (m <= 0 || n <= 0) return;
-  /* The library's own limit for its small-matrix kernels, which allocate. */
-  if ((double)m * (double)n * (double)k <= SMALL) {
-    const cohort_small_product small = {transpose_a, transpose_b, m,         n,        k,       (real)alpha,
-                                        (real)beta,  a,           b,         c,        stride_a, stride_b, stride_c};
-    COHORT_VARIED(cohort_product_small)(&small);
-    return;
-  }
-  (void)pthread_once(&single_threaded, make_single_threaded);
-  cohort_team_run(team, cut(&job), run_tile, &job);
+  product_job job = {.m = m, .n = n, .k = k, .alpha = (real)alpha, .beta = (real)beta, .c = c, .stride_c = stride_c};
+  job.a = transpose_a ? (product_side){a, 1, stride_a} : (product_side){a, stride_a, 1};
+  job.b = transpose_b ? (product_side){b, stride_b, 1} : (product_side){b, 1, stride_b};
+  /* Below this the library's own kernels for small matrices would allocate. */
+  job.library = sizeof(real) == sizeof(double) && (double)m * (double)n * (double)k > LIBRARY_WORK;
+  if (job.library) (void)pthread_once(&single_threaded, make_single_threaded);
+  const int64_t tiles = cut(&job, job.library ? LIBRARY_TILES : team->threads);
+  if (tiles == 1)
+    run_tile(&job, 0);
+  else
+    cohort_team_run(team, tiles, run_tile, &job);
 }

@@ -5,11 +5,9 @@
 #include "base/real.h"
 #include "kernel/exponential_real.h"
 #include "kernel/kernel.h"
+#include "kernel/product_real.h"
 #include "kernel/row_real.h"
 
-void COHORT_VARIED(cohort_product)(const cohort_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k,
-                                   double alpha, const void *a, int64_t stride_a, const void *b, int64_t stride_b,
-                                   double beta, void *c, int64_t stride_c);
 void COHORT_VARIED(cohort_run_vocabulary_head)(const cohort_call *call);
 void COHORT_VARIED(cohort_run_vocabulary_head_backward)(const cohort_call *call);
 size_t COHORT_VARIED(cohort_workspace_vocabulary_head)(const cohort_call *call);

@@ -1,0 +1,233 @@
+/* The inside of a product: a block of C in registers, and the packing of both sides into the order in which it reads
+ * them (Goto & van de Geijn 2008; Van Zee & van de Geijn 2015).
+ *
+ * A packed side is made of cells: one real, or, where the processor multiplies pairs of bf16, the pair (k, k + 1).
+ * Packed A is [cell][PRODUCT_A_STEP], the first PRODUCT_ROWS of them in use; packed B is [cell][PRODUCT_COLUMNS]. */
+#ifndef COHORT_KERNEL_PRODUCT_BLOCK_REAL_H
+#define COHORT_KERNEL_PRODUCT_BLOCK_REAL_H
+
+#include <string.h>
+
+#include "base/real.h"
+
+#if defined(__AVX512F__)
+enum { PRODUCT_REGISTER = 64, PRODUCT_ROWS = 12, PRODUCT_A_STEP = 12 };
+#elif defined(__AVX2__)
+enum { PRODUCT_REGISTER = 32, PRODUCT_ROWS = 6, PRODUCT_A_STEP = 8 };
+#else
+enum { PRODUCT_REGISTER = 16, PRODUCT_ROWS = 6, PRODUCT_A_STEP = 8 };
+#endif
+
+#if defined(COHORT_PAIRS)
+#include <immintrin.h>
+enum { PRODUCT_CELL = 2 };
+#else
+enum { PRODUCT_CELL = 1 };
+#endif
+
+#if defined(COHORT_BF16)
+enum { PRODUCT_ROUNDS = 1 };
+#else
+enum { PRODUCT_ROUNDS = 0 };
+#endif
+
+/* A strip of packed B stays in the first cache, a block of packed A in the second; both lie on the stack, whose least
+ * size for a thread is 2 MB. */
+enum {
+  PRODUCT_LANES = PRODUCT_REGISTER / sizeof(real),
+  PRODUCT_COLUMNS = 2 * PRODUCT_LANES,
+  PRODUCT_DEPTH = 1024 / sizeof(real), /* cells */
+  PRODUCT_BLOCK_ROWS = 14 * PRODUCT_ROWS,
+  PRODUCT_BLOCK_COLUMNS = 768
+};
+
+typedef real product_vector __attribute__((vector_size(PRODUCT_REGISTER)));
+typedef real product_memory __attribute__((vector_size(PRODUCT_REGISTER), aligned(sizeof(real)), may_alias));
+typedef real product_quad __attribute__((vector_size(4 * sizeof(real))));
+typedef real product_quad_memory __attribute__((vector_size(4 * sizeof(real)), aligned(sizeof(real)), may_alias));
+
+/* A matrix as it lies: element (major, k) is at x[major * step + k * step_k]; one of the steps is 1. Major is a row of
+ * A or a column of B. */
+typedef struct product_side {
+  const real *x;
+  int64_t step, step_k;
+} product_side;
+
+/* What a real becomes in a cell. */
+static inline real product_round(real x) {
+#if defined(COHORT_BF16)
+  /* To bf16, to nearest even; NaN stays NaN. */
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
+  const uint32_t quiet = bits | 0x400000u;
+  bits = (bits & 0x7fffffffu) > 0x7f800000u ? quiet & 0xffff0000u : rounded;
+  memcpy(&x, &bits, sizeof bits);
+#endif
+  return x;
+}
+
+/* Cell number `cell` of a major, of `depth` elements in all: past them are zeros. */
+static inline real product_cell(const product_side *side, int64_t major, int64_t cell, int64_t depth) {
+  const real *x = side->x + major * side->step;
+#if defined(COHORT_PAIRS)
+  uint32_t low, high = 0;
+  real value = product_round(x[2 * cell * side->step_k]);
+  memcpy(&low, &value, sizeof low);
+  if (2 * cell + 1 < depth) {
+    value = product_round(x[(2 * cell + 1) * side->step_k]);
+    memcpy(&high, &value, sizeof high);
+  }
+  low = low >> 16 | high;
+  memcpy(&value, &low, sizeof low);
+  return value;
+#else
+  (void)depth;
+  return product_round(x[cell * side->step_k]);
+#endif
+}
+
+/* Four cells of a major whose elements follow one another. */
+static inline product_quad product_four_cells(const real *x) {
+#if defined(COHORT_PAIRS)
+  return (product_quad)_mm256_cvtneps_pbh(_mm256_loadu_ps(x));
+#else
+  product_quad four = *(const product_quad_memory *)x;
+#if defined(COHORT_BF16)
+  for (int i = 0; i < 4; i++) four[i] = product_round(four[i]);
+#endif
+  return four;
+#endif
+}
+
+/* Packs majors [0, count) x `depth` elements, each cell's majors `out_step` apart; those from count to `width` become
+ * 0. */
+static inline void product_pack_transposed(const product_side *side, int64_t count, int64_t width, int64_t depth,
+                                           real *out, int64_t out_step) {
+  const int64_t cells = (depth + PRODUCT_CELL - 1) / PRODUCT_CELL, whole = depth / (4 * PRODUCT_CELL) * 4;
+  int64_t m = 0;
+  for (; m + 4 <= count; m += 4) {
+    const real *x = side->x + m * side->step;
+    for (int64_t l = 0; l < whole; l += 4) {
+      const product_quad a = product_four_cells(x + l * PRODUCT_CELL),
+                         b = product_four_cells(x + side->step + l * PRODUCT_CELL),
+                         c = product_four_cells(x + 2 * side->step + l * PRODUCT_CELL),
+                         d = product_four_cells(x + 3 * side->step + l * PRODUCT_CELL);
+      const product_quad ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+      const product_quad ef = __builtin_shufflevector(a, b, 2, 6, 3, 7), gh = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+      real *to = out + l * out_step + m;
+      *(product_quad_memory *)to = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+      *(product_quad_memory *)(to + out_step) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+      *(product_quad_memory *)(to + 2 * out_step) = __builtin_shufflevector(ef, gh, 0, 1, 4, 5);
+      *(product_quad_memory *)(to + 3 * out_step) = __builtin_shufflevector(ef, gh, 2, 3, 6, 7);
+    }
+    for (int64_t l = whole; l < cells; l++)
+      for (int64_t i = m; i < m + 4; i++) out[l * out_step + i] = product_cell(side, i, l, depth);
+  }
+  for (; m < width; m++)
+    for (int64_t l = 0; l < cells; l++) out[l * out_step + m] = m < count ? product_cell(side, m, l, depth) : 0;
+}
+
+/* A vector of cells for majors that follow one another, from their elements at k (`low`) and k + 1. */
+static inline product_vector product_cells(const real *low, const real *high) {
+#if defined(COHORT_PAIRS)
+  const __m512i even = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(low)));
+  const __m512i odd = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(high)));
+  return (product_vector)_mm512_or_si512(even, _mm512_slli_epi32(odd, 16));
+#else
+  (void)high;
+  product_vector cells = *(const product_memory *)low;
+#if defined(COHORT_BF16)
+  for (int i = 0; i < PRODUCT_LANES; i++) cells[i] = product_round(cells[i]);
+#endif
+  return cells;
+#endif
+}
+
+static inline product_quad product_quad_cells(const real *low, const real *high) {
+#if defined(COHORT_PAIRS)
+  const __m128i even = (__m128i)_mm_cvtneps_pbh(_mm_loadu_ps(low)), odd = (__m128i)_mm_cvtneps_pbh(_mm_loadu_ps(high));
+  return (product_quad)_mm_unpacklo_epi16(even, odd);
+#else
+  (void)high;
+  return product_four_cells(low);
+#endif
+}
+
+/* The same where majors follow one another. */
+static inline void product_pack_rows(const product_side *side, int64_t count, int64_t width, int64_t depth, real *out,
+                                     int64_t out_step) {
+  const int64_t cells = (depth + PRODUCT_CELL - 1) / PRODUCT_CELL, whole = depth / PRODUCT_CELL;
+  for (int64_t l = 0; l < cells; l++) {
+    real *to = out + l * out_step;
+    const real *low = side->x + PRODUCT_CELL * l * side->step_k;
+    int64_t m = 0;
+    for (; m + PRODUCT_LANES <= count && l < whole; m += PRODUCT_LANES)
+      *(product_memory *)(to + m) = product_cells(low + m, low + m + side->step_k);
+    for (; m + 4 <= count && l < whole; m += 4)
+      *(product_quad_memory *)(to + m) = product_quad_cells(low + m, low + m + side->step_k);
+    for (; m < count; m++) to[m] = product_cell(side, m, l, depth);
+    for (; m < width; m++) to[m] = 0;
+  }
+}
+
+static inline void product_pack(const product_side *side, int64_t count, int64_t width, int64_t depth, real *out,
+                                int64_t out_step) {
+  if (side->step_k == 1)
+    product_pack_transposed(side, count, width, depth, out, out_step);
+  else
+    product_pack_rows(side, count, width, depth, out, out_step);
+}
+
+static inline product_vector product_add(product_vector sum, real a, product_vector b) {
+#if defined(COHORT_PAIRS)
+  return (product_vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_ps(a), (__m512bh)b);
+#else
+  return sum + a * b;
+#endif
+}
+
+/* What to multiply: `cells` cells of A, element (row, cell) at a[row * a_row + cell * a_cell], and of B, whose cells
+ * are b_cell apart. */
+typedef struct product_strip {
+  int64_t cells;
+  const real *a;
+  int64_t a_row, a_cell;
+  const real *b;
+  int64_t b_cell;
+} product_strip;
+
+/* out [rows][PRODUCT_COLUMNS], `out_row` apart, = alpha A B + beta out (not read when beta is 0). `rows` and, of A, one
+ * step are constants where this is inlined, so that the sums stay in registers. */
+static inline __attribute__((always_inline)) void product_rows(const product_strip *s, int rows, int vectors,
+                                                               int64_t a_row, int64_t a_cell, const real *a, real alpha,
+                                                               real beta, real *out, int64_t out_row) {
+  product_vector sum[PRODUCT_ROWS][2];
+  const real *b = s->b;
+  for (int m = 0; m < rows; m++) {
+    sum[m][0] = sum[m][1] = (product_vector){0};
+    __builtin_prefetch(out + m * out_row, 1);
+    if (vectors == 2) __builtin_prefetch(out + m * out_row + PRODUCT_LANES, 1);
+  }
+  for (int64_t l = s->cells; l > 0; l--) {
+    const product_vector left = *(const product_memory *)b;
+    product_vector right = {0};
+    if (vectors == 2) right = *(const product_memory *)(b + PRODUCT_LANES);
+#pragma GCC unroll 12
+    for (int m = 0; m < rows; m++) {
+      const real factor = a[m * a_row];
+      sum[m][0] = product_add(sum[m][0], factor, left);
+      if (vectors == 2) sum[m][1] = product_add(sum[m][1], factor, right);
+    }
+    a += a_cell;
+    b += s->b_cell;
+  }
+  for (int m = 0; m < rows; m++)
+    for (int v = 0; v < vectors; v++) {
+      product_memory *to = (product_memory *)(out + m * out_row + v * PRODUCT_LANES);
+      const product_vector old = beta == 0 ? (product_vector){0} : beta * (product_vector)*to;
+      *to = old + alpha * sum[m][v];
+    }
+}
+
+#endif
