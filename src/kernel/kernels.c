@@ -22,10 +22,10 @@ const cohort_kernel_set *cohort_kernels_float32(cohort_isa isa) {
 
 const cohort_kernel_set *cohort_kernels_float64(void) { return &cohort_kernel_set_f64_sse2; }
 
-const cohort_kernel_set *cohort_kernels_bf16(cohort_isa isa) {
+const cohort_kernel_set *cohort_kernels_bf16(cohort_isa isa, bool multiplies_bf16) {
   switch (isa) {
     case COHORT_ISA_AVX512:
-      return cohort_processor_multiplies_bf16() ? &cohort_kernel_set_bf16_avx512bf16 : &cohort_kernel_set_bf16_avx512;
+      return multiplies_bf16 ? &cohort_kernel_set_bf16_avx512bf16 : &cohort_kernel_set_bf16_avx512;
     case COHORT_ISA_AVX2:
       return &cohort_kernel_set_bf16_avx2;
     default:
