@@ -47,6 +47,7 @@ static void run_step(const cohort_step *step, cohort_call *call, char *arena, co
   call->inputs = step->call.inputs;
   call->outputs = step->call.outputs;
   call->attributes = step->call.attributes;
+  call->chain = step->call.chain;
   for (int i = 0; i < step->call.inputs; i++) {
     call->input[i] = step->call.input[i];
     call->input[i].data = cohort_place_memory(&step->input[i], arena, plan, memory);

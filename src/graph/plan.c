@@ -5,48 +5,9 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "graph/planned.h"
+#include "graph/draft.h"
 
-/* Memory that values share: a value that is no view, and all views of it. Indexed by that value, its root. */
-typedef struct storage {
-  cohort_place place;
-  int first, last;       /* when in use */
-  int32_t interval;      /* -1: none */
-  cohort_value external; /* the output whose bound memory it is written into, or COHORT_NO_VALUE */
-} storage;
-
-/* What is known while a plan is made. Times: each needed node has one, and each end of a phase (its exchange) one. */
-typedef struct draft {
-  const cohort_graph *graph;
-  const cohort_kernel_set *kernels;
-  int outputs;
-  const cohort_plan_output *output;
-  bool *needed;       /* [nodes] */
-  int *phase;         /* [nodes]: in which it runs; a lane operation: that it ends */
-  int *value_phase;   /* [values]: in which it is first there */
-  int *time;          /* [nodes] */
-  int *exchange_time; /* [phases] */
-  int32_t *order;     /* needed nodes that are no leaves, by phase */
-  int ordered, phases, end_time;
-  cohort_value *root; /* [values] */
-  storage *storage;   /* [values], by root */
-  cohort_plan *plan;
-} draft;
-
-static size_t element_bytes(const draft *own, cohort_type type) {
-  return type == COHORT_TYPE_INTEGER ? sizeof(int32_t) : own->kernels->real_size;
-}
-
-static size_t value_bytes(const draft *own, cohort_value value) {
-  const cohort_value_entry *entry = &own->graph->value[value];
-  return (size_t)cohort_shape_elements(entry->shape) * element_bytes(own, entry->type);
-}
-
-static const cohort_node *node_of(const draft *own, cohort_value value) {
-  return &own->graph->node[own->graph->value[value].node];
-}
-
-static void mark_needed(draft *own) {
+static void mark_needed(cohort_draft *own) {
   const cohort_graph *graph = own->graph;
   for (int i = 0; i < own->outputs; i++) own->needed[graph->value[own->output[i].value].node] = true;
   for (int32_t n = graph->nodes - 1; n >= 0; n--)
@@ -54,7 +15,7 @@ static void mark_needed(draft *own) {
       own->needed[graph->value[graph->node[n].input[i]].node] = true;
 }
 
-static void find_phases(draft *own) {
+static void find_phases(cohort_draft *own) {
   const cohort_graph *graph = own->graph;
   int last = 0;
   for (int32_t n = 0; n < graph->nodes; n++) {
@@ -70,7 +31,7 @@ static void find_phases(draft *own) {
 }
 
 /* By phase, and inside a phase as the graph was built; lane operations stand at the exchange. */
-static void find_order(draft *own) {
+static void find_order(cohort_draft *own) {
   const cohort_graph *graph = own->graph;
   int time = 0;
   for (int phase = 0; phase < own->phases; phase++) {
@@ -89,19 +50,27 @@ static void find_order(draft *own) {
   own->end_time = time + 1;
 }
 
+static void find_roots(cohort_draft *own) {
+  for (cohort_value v = 0; v < own->graph->values; v++) {
+    const cohort_node *node = cohort_draft_node(own, v);
+    own->root[v] = cohort_op_is_view(node->op) ? own->root[node->input[0]] : v;
+  }
+  for (int i = 0; i < own->outputs; i++) own->storage[own->root[own->output[i].value]].asked = true;
+}
+
 /* The largest first time and last time of each storage. */
-static void use(draft *own, cohort_value value, int time) {
-  storage *place = &own->storage[own->root[value]];
+static void use(cohort_draft *own, cohort_value value, int time) {
+  cohort_storage *place = &own->storage[own->root[value]];
   if (time > place->last) place->last = time;
 }
 
-static void find_lifetimes(draft *own) {
+static void find_lifetimes(cohort_draft *own) {
   const cohort_graph *graph = own->graph;
   for (cohort_value v = 0; v < graph->values; v++) {
-    const cohort_node *node = node_of(own, v);
-    own->root[v] = cohort_op_is_view(node->op) ? own->root[node->input[0]] : v;
-    const int time = own->time[graph->value[v].node];
-    own->storage[v] = (storage){.first = time, .last = time, .interval = -1, .external = COHORT_NO_VALUE};
+    cohort_storage *place = &own->storage[v];
+    place->first = place->last = own->time[graph->value[v].node];
+    place->interval = -1;
+    place->external = COHORT_NO_VALUE;
   }
   for (int32_t n = 0; n < graph->nodes; n++) {
     const cohort_node *node = &graph->node[n];
@@ -117,35 +86,35 @@ static void find_lifetimes(draft *own) {
 
 /* An external output is written in place when its memory is made in the last phase: earlier ones need not be bound yet.
  */
-static void find_externals(draft *own) {
+static void find_externals(cohort_draft *own) {
   for (int i = 0; i < own->outputs; i++) {
     if (!own->output[i].external) continue;
     const cohort_value root = own->root[own->output[i].value];
-    const cohort_node *node = node_of(own, root);
+    const cohort_node *node = cohort_draft_node(own, root);
     if (cohort_op_is_leaf(node->op) || cohort_op_is_lane(node->op)) continue;
     if (own->value_phase[root] == own->phases - 1 && own->storage[root].external == COHORT_NO_VALUE)
       own->storage[root].external = own->output[i].value;
   }
 }
 
-static int add_interval(draft *own, size_t bytes, int first, int last) {
+static int add_interval(cohort_draft *own, size_t bytes, int first, int last) {
   cohort_plan *plan = own->plan;
   plan->interval[plan->intervals] =
       (cohort_interval){.bytes = cohort_round_up(bytes ? bytes : 1, COHORT_ALIGNMENT), .first = first, .last = last};
   return plan->intervals++;
 }
 
-static size_t fixed_bytes(const draft *own) {
+static size_t fixed_bytes(const cohort_draft *own) {
   size_t bytes = 0;
   for (int32_t n = 0; n < own->graph->nodes; n++) {
     const cohort_node *node = &own->graph->node[n];
     if (own->needed[n] && (node->op == COHORT_OP_CONSTANT || node->op == COHORT_OP_IOTA))
-      bytes += cohort_round_up(value_bytes(own, node->first), COHORT_ALIGNMENT);
+      bytes += cohort_round_up(cohort_draft_bytes(own, node->first), COHORT_ALIGNMENT);
   }
   return bytes;
 }
 
-static void fill_fixed(const draft *own, const cohort_node *node, void *memory) {
+static void fill_fixed(const cohort_draft *own, const cohort_node *node, void *memory) {
   if (node->op == COHORT_OP_IOTA) {
     for (int64_t i = 0; i < node->attributes.integers[0]; i++) ((int32_t *)memory)[i] = (int32_t)i;
   } else if (own->graph->value[node->first].type == COHORT_TYPE_INTEGER) {
@@ -157,17 +126,17 @@ static void fill_fixed(const draft *own, const cohort_node *node, void *memory) 
   }
 }
 
-static cohort_status place_leaves(draft *own, cohort_error *error) {
+static cohort_status place_leaves(cohort_draft *own, cohort_error *error) {
   COHORT_TRY(cohort_memory_create(fixed_bytes(own), "constants of a plan", &own->plan->fixed, error));
   size_t offset = 0;
   for (int32_t n = 0; n < own->graph->nodes; n++) {
     const cohort_node *node = &own->graph->node[n];
     if (!own->needed[n] || !cohort_op_is_leaf(node->op)) continue;
-    storage *place = &own->storage[node->first];
+    cohort_storage *place = &own->storage[node->first];
     if (node->op == COHORT_OP_CONSTANT || node->op == COHORT_OP_IOTA) {
       place->place = (cohort_place){COHORT_PLACE_FIXED, node->first, offset};
       fill_fixed(own, node, (char *)own->plan->fixed + offset);
-      offset += cohort_round_up(value_bytes(own, node->first), COHORT_ALIGNMENT);
+      offset += cohort_round_up(cohort_draft_bytes(own, node->first), COHORT_ALIGNMENT);
     } else {
       place->place = (cohort_place){.kind = COHORT_PLACE_BOUND, .value = node->first};
     }
@@ -175,59 +144,114 @@ static cohort_status place_leaves(draft *own, cohort_error *error) {
   return COHORT_DONE;
 }
 
-static void place_computed(draft *own) {
+/* An input of the value's step that is read there for the last time and that the value may lie over, or NO_VALUE. */
+static cohort_value find_under(const cohort_draft *own, cohort_value value) {
+  const cohort_group *group = own->group[own->graph->value[value].node];
+  if (!group) return COHORT_NO_VALUE;
+  const cohort_node *node = cohort_draft_node(own, value);
+  const int inputs = group->members > 1 ? group->inputs : node->inputs;
+  const cohort_value *input = group->members > 1 ? group->input : node->input;
+  for (int i = 0; i < inputs; i++) {
+    const cohort_storage *under = &own->storage[own->root[input[i]]];
+    if (under->interval < 0 || under->covered || under->last != own->storage[value].first) continue;
+    if (cohort_group_in_place(own, group, input[i], value)) return own->root[input[i]];
+  }
+  return COHORT_NO_VALUE;
+}
+
+/* Values of a step are placed after those that it reads: their numbers are higher. */
+static void place_computed(cohort_draft *own) {
   const cohort_graph *graph = own->graph;
   for (cohort_value v = 0; v < graph->values; v++) {
-    const cohort_node *node = node_of(own, v);
-    storage *place = &own->storage[v];
+    const cohort_node *node = cohort_draft_node(own, v);
+    cohort_storage *place = &own->storage[v];
     if (!own->needed[graph->value[v].node] || cohort_op_is_leaf(node->op) || cohort_op_is_view(node->op)) continue;
+    if (place->inside) continue;
     if (place->external != COHORT_NO_VALUE) {
       place->place = (cohort_place){.kind = COHORT_PLACE_BOUND, .value = place->external};
-    } else {
-      place->interval = add_interval(own, value_bytes(own, v), place->first, place->last);
-      place->place = (cohort_place){.kind = COHORT_PLACE_ARENA, .value = v};
+      continue;
     }
+    const cohort_value under = find_under(own, v);
+    if (under != COHORT_NO_VALUE) {
+      own->storage[under].covered = true;
+      place->interval = own->storage[under].interval;
+      own->plan->interval[place->interval].last = place->last;
+    } else {
+      place->interval = add_interval(own, cohort_draft_bytes(own, v), place->first, place->last);
+    }
+    place->place = (cohort_place){.kind = COHORT_PLACE_ARENA, .value = v};
   }
+}
+
+static size_t tensor_bytes(const cohort_draft *own, const cohort_tensor *tensor) {
+  return (size_t)cohort_shape_elements(tensor->shape) *
+         (tensor->type == COHORT_TYPE_INTEGER ? sizeof(int32_t) : own->kernels->real_size);
 }
 
 /* The gradient transform puts all its nodes into a scope of its own (gradient.c). */
 static bool is_backward(const cohort_node *node) { return strncmp(node->name, "gradient/", 9) == 0; }
 
-static void label_step(draft *own, const cohort_node *node, const cohort_call *call) {
+/* "layer0/feed_forward/up/add+gelu": the first member's name and the others' operations. */
+static char *step_name(const cohort_draft *own, const cohort_group *group, const cohort_node *node) {
+  if (!group) return cohort_copy_text(node->name);
+  char *text = cohort_copy_text(own->graph->node[group->member[0]].name);
+  for (int i = 1; i < group->members; i++) {
+    char *longer = cohort_format_text("%s+%s", text, cohort_op_name(own->graph->node[group->member[i]].op));
+    free(text);
+    text = longer;
+  }
+  return text;
+}
+
+static void label_step(cohort_draft *own, const cohort_step *step, const cohort_group *group, cohort_op op) {
+  const cohort_node *node = &own->graph->node[step->node];
   cohort_plan_step *label = &own->plan->label[own->plan->steps - 1];
-  *label = (cohort_plan_step){.name = cohort_copy_text(node->name),
-                              .op = node->op,
+  *label = (cohort_plan_step){.name = step_name(own, group, node),
+                              .op = op,
                               .backward = is_backward(node),
-                              .flops = cohort_op_flops(node->op, call)};
-  for (int i = 0; i < node->inputs; i++) label->bytes += (double)value_bytes(own, node->input[i]);
-  for (int i = 0; i < node->outputs; i++) label->bytes += (double)value_bytes(own, node->first + i);
+                              .flops = cohort_op_flops(op, &step->call)};
+  for (int i = 0; i < step->call.inputs; i++) label->bytes += (double)tensor_bytes(own, &step->call.input[i]);
+  for (int i = 0; i < step->call.outputs; i++) label->bytes += (double)tensor_bytes(own, &step->call.output[i]);
   own->plan->flops += label->flops;
 }
 
-static void make_step(draft *own, int32_t n) {
-  const cohort_graph *graph = own->graph;
-  const cohort_node *node = &graph->node[n];
-  cohort_step *step = &own->plan->step[own->plan->steps++];
-  step->run = own->kernels->run[node->op];
+static cohort_tensor tensor_of(const cohort_draft *own, cohort_value value) {
+  const cohort_value_entry *entry = &own->graph->value[value];
+  return (cohort_tensor){NULL, entry->shape, entry->type};
+}
+
+/* The group that runs as a chain at the node's step, or NULL. */
+static const cohort_group *chain_at(const cohort_draft *own, int32_t n) {
+  return own->group[n] && own->group[n]->members > 1 ? own->group[n] : NULL;
+}
+
+static void make_step(cohort_draft *own, int32_t n) {
+  cohort_plan *plan = own->plan;
+  const cohort_node *node = &own->graph->node[n];
+  const cohort_group *group = chain_at(own, n);
+  const cohort_op op = group ? COHORT_OP_CHAIN : node->op;
+  cohort_step *step = &plan->step[plan->steps++];
+  step->run = own->kernels->run[op];
   step->node = n;
-  step->call.inputs = node->inputs;
-  step->call.outputs = node->outputs;
-  step->call.attributes = node->attributes;
-  for (int i = 0; i < node->inputs; i++) {
-    const cohort_value_entry *entry = &graph->value[node->input[i]];
-    step->call.input[i] = (cohort_tensor){NULL, entry->shape, entry->type};
+  step->call.inputs = group ? group->inputs : node->inputs;
+  step->call.outputs = group ? group->outputs : node->outputs;
+  if (group) {
+    plan->chain[plan->chains] = group->chain;
+    step->call.chain = &plan->chain[plan->chains++];
+  } else {
+    step->call.attributes = node->attributes;
   }
-  for (int i = 0; i < node->outputs; i++) {
-    const cohort_value_entry *entry = &graph->value[node->first + i];
-    step->call.output[i] = (cohort_tensor){NULL, entry->shape, entry->type};
-  }
-  label_step(own, node, &step->call);
-  const size_t workspace = own->kernels->workspace[node->op] ? own->kernels->workspace[node->op](&step->call) : 0;
+  for (int i = 0; i < step->call.inputs; i++)
+    step->call.input[i] = tensor_of(own, group ? group->input[i] : node->input[i]);
+  for (int i = 0; i < step->call.outputs; i++)
+    step->call.output[i] = tensor_of(own, group ? group->output[i] : node->first + i);
+  label_step(own, step, group, op);
+  const size_t workspace = own->kernels->workspace[op] ? own->kernels->workspace[op](&step->call) : 0;
   step->has_workspace = workspace > 0;
   if (workspace) step->workspace = (size_t)add_interval(own, workspace, own->time[n], own->time[n]);
 }
 
-static cohort_status make_steps(draft *own, cohort_error *error) {
+static cohort_status make_steps(cohort_draft *own, cohort_error *error) {
   for (int i = 0; i < own->ordered; i++) {
     const cohort_node *node = &own->graph->node[own->order[i]];
     if (!own->kernels->run[node->op])
@@ -238,12 +262,12 @@ static cohort_status make_steps(draft *own, cohort_error *error) {
   return COHORT_DONE;
 }
 
-static void add_copy(draft *own, cohort_place from, cohort_place to, size_t bytes) {
+static void add_copy(cohort_draft *own, cohort_place from, cohort_place to, size_t bytes) {
   own->plan->copy[own->plan->copies++] = (cohort_copy){from, to, bytes};
 }
 
 /* A lane operation reads and writes the lane's own memory: what is bound or constant is copied there. */
-static void make_exchange(draft *own, int phase) {
+static void make_exchange(cohort_draft *own, int phase) {
   cohort_plan *plan = own->plan;
   const cohort_graph *graph = own->graph;
   for (int32_t n = 0; n < graph->nodes; n++) {
@@ -261,29 +285,29 @@ static void make_exchange(draft *own, int phase) {
     const cohort_place staged = {
         .kind = COHORT_PLACE_ARENA,
         .value = input,
-        .offset = (size_t)add_interval(own, value_bytes(own, input), own->exchange_time[phase], own->end_time)};
-    add_copy(own, plan->place[input], staged, value_bytes(own, input));
+        .offset = (size_t)add_interval(own, cohort_draft_bytes(own, input), own->exchange_time[phase], own->end_time)};
+    add_copy(own, plan->place[input], staged, cohort_draft_bytes(own, input));
     plan->place[input] = staged; /* for later reads from outside; steps have their own places */
   }
 }
 
 /* External outputs that their node could not write. */
-static void copy_externals(draft *own) {
+static void copy_externals(cohort_draft *own) {
   for (int i = 0; i < own->outputs; i++) {
     const cohort_value value = own->output[i].value;
     if (!own->output[i].external || own->storage[own->root[value]].external == value) continue;
-    if (cohort_op_is_leaf(node_of(own, value)->op)) continue; /* it is where it is bound */
+    if (cohort_op_is_leaf(cohort_draft_node(own, value)->op)) continue; /* it is where it is bound */
     const cohort_place target = {.kind = COHORT_PLACE_BOUND, .value = value};
-    add_copy(own, own->storage[own->root[value]].place, target, value_bytes(own, value));
+    add_copy(own, own->storage[own->root[value]].place, target, cohort_draft_bytes(own, value));
   }
 }
 
 /* Offsets of places were the number of their interval so far. */
-static void settle(const draft *own, cohort_place *place) {
+static void settle(const cohort_draft *own, cohort_place *place) {
   if (place->kind == COHORT_PLACE_ARENA) place->offset = own->plan->interval[place->offset].offset;
 }
 
-static void settle_places(draft *own) {
+static void settle_places(cohort_draft *own) {
   cohort_plan *plan = own->plan;
   plan->arena_bytes = cohort_allocate_intervals(plan->intervals, plan->interval);
   for (int i = 0; i < plan->steps; i++) {
@@ -299,25 +323,27 @@ static void settle_places(draft *own) {
   for (cohort_value v = 0; v < plan->values; v++) settle(own, &plan->place[v]);
 }
 
-static void fill_places(draft *own) {
+static void fill_places(cohort_draft *own) {
   cohort_plan *plan = own->plan;
   const cohort_graph *graph = own->graph;
   for (cohort_value v = 0; v < graph->values; v++) {
     if (!own->needed[graph->value[v].node]) continue;
-    storage *place = &own->storage[own->root[v]];
+    cohort_storage *place = &own->storage[own->root[v]];
     if (place->place.kind == COHORT_PLACE_ARENA) place->place.offset = (size_t)place->interval;
     plan->place[v] = place->place;
   }
   for (int i = 0; i < plan->steps; i++) {
     cohort_step *step = &plan->step[i];
     const cohort_node *node = &graph->node[step->node];
-    for (int k = 0; k < node->inputs; k++) step->input[k] = plan->place[node->input[k]];
-    for (int k = 0; k < node->outputs; k++) step->output[k] = plan->place[node->first + k];
+    const cohort_group *group = chain_at(own, step->node);
+    for (int k = 0; k < step->call.inputs; k++) step->input[k] = plan->place[group ? group->input[k] : node->input[k]];
+    for (int k = 0; k < step->call.outputs; k++)
+      step->output[k] = plan->place[group ? group->output[k] : node->first + k];
   }
 }
 
 /* Steps lie by phase already; copies and exchanges are added phase by phase. */
-static void cut_phases(draft *own) {
+static void cut_phases(cohort_draft *own) {
   cohort_plan *plan = own->plan;
   int step = 0;
   for (int p = 0; p < own->phases; p++) {
@@ -335,7 +361,7 @@ static void cut_phases(draft *own) {
   plan->phases = own->phases;
 }
 
-static void describe(draft *own) {
+static void describe(cohort_draft *own) {
   cohort_plan *plan = own->plan;
   size_t length = 0;
   FILE *text = open_memstream(&plan->description, &length);
@@ -344,9 +370,9 @@ static void describe(draft *own) {
     const cohort_phase *phase = &plan->phase[p];
     for (int i = phase->first_step; i < phase->last_step; i++) {
       const cohort_step *step = &plan->step[i];
-      const cohort_node *node = &own->graph->node[step->node];
+      const cohort_plan_step *label = &plan->label[i];
       char shape[COHORT_SHAPE_TEXT];
-      fprintf(text, "%d %s %s %s ", p, node->name, cohort_op_name(node->op),
+      fprintf(text, "%d %s %s %s ", p, label->name, cohort_op_name(label->op),
               cohort_shape_text(step->call.output[0].shape, shape));
       if (step->output[0].kind == COHORT_PLACE_ARENA) {
         fprintf(text, "%zu\n", step->output[0].offset);
@@ -357,14 +383,14 @@ static void describe(draft *own) {
     for (int i = phase->first_lane; i < phase->last_lane; i++) {
       const cohort_value output = plan->lane[i].output;
       char shape[COHORT_SHAPE_TEXT];
-      fprintf(text, "%d %s %s %s lanes\n", p, node_of(own, output)->name, cohort_op_name(plan->lane[i].op),
+      fprintf(text, "%d %s %s %s lanes\n", p, cohort_draft_node(own, output)->name, cohort_op_name(plan->lane[i].op),
               cohort_shape_text(own->graph->value[output].shape, shape));
     }
   }
   (void)fclose(text);
 }
 
-static void make_room(draft *own) {
+static void make_room(cohort_draft *own) {
   const size_t nodes = (size_t)own->graph->nodes + 1, values = (size_t)own->graph->values + 1;
   own->needed = cohort_allocate(nodes * sizeof *own->needed);
   own->phase = cohort_allocate(nodes * sizeof *own->phase);
@@ -374,14 +400,18 @@ static void make_room(draft *own) {
   own->value_phase = cohort_allocate(values * sizeof *own->value_phase);
   own->root = cohort_allocate(values * sizeof *own->root);
   own->storage = cohort_allocate(values * sizeof *own->storage);
+  own->group = cohort_allocate(nodes * sizeof *own->group);
 }
 
-static void make_plan_room(draft *own) {
+static void make_plan_room(cohort_draft *own) {
   cohort_plan *plan = own->plan;
   const size_t values = (size_t)own->graph->values, nodes = (size_t)own->graph->nodes;
   plan->values = own->graph->values;
   plan->step = cohort_allocate(((size_t)own->ordered + 1) * sizeof *plan->step);
   plan->label = cohort_allocate(((size_t)own->ordered + 1) * sizeof *plan->label);
+  size_t chains = 0;
+  for (int i = 0; i < own->ordered; i++) chains += chain_at(own, own->order[i]) != NULL;
+  plan->chain = cohort_allocate((chains + 1) * sizeof *plan->chain);
   plan->place = cohort_allocate((values + 1) * sizeof *plan->place);
   plan->interval = cohort_allocate((values + 2 * nodes + 1) * sizeof *plan->interval);
   plan->lane = cohort_allocate((nodes + 1) * sizeof *plan->lane);
@@ -389,7 +419,9 @@ static void make_plan_room(draft *own) {
   plan->phase = cohort_allocate((size_t)own->phases * sizeof *plan->phase);
 }
 
-static void release_draft(draft *own) {
+static void release_draft(cohort_draft *own) {
+  cohort_draft_release_groups(own);
+  free(own->group);
   free(own->needed);
   free(own->phase);
   free(own->time);
@@ -400,10 +432,12 @@ static void release_draft(draft *own) {
   free(own->storage);
 }
 
-static cohort_status build(draft *own, cohort_error *error) {
+static cohort_status build(cohort_draft *own, cohort_error *error) {
   mark_needed(own);
   find_phases(own);
   find_order(own);
+  find_roots(own);
+  cohort_draft_group(own);
   find_lifetimes(own);
   find_externals(own);
   make_plan_room(own);
@@ -423,7 +457,7 @@ cohort_status cohort_plan_create(const cohort_graph *graph, const cohort_kernel_
   for (int i = 0; i < outputs; i++)
     if (output[i].value < 0 || output[i].value >= graph->values)
       return cohort_fail(error, COHORT_BUG, "plan: output %d is no value of the graph; give it one", i);
-  draft own = {.graph = graph, .kernels = kernels, .outputs = outputs, .output = output};
+  cohort_draft own = {.graph = graph, .kernels = kernels, .outputs = outputs, .output = output};
   own.plan = cohort_allocate(sizeof *own.plan);
   make_room(&own);
   const cohort_status status = build(&own, error);
@@ -441,6 +475,7 @@ void cohort_plan_destroy(cohort_plan *plan) {
   for (int i = 0; i < plan->steps; i++) free((char *)(uintptr_t)plan->label[i].name);
   free(plan->label);
   free(plan->step);
+  free(plan->chain);
   free(plan->copy);
   free(plan->lane);
   free(plan->phase);

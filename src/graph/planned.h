@@ -5,6 +5,7 @@
 #include "graph/executor.h"
 #include "graph/node.h"
 #include "graph/plan.h"
+#include "kernel/chain.h"
 
 typedef enum cohort_place_kind {
   COHORT_PLACE_NONE,  /* not in the plan */
@@ -49,11 +50,12 @@ typedef struct cohort_interval {
 
 struct cohort_plan {
   cohort_step *step;
+  cohort_chain *chain;     /* [chains], which the calls of steps point to */
   cohort_plan_step *label; /* [steps]; names owned */
   cohort_copy *copy;
   cohort_lane_operation *lane;
   cohort_phase *phase;
-  int steps, copies, lanes, phases;
+  int steps, chains, copies, lanes, phases;
   cohort_place *place; /* [values]: where to read each value of the graph */
   int32_t values;
   void *fixed; /* constants and iotas */

@@ -69,6 +69,7 @@
   ONE(attention_backward, ATTENTION_BACKWARD, WANTS)                        \
   ONE(softmax_cross_entropy, SOFTMAX_CROSS_ENTROPY, NONE)                   \
   ONE(softmax_cross_entropy_backward, SOFTMAX_CROSS_ENTROPY_BACKWARD, NONE) \
+  ONE(chain, CHAIN, WANTS)
 
 /* Those that do. */
 #define PRODUCTS(ONE)                                \

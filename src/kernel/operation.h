@@ -119,6 +119,7 @@ typedef enum cohort_op {
                                 -> (log p(target) [R], logsumexp [R], mean_v log p(v) [R], entropy [R]); target < 0: zeros */
   COHORT_OP_VOCABULARY_HEAD_BACKWARD, /* (x, weight, target, logsumexp, entropy, d_logp [R], d_mean [R], d_entropy [R],
                                          ) -> (dx, dweight); the logsumexp output's cotangent is not supported */
+  COHORT_OP_CHAIN, /* elementwise operations as one pass: made by the planner alone, never a node (kernel/chain.h) */
   COHORT_OP_COUNT
 } cohort_op;
 
@@ -131,7 +132,8 @@ typedef struct cohort_tensor {
   cohort_type type;
 } cohort_tensor;
 
-/* What a kernel is given. Inputs and outputs never overlap, but for views. */
+/* What a kernel is given. Inputs and outputs never overlap, but for views, and for elementwise operations, whose output
+ * may lie exactly over an input of the same size and type. */
 typedef struct cohort_call {
   int inputs, outputs;
   cohort_tensor input[COHORT_MAX_INPUTS];
@@ -139,6 +141,7 @@ typedef struct cohort_call {
   cohort_attributes attributes;
   void *workspace;               /* as large as cohort_kernel_set.workspace asked for; contents undefined */
   const cohort_team *team;
+  const struct cohort_chain *chain; /* of CHAIN alone */
   cohort_random_key random_key;  /* of this run and batch; a node derives its own with i0 */
 } cohort_call;
 

@@ -1,5 +1,6 @@
 /* Random rows: uniform, normal, dropout. The words are those of cohort_random_words, made in a loop over counters that
  * is vectorised. */
+#include "kernel/elementwise_real.h"
 #include "kernel/function_real.h"
 #include "kernel/row_real.h"
 
@@ -45,26 +46,28 @@ typedef struct random_work {
   real scale;
 } random_work;
 
-static void random_row(const random_work *work, int64_t row) {
+/* Elements [first, last) of a row into y; x are those of the input. */
+static void random_span(const random_work *work, int64_t row, int64_t first, int64_t last, const real *x, real *y) {
   const uint64_t high = (uint64_t)(int64_t)work->ids[row];
   const uint64_t origin = (uint64_t)((int64_t)work->positions[row] * work->columns) * (uint64_t)work->words;
   uint32_t words[WORDS];
-  int64_t done = 0;
-  while (done < work->columns) {
-    const uint64_t word = origin + (uint64_t)(done * work->words);
+  for (int64_t at = first; at < last;) {
+    const uint64_t word = origin + (uint64_t)(at * work->words);
     const int64_t skip = (int64_t)(word & 3);
-    const int64_t count = cohort_least((WORDS - skip) / work->words, work->columns - done);
+    const int64_t count = cohort_least((WORDS - skip) / work->words, last - at);
     make_words(work->key, high, word >> 2, cohort_ceil_divide(skip + count * work->words, 4), words);
-    const int64_t element = row * work->columns + done;
-    work->fill(work, words + skip, work->x ? work->x + element : NULL, work->y + element, count);
-    done += count;
+    work->fill(work, words + skip, x ? x + at - first : NULL, y + at - first, count);
+    at += count;
   }
 }
 
 static void random_tile(void *argument, int64_t tile) {
   const random_work *work = argument;
   const int64_t last = cohort_least((tile + 1) * work->tile_rows, work->rows);
-  for (int64_t row = tile * work->tile_rows; row < last; row++) random_row(work, row);
+  for (int64_t row = tile * work->tile_rows; row < last; row++) {
+    const int64_t first = row * work->columns;
+    random_span(work, row, 0, work->columns, work->x ? work->x + first : NULL, work->y + first);
+  }
 }
 
 /* ids and positions are the last two inputs. */
@@ -102,7 +105,7 @@ static void fill_normal(const void *argument, const uint32_t *words, const real 
   }
 }
 
-static void fill_dropout(const void *argument, const uint32_t *words, const real *x, real *restrict y, int64_t count) {
+static void fill_dropout(const void *argument, const uint32_t *words, const real *x, real *y, int64_t count) {
   const random_work *work = argument;
   const int32_t threshold = work->threshold;
   const real scale = work->scale;
@@ -123,12 +126,30 @@ void COHORT_VARIED(cohort_run_random_normal)(const cohort_call *call) {
   run_random(call, &work);
 }
 
+/* Kept where uniform >= p. */
+static random_work dropout_of(const cohort_attributes *attributes) {
+  const double p = attributes->reals[0];
+  return (random_work){
+      .words = 1, .fill = fill_dropout, .threshold = (int32_t)ceil(p * 0x1p24), .scale = (real)(1.0 / (1.0 - p))};
+}
+
 void COHORT_VARIED(cohort_run_dropout)(const cohort_call *call) {
-  const double p = call->attributes.reals[0];
-  random_work work = {.words = 1,
-                      .fill = fill_dropout,
-                      .x = call->input[0].data,
-                      .threshold = (int32_t)ceil(p * 0x1p24),
-                      .scale = (real)(1.0 / (1.0 - p))};
+  random_work work = dropout_of(&call->attributes);
+  work.x = call->input[0].data;
   run_random(call, &work);
+}
+
+void COHORT_VARIED(cohort_dropout_row)(const cohort_row *row) {
+  random_work work = dropout_of(row->attributes);
+  work.key = cohort_random_key_derive(row->key, (uint64_t)row->attributes->integers[0]);
+  work.ids = row->in[1];
+  work.positions = row->in[2];
+  work.columns = row->columns;
+  for (int64_t done = 0; done < row->count;) {
+    const int64_t at = (row->first + done) % row->columns;
+    const int64_t last = cohort_least(row->columns, at + row->count - done);
+    random_span(&work, (row->first + done) / row->columns, at, last, (const real *)row->in[0] + done,
+                (real *)row->out[0] + done);
+    done += last - at;
+  }
 }

@@ -4,9 +4,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernel/elementwise_real.h"
 #include "kernel/row_real.h"
 
-enum { ROW_CHUNK = 32768, COLUMN_ROWS = 256, COLUMN_BLOCK = 512 };
+enum { ROW_CHUNK = 32768, COLUMN_BLOCK = COHORT_SUM_COLUMNS };
 
 typedef struct reduce_shape {
   int axes;
@@ -51,7 +52,7 @@ static int plain_shape(reduce_work *work) {
 }
 
 static void cut(reduce_work *work) {
-  work->chunk = work->inner == 1 ? ROW_CHUNK : COLUMN_ROWS;
+  work->chunk = work->inner == 1 ? ROW_CHUNK : cohort_sum_rows(work->reduced);
   work->chunks = cohort_most(1, cohort_ceil_divide(work->reduced, work->chunk));
   work->block = work->inner == 1 ? 1 : COLUMN_BLOCK;
   work->blocks = cohort_ceil_divide(work->inner, work->block);
@@ -169,3 +170,25 @@ void COHORT_VARIED(cohort_run_sum)(const cohort_call *call) { run_reduce(call, 0
 void COHORT_VARIED(cohort_run_max)(const cohort_call *call) { run_reduce(call, 1); }
 size_t COHORT_VARIED(cohort_workspace_sum)(const cohort_call *call) { return workspace(call); }
 size_t COHORT_VARIED(cohort_workspace_max)(const cohort_call *call) { return workspace(call); }
+
+void COHORT_VARIED(cohort_sum_elements)(const real *x, int64_t start, int64_t first, int64_t count, int64_t columns,
+                                        real *partial) {
+  int64_t column = (first - start) % columns;
+  for (int64_t done = 0; done < count;) {
+    const int64_t run = cohort_least(columns - column, count - done);
+    const real *row = x + done;
+    real *restrict y = partial + column;
+    if (first + done - start < columns) {
+      memcpy(y, row, (size_t)run * sizeof(real));
+    } else {
+#pragma omp simd
+      for (int64_t j = 0; j < run; j++) y[j] += row[j];
+    }
+    done += run;
+    column = 0;
+  }
+}
+
+void COHORT_VARIED(cohort_sum_join)(const real *x, int64_t rows, int64_t stride, int64_t columns, real *y) {
+  reduce_columns(0, x, stride, rows, y, columns);
+}

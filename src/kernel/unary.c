@@ -1,24 +1,28 @@
 /* Elementwise operations of one input. */
+#include "kernel/elementwise_real.h"
 #include "kernel/function_real.h"
 #include "kernel/row_real.h"
 
-typedef void (*unary_row)(const real *x, real *y, int64_t n);
-
 typedef struct unary_work {
-  const real *x;
+  const char *x;
   real *y;
   int64_t elements;
-  unary_row row;
+  size_t element; /* of x, in bytes */
+  cohort_row_function function;
 } unary_work;
 
 static void unary_tile(void *argument, int64_t tile) {
   const unary_work *work = argument;
   const int64_t first = tile * COHORT_TILE_ELEMENTS;
-  work->row(work->x + first, work->y + first, cohort_least(COHORT_TILE_ELEMENTS, work->elements - first));
+  const cohort_row row = {.in = {work->x + (size_t)first * work->element},
+                          .out = {work->y + first},
+                          .count = cohort_least(COHORT_TILE_ELEMENTS, work->elements - first)};
+  work->function(&row);
 }
 
-static void run_unary(const cohort_call *call, unary_row row) {
-  unary_work work = {call->input[0].data, call->output[0].data, cohort_shape_elements(call->output[0].shape), row};
+static void run_unary(const cohort_call *call, cohort_row_function function) {
+  unary_work work = {call->input[0].data, call->output[0].data, cohort_shape_elements(call->output[0].shape),
+                     cohort_element_size(&call->input[0]), function};
   cohort_run_tiles(call, cohort_ceil_divide(work.elements, COHORT_TILE_ELEMENTS), unary_tile, &work);
 }
 
@@ -48,14 +52,18 @@ static inline real square_root_of(real x) {
   return COHORT_REAL_IS_DOUBLE ? (real)sqrt((double)x) : (real)sqrtf((float)x);
 }
 
-#define UNARY(name, expression)                                                     \
-  static void name##_row(const real *restrict given, real *restrict y, int64_t n) { \
-    _Pragma("omp simd") for (int64_t i = 0; i < n; i++) {                           \
-      const real x = given[i];                                                      \
-      y[i] = expression;                                                            \
-    }                                                                               \
-  }                                                                                 \
+#define UNARY_OF(name, type, expression)                  \
+  static void name##_row(const cohort_row *row) {         \
+    const type *given = row->in[0];                       \
+    real *y = row->out[0];                                \
+    const int64_t n = row->count;                         \
+    _Pragma("omp simd") for (int64_t i = 0; i < n; i++) { \
+      const type x = given[i];                            \
+      y[i] = expression;                                  \
+    }                                                     \
+  }                                                       \
   void COHORT_VARIED(cohort_run_##name)(const cohort_call *call) { run_unary(call, name##_row); }
+#define UNARY(name, expression) UNARY_OF(name, real, expression)
 
 UNARY(negate, -x)
 UNARY(absolute, cohort_magnitude(x))
@@ -74,21 +82,28 @@ UNARY(softplus, cohort_softplus(x))
 UNARY(error_function, cohort_error_function(x))
 UNARY(round, round_of(x))
 UNARY(relu, x > 0 ? x : 0)
+UNARY_OF(cast, int32_t, (real)x)
 
-typedef struct cast_work {
-  const int32_t *x;
-  real *y;
-  int64_t elements;
-} cast_work;
-
-static void cast_tile(void *argument, int64_t tile) {
-  const cast_work *work = argument;
-  const int64_t last = cohort_least((tile + 1) * COHORT_TILE_ELEMENTS, work->elements);
-#pragma omp simd
-  for (int64_t i = tile * COHORT_TILE_ELEMENTS; i < last; i++) work->y[i] = (real)work->x[i];
-}
-
-void COHORT_VARIED(cohort_run_cast)(const cohort_call *call) {
-  cast_work work = {call->input[0].data, call->output[0].data, cohort_shape_elements(call->output[0].shape)};
-  cohort_run_tiles(call, cohort_ceil_divide(work.elements, COHORT_TILE_ELEMENTS), cast_tile, &work);
+cohort_row_function COHORT_VARIED(cohort_unary_row)(cohort_op op) {
+  static const cohort_row_function rows[COHORT_OP_COUNT] = {
+      [COHORT_OP_NEGATE] = negate_row,
+      [COHORT_OP_ABSOLUTE] = absolute_row,
+      [COHORT_OP_SIGN] = sign_row,
+      [COHORT_OP_EXPONENTIAL] = exponential_row,
+      [COHORT_OP_LOG] = log_row,
+      [COHORT_OP_LOG1P] = log1p_row,
+      [COHORT_OP_EXPM1] = expm1_row,
+      [COHORT_OP_SQUARE_ROOT] = square_root_row,
+      [COHORT_OP_RECIPROCAL_ROOT] = reciprocal_root_row,
+      [COHORT_OP_SINE] = sine_row,
+      [COHORT_OP_COSINE] = cosine_row,
+      [COHORT_OP_TANH] = tanh_row,
+      [COHORT_OP_SIGMOID] = sigmoid_row,
+      [COHORT_OP_SOFTPLUS] = softplus_row,
+      [COHORT_OP_ERROR_FUNCTION] = error_function_row,
+      [COHORT_OP_ROUND] = round_row,
+      [COHORT_OP_RELU] = relu_row,
+      [COHORT_OP_CAST] = cast_row,
+  };
+  return rows[op];
 }

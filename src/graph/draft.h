@@ -1,0 +1,65 @@
+/* What is known while a plan is made; for the planner's files alone. */
+#ifndef COHORT_GRAPH_DRAFT_H
+#define COHORT_GRAPH_DRAFT_H
+
+#include "graph/planned.h"
+#include "kernel/chain.h"
+
+/* Memory that values share: a value that is no view, and all views of it. Indexed by that value, its root. */
+typedef struct cohort_storage {
+  cohort_place place;
+  int first, last;       /* when in use */
+  int32_t interval;      /* -1: none */
+  cohort_value external; /* the output whose bound memory it is written into, or COHORT_NO_VALUE */
+  bool asked;            /* it, or a view of it, is an output of the plan */
+  bool covered;          /* a later value lies over it */
+  bool inside;           /* lives in tiles of a chain alone */
+} cohort_storage;
+
+/* Nodes that run as one step; a node alone is a group of one, without a chain. */
+typedef struct cohort_group {
+  int members;
+  int32_t member[COHORT_CHAIN_LINKS]; /* nodes, in order */
+  int inputs, outputs;
+  cohort_value input[COHORT_MAX_INPUTS], output[COHORT_MAX_OUTPUTS];
+  cohort_chain chain;
+} cohort_group;
+
+/* Times: each needed node has one, that of the step it is part of, and each end of a phase (its exchange) one. */
+typedef struct cohort_draft {
+  const cohort_graph *graph;
+  const cohort_kernel_set *kernels;
+  int outputs;
+  const cohort_plan_output *output;
+  bool *needed;       /* [nodes] */
+  int *phase;         /* [nodes]: in which it runs; a lane operation: that it ends */
+  int *value_phase;   /* [values]: in which it is first there */
+  int *time;          /* [nodes] */
+  int *exchange_time; /* [phases] */
+  int32_t *order;     /* needed nodes that are no leaves, by phase; of a group, its last */
+  int ordered, phases, end_time;
+  cohort_value *root;      /* [values] */
+  cohort_storage *storage; /* [values], by root */
+  cohort_group **group;    /* [nodes]: NULL where it can be in none */
+  cohort_plan *plan;
+} cohort_draft;
+
+static inline size_t cohort_draft_bytes(const cohort_draft *own, cohort_value value) {
+  const cohort_value_entry *entry = &own->graph->value[value];
+  const size_t element = entry->type == COHORT_TYPE_INTEGER ? sizeof(int32_t) : own->kernels->real_size;
+  return (size_t)cohort_shape_elements(entry->shape) * element;
+}
+
+static inline const cohort_node *cohort_draft_node(const cohort_draft *own, cohort_value value) {
+  return &own->graph->node[own->graph->value[value].node];
+}
+
+/* Finds the groups, marks what lives inside, gives members the time of the last, and takes the others out of the
+ * order. Roots and `asked` are known. */
+void cohort_draft_group(cohort_draft *own);
+void cohort_draft_release_groups(cohort_draft *own);
+
+/* Whether the output of a group may lie over the input: each element is read for the last time before it is written. */
+bool cohort_group_in_place(const cohort_draft *own, const cohort_group *group, cohort_value input, cohort_value output);
+
+#endif
