@@ -48,3 +48,7 @@ foreach(fuzzer ${fuzzers})
   add_test(NAME ${name} COMMAND ${name} 3000)
   set_tests_properties(${name} PROPERTIES LABELS quick TIMEOUT 120)
 endforeach()
+
+# The benchmark's optimizer alone (tests/bench/compare runs it; no test).
+add_executable(bench_update bench/update.c)
+target_link_libraries(bench_update PRIVATE cohort_train)
