@@ -250,6 +250,7 @@ static inline cohort_value head_of(rig *own, int variant, int64_t rows, int64_t 
 }
 static inline cohort_value case_head(rig *own, int variant) { return head_of(own, variant, 7, 5, 11); }
 static inline cohort_value case_head_long(rig *own, int variant) { return head_of(own, variant, 131, 37, 301); }
+static inline cohort_value case_head_panels(rig *own, int variant) { return head_of(own, variant, 19, 23, 2100); }
 
 static const trial_case small_cases[] = {
     {"negate", case_unary, COHORT_OP_NEGATE},

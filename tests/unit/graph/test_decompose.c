@@ -43,6 +43,7 @@ static const fused_case cases[] = {
     {{"softmax_cross_entropy smoothed", case_cross_entropy_large, 10}, 1003},
     {{"vocabulary_head small", case_head, 1 | 4 | 8}, 11},
     {{"vocabulary_head", case_head_long, 1 | 4 | 8}, 301},
+    {{"vocabulary_head of three panels", case_head_panels, 1 | 4 | 8}, 2100},
     {{"vocabulary_head log p alone", case_head_long, 1}, 301},
     {{"attention short", case_attention, 42}, 13},
     {{"attention", case_attention_long, 33}, 201},
