@@ -3,6 +3,7 @@
 #include <string.h>
 
 static const char *const tasks[] = {"supervised", "language", "preference", NULL};
+static const char *const precisions[] = {"float32", "bf16", NULL};
 static const char *const nan_policies[] = {"stop", "skip", NULL};
 
 const cohort_parameter cohort_settings_table[] = {
@@ -13,6 +14,8 @@ const cohort_parameter cohort_settings_table[] = {
     COHORT_INTEGER_RANGE(cohort_settings, batch, "64", 1, 1e9, "samples, sequences or pairs a step"),
     COHORT_INTEGER_RANGE(cohort_settings, lanes, "0", 0, 4096, "streams of arithmetic a batch is cut into; 0: by the batch"),
     COHORT_INTEGER_RANGE(cohort_settings, threads, "0", 0, 4096, "threads of a rank; 0: the rank's share of the cores"),
+    COHORT_CHOICE(cohort_settings, precision, "float32", precisions,
+                  "of the operands of products; weights, sums, states and all else stay float32"),
     COHORT_METHOD_OF(cohort_settings, model, NULL, "model", "the network"),
     COHORT_METHOD_OF(cohort_settings, loss, "cross_entropy", "loss", "of supervised and language tasks"),
     COHORT_TREE(cohort_settings, losses, "a list of losses: several objectives instead of `loss`"),

@@ -39,6 +39,7 @@ typedef struct cohort_settings {
   int task;
   const char *run;
   int64_t seed, steps, batch, lanes, threads;
+  int precision; /* 0: float32, 1: bf16 */
   const cohort_document *model, *loss, *losses, *aggregator, *preference, *optimizer, *groups, *schedule;
   double clip;
   int on_nan;
