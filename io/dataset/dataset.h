@@ -13,7 +13,9 @@ typedef struct cohort_samples {
   int64_t count;
   int axes;             /* of one sample: 1 (vector) or 3 (height, width, channels) */
   int64_t size[3];
-  float *input;         /* [count, size...]; IDX bytes are scaled to [0, 1] */
+  float *input;         /* [count, size...], or NULL: bytes */
+  const unsigned char *bytes; /* [count, size...]: each stands for the number byte / 255 */
+  void *file;           /* memory that bytes lie in */
   int32_t *labels;      /* [count] classes, or NULL */
   int64_t classes;      /* largest label + 1 */
   float *targets;       /* [count, target_size] real targets, or NULL */

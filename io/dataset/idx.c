@@ -1,53 +1,22 @@
 /* IDX files (yann.lecun.com/exdb/mnist): 0 0 TYPE AXES, then the sizes as big-endian 32-bit numbers, then the data. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/memory.h"
+#include "io/dataset/compressed.h"
 #include "io/dataset/dataset.h"
 
-enum { UNSIGNED_BYTES = 0x08, CHUNK = 1 << 20, LONGEST_READ = 1 << 30 /* of zlib: below 2^31 */ };
+enum { UNSIGNED_BYTES = 0x08 };
 
 typedef struct idx_file {
   int axes;
   int64_t size[4];
-  unsigned char *data;
+  unsigned char *file, *data; /* the data lie in the file's content */
   size_t bytes;
 } idx_file;
 
-/* The whole content, decompressed when it is gzip. */
-static cohort_status read_all(const char *path, unsigned char **out, size_t *length, cohort_error *error) {
-  errno = 0;
-  gzFile file = gzopen(path, "rb");
-  if (!file)
-    return cohort_fail(error, COHORT_BAD_DATA, "%s: cannot be read: %s", path, strerror(errno ? errno : ENOMEM));
-  size_t room = CHUNK, count = 0;
-  unsigned char *data = cohort_allocate(room);
-  int got = 0;
-  while ((got = gzread(file, data + count, room - count < LONGEST_READ ? (unsigned)(room - count) : LONGEST_READ)) >
-         0) {
-    count += (size_t)got;
-    if (count == room) data = cohort_reallocate(data, room *= 2);
-  }
-  int fault = Z_OK;
-  const char *text = gzerror(file, &fault);
-  cohort_status status = COHORT_DONE;
-  if (got < 0 || (fault != Z_OK && fault != Z_STREAM_END))
-    status = cohort_fail(error, COHORT_BAD_DATA, "%s: damaged or cut off: %s", path,
-                         fault == Z_ERRNO ? strerror(errno) : text);
-  (void)gzclose(file);
-  if (status != COHORT_DONE) {
-    free(data);
-    return status;
-  }
-  *out = data;
-  *length = count;
-  return COHORT_DONE;
-}
-
 static cohort_status parse(const char *path, idx_file *own, size_t length, int axes, cohort_error *error) {
-  const unsigned char *head = own->data;
+  const unsigned char *head = own->file;
   if (length < 4 || head[0] != 0 || head[1] != 0)
     return cohort_fail(error, COHORT_BAD_DATA, "%s: no IDX file: it must begin with two zero bytes", path);
   if (head[2] != UNSIGNED_BYTES)
@@ -68,30 +37,31 @@ static cohort_status parse(const char *path, idx_file *own, size_t length, int a
     return cohort_fail(error, COHORT_BAD_DATA, "%s: its header promises %.0f bytes of data, but %zu follow", path,
                        elements, length - start);
   own->bytes = length - start;
-  memmove(own->data, own->data + start, own->bytes);
+  own->data = own->file + start;
   return COHORT_DONE;
 }
 
 static cohort_status read_idx(const char *path, int axes, idx_file *out, cohort_error *error) {
   size_t length = 0;
   memset(out, 0, sizeof *out);
-  COHORT_TRY(read_all(path, &out->data, &length, error));
+  COHORT_TRY(cohort_compressed_read(path, &out->file, &length, error));
   const cohort_status status = parse(path, out, length, axes, error);
   if (status != COHORT_DONE) {
-    free(out->data);
-    out->data = NULL;
+    cohort_memory_release(out->file);
+    out->file = NULL;
   }
   return status;
 }
 
-static void fill(const idx_file *images, const idx_file *labels, cohort_samples *out) {
+static void fill(idx_file *images, const idx_file *labels, cohort_samples *out) {
   out->count = images->size[0];
   out->axes = 3;
   out->size[0] = images->size[1];
   out->size[1] = images->size[2];
   out->size[2] = 1;
-  out->input = cohort_allocate(images->bytes * sizeof *out->input);
-  for (size_t i = 0; i < images->bytes; i++) out->input[i] = (float)images->data[i] / 255.0f;
+  out->bytes = images->data;
+  out->file = images->file;
+  images->file = NULL;
   out->labels = cohort_allocate(labels->bytes * sizeof *out->labels);
   for (size_t i = 0; i < labels->bytes; i++) {
     out->labels[i] = labels->data[i];
@@ -110,13 +80,14 @@ cohort_status cohort_samples_read_idx(const char *images, const char *labels, co
     status = cohort_fail(error, COHORT_BAD_DATA, "%s: %lld labels, but %s has %lld images", labels,
                          (long long)classes.size[0], images, (long long)pixels.size[0]);
   if (status == COHORT_DONE) fill(&pixels, &classes, out);
-  free(pixels.data);
-  free(classes.data);
+  cohort_memory_release(pixels.file);
+  cohort_memory_release(classes.file);
   return status;
 }
 
 void cohort_samples_release(cohort_samples *samples) {
   free(samples->input);
+  cohort_memory_release(samples->file);
   free(samples->labels);
   free(samples->targets);
   memset(samples, 0, sizeof *samples);

@@ -23,6 +23,7 @@ const char *cohort_product_guard(char **arguments) {
   if (!wanted || getenv(marker)) return core;
   (void)setenv("OPENBLAS_CORETYPE", wanted, 1);
   (void)setenv(marker, core, 1);
+  (void)setenv("OPENBLAS_NUM_THREADS", "1", 1); /* the library is called on one thread; more would only spin */
   (void)execv("/proc/self/exe", arguments);
   return core; /* the start failed: slow kernels are better than none */
 }

@@ -10,6 +10,7 @@
 typedef struct supervised {
   cohort_samples split[COHORT_SPLITS];
   int64_t features; /* of one sample */
+  float number[256]; /* of a byte */
 } supervised;
 
 static cohort_status read_data(const cohort_task *task, supervised *own, cohort_error *error) {
@@ -80,6 +81,7 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   }
   COHORT_TRY(check_losses(task, train, faults, error));
   task->model_data.axes = train->axes;
+  for (int byte = 0; byte < 256; byte++) own->number[byte] = (float)byte / 255.0f;
   own->features = 1;
   for (int a = 0; a < train->axes; a++) own->features *= task->model_data.size[a] = train->size[a];
   task->model_data.outputs = train->labels ? train->classes : train->target_size;
@@ -123,8 +125,18 @@ static cohort_task_graph build(const cohort_task *task, cohort_graph *graph, int
   return out;
 }
 
+/* Copies `count` features of a split from feature `first` on. */
+static inline void take(const supervised *own, const cohort_samples *samples, int64_t first, int64_t count, float *to) {
+  if (!samples->bytes) {
+    memcpy(to, samples->input + first, (size_t)count * sizeof *to);
+    return;
+  }
+  const unsigned char *from = samples->bytes + first;
+  for (int64_t i = 0; i < count; i++) to[i] = own->number[from[i]];
+}
+
 /* Shift by up to `crop` pixels (zeros outside) and mirror, drawn by (position in the stream). */
-static void augment(const cohort_task *task, int64_t position, const float *from, float *to) {
+static void augment(const cohort_task *task, int64_t position, const cohort_samples *samples, int64_t first, float *to) {
   const cohort_data_settings *data = &task->settings->data_settings;
   const int64_t height = task->model_data.size[0], width = task->model_data.size[1], channels = task->model_data.size[2];
   const cohort_random_key key = cohort_random_key_derive_name(task->key, "augment");
@@ -139,7 +151,7 @@ static void augment(const cohort_task *task, int64_t position, const float *from
       if (source_y < 0 || source_y >= height || source_x < 0 || source_x >= width)
         memset(to, 0, (size_t)channels * sizeof *to);
       else
-        memcpy(to, from + (source_y * width + source_x) * channels, (size_t)channels * sizeof *to);
+        take(task->own, samples, first + (source_y * width + source_x) * channels, channels, to);
     }
 }
 
@@ -155,13 +167,13 @@ static void feed(const cohort_task *task, cohort_feed *feed) {
   for (int64_t i = 0; i < feed->capacity; i++, input += own->features) {
     const bool real = i < feed->count;
     const int64_t sample = !real ? 0 : train && !feed->direct ? cohort_task_sample(task, feed->position[i]) : feed->position[i];
-    const float *from = samples->input + sample * own->features;
+    const int64_t first = sample * own->features;
     if (!real)
       memset(input, 0, (size_t)own->features * sizeof *input);
     else if (augmented)
-      augment(task, feed->position[i], from, input);
+      augment(task, feed->position[i], samples, first, input);
     else
-      memcpy(input, from, (size_t)own->features * sizeof *input);
+      take(own, samples, first, own->features, input);
     if (samples->labels)
       ((int32_t *)feed->input[1])[i] = real ? samples->labels[sample] : -1;
     else
