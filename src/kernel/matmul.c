@@ -2,6 +2,7 @@
 #include "base/real.h"
 #include "kernel/kernel.h"
 #include "kernel/product_real.h"
+#include "kernel/product_thin_real.h"
 
 void COHORT_VARIED(cohort_run_matmul)(const cohort_call *call);
 
@@ -16,6 +17,11 @@ static void multiply(const batch_job *job, const cohort_team *team, int64_t memb
   const real *a = (const real *)call->input[0].data + member * job->step_a;
   const real *b = (const real *)call->input[1].data + member * job->step_b;
   real *c = (real *)call->output[0].data + member * job->m * job->n;
+  if (!job->transpose_a && cohort_is_thin(job->m, job->n, job->k)) {
+    const cohort_thin_product thin = {job->transpose_b != 0, job->m, job->n, job->k, a, b, c};
+    COHORT_BASED(cohort_product_thin)(team, &thin);
+    return;
+  }
   COHORT_VARIED(cohort_product)
   (team, job->transpose_a, job->transpose_b, job->m, job->n, job->k, 1, a, job->transpose_a ? job->m : job->k, b,
    job->transpose_b ? job->k : job->n, 0, c, job->n);

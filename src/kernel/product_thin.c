@@ -1,0 +1,150 @@
+/* Products of few rows (at most 16) with a large matrix: one pass over the matrix, so that memory sets the pace. Tiles
+ * are columns of C. Every sum has one order, given by the depth alone: a row's bits do not depend on the other rows. */
+#include "kernel/product_thin_real.h"
+#include "kernel/row_real.h"
+
+#if defined(__AVX512F__)
+enum { REGISTER = 64, BLOCK_ROWS = 4, BLOCK_COLUMNS = 6, LINE_COLUMNS = 8 };
+#elif defined(__AVX2__)
+enum { REGISTER = 32, BLOCK_ROWS = 4, BLOCK_COLUMNS = 2, LINE_COLUMNS = 8 };
+#else
+enum { REGISTER = 16, BLOCK_ROWS = 4, BLOCK_COLUMNS = 2, LINE_COLUMNS = 8 };
+#endif
+
+/* TILE: reals of B in a tile, about; STRIP: vectors of C held in registers when B is [K, N]. */
+enum { LANES = REGISTER / sizeof(real), LINE = 64 / sizeof(real), TILE = 1 << 17, STRIP = 8 };
+
+typedef real thin_vector __attribute__((vector_size(REGISTER)));
+typedef real thin_memory __attribute__((vector_size(REGISTER), aligned(sizeof(real)), may_alias));
+
+typedef struct thin_work {
+  const cohort_thin_product *p;
+  int64_t columns; /* of a tile */
+} thin_work;
+
+static inline thin_vector load(const real *x) { return *(const thin_memory *)x; }
+
+/* Lanes are joined as a tree. */
+static inline real join(thin_vector sum) {
+  real part[LANES];
+  *(thin_memory *)part = sum;
+  for (int half = LANES / 2; half > 0; half /= 2) {
+    for (int lane = 0; lane < half; lane++) part[lane] += part[lane + half];
+  }
+  return part[0];
+}
+
+/* B is [N, K]: `rows` x `columns` inner products, constants where this is inlined. Meanwhile `lines` cache lines a step
+ * are asked for, from `ahead` on: what the next block reads. */
+static inline __attribute__((always_inline)) void multiply_block(const cohort_thin_product *p, int64_t row,
+                                                                 int64_t column, int rows, int columns,
+                                                                 const real *ahead, int lines) {
+  const real *a = p->a + row * p->k, *b = p->b + column * p->k;
+  const int64_t whole = p->k / LANES * LANES, a_row = p->k, b_row = p->k;
+  thin_vector sum[BLOCK_ROWS][LINE_COLUMNS];
+  for (int i = 0; i < rows; i++) {
+    for (int j = 0; j < columns; j++) sum[i][j] = (thin_vector){0};
+  }
+  for (int64_t l = 0; l < whole; l += LANES) {
+    thin_vector left[BLOCK_ROWS];
+    for (int q = 0; q < lines; q++) __builtin_prefetch(ahead + l * lines + q * LANES, 0, 3);
+    for (int i = 0; i < rows; i++) left[i] = load(a + i * a_row + l);
+    for (int j = 0; j < columns; j++) {
+      const thin_vector right = load(b + j * b_row + l);
+      for (int i = 0; i < rows; i++) sum[i][j] += left[i] * right;
+    }
+  }
+  for (int i = 0; i < rows; i++) {
+    for (int j = 0; j < columns; j++) {
+      real total = join(sum[i][j]);
+      for (int64_t l = whole; l < p->k; l++) total += a[i * a_row + l] * b[j * b_row + l];
+      p->c[(row + i) * p->n + column + j] = total;
+    }
+  }
+}
+
+/* All rows of C in `columns` columns; the block to the right is asked for while the groups of rows take their turns. */
+static inline __attribute__((always_inline)) void multiply_columns(const cohort_thin_product *p, int64_t column,
+                                                                   int columns) {
+  const int64_t groups = p->m / BLOCK_ROWS;
+  const real *next = p->b + (column + columns) * p->k;
+  int64_t row = 0;
+  for (; row + BLOCK_ROWS <= p->m; row += BLOCK_ROWS) {
+    const int64_t group = row / BLOCK_ROWS;
+    if (groups >= 3) {
+      multiply_block(p, row, column, BLOCK_ROWS, columns, next + group * 2 * p->k, 2);
+    } else if (groups == 2) {
+      multiply_block(p, row, column, BLOCK_ROWS, columns, next + group * 3 * p->k, 3);
+    } else {
+      multiply_block(p, row, column, BLOCK_ROWS, columns, next, columns);
+    }
+  }
+  for (; row + 2 <= p->m; row += 2) multiply_block(p, row, column, 2, columns, next, 0);
+  if (row < p->m) multiply_block(p, row, column, 1, columns, next, 0);
+}
+
+static void multiply_inner(const cohort_thin_product *p, int64_t column, int64_t last) {
+  if (p->m == 1) {
+    for (; column + LINE_COLUMNS <= last; column += LINE_COLUMNS)
+      multiply_block(p, 0, column, 1, LINE_COLUMNS, p->b, 0);
+  } else {
+    for (; column + BLOCK_COLUMNS <= last; column += BLOCK_COLUMNS) multiply_columns(p, column, BLOCK_COLUMNS);
+  }
+  for (; column < last; column++) multiply_columns(p, column, 1);
+}
+
+/* B is [K, N]: `rows` rows of C in `vectors` vectors of columns. */
+static inline __attribute__((always_inline)) void multiply_strip(const cohort_thin_product *p, int64_t row,
+                                                                 int64_t column, int rows, int vectors) {
+  const real *a = p->a + row * p->k, *b = p->b + column;
+  const int64_t k = p->k, a_row = p->k, b_row = p->n;
+  thin_vector sum[2][STRIP];
+  for (int i = 0; i < rows; i++) {
+    for (int v = 0; v < vectors; v++) sum[i][v] = (thin_vector){0};
+  }
+  for (int64_t l = 0; l < k; l++) {
+    for (int v = 0; v < vectors; v++) {
+      const thin_vector right = load(b + l * b_row + v * LANES);
+      for (int i = 0; i < rows; i++) sum[i][v] += a[i * a_row + l] * right;
+    }
+  }
+  for (int i = 0; i < rows; i++) {
+    for (int v = 0; v < vectors; v++) {
+      *(thin_memory *)(p->c + (row + i) * p->n + column + v * LANES) = sum[i][v];
+    }
+  }
+}
+
+static void multiply_outer(const cohort_thin_product *p, int64_t column, int64_t last) {
+  for (; column + STRIP * LANES <= last; column += STRIP * LANES) {
+    int64_t row = 0;
+    for (; row + 2 <= p->m; row += 2) multiply_strip(p, row, column, 2, STRIP);
+    if (row < p->m) multiply_strip(p, row, column, 1, STRIP);
+  }
+  for (; column + LANES <= last; column += LANES) {
+    for (int64_t row = 0; row < p->m; row++) multiply_strip(p, row, column, 1, 1);
+  }
+  for (; column < last; column++) {
+    for (int64_t row = 0; row < p->m; row++) {
+      real sum = 0;
+      for (int64_t l = 0; l < p->k; l++) sum += p->a[row * p->k + l] * p->b[l * p->n + column];
+      p->c[row * p->n + column] = sum;
+    }
+  }
+}
+
+static void run_tile(void *argument, int64_t tile) {
+  const thin_work *work = argument;
+  const int64_t first = tile * work->columns, last = cohort_least(first + work->columns, work->p->n);
+  if (work->p->transpose_b) {
+    multiply_inner(work->p, first, last);
+  } else {
+    multiply_outer(work->p, first, last);
+  }
+}
+
+void COHORT_VARIED(cohort_product_thin)(const cohort_team *team, const cohort_thin_product *p) {
+  const int64_t unit = p->transpose_b ? BLOCK_COLUMNS * LINE_COLUMNS : STRIP * LANES;
+  thin_work work = {p, cohort_most(1, TILE / p->k / unit) * unit};
+  cohort_team_run(team, cohort_ceil_divide(p->n, work.columns), run_tile, &work);
+}

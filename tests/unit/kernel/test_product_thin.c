@@ -1,0 +1,73 @@
+/* Products of few rows with a large matrix, against sums in double: odd shapes, both layouts of the matrix, every
+ * kernel set that this machine runs. */
+#include "trial.h"
+
+typedef struct shape {
+  int64_t m, n, k;
+} shape;
+
+static const shape shapes[] = {
+    {1, 8, 8192},   {1, 768, 768},   {1, 1031, 129}, {1, 333, 515},   {2, 257, 259},  {3, 97, 1001},  {4, 768, 131},
+    {5, 123, 1537}, {7, 1025, 67},   {8, 331, 400},  {9, 2049, 33},   {12, 511, 257}, {15, 301, 301}, {16, 50, 3072},
+    {16, 4099, 17}, {16, 640, 1030}, {6, 70001, 1},  {13, 1000, 768}, {17, 300, 300},
+};
+
+static void check_shape(const shape *s, bool transposed) {
+  trial t = trial_of(COHORT_OP_MATMUL);
+  const int64_t m = s->m, n = s->n, k = s->k;
+  const double *a = trial_real(&t, SHAPE(m, k), -1, 1);
+  const double *b = trial_real(&t, transposed ? SHAPE(n, k) : SHAPE(k, n), -1, 1);
+  double *c = trial_output(&t, SHAPE(m, n), COHORT_TYPE_REAL);
+  for (int64_t i = 0; i < m; i++) {
+    for (int64_t j = 0; j < n; j++) {
+      for (int64_t l = 0; l < k; l++) c[i * n + j] += a[i * k + l] * (transposed ? b[j * k + l] : b[l * n + j]);
+    }
+  }
+  t.attributes.integers[1] = transposed;
+  t.terms = (double)k;
+  trial_check(&t);
+}
+
+static void test_sums(void) {
+  for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+    check_shape(&shapes[i], true);
+    check_shape(&shapes[i], false);
+  }
+}
+
+static void multiply(const cohort_kernel_set *set, int64_t m, int64_t n, int64_t k, float *a, float *b, float *c) {
+  const cohort_team team = {1};
+  const cohort_call call = {.inputs = 2,
+                            .outputs = 1,
+                            .input = {{a, SHAPE(m, k), COHORT_TYPE_REAL}, {b, SHAPE(n, k), COHORT_TYPE_REAL}},
+                            .output = {{c, SHAPE(m, n), COHORT_TYPE_REAL}},
+                            .attributes = {.integers = {0, 1}},
+                            .team = &team};
+  set->run[COHORT_OP_MATMUL](&call);
+}
+
+/* A batch of texts gives each the bits that it would get alone. */
+static void test_rows_stand_alone(void) {
+  enum { M = 16, N = 200, K = 777 };
+  float *a = calloc(M * K, sizeof *a), *b = calloc(N * K, sizeof *b);
+  float *whole = calloc(M * N, sizeof *whole), *part = calloc(M * N, sizeof *part);
+  for (int i = 0; i < M * K; i++) a[i] = (float)trial_bits() * 0x1p-31F - 1;
+  for (int i = 0; i < N * K; i++) b[i] = (float)trial_bits() * 0x1p-31F - 1;
+  for (int isa = 0; isa <= (int)cohort_processor_isa(); isa++) {
+    const cohort_kernel_set *set = cohort_kernels_float32((cohort_isa)isa);
+    multiply(set, M, N, K, a, b, whole);
+    for (int first = 0, rows = 1; first < M; first += rows, rows++) {
+      if (rows > M - first) rows = M - first;
+      multiply(set, rows, N, K, a + first * K, b, part + first * N);
+    }
+    CU_ASSERT_EQUAL(memcmp(whole, part, M * N * sizeof *whole), 0);
+  }
+  free(a), free(b), free(whole), free(part);
+}
+
+static const check checks[] = {
+    {"sums, bits on any threads", test_sums},
+    {"a row's bits are its own", test_rows_stand_alone},
+};
+
+int main(void) { return check_run("product_thin", checks, sizeof checks / sizeof checks[0]); }
