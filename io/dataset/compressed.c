@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #ifdef COHORT_LIBDEFLATE
@@ -28,13 +30,28 @@ typedef struct content {
   size_t bytes, room;
 } content;
 
+/* Fresh memory is slow to touch for the first time, so another thread goes ahead of who fills it. */
+static void *touch(void *argument) {
+  const content *own = argument;
+#ifdef MADV_POPULATE_WRITE
+  (void)madvise(own->data, own->room, MADV_POPULATE_WRITE); /* keeps what is written meanwhile */
+#else
+  (void)own;
+#endif
+  return NULL;
+}
+
 static cohort_status make_room(content *own, size_t room, cohort_error *error) {
-  void *memory = NULL;
-  COHORT_TRY(cohort_memory_create(room, "a data file", &memory, error));
-  if (own->bytes) memcpy(memory, own->data, own->bytes);
-  cohort_memory_release(own->data);
-  own->data = memory;
-  own->room = room;
+  enum { HUGE_PAGE = 2 << 20 };
+  content larger = {.bytes = own->bytes, .room = cohort_round_up(room, HUGE_PAGE)};
+  larger.data = room <= PTRDIFF_MAX - HUGE_PAGE ? aligned_alloc(HUGE_PAGE, larger.room) : NULL;
+  if (!larger.data)
+    return cohort_fail(error, COHORT_NO_RESOURCE, "memory: no %.1f MiB for a data file; use a larger node",
+                       (double)room / 1048576);
+  (void)madvise(larger.data, larger.room, MADV_HUGEPAGE);
+  if (own->bytes) memcpy(larger.data, own->data, own->bytes);
+  free(own->data);
+  *own = larger;
   return COHORT_DONE;
 }
 
@@ -43,10 +60,8 @@ static cohort_status unreadable(const char *path, cohort_error *error) {
 }
 
 /* A file whose size nobody knows before (a pipe) is read until it ends. */
-static cohort_status read_open(const char *path, int file, content *out, cohort_error *error) {
-  struct stat about;
-  if (fstat(file, &about) != 0) return unreadable(path, error);
-  COHORT_TRY(make_room(out, (size_t)(about.st_size > 0 ? about.st_size : 0) + 4096, error));
+static cohort_status read_open(const char *path, int file, size_t size, content *out, cohort_error *error) {
+  COHORT_TRY(make_room(out, size + 4096, error));
   for (;;) {
     const size_t left = out->room - out->bytes;
     const ssize_t got = read(file, out->data + out->bytes, left < LONGEST_READ ? left : LONGEST_READ);
@@ -55,14 +70,6 @@ static cohort_status read_open(const char *path, int file, content *out, cohort_
     if (got > 0) out->bytes += (size_t)got;
     if (out->bytes == out->room) COHORT_TRY(make_room(out, 2 * out->room, error));
   }
-}
-
-static cohort_status read_file(const char *path, content *out, cohort_error *error) {
-  const int file = open(path, O_RDONLY | O_CLOEXEC);
-  if (file < 0) return unreadable(path, error);
-  const cohort_status status = read_open(path, file, out, error);
-  (void)close(file);
-  return status;
 }
 
 typedef enum { MEMBER_DONE, MEMBER_LARGER, MEMBER_DAMAGED } member;
@@ -115,14 +122,27 @@ static size_t told_size(const unsigned char *data, size_t bytes) {
   return told / LARGEST_RATIO <= bytes ? told : bytes;
 }
 
+/* A thread that touches memory; it ends before that memory is given up. */
+typedef struct helper {
+  pthread_t thread;
+  content ahead;
+  bool runs;
+} helper;
+
+static void helper_end(helper *own) {
+  if (own->runs) (void)pthread_join(own->thread, NULL);
+  own->runs = false;
+}
+
 /* Members one after another; what follows them and is no member is ignored, as gzip does. */
-static cohort_status inflate_all(const char *path, const content *packed, content *out, cohort_error *error) {
-  COHORT_TRY(make_room(out, told_size(packed->data, packed->bytes) + 64, error));
+static cohort_status inflate_members(const char *path, const content *packed, content *out, helper *help,
+                                     cohort_error *error) {
   size_t at = 0;
   while (at == 0 || is_gzip(packed->data + at, packed->bytes - at)) {
     size_t used = 0;
     const member result = inflate_member(packed->data + at, packed->bytes - at, out, &used);
     if (result == MEMBER_LARGER && out->room / LARGEST_RATIO <= packed->bytes) {
+      helper_end(help);
       COHORT_TRY(make_room(out, 2 * out->room, error));
     } else if (result != MEMBER_DONE) {
       return cohort_fail(error, COHORT_BAD_DATA, "%s: damaged or cut off", path);
@@ -133,19 +153,54 @@ static cohort_status inflate_all(const char *path, const content *packed, conten
   return COHORT_DONE;
 }
 
+static cohort_status inflate_all(const char *path, const content *packed, content *out, cohort_error *error) {
+  enum { WORTH_A_THREAD = 8 << 20 };
+  COHORT_TRY(make_room(out, told_size(packed->data, packed->bytes) + 64, error));
+  helper help = {.ahead = *out};
+  help.runs = out->room >= WORTH_A_THREAD && pthread_create(&help.thread, NULL, touch, &help.ahead) == 0;
+  const cohort_status status = inflate_members(path, packed, out, &help, error);
+  helper_end(&help);
+  return status;
+}
+
+/* Packed content is read where the system keeps the file: copying it would cost as much as decompressing. */
+static cohort_status inflate_file(const char *path, int file, size_t size, content *out, cohort_error *error) {
+  void *memory = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, file, 0);
+  if (memory == MAP_FAILED) return unreadable(path, error);
+  const content packed = {.data = memory, .bytes = size};
+  const cohort_status status = inflate_all(path, &packed, out, error);
+  (void)munmap(memory, size);
+  return status;
+}
+
+static cohort_status read_file(const char *path, int file, content *out, cohort_error *error) {
+  struct stat about;
+  unsigned char head[3] = {0};
+  if (fstat(file, &about) != 0) return unreadable(path, error);
+  const size_t size = about.st_size > 0 ? (size_t)about.st_size : 0;
+  const bool regular = S_ISREG(about.st_mode) && size >= sizeof head;
+  if (regular && pread(file, head, sizeof head, 0) == (ssize_t)sizeof head && is_gzip(head, sizeof head))
+    return inflate_file(path, file, size, out, error);
+  COHORT_TRY(read_open(path, file, size, out, error));
+  if (!is_gzip(out->data, out->bytes)) return COHORT_DONE;
+  content packed = *out;
+  *out = (content){0};
+  const cohort_status status = inflate_all(path, &packed, out, error);
+  free(packed.data);
+  return status;
+}
+
 cohort_status cohort_compressed_read(const char *path, unsigned char **out, size_t *length, cohort_error *error) {
-  content file = {0}, whole = {0};
-  cohort_status status = read_file(path, &file, error);
-  if (status == COHORT_DONE && is_gzip(file.data, file.bytes)) {
-    status = inflate_all(path, &file, &whole, error);
-    cohort_memory_release(file.data);
-    file = whole;
-  }
+  const int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return unreadable(path, error);
+  content whole = {0};
+  const cohort_status status = read_file(path, file, &whole, error);
+  (void)close(file);
   if (status != COHORT_DONE) {
-    cohort_memory_release(file.data);
+    free(whole.data);
     return status;
   }
-  *out = file.data;
-  *length = file.bytes;
+  *out = whole.data;
+  *length = whole.bytes;
   return COHORT_DONE;
 }

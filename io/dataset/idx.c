@@ -47,7 +47,7 @@ static cohort_status read_idx(const char *path, int axes, idx_file *out, cohort_
   COHORT_TRY(cohort_compressed_read(path, &out->file, &length, error));
   const cohort_status status = parse(path, out, length, axes, error);
   if (status != COHORT_DONE) {
-    cohort_memory_release(out->file);
+    free(out->file);
     out->file = NULL;
   }
   return status;
@@ -80,14 +80,14 @@ cohort_status cohort_samples_read_idx(const char *images, const char *labels, co
     status = cohort_fail(error, COHORT_BAD_DATA, "%s: %lld labels, but %s has %lld images", labels,
                          (long long)classes.size[0], images, (long long)pixels.size[0]);
   if (status == COHORT_DONE) fill(&pixels, &classes, out);
-  cohort_memory_release(pixels.file);
-  cohort_memory_release(classes.file);
+  free(pixels.file);
+  free(classes.file);
   return status;
 }
 
 void cohort_samples_release(cohort_samples *samples) {
   free(samples->input);
-  cohort_memory_release(samples->file);
+  free(samples->file);
   free(samples->labels);
   free(samples->targets);
   memset(samples, 0, sizeof *samples);

@@ -126,13 +126,22 @@ static cohort_task_graph build(const cohort_task *task, cohort_graph *graph, int
 }
 
 /* Copies `count` features of a split from feature `first` on. */
-static inline void take(const supervised *own, const cohort_samples *samples, int64_t first, int64_t count, float *to) {
+static inline void take(const supervised *own, const cohort_samples *samples, int64_t first, int64_t count,
+                        float *restrict to) {
   if (!samples->bytes) {
     memcpy(to, samples->input + first, (size_t)count * sizeof *to);
     return;
   }
-  const unsigned char *from = samples->bytes + first;
-  for (int64_t i = 0; i < count; i++) to[i] = own->number[from[i]];
+  const unsigned char *restrict from = samples->bytes + first;
+  const float *restrict number = own->number;
+  for (int64_t i = 0; i < count; i++) to[i] = number[from[i]];
+}
+
+/* Asks for a sample's features early: samples lie anywhere in memory. */
+static void call_up(const supervised *own, const cohort_samples *samples, int64_t sample) {
+  const int64_t bytes = own->features * (samples->bytes ? 1 : (int64_t)sizeof *samples->input);
+  const char *from = samples->bytes ? (const char *)samples->bytes : (const char *)samples->input;
+  for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(from + sample * bytes + at);
 }
 
 /* Shift by up to `crop` pixels (zeros outside) and mirror, drawn by (position in the stream). */
@@ -155,6 +164,13 @@ static void augment(const cohort_task *task, int64_t position, const cohort_samp
     }
 }
 
+/* The sample at place i of a batch; 0 where there is none. */
+static int64_t sample_at(const cohort_task *task, const cohort_feed *feed, int64_t i) {
+  if (i >= feed->count) return 0;
+  const bool shuffled = feed->split == COHORT_SPLIT_TRAIN && !feed->direct;
+  return shuffled ? cohort_task_sample(task, feed->position[i]) : feed->position[i];
+}
+
 static void feed(const cohort_task *task, cohort_feed *feed) {
   const supervised *own = task->own;
   const cohort_samples *samples = &own->split[feed->split];
@@ -164,9 +180,15 @@ static void feed(const cohort_task *task, cohort_feed *feed) {
   const int64_t outputs = task->model_data.outputs;
   float *input = feed->input[0], *weight = feed->input[2];
   int32_t *positions = feed->input[3], *ids = feed->input[4];
+  enum { AHEAD = 4 };
+  for (int64_t i = 0; i < feed->capacity && i < AHEAD; i++) ids[i] = (int32_t)sample_at(task, feed, i);
   for (int64_t i = 0; i < feed->capacity; i++, input += own->features) {
     const bool real = i < feed->count;
-    const int64_t sample = !real ? 0 : train && !feed->direct ? cohort_task_sample(task, feed->position[i]) : feed->position[i];
+    const int64_t sample = ids[i];
+    if (i + AHEAD < feed->capacity) {
+      ids[i + AHEAD] = (int32_t)sample_at(task, feed, i + AHEAD);
+      call_up(own, samples, ids[i + AHEAD]);
+    }
     const int64_t first = sample * own->features;
     if (!real)
       memset(input, 0, (size_t)own->features * sizeof *input);
@@ -181,7 +203,6 @@ static void feed(const cohort_task *task, cohort_feed *feed) {
         ((float *)feed->input[1])[i * outputs + o] = real ? samples->targets[sample * outputs + o] : 0;
     weight[i] = real ? 1 : 0;
     positions[i] = 0;
-    ids[i] = (int32_t)sample;
   }
 }
 
