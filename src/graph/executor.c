@@ -60,6 +60,14 @@ static void run_step(const cohort_step *step, cohort_call *call, char *arena, co
   step->run(call);
 }
 
+int cohort_executor_lend(const cohort_executor *executor, size_t bytes, int most, void **piece) {
+  int pieces = 0;
+  for (int lane = 0; lane < executor->lanes; lane++)
+    for (size_t offset = 0; offset + bytes <= executor->arena_bytes; offset += bytes, pieces++)
+      if (pieces < most) piece[pieces] = executor->arena[lane] + offset;
+  return pieces;
+}
+
 void cohort_executor_record(cohort_executor *executor, cohort_recorder *recorder) { executor->recorder = recorder; }
 
 static void run_copies(const cohort_phase *own, char *arena, const cohort_plan *plan, void *const *memory) {

@@ -86,6 +86,7 @@ static void run_batch(cohort_run *run, batch_work *work, int vectors, double *su
                                   .run = run_lane,
                                   .between = between_phases};
   cohort_lane_engine_run(run->engine, &lanes, cohort_player_shards(run->player), sums, NULL, rows);
+  if (!vectors) return;
   int first, last;
   cohort_lane_engine_own(run->engine, &first, &last);
   run->figures.flops += (last - first) * cohort_plan_flops(work->graph->plan);
@@ -334,7 +335,8 @@ cohort_status cohort_run_create(cohort_settings *settings, cohort_comm *comm, co
   run->threads = threads;
   run->best_step = -1;
   const int64_t least = -cohort_comm_agree(comm, -(int64_t)cohort_processor_isa());
-  run->kernels = cohort_kernels_float32((cohort_isa)least);
+  run->isa = (cohort_isa)least;
+  run->kernels = cohort_kernels_float32(run->isa);
   run->variant = cohort_variant_of((cohort_isa)least);
   cohort_faults faults = {0};
   cohort_status status = cohort_comm_agree_error(comm, build(run, &faults, error), error);
@@ -348,12 +350,24 @@ cohort_status cohort_run_create(cohort_settings *settings, cohort_comm *comm, co
   return COHORT_DONE;
 }
 
-void cohort_run_destroy(cohort_run *run) {
-  if (!run) return;
-  cohort_profile_destroy(run->profile);
+bool cohort_run_lend(const cohort_run *run, size_t bytes, int count, void **piece) {
+  int found = 0;
+  for (int e = 0; e < cohort_lane_engine_executors(run->engine) && found < count; e++)
+    found += cohort_executor_lend(run->context[e].executor, bytes, count - found, piece + found);
+  return found >= count;
+}
+
+void cohort_run_release_lanes(cohort_run *run) {
   for (int e = 0; run->context && e < cohort_lane_engine_executors(run->engine); e++)
     cohort_lane_context_release(&run->context[e]);
   free(run->context);
+  run->context = NULL;
+}
+
+void cohort_run_destroy(cohort_run *run) {
+  if (!run) return;
+  cohort_profile_destroy(run->profile);
+  cohort_run_release_lanes(run);
   cohort_memory_release(run->exchange);
   cohort_lane_graph_destroy(run->train);
   cohort_lane_graph_destroy(run->evaluate);
@@ -373,6 +387,7 @@ const cohort_space *cohort_run_space(const cohort_run *run, int number) {
 const cohort_player *cohort_run_player(const cohort_run *run) { return run->player; }
 int cohort_run_lanes(const cohort_run *run) { return run->lanes; }
 const char *cohort_run_kernels(const cohort_run *run) { return run->kernels->name; }
+cohort_isa cohort_run_isa(const cohort_run *run) { return run->isa; }
 
 cohort_run_position cohort_run_where(const cohort_run *run) {
   const cohort_run_position where = {

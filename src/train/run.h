@@ -22,6 +22,7 @@ const cohort_space *cohort_run_space(const cohort_run *run, int number); /* NULL
 const cohort_player *cohort_run_player(const cohort_run *run);
 int cohort_run_lanes(const cohort_run *run);
 const char *cohort_run_kernels(const cohort_run *run);
+cohort_isa cohort_run_isa(const cohort_run *run); /* of its kernels */
 
 /* Where the run stands; all are functions of the steps taken. */
 typedef struct cohort_run_position {
@@ -62,10 +63,15 @@ cohort_status cohort_run_take_weights(cohort_run *run, const char *path, bool ev
 /* Figures of this rank since the last call. */
 typedef struct cohort_run_figures {
   double busy_seconds; /* of its executors, summed */
-  double flops;        /* of products run by this rank */
+  double flops;        /* of products in this rank's steps */
   int64_t samples;     /* this rank's lanes' samples */
 } cohort_run_figures;
 cohort_run_figures cohort_run_take_figures(cohort_run *run);
+
+/* Takes `count` pieces of `bytes` from what lanes compute in, for use between steps; false when there is less. */
+bool cohort_run_lend(const cohort_run *run, size_t bytes, int count, void **piece);
+/* Gives back what lanes compute in; afterwards the run cannot step or evaluate. */
+void cohort_run_release_lanes(cohort_run *run);
 
 /* The profile of its steps when the settings ask for one, else NULL. */
 cohort_profile *cohort_run_profile(const cohort_run *run);

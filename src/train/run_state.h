@@ -13,6 +13,7 @@ struct cohort_run {
   int threads, lanes, spaces;
   cohort_task task;
   const cohort_kernel_set *kernels;
+  cohort_isa isa;
   cohort_variant variant;
   cohort_space *space[2];
   cohort_player *player;

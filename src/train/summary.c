@@ -12,10 +12,20 @@
 #include "io/config.h"
 #include "io/run_directory.h"
 #include "mpi/world.h"
+#include "train/roofline.h"
 
-enum { FIGURES = 9 };
+enum { FIGURES = 11 };
 /* Per rank: samples, FLOPs, bytes received, bytes sent, messages, exposed seconds, busy seconds, peak memory, bytes written
- * in the last save. */
+ * in the last save, seconds and bytes of element-wise updates. */
+
+/* A shorter run has no roofline: measuring it would take a good part of its time. */
+static const double least_seconds = 2;
+
+/* Rates of all ranks, and the most that their cores can do. */
+typedef struct rates {
+  double flops, samples, update; /* a second; update: bytes */
+  cohort_roofline roofline;
+} rates;
 
 double cohort_peak_memory(void) {
   struct rusage usage;
@@ -25,11 +35,13 @@ double cohort_peak_memory(void) {
 
 static void gather(cohort_run *run, const cohort_session *session, cohort_comm *comm, double *table) {
   const cohort_run_figures figures = cohort_run_take_figures(run);
+  const cohort_player_figures updates = cohort_run_take_player_figures(run);
   double *own = table + comm->rank * FIGURES;
   const double values[FIGURES] = {(double)figures.samples,       figures.flops,          (double)comm->bytes_received,
                                   (double)comm->bytes_sent,      (double)comm->messages, comm->seconds,
                                   figures.busy_seconds,          cohort_peak_memory(),
-                                  (double)session->checkpoint_bytes};
+                                  (double)session->checkpoint_bytes,
+                                  updates.update_seconds,        updates.update_bytes};
   memcpy(own, values, sizeof values);
   size_t *offsets = cohort_allocate(2 * (size_t)comm->size * sizeof *offsets), *bytes = offsets + comm->size;
   for (int r = 0; r < comm->size; r++) {
@@ -58,7 +70,7 @@ static void set_text(cohort_document *map, const char *name, const char *value) 
 static cohort_document *rank_rows(const cohort_run *run, const double *table, int ranks) {
   static const char *const names[FIGURES] = {"samples",  "flops",         "bytes_received", "bytes_sent",
                                              "messages", "exposed_communication_seconds", "busy_seconds", "peak_memory_bytes",
-                                             "checkpoint_bytes"};
+                                             "checkpoint_bytes", "update_seconds", "update_bytes"};
   cohort_document *list = cohort_document_create(COHORT_LIST, NULL, 0, 0);
   for (int r = 0; r < ranks; r++) {
     cohort_document *row = cohort_document_create(COHORT_MAP, NULL, 0, 0);
@@ -114,16 +126,78 @@ static void describe_machine(cohort_document *out, const cohort_run *run, cohort
   set_text(out, "written", stamp);
 }
 
+static rates sum_rates(const cohort_session *session, const double *table, int ranks) {
+  rates out = {0};
+  for (int r = 0; r < ranks; r++) {
+    const double *row = table + r * FIGURES;
+    out.samples += row[0] / session->seconds;
+    out.flops += row[1] / session->seconds;
+    if (row[9] > 0) out.update += row[10] / row[9];
+  }
+  return out;
+}
+
+/* Rank 0's clock decides for all. The lanes' memory serves for the buffers, or is given back first: they must not add to
+ * the most that the run held. */
+static void measure_roofline(cohort_run *run, const cohort_session *session, cohort_comm *comm, int threads,
+                             cohort_roofline *out) {
+  uint8_t long_enough = session->total_seconds >= least_seconds;
+  cohort_comm_broadcast(comm, 0, &long_enough, sizeof long_enough);
+  if (!long_enough) return;
+  int local_rank, local_ranks;
+  cohort_world_local(comm, &local_rank, &local_ranks);
+  void **buffer = cohort_allocate((size_t)threads * sizeof *buffer);
+  const bool lent = cohort_run_lend(run, cohort_roofline_bytes(threads, local_ranks), threads, buffer);
+  if (!lent) cohort_run_release_lanes(run);
+  cohort_roofline_measure(comm, threads, local_ranks, cohort_run_isa(run), lent ? buffer : NULL, out);
+  free(buffer);
+}
+
+static double percent(double part, double whole) { return whole > 0 ? 100 * part / whole : NAN; }
+
+static cohort_document *roofline_map(const rates *own) {
+  const cohort_roofline *roofline = &own->roofline;
+  cohort_document *map = cohort_document_create(COHORT_MAP, NULL, 0, 0);
+  if (!roofline->measured) {
+    set_text(map, "skipped", "the run was shorter than 2 s");
+    return map;
+  }
+  set_number(map, "seconds", roofline->seconds);
+  set_number(map, "float32_gflops_per_second", roofline->peak[COHORT_PEAK_FLOAT32] / 1e9);
+  set_number(map, "float32_percent", percent(own->flops, roofline->peak[COHORT_PEAK_FLOAT32]));
+  const double bf16 = roofline->peak[COHORT_PEAK_BF16], tiles = roofline->peak[COHORT_PEAK_AMX];
+  set_number(map, "bf16_gflops_per_second", bf16 > 0 ? bf16 / 1e9 : NAN);
+  set_number(map, "amx_bf16_gflops_per_second", tiles > 0 ? tiles / 1e9 : NAN);
+  set_number(map, "memory_read_gbytes_per_second", roofline->read / 1e9);
+  set_number(map, "memory_update_gbytes_per_second", roofline->update / 1e9);
+  set_number(map, "optimizer_gbytes_per_second", own->update / 1e9);
+  set_number(map, "optimizer_percent", percent(own->update, roofline->update));
+  return map;
+}
+
+static void print_roofline(const rates *own, const char *kernels, const cohort_log *log) {
+  const cohort_roofline *roofline = &own->roofline;
+  if (!roofline->measured) {
+    cohort_log_line(log, "%-22s not measured: the run was shorter than %.0f s", "roofline", least_seconds);
+    return;
+  }
+  const double peak = roofline->peak[COHORT_PEAK_FLOAT32];
+  cohort_log_line(log, "%-22s float32 %.0f %% of %.0f GFLOP/s (%s)", "roofline", percent(own->flops, peak), peak / 1e9, kernels);
+  if (own->update > 0 && roofline->update > 0)
+    cohort_log_line(log, "%-22s optimizer %.0f %% of %.1f GB/s in place%s", "", percent(own->update, roofline->update),
+                    roofline->update / 1e9, own->update > roofline->update ? " (its state stays in the caches)" : "");
+  if (roofline->read > 0) cohort_log_line(log, "%-22s memory reads %.1f GB/s", "", roofline->read / 1e9);
+  if (roofline->peak[COHORT_PEAK_BF16] > 0)
+    cohort_log_line(log, "%-22s bf16 peak %.0f GFLOP/s (AVX-512)", "", roofline->peak[COHORT_PEAK_BF16] / 1e9);
+  if (roofline->peak[COHORT_PEAK_AMX] > 0)
+    cohort_log_line(log, "%-22s bf16 peak %.0f GFLOP/s (AMX)", "", roofline->peak[COHORT_PEAK_AMX] / 1e9);
+}
+
 static void print_table(const cohort_run *run, const cohort_session *session, const double *table, int ranks,
-                        const cohort_log *log) {
+                        const rates *rate, const cohort_log *log) {
   const cohort_task *task = cohort_run_task(run);
   const cohort_run_position where = cohort_run_where(run);
   const double steps = (double)(where.step - session->first_step);
-  double flops = 0, samples = 0;
-  for (int r = 0; r < ranks; r++) {
-    samples += table[r * FIGURES];
-    flops += table[r * FIGURES + 1];
-  }
   cohort_log_line(log, "%-22s %s", "outcome", session->outcome);
   cohort_log_line(log, "%-22s %lld (%.2f epochs)", "steps", (long long)where.step, where.epoch);
   if (steps > 0) cohort_log_line(log, "%-22s %.6f", "train loss", session->last_train.loss);
@@ -141,10 +215,11 @@ static void print_table(const cohort_run *run, const cohort_session *session, co
   if (session->seconds > 0 && steps > 0) {
     cohort_log_line(log, "%-22s %.1f s training, %.1f s evaluation, %.1f s saving", "time", session->seconds,
                     session->evaluation_seconds, session->checkpoint_seconds);
-    cohort_log_line(log, "%-22s %.1f samples/s", "rate", samples / session->seconds);
+    cohort_log_line(log, "%-22s %.1f samples/s", "rate", rate->samples);
     if (task->tokens_per_sample)
-      cohort_log_line(log, "%-22s %.0f tokens/s", "", samples * (double)task->tokens_per_sample / session->seconds);
-    cohort_log_line(log, "%-22s %.1f GFLOP/s", "", flops / session->seconds / 1e9);
+      cohort_log_line(log, "%-22s %.0f tokens/s", "", rate->samples * (double)task->tokens_per_sample);
+    cohort_log_line(log, "%-22s %.1f GFLOP/s", "", rate->flops / 1e9);
+    print_roofline(rate, cohort_run_kernels(run), log);
   }
   cohort_log_line(log, "rank  lanes    samples    GFLOP  received MB    sent MB  exposed s   busy s  peak MB");
   for (int r = 0; r < ranks; r++) {
@@ -160,25 +235,22 @@ cohort_status cohort_summary_write(cohort_run *run, const cohort_session *sessio
                                    int threads, const cohort_loop_program *program, cohort_error *error) {
   double *table = cohort_allocate((size_t)comm->size * FIGURES * sizeof *table);
   gather(run, session, comm, table);
+  rates rate = sum_rates(session, table, comm->size);
+  measure_roofline(run, session, comm, threads, &rate.roofline);
   char *hosts = cohort_world_hosts(comm);
   cohort_status status = COHORT_DONE;
   if (comm->rank == 0) {
-    print_table(run, session, table, comm->size, log);
+    print_table(run, session, table, comm->size, &rate, log);
     cohort_document *out = cohort_document_create(COHORT_MAP, NULL, 0, 0);
     describe_outcome(out, run, session);
-    double flops = 0, samples = 0;
-    for (int r = 0; r < comm->size; r++) {
-      samples += table[r * FIGURES];
-      flops += table[r * FIGURES + 1];
-    }
     set_number(out, "seconds", session->seconds);
     set_number(out, "total_seconds", session->total_seconds);
     set_number(out, "evaluation_seconds", session->evaluation_seconds);
     set_number(out, "checkpoint_seconds", session->checkpoint_seconds);
-    set_number(out, "samples_per_second", samples / session->seconds);
-    set_number(out, "tokens_per_second",
-               samples * (double)cohort_run_task(run)->tokens_per_sample / session->seconds);
-    set_number(out, "gflops_per_second", flops / session->seconds / 1e9);
+    set_number(out, "samples_per_second", rate.samples);
+    set_number(out, "tokens_per_second", rate.samples * (double)cohort_run_task(run)->tokens_per_sample);
+    set_number(out, "gflops_per_second", rate.flops / 1e9);
+    cohort_document_set(out, "roofline", roofline_map(&rate));
     describe_machine(out, run, comm, threads, program, hosts);
     cohort_document_set(out, "per_rank", rank_rows(run, table, comm->size));
     char *json = cohort_config_write_json(out);
