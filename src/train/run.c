@@ -21,10 +21,7 @@ typedef struct batch_work {
 /* What an ask of the step's oracle shares with the step. */
 typedef struct step_oracle {
   cohort_run *run;
-  bool flag;
-  double sums[COHORT_MAX_SCALARS];
-  double loss_sum[COHORT_MAX_OBJECTIVES];
-  bool flagged;
+  double sums[COHORT_MAX_SCALARS]; /* of the first ask */
   int asked;
 } step_oracle;
 
@@ -77,7 +74,6 @@ static void run_client(void *argument, int executor, int slot, int lane, int pha
   cohort_federation_client(work->run->federation, executor, lane, &work->run->context[executor], work->point, row, scalars);
 }
 
-/* Runs a batch; the flag travels as one more scalar of this rank's first lane. */
 static void run_batch(cohort_run *run, batch_work *work, int vectors, double *sums, float **rows) {
   const cohort_lane_work lanes = {.argument = work,
                                   .phases = cohort_plan_phases(work->graph->plan),
@@ -145,7 +141,7 @@ static void fill_row(const cohort_run *run, cohort_split split, int64_t count, c
 
 static cohort_status take_step(cohort_run *run, bool flag, cohort_run_row *row, cohort_error *error) {
   memset(row, 0, sizeof *row);
-  step_oracle own = {.run = run, .flag = flag};
+  step_oracle own = {.run = run};
   const cohort_oracle oracle = {&own, run->task.objectives, run->federation ? ask_clients : ask_batch};
   COHORT_TRY(cohort_player_step(run->player, &oracle, run->step, run->settings->steps, &row->report, error));
   if (run->federation) {
