@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -88,6 +89,23 @@ def run(ranks, words, timeout=120, **more):
         out, _ = process.communicate()
         return -1, out.decode(errors="replace") + "\nthe time is over"
     return process.returncode, out.decode(errors="replace")
+
+
+def run_until_error(line, timeout=60, meanwhile=None, **more):
+    """Runs a command line; returns (status, text, seconds from the first error line to the end of all)."""
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, **more)
+    watch = threading.Timer(timeout, os.killpg, (process.pid, signal.SIGKILL))
+    watch.start()
+    if meanwhile:
+        meanwhile(process)
+    text, seen = "", None
+    for raw in process.stdout:
+        text += raw.decode(errors="replace")
+        if seen is None and "cohort: error" in text:
+            seen = time.monotonic()
+    status = process.wait()
+    watch.cancel()
+    return status, text, float("inf") if seen is None else time.monotonic() - seen
 
 
 def start(ranks, words):
