@@ -62,6 +62,11 @@ class Session:
         self.mpirun = ["mpirun", "-n", "2", "--bind-to", "none"]
         self.built = {}
 
+    @staticmethod
+    def threads(layout):
+        """Of one process."""
+        return 2 if layout in ("threads", "mpirun") else 1
+
     def environment(self, **more):
         own = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
         return {**own, **{name: str(value) for name, value in more.items()}}
@@ -79,7 +84,7 @@ class Session:
     def step_clock(self):
         return self.compile("step_clock.so", ["cc", "-O1", "-shared", "-fPIC", os.path.join(HERE, "step_clock.c")])
 
-    def run(self, commands, environment, memory=False, good=(0,)):
+    def run(self, commands, environment, memory=False):
         """Runs commands side by side on the benchmark's cores; returns their outputs, the start and the peak memory."""
         cores, started = self.cores, time.clock_gettime(time.CLOCK_MONOTONIC)
         processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
@@ -107,7 +112,7 @@ class Session:
         if watcher:
             watcher.join()
         for process, (_, message) in zip(processes, outputs):
-            if process.returncode not in good:
+            if process.returncode != 0:
                 raise NotAvailable(last_line(message.decode(errors="replace")))
         return [out.decode(errors="replace") for out, _ in outputs], started, peak[0]
 
@@ -165,7 +170,7 @@ class Cohort:
             raise NotAvailable("one lane serves one rank")
         run, clock = os.path.join(own.folder, "run"), os.path.join(own.folder, "clock")
         shutil.rmtree(run, ignore_errors=True)
-        threads = 2 if self.layout == "threads" else 1
+        threads = self.session.threads(self.layout)
         steps = short or own.steps
         command = [self.options.cohort, "train", own.workload.config_path, *own.overrides, *self.precisions, f"run={run}",
                    f"steps={steps}", f"threads={threads}"]
@@ -192,18 +197,18 @@ class Cohort:
         program = os.path.join(os.path.dirname(self.options.cohort), "tests", "bench_update")
         if not os.path.exists(program):
             raise NotAvailable(f"{program} is not there; build it with the tests")
-        if self.precisions or self.layout != "threads":
+        if self.precisions or self.layout == "ranks":
             raise NotAvailable("float32 in one process")
         config = self.prepared.workload.config_path
-        outputs, _, peak = self.session.run([[program, config, "2", str(short or self.prepared.timed)]],
-                                            self.session.environment(), memory)
+        command = [program, config, str(self.session.threads(self.layout)), str(short or self.prepared.timed)]
+        outputs, _, peak = self.session.run([command], self.session.environment(), memory)
         out = json.loads(outputs[0])
         return {"seconds": [out["step_seconds"]], "losses": {}, "peak": peak, "start": None, "flops": None, **out}
 
     def generate(self, memory, short):
         """Seconds a token: the difference between a long and a short text, so that loading is in neither."""
         own = self.prepared
-        if self.layout != "threads":
+        if self.layout == "ranks":
             raise NotAvailable("one process")
         help_text = self.session.run([[self.options.cohort, "generate", "--help"]], self.session.environment())[0][0]
         command = [self.options.cohort, "generate", os.path.join(own.folder, "initial"), "--prompt", own.prompt,
@@ -240,9 +245,9 @@ class Torch:
             raise NotAvailable("--python names no Python with torch")
         if self.layout == "ranks" and (workload.kind != "train" or workload.config.get("lanes") == 1):
             raise NotAvailable("compared in one process")
-        ranks = 2 if self.layout == "ranks" else 1
+        ranks, threads = 2 if self.layout == "ranks" else 1, self.session.threads(self.layout)
         job = {"kind": workload.kind, "config": workload.config, "vocabulary": workload.vocabulary or 50257,
-               "data": own.data, "precision": self.precision, "variant": self.variant, "threads": 2 // ranks,
+               "data": own.data, "precision": self.precision, "variant": self.variant, "threads": threads,
                "ranks": ranks, "rank": 0, "batch": workload.batch, "warm_up": 0 if short else workload.warm_up,
                "steps": short or (own.timed if workload.kind != "train" else own.steps),
                "block": 1 if short else own.block}
@@ -252,7 +257,7 @@ class Torch:
         with open(path, "w", encoding="utf-8") as file:
             json.dump(job, file)
         commands = [[python, os.path.join(HERE, "peer_torch.py"), path, str(rank)] for rank in range(ranks)]
-        environment = self.session.environment(OMP_NUM_THREADS=2 // ranks, MASTER_ADDR="127.0.0.1", MASTER_PORT=29533,
+        environment = self.session.environment(OMP_NUM_THREADS=threads, MASTER_ADDR="127.0.0.1", MASTER_PORT=29533,
                                                TORCHINDUCTOR_COMPILE_THREADS=1, PYTHONDONTWRITEBYTECODE=1)
         outputs, started, peak = self.session.run(commands, environment, memory)
         out = json.loads(outputs[0].splitlines()[-1])
@@ -298,7 +303,7 @@ class Llmc:
         own, folder = self.prepared, self.session.options.llmc
         if not folder:
             raise NotAvailable("--llmc names no checkout of llm.c")
-        if self.precision != "float32" or self.layout != "threads":
+        if self.precision != "float32" or self.layout == "ranks":
             raise NotAvailable("float32 in one process")
         program = self.session.compile("peer_llmc", ["cc", "-Ofast", "-march=native", "-fopenmp", "-DOMP", "-w", f"-I{folder}",
                                                     os.path.join(HERE, "peer_llmc.c"), "-lm"])
@@ -306,9 +311,11 @@ class Llmc:
         model, steps = own.workload.config["model"]["gpt"], 1 if short else self.LIMIT
         command = [program, checkpoint, sequences, str(own.workload.config["batch"]), str(model["context"]), str(steps),
                    str(own.workload.config["optimizer"]["adamw"]["learning_rate"])]
-        outputs, started, peak = self.session.run([command], self.session.environment(OMP_NUM_THREADS=2), memory)
+        environment = self.session.environment(OMP_NUM_THREADS=self.session.threads(self.layout))
+        outputs, started, peak = self.session.run([command], environment, memory)
         rows = [[float(word) for word in line.split()] for line in outputs[0].splitlines() if line[:1].isdigit()]
-        return {"seconds": [row[1] for row in rows[1 if steps > 1 else 0:]], "losses": {i: row[0] for i, row in enumerate(rows, 1)}, "peak": peak,
+        losses = {i: row[0] for i, row in enumerate(rows, 1)}
+        return {"seconds": [row[1] for row in rows[1 if steps > 1 else 0:]], "losses": losses, "peak": peak,
                 "start": rows[0][2] - started, "flops": None}
 
 

@@ -134,7 +134,8 @@ def write(folder, rows, options):
         writer.writeheader()
         writer.writerows(rows)
     with open(os.path.join(folder, "table.md"), "w", encoding="utf-8") as file:
-        file.write(f"{machine()}; sources {commit()}; {options.rounds} rounds.\n\n")
+        file.write(f"{machine()}; sources {commit()}; {options.rounds} rounds; load average at the "
+                   f"end {os.getloadavg()[2]:.1f} over 15 minutes.\n\n")
         file.write("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS) + "\n")
         for row in rows:
             file.write("| " + " | ".join(str(row.get(c, "")).replace("|", "/") for c in COLUMNS) + " |\n")

@@ -38,7 +38,7 @@ ALL = (
     Workload("a1024", "GPT-2 124M, batch 4, T 1024", 2, 4, 50257, 32, llmc=True),
     Workload("b", "GPT 10M, batch 16, T 256", 2, 12, 8192, 512),
     Workload("c", "GPT 0.8M, batch 16, T 128", 10, 60, 512, 2048),
-    Workload("d", "Fashion-MNIST CNN, batch 64", 20, 200, 0, 4096, peers=IMAGES),
+    Workload("d", "Fashion-MNIST CNN, batch 64", 20, 100, 0, 4096, peers=IMAGES),
     Workload("e", "ResNet-20 GroupNorm, batch 128", 2, 10, 0, 1024, peers=IMAGES),
     Workload("f", "MLP 784-200-10, batch 32", 100, 1000, 0, 2048, peers=("eager", "fused", "compile+fused", "compile+step")),
     Workload("g", "AdamW alone, 124M parameters", 3, 10, kind="update", peers=("eager", "foreach", "fused")),
