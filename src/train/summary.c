@@ -155,7 +155,16 @@ static void measure_roofline(cohort_run *run, const cohort_session *session, coh
 
 static double percent(double part, double whole) { return whole > 0 ? 100 * part / whole : NAN; }
 
-static cohort_document *roofline_map(const rates *own) {
+/* What the run's products are held against: bf16 kernels against the fastest bf16 products there are. */
+static cohort_peak product_peak(const cohort_roofline *roofline, const char *kernels) {
+  if (strncmp(kernels, "bf16", 4) != 0) return COHORT_PEAK_FLOAT32;
+  if (roofline->peak[COHORT_PEAK_AMX] > 0) return COHORT_PEAK_AMX;
+  return roofline->peak[COHORT_PEAK_BF16] > 0 ? COHORT_PEAK_BF16 : COHORT_PEAK_FLOAT32;
+}
+
+static const char *const peak_names[COHORT_PEAKS] = {"float32", "bf16", "amx_bf16"};
+
+static cohort_document *roofline_map(const rates *own, const char *kernels) {
   const cohort_roofline *roofline = &own->roofline;
   cohort_document *map = cohort_document_create(COHORT_MAP, NULL, 0, 0);
   if (!roofline->measured) {
@@ -163,11 +172,14 @@ static cohort_document *roofline_map(const rates *own) {
     return map;
   }
   set_number(map, "seconds", roofline->seconds);
-  set_number(map, "float32_gflops_per_second", roofline->peak[COHORT_PEAK_FLOAT32] / 1e9);
-  set_number(map, "float32_percent", percent(own->flops, roofline->peak[COHORT_PEAK_FLOAT32]));
-  const double bf16 = roofline->peak[COHORT_PEAK_BF16], tiles = roofline->peak[COHORT_PEAK_AMX];
-  set_number(map, "bf16_gflops_per_second", bf16 > 0 ? bf16 / 1e9 : NAN);
-  set_number(map, "amx_bf16_gflops_per_second", tiles > 0 ? tiles / 1e9 : NAN);
+  const cohort_peak held = product_peak(roofline, kernels);
+  for (int p = 0; p < COHORT_PEAKS; p++) {
+    char name[64];
+    (void)snprintf(name, sizeof name, "%s_gflops_per_second", peak_names[p]);
+    set_number(map, name, roofline->peak[p] > 0 ? roofline->peak[p] / 1e9 : NAN);
+  }
+  set_text(map, "products", peak_names[held]);
+  set_number(map, "products_percent", percent(own->flops, roofline->peak[held]));
   set_number(map, "memory_read_gbytes_per_second", roofline->read / 1e9);
   set_number(map, "memory_update_gbytes_per_second", roofline->update / 1e9);
   set_number(map, "optimizer_gbytes_per_second", own->update / 1e9);
@@ -181,16 +193,16 @@ static void print_roofline(const rates *own, const char *kernels, const cohort_l
     cohort_log_line(log, "%-22s not measured: the run was shorter than %.0f s", "roofline", least_seconds);
     return;
   }
-  const double peak = roofline->peak[COHORT_PEAK_FLOAT32];
-  cohort_log_line(log, "%-22s float32 %.0f %% of %.0f GFLOP/s (%s)", "roofline", percent(own->flops, peak), peak / 1e9, kernels);
+  const cohort_peak held = product_peak(roofline, kernels);
+  cohort_log_line(log, "%-22s %s %.0f %% of %.0f GFLOP/s (%s)", "roofline", peak_names[held],
+                  percent(own->flops, roofline->peak[held]), roofline->peak[held] / 1e9, kernels);
+  for (int p = 0; p < COHORT_PEAKS; p++)
+    if (p != (int)held && roofline->peak[p] > 0)
+      cohort_log_line(log, "%-22s %s peak %.0f GFLOP/s", "", peak_names[p], roofline->peak[p] / 1e9);
   if (own->update > 0 && roofline->update > 0)
     cohort_log_line(log, "%-22s optimizer %.0f %% of %.1f GB/s in place%s", "", percent(own->update, roofline->update),
                     roofline->update / 1e9, own->update > roofline->update ? " (its state stays in the caches)" : "");
   if (roofline->read > 0) cohort_log_line(log, "%-22s memory reads %.1f GB/s", "", roofline->read / 1e9);
-  if (roofline->peak[COHORT_PEAK_BF16] > 0)
-    cohort_log_line(log, "%-22s bf16 peak %.0f GFLOP/s (AVX-512)", "", roofline->peak[COHORT_PEAK_BF16] / 1e9);
-  if (roofline->peak[COHORT_PEAK_AMX] > 0)
-    cohort_log_line(log, "%-22s bf16 peak %.0f GFLOP/s (AMX)", "", roofline->peak[COHORT_PEAK_AMX] / 1e9);
 }
 
 static void print_table(const cohort_run *run, const cohort_session *session, const double *table, int ranks,
@@ -250,7 +262,7 @@ cohort_status cohort_summary_write(cohort_run *run, const cohort_session *sessio
     set_number(out, "samples_per_second", rate.samples);
     set_number(out, "tokens_per_second", rate.samples * (double)cohort_run_task(run)->tokens_per_sample);
     set_number(out, "gflops_per_second", rate.flops / 1e9);
-    cohort_document_set(out, "roofline", roofline_map(&rate));
+    cohort_document_set(out, "roofline", roofline_map(&rate, cohort_run_kernels(run)));
     describe_machine(out, run, comm, threads, program, hosts);
     cohort_document_set(out, "per_rank", rank_rows(run, table, comm->size));
     char *json = cohort_config_write_json(out);
