@@ -127,6 +127,11 @@ static cohort_status ask_clients(void *argument, const float *point, const float
   return COHORT_DONE;
 }
 
+static const double *squares_of(void *argument) {
+  const step_oracle *oracle = argument;
+  return cohort_lane_engine_squares(oracle->run->engine);
+}
+
 /* The columns of a batch or split from its sums. */
 static void fill_row(const cohort_run *run, cohort_split split, int64_t count, const double *sums, cohort_run_row *row) {
   const int objectives = run->task.objectives;
@@ -142,7 +147,7 @@ static void fill_row(const cohort_run *run, cohort_split split, int64_t count, c
 static cohort_status take_step(cohort_run *run, bool flag, cohort_run_row *row, cohort_error *error) {
   memset(row, 0, sizeof *row);
   step_oracle own = {.run = run};
-  const cohort_oracle oracle = {&own, run->task.objectives, run->federation ? ask_clients : ask_batch};
+  const cohort_oracle oracle = {&own, run->task.objectives, run->federation ? ask_clients : ask_batch, squares_of};
   COHORT_TRY(cohort_player_step(run->player, &oracle, run->step, run->settings->steps, &row->report, error));
   if (run->federation) {
     row->loss = row->report.losses[0];
@@ -240,7 +245,7 @@ static cohort_status make_player(cohort_run *run, cohort_faults *faults, cohort_
                                    .optimizer = run->server,
                                    .space = run->space[0],
                                    .comm = run->comm,
-                                   .kernels = run->kernels,
+                                   .kernels = cohort_kernels_float32(run->isa),
                                    .variant = run->variant,
                                    .threads = run->threads,
                                    .objectives = run->task.objectives};
@@ -322,6 +327,14 @@ static cohort_status build(cohort_run *run, cohort_faults *faults, cohort_error 
   return COHORT_DONE;
 }
 
+/* The best that the processors of all ranks can do. */
+static void choose_kernels(cohort_run *run) {
+  const bool pairs = !cohort_comm_agree(run->comm, !cohort_processor_multiplies_bf16());
+  run->isa = (cohort_isa)(-cohort_comm_agree(run->comm, -(int64_t)cohort_processor_isa()));
+  run->kernels = run->settings->precision ? cohort_kernels_bf16(run->isa, pairs) : cohort_kernels_float32(run->isa);
+  run->variant = cohort_variant_of(run->isa);
+}
+
 cohort_status cohort_run_create(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
                                 cohort_run **out, cohort_error *error) {
   cohort_run *run = cohort_allocate(sizeof *run);
@@ -330,10 +343,7 @@ cohort_status cohort_run_create(cohort_settings *settings, cohort_comm *comm, co
   run->log = log;
   run->threads = threads;
   run->best_step = -1;
-  const int64_t least = -cohort_comm_agree(comm, -(int64_t)cohort_processor_isa());
-  run->isa = (cohort_isa)least;
-  run->kernels = cohort_kernels_float32(run->isa);
-  run->variant = cohort_variant_of((cohort_isa)least);
+  choose_kernels(run);
   cohort_faults faults = {0};
   cohort_status status = cohort_comm_agree_error(comm, build(run, &faults, error), error);
   cohort_faults_release(&faults);
