@@ -1,7 +1,7 @@
 /* The gradients of attention: probabilities are made again from the scores and the saved logsumexp. One task is one key
  * head of one segment; it handles the query heads that read it in order, so that sums have one order. */
 #include "kernel/attention_real.h"
-#include "kernel/exponential_real.h"
+#include "kernel/function_real.h"
 
 void COHORT_VARIED(cohort_run_attention_backward)(const cohort_call *call);
 size_t COHORT_VARIED(cohort_workspace_attention_backward)(const cohort_call *call);

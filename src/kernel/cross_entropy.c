@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/real.h"
-#include "kernel/exponential_real.h"
+#include "kernel/function_real.h"
 #include "kernel/kernel.h"
 #include "kernel/row_real.h"
 

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "kernel/exponential_real.h"
+#include "base/real.h"
 
 enum { COHORT_REAL_IS_DOUBLE = sizeof(real) == sizeof(double) };
 
@@ -27,25 +27,53 @@ static inline int32_t cohort_bits_of_float(float x) {
   return bits;
 }
 
-/* exp(x) - 1 = 2^n (exp(r) - 1) + (2^n - 1), x = n log 2 + r. */
-static inline real cohort_expm1(real x) {
-  if (COHORT_REAL_IS_DOUBLE) return (real)expm1((double)x);
-  float t = (float)x;
-  t = t > 89.0f ? 89.0f : t;
-  t = t < -40.0f ? -40.0f : t;
-  const float shifted = t * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
-  const float n = shifted - 12582912.0f;
-  const float r = (t - n * 0.693359375f) + n * 2.12194440e-4f;
+/* x = n log 2 + r, |r| <= log(2) / 2; returns r, and n as an integer. */
+static inline float cohort_split_logarithm(float x, int32_t *n) {
+  const float shifted = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
+  const float whole = shifted - 12582912.0f;
+  *n = cohort_bits_of_float(shifted) - 0x4B400000;
+  return (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
+}
+
+/* (exp(r) - 1 - r) / r^2 for |r| <= log(2) / 2, by the Taylor series. */
+static inline float cohort_exponential_rest(float r) {
   float p = 1.0f / 5040.0f;
   p = p * r + 1.0f / 720.0f;
   p = p * r + 1.0f / 120.0f;
   p = p * r + 1.0f / 24.0f;
   p = p * r + 1.0f / 6.0f;
-  p = p * r + 0.5f;
-  p = p * r * r + r;
+  return p * r + 0.5f;
+}
+
+/* exp(x) = 2^n exp(r), the power in two steps so that results go under and over as they should; about 1 unit in the
+ * last place. */
+static inline real cohort_exponential(real x) {
+  if (COHORT_REAL_IS_DOUBLE) return (real)exp((double)x);
+  float t = (float)x;
+  t = t > 89.0f ? 89.0f : t;
+  t = t < -105.0f ? -105.0f : t;
+  int32_t n;
+  const float r = cohort_split_logarithm(t, &n);
+  float p = cohort_exponential_rest(r);
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  const int32_t half = n >> 1;
+  const float first = cohort_float_of_bits((int32_t)((uint32_t)(half + 127) << 23));
+  const float second = cohort_float_of_bits((int32_t)((uint32_t)(n - half + 127) << 23));
+  return (real)(p * first * second);
+}
+
+/* exp(x) - 1 = 2^n (exp(r) - 1) + (2^n - 1). */
+static inline real cohort_expm1(real x) {
+  if (COHORT_REAL_IS_DOUBLE) return (real)expm1((double)x);
+  float t = (float)x;
+  t = t > 89.0f ? 89.0f : t;
+  t = t < -40.0f ? -40.0f : t;
+  int32_t n;
+  const float r = cohort_split_logarithm(t, &n);
+  const float p = cohort_exponential_rest(r) * r * r + r;
   /* Half of 2^n, so that n = 128 does not overflow before the sum does. */
-  const int32_t exponent = cohort_bits_of_float(shifted) - 0x4B400000;
-  const float half = cohort_float_of_bits((int32_t)((uint32_t)(exponent + 126) << 23));
+  const float half = cohort_float_of_bits((int32_t)((uint32_t)(n + 126) << 23));
   return (real)(2.0f * (half * p + (half - 0.5f)));
 }
 

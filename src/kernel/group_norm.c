@@ -1,14 +1,18 @@
 /* Group norm (Wu and He, 2018) of images [N, H, W, C] and its derivative. A tile is one image; sums run over pixels per
- * channel, in blocks, and are then joined over the channels of a group. */
+ * channel, in blocks, and are then joined over the channels of a group. Where channels are few, a row of the loops is
+ * several pixels ("a fold"), so that it fills vectors: a channel's sums are then joined over the fold. */
+#include <string.h>
+
 #include "kernel/function_real.h"
 #include "kernel/row_real.h"
 
-enum { PIXELS = 64, SCRATCH = 6, JOIN_CHANNELS = 512 };
+enum { PIXELS = 64, SCRATCH = 8, JOIN_CHANNELS = 512, SHORTEST_ROW = 128 };
 
 typedef struct group_work {
   const real *x, *gain, *bias, *mean, *rstd, *dy;
-  real *y, *mean_out, *rstd_out, *dgain, *dbias, *scratch; /* scratch [N][SCRATCH][C] */
-  int64_t images, pixels, channels, groups;
+  real *y, *mean_out, *rstd_out, *dgain, *dbias, *scratch; /* scratch [N][SCRATCH][fold C] */
+  int64_t images, pixels, channels, groups, fold;
+  int64_t rows, width; /* pixels / fold, fold channels */
   double epsilon;
 } group_work;
 
@@ -23,12 +27,17 @@ static group_work work_of(const cohort_call *call) {
                      .groups = call->attributes.integers[0],
                      .epsilon = call->attributes.reals[0]};
   work.pixels = cohort_shape_rows(shape) / cohort_most(1, work.images);
+  work.fold = 1;
+  while (work.fold * work.channels < SHORTEST_ROW && work.pixels % (2 * work.fold) == 0 && work.pixels > 0)
+    work.fold *= 2;
+  work.rows = work.pixels / work.fold;
+  work.width = work.fold * work.channels;
   return work;
 }
 
 static size_t workspace(const cohort_call *call) {
-  const cohort_shape shape = call->input[0].shape;
-  return cohort_workspace_reals(shape.size[0] * SCRATCH * cohort_shape_columns(shape));
+  const group_work work = work_of(call);
+  return cohort_workspace_reals(work.images * SCRATCH * work.width);
 }
 
 static void zero(real *x, int64_t n) {
@@ -40,13 +49,20 @@ static void add_to(real *restrict sum, const real *part, int64_t n) {
   for (int64_t i = 0; i < n; i++) sum[i] += part[i];
 }
 
+/* Joins a row of sums over the fold, into every part of it. */
+static void join_fold(const group_work *work, real *sum) {
+  const int64_t n = work->channels;
+  for (int64_t k = 1; k < work->fold; k++) add_to(sum, sum + k * n, n);
+  for (int64_t k = 1; k < work->fold; k++) memcpy(sum + k * n, sum, (size_t)n * sizeof *sum);
+}
+
 /* sum[c] over pixels of (x - centre[c])^power, power 1 or 2. */
 static void channel_sums(const group_work *work, const real *x, const real *centre, int power, real *restrict sum,
                          real *restrict part) {
-  const int64_t n = work->channels;
+  const int64_t n = work->width;
   zero(sum, n);
-  for (int64_t first = 0; first < work->pixels; first += PIXELS) {
-    const int64_t last = cohort_least(first + PIXELS, work->pixels);
+  for (int64_t first = 0; first < work->rows; first += PIXELS) {
+    const int64_t last = cohort_least(first + PIXELS, work->rows);
     zero(part, n);
     for (int64_t pixel = first; pixel < last; pixel++) {
       const real *row = x + pixel * n;
@@ -59,6 +75,13 @@ static void channel_sums(const group_work *work, const real *x, const real *cent
     }
     add_to(sum, part, n);
   }
+  join_fold(work, sum);
+}
+
+/* Writes one row of channels over the others of the fold. */
+static void spread_fold(const group_work *work, real *value) {
+  for (int64_t k = 1; k < work->fold; k++)
+    memcpy(value + k * work->channels, value, (size_t)work->channels * sizeof *value);
 }
 
 /* Writes the sum of each group's values into all its channels. */
@@ -72,14 +95,16 @@ static void spread_groups(const group_work *work, const real *value, real *out) 
 
 static void forward_tile(void *argument, int64_t image) {
   const group_work *work = argument;
-  const int64_t n = work->channels, width = n / work->groups, size = work->pixels * n;
+  const int64_t n = work->channels, wide = work->width, width = n / work->groups, size = work->pixels * n;
   const real *x = work->x + image * size;
   real *restrict y = work->y + image * size;
-  real *sum = work->scratch + image * SCRATCH * n, *part = sum + n, *mean = part + n, *scale = mean + n;
+  real *sum = work->scratch + image * SCRATCH * wide, *part = sum + wide, *mean = part + wide, *scale = mean + wide;
+  real *shift = scale + wide;
   const real count = (real)(width * work->pixels);
   channel_sums(work, x, NULL, 1, sum, part);
   spread_groups(work, sum, mean);
   for (int64_t c = 0; c < n; c++) mean[c] /= count;
+  spread_fold(work, mean);
   channel_sums(work, x, mean, 2, sum, part);
   spread_groups(work, sum, scale);
   for (int64_t c = 0; c < n; c++) {
@@ -89,11 +114,13 @@ static void forward_tile(void *argument, int64_t image) {
       work->rstd_out[image * work->groups + c / width] = scale[c];
     }
     scale[c] *= work->gain[c];
+    shift[c] = work->bias[c];
   }
-  const real *bias = work->bias;
-  for (int64_t pixel = 0; pixel < work->pixels; pixel++) {
+  spread_fold(work, scale);
+  spread_fold(work, shift);
+  for (int64_t row = 0; row < work->rows; row++) {
 #pragma omp simd
-    for (int64_t c = 0; c < n; c++) y[pixel * n + c] = (x[pixel * n + c] - mean[c]) * scale[c] + bias[c];
+    for (int64_t c = 0; c < wide; c++) y[row * wide + c] = (x[row * wide + c] - mean[c]) * scale[c] + shift[c];
   }
 }
 
@@ -110,12 +137,12 @@ size_t COHORT_VARIED(cohort_workspace_group_norm)(const cohort_call *call) { ret
 /* dgain[c] and dbias[c] of one image: sums over pixels of dy xhat and dy. `part` holds 2 rows. */
 static void gradient_sums(const group_work *work, const real *x, const real *dy, const real *mean, const real *rstd,
                           real *restrict dgain, real *restrict dbias, real *restrict part) {
-  const int64_t n = work->channels;
+  const int64_t n = work->width;
   real *restrict part_bias = part + n;
   zero(dgain, n);
   zero(dbias, n);
-  for (int64_t first = 0; first < work->pixels; first += PIXELS) {
-    const int64_t last = cohort_least(first + PIXELS, work->pixels);
+  for (int64_t first = 0; first < work->rows; first += PIXELS) {
+    const int64_t last = cohort_least(first + PIXELS, work->rows);
     zero(part, 2 * n);
     for (int64_t pixel = first; pixel < last; pixel++) {
       const real *row = x + pixel * n, *given = dy + pixel * n;
@@ -128,19 +155,26 @@ static void gradient_sums(const group_work *work, const real *x, const real *dy,
     add_to(dgain, part, n);
     add_to(dbias, part_bias, n);
   }
+  join_fold(work, dgain);
+  join_fold(work, dbias);
 }
 
 static void backward_tile(void *argument, int64_t image) {
   const group_work *work = argument;
-  const int64_t n = work->channels, width = n / work->groups, size = work->pixels * n;
+  const int64_t n = work->channels, wide = work->width, width = n / work->groups, size = work->pixels * n;
   const real *x = work->x + image * size, *dy = work->dy + image * size, *gain = work->gain;
   real *restrict dx = work->y + image * size;
-  real *dgain = work->scratch + image * SCRATCH * n, *dbias = dgain + n;
-  real *mean = dbias + n, *rstd = mean + n, *plain = rstd + n, *weighted = plain + n;
+  real *dgain = work->scratch + image * SCRATCH * wide, *dbias = dgain + wide;
+  real *mean = dbias + wide, *rstd = mean + wide, *plain = rstd + wide, *weighted = plain + wide,
+       *slope = weighted + wide;
   for (int64_t c = 0; c < n; c++) {
     mean[c] = work->mean[image * work->groups + c / width];
     rstd[c] = work->rstd[image * work->groups + c / width];
+    slope[c] = gain[c];
   }
+  spread_fold(work, mean);
+  spread_fold(work, rstd);
+  spread_fold(work, slope);
   gradient_sums(work, x, dy, mean, rstd, dgain, dbias, plain);
   const real share = 1 / (real)(width * work->pixels);
   for (int64_t c = 0; c < n; c++) {
@@ -149,12 +183,14 @@ static void backward_tile(void *argument, int64_t image) {
   }
   spread_groups(work, plain, plain);
   spread_groups(work, weighted, weighted);
-  for (int64_t pixel = 0; pixel < work->pixels; pixel++) {
-    const real *row = x + pixel * n, *given = dy + pixel * n;
+  spread_fold(work, plain);
+  spread_fold(work, weighted);
+  for (int64_t pixel = 0; pixel < work->rows; pixel++) {
+    const real *row = x + pixel * wide, *given = dy + pixel * wide;
 #pragma omp simd
-    for (int64_t c = 0; c < n; c++) {
+    for (int64_t c = 0; c < wide; c++) {
       const real normal = (row[c] - mean[c]) * rstd[c];
-      dx[pixel * n + c] = rstd[c] * (gain[c] * given[c] - plain[c] - normal * weighted[c]);
+      dx[pixel * wide + c] = rstd[c] * (slope[c] * given[c] - plain[c] - normal * weighted[c]);
     }
   }
 }
@@ -165,9 +201,9 @@ static void join_tile(void *argument, int64_t tile) {
   zero(work->dgain + first, count);
   zero(work->dbias + first, count);
   for (int64_t image = 0; image < work->images; image++) {
-    const real *sums = work->scratch + image * SCRATCH * work->channels + first;
+    const real *sums = work->scratch + image * SCRATCH * work->width + first;
     add_to(work->dgain + first, sums, count);
-    add_to(work->dbias + first, sums + work->channels, count);
+    add_to(work->dbias + first, sums + work->width, count);
   }
 }
 

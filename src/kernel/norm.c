@@ -23,13 +23,14 @@ static real squares(const real *x, real mean, int64_t n) {
   cohort_vector even = {0}, odd = {0};
   int64_t i = 0;
   for (; i + 2 * COHORT_LANES <= n; i += 2 * COHORT_LANES) {
-    const cohort_vector a = cohort_load(x + i) - mean, b = cohort_load(x + i + COHORT_LANES) - mean;
-    even += a * a;
-    odd += b * b;
+    const cohort_vector a = cohort_less_each(cohort_load(x + i), mean);
+    const cohort_vector b = cohort_less_each(cohort_load(x + i + COHORT_LANES), mean);
+    even = cohort_plus_product(even, a, a);
+    odd = cohort_plus_product(odd, b, b);
   }
   real tail = 0;
   for (; i < n; i++) tail += (x[i] - mean) * (x[i] - mean);
-  return cohort_join_lanes(even + odd) + tail;
+  return cohort_join_lanes(cohort_plus(even, odd)) + tail;
 }
 
 static void norm_row(const norm_work *work, int64_t row) {
@@ -83,9 +84,9 @@ static void backward_sums(const real *x, const real *gain, const real *dy, real 
   cohort_vector sum = {0}, product = {0};
   int64_t j = 0;
   for (; j + COHORT_LANES <= n; j += COHORT_LANES) {
-    const cohort_vector g = cohort_load(gain + j) * cohort_load(dy + j);
-    sum += g;
-    product += g * (cohort_load(x + j) - mean);
+    const cohort_vector g = cohort_times(cohort_load(gain + j), cohort_load(dy + j));
+    sum = cohort_plus(sum, g);
+    product = cohort_plus_product(product, g, cohort_less_each(cohort_load(x + j), mean));
   }
   real tail = 0, tail_product = 0;
   for (; j < n; j++) {

@@ -11,11 +11,49 @@
 
 enum { COHORT_TILE_ELEMENTS = 16384, COHORT_LANES = 64 / sizeof(real) };
 
-typedef real cohort_vector __attribute__((vector_size(64)));
-typedef real cohort_unaligned_vector __attribute__((vector_size(64), aligned(sizeof(real)), may_alias));
+/* 64 bytes in as many registers as they take: compilers handle a vector wider than a register badly. */
+#if defined __AVX512F__
+#define COHORT_REGISTER_BYTES 64
+#elif defined __AVX__
+#define COHORT_REGISTER_BYTES 32
+#else
+#define COHORT_REGISTER_BYTES 16
+#endif
+enum { COHORT_REGISTERS = 64 / COHORT_REGISTER_BYTES, COHORT_REGISTER_LANES = COHORT_REGISTER_BYTES / sizeof(real) };
+typedef real cohort_register __attribute__((vector_size(COHORT_REGISTER_BYTES)));
+typedef real cohort_unaligned_register
+    __attribute__((vector_size(COHORT_REGISTER_BYTES), aligned(sizeof(real)), may_alias));
+typedef struct cohort_vector {
+  cohort_register part[COHORT_REGISTERS];
+} cohort_vector;
 
-static inline cohort_vector cohort_load(const real *x) { return *(const cohort_unaligned_vector *)x; }
-static inline void cohort_store(real *x, cohort_vector value) { *(cohort_unaligned_vector *)x = value; }
+#define COHORT_EACH_REGISTER _Pragma("GCC unroll 4") for (int i = 0; i < COHORT_REGISTERS; i++)
+
+static inline cohort_vector cohort_load(const real *x) {
+  cohort_vector y;
+  COHORT_EACH_REGISTER y.part[i] = *(const cohort_unaligned_register *)(x + i * COHORT_REGISTER_LANES);
+  return y;
+}
+static inline void cohort_store(real *x, cohort_vector value) {
+  COHORT_EACH_REGISTER *(cohort_unaligned_register *)(x + i * COHORT_REGISTER_LANES) = value.part[i];
+}
+static inline cohort_vector cohort_plus(cohort_vector a, cohort_vector b) {
+  COHORT_EACH_REGISTER a.part[i] += b.part[i];
+  return a;
+}
+static inline cohort_vector cohort_times(cohort_vector a, cohort_vector b) {
+  COHORT_EACH_REGISTER a.part[i] *= b.part[i];
+  return a;
+}
+static inline cohort_vector cohort_less_each(cohort_vector a, real b) {
+  COHORT_EACH_REGISTER a.part[i] -= b;
+  return a;
+}
+/* sum + a b */
+static inline cohort_vector cohort_plus_product(cohort_vector sum, cohort_vector a, cohort_vector b) {
+  COHORT_EACH_REGISTER sum.part[i] += a.part[i] * b.part[i];
+  return sum;
+}
 
 /* Lanes are joined as a tree. */
 static inline real cohort_join_lanes(cohort_vector sum) {
@@ -31,16 +69,16 @@ static inline real cohort_row_sum(const real *x, int64_t n) {
   cohort_vector even = {0}, odd = {0};
   int64_t i = 0;
   for (; i + 2 * COHORT_LANES <= n; i += 2 * COHORT_LANES) {
-    even += cohort_load(x + i);
-    odd += cohort_load(x + i + COHORT_LANES);
+    even = cohort_plus(even, cohort_load(x + i));
+    odd = cohort_plus(odd, cohort_load(x + i + COHORT_LANES));
   }
   if (i + COHORT_LANES <= n) {
-    even += cohort_load(x + i);
+    even = cohort_plus(even, cohort_load(x + i));
     i += COHORT_LANES;
   }
   real tail = 0;
   for (; i < n; i++) tail += x[i];
-  return cohort_join_lanes(even + odd) + tail;
+  return cohort_join_lanes(cohort_plus(even, odd)) + tail;
 }
 
 /* The larger; NaN when either is. */
