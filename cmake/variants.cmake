@@ -3,9 +3,9 @@
 #
 # A numeric file that includes kernel/product_real.h multiplies matrices; it is compiled again for the bf16 variants, whose
 # kernel sets take everything else from their base: products of bf16-rounded operands with float32 sums (COHORT_BF16), by
-# the instruction for pairs where the processor has it (COHORT_PAIRS).
+# the instruction for pairs where the processor has it (COHORT_PAIRS), by AMX tiles (COHORT_TILES).
 set(COHORT_VARIANTS f32_sse2 f32_avx2 f32_avx512 f64_sse2)
-set(COHORT_PRODUCT_VARIANTS bf16_sse2 bf16_avx2 bf16_avx512 bf16_avx512bf16)
+set(COHORT_PRODUCT_VARIANTS bf16_sse2 bf16_avx2 bf16_avx512 bf16_avx512bf16 bf16_amx)
 set(AVX2 -mavx2 -mfma)
 set(AVX512 ${AVX2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
 set(COHORT_FLAGS_f32_sse2 -DCOHORT_REAL=float)
@@ -17,6 +17,7 @@ set(COHORT_FLAGS_bf16_avx2 -DCOHORT_REAL=float -DCOHORT_BF16 -DCOHORT_BASE=f32_a
 set(COHORT_FLAGS_bf16_avx512 -DCOHORT_REAL=float -DCOHORT_BF16 -DCOHORT_BASE=f32_avx512 ${AVX512})
 set(COHORT_FLAGS_bf16_avx512bf16 -DCOHORT_REAL=float -DCOHORT_BF16 -DCOHORT_PAIRS -DCOHORT_BASE=f32_avx512 ${AVX512}
   -mavx512bf16)
+set(COHORT_FLAGS_bf16_amx ${COHORT_FLAGS_bf16_avx512bf16} -DCOHORT_TILES -mamx-tile -mamx-bf16)
 
 # Sorts the sources given into numeric ones (out_numeric) and the others (out_plain).
 function(cohort_split_numeric out_numeric out_plain)

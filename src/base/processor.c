@@ -42,10 +42,15 @@ bool cohort_processor_has_amx(void) {
   return syscall(SYS_arch_prctl, 0x1021, &features) == 0 && (features >> 18 & 1);
 }
 
-bool cohort_processor_multiplies_bf16(void) {
+/* ARCH_REQ_XCOMP_PERM, feature XTILEDATA. */
+static bool tiles_granted(void) { return cohort_processor_has_amx() && syscall(SYS_arch_prctl, 0x1023, 18) == 0; }
+
+cohort_bf16 cohort_processor_bf16(void) {
   unsigned a, b, c, d;
   __builtin_cpu_init();
-  return __builtin_cpu_is("amd") && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
+  if (best_isa() < COHORT_ISA_AVX512 || !__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a >> 5 & 1)) return COHORT_BF16_ROUNDED;
+  if (!getenv("COHORT_KERNELS") && tiles_granted()) return COHORT_BF16_TILES;
+  return __builtin_cpu_is("amd") ? COHORT_BF16_PAIRS : COHORT_BF16_ROUNDED;
 }
 
 void cohort_processor_name(char out[64]) {

@@ -26,9 +26,9 @@ typedef struct cohort_kernel_set {
 /* The float32 set for an instruction set; the float64 set. */
 const cohort_kernel_set *cohort_kernels_float32(cohort_isa isa);
 const cohort_kernel_set *cohort_kernels_float64(void);
-/* The float32 set with products of operands rounded to bf16 (to nearest even) and summed in float32: by the processor's own
- * instruction when it multiplies pairs (base/processor.h) and has AVX-512, else by rounding alone. */
-const cohort_kernel_set *cohort_kernels_bf16(cohort_isa isa, bool multiplies_bf16);
+/* The float32 set with products of operands rounded to bf16 (to nearest even) and summed in float32. `way` counts with
+ * AVX-512 alone. */
+const cohort_kernel_set *cohort_kernels_bf16(cohort_isa isa, cohort_bf16 way);
 
 /* Floating-point operations of one run of `op` on these shapes (products and convolutions and what contains them; 0 for
  * the rest), for the GFLOP/s of the summary. */

@@ -8,6 +8,7 @@ extern const cohort_kernel_set cohort_kernel_set_bf16_sse2;
 extern const cohort_kernel_set cohort_kernel_set_bf16_avx2;
 extern const cohort_kernel_set cohort_kernel_set_bf16_avx512;
 extern const cohort_kernel_set cohort_kernel_set_bf16_avx512bf16;
+extern const cohort_kernel_set cohort_kernel_set_bf16_amx;
 
 const cohort_kernel_set *cohort_kernels_float32(cohort_isa isa) {
   switch (isa) {
@@ -22,10 +23,13 @@ const cohort_kernel_set *cohort_kernels_float32(cohort_isa isa) {
 
 const cohort_kernel_set *cohort_kernels_float64(void) { return &cohort_kernel_set_f64_sse2; }
 
-const cohort_kernel_set *cohort_kernels_bf16(cohort_isa isa, bool multiplies_bf16) {
+const cohort_kernel_set *cohort_kernels_bf16(cohort_isa isa, cohort_bf16 way) {
+  static const cohort_kernel_set *const wide[] = {[COHORT_BF16_ROUNDED] = &cohort_kernel_set_bf16_avx512,
+                                                  [COHORT_BF16_PAIRS] = &cohort_kernel_set_bf16_avx512bf16,
+                                                  [COHORT_BF16_TILES] = &cohort_kernel_set_bf16_amx};
   switch (isa) {
     case COHORT_ISA_AVX512:
-      return multiplies_bf16 ? &cohort_kernel_set_bf16_avx512bf16 : &cohort_kernel_set_bf16_avx512;
+      return wide[way];
     case COHORT_ISA_AVX2:
       return &cohort_kernel_set_bf16_avx2;
     default:

@@ -10,6 +10,9 @@
 #include "kernel/product_block_real.h"
 #include "kernel/product_real.h"
 #include "kernel/row_real.h"
+#if defined(COHORT_TILES)
+#include "kernel/product_tiles_real.h"
+#endif
 
 enum {
   LEAST_WORK = 1 << 18, /* multiplications of a tile */
@@ -43,6 +46,25 @@ typedef struct product_target {
   real *c;
   int64_t row;
 } product_target;
+
+#if defined(COHORT_TILES)
+
+static void begin(void) { product_tiles_begin(); }
+static void end(void) { product_tiles_end(); }
+
+static void multiply_strip(const product_strip *s, int vectors, bool packed, int64_t rows, const product_target *to) {
+  (void)vectors, (void)packed;
+  product_tiles(s, rows, A_STRIP, to->alpha, to->beta, to->c, to->row);
+}
+
+static void pack_rows_of_a(const product_side *side, int64_t rows, int64_t depth, real *out) {
+  product_pack_tiles(side, rows, depth, out);
+}
+
+#else
+
+static void begin(void) {}
+static void end(void) {}
 
 /* Rows [0, rows) of one strip of columns: the register block with as many rows as are left. A is packed, or lies with
  * its rows or its k one element apart. */
@@ -82,6 +104,12 @@ static void multiply_strip(const product_strip *s, int vectors, bool packed, int
   }
 }
 
+static void pack_rows_of_a(const product_side *side, int64_t rows, int64_t depth, real *out) {
+  product_pack(side, cohort_least(PRODUCT_A_STEP, rows), PRODUCT_A_STEP, depth, out, PRODUCT_A_STEP);
+}
+
+#endif
+
 /* Rows [m0, m0 + rows) and columns [n0, n0 + columns) of C for one chunk of k. `a` is the packed block of these rows,
  * or NULL. */
 static void multiply_block(const product_chunk *chunk, int64_t m0, int64_t rows, int64_t n0, int64_t columns,
@@ -96,7 +124,7 @@ static void multiply_block(const product_chunk *chunk, int64_t m0, int64_t rows,
   real edge[PRODUCT_BLOCK_ROWS * PRODUCT_COLUMNS];
   for (int64_t n = 0; n < columns; n += PRODUCT_COLUMNS) {
     const int64_t width = cohort_least(PRODUCT_COLUMNS, columns - n);
-    const int vectors = width > PRODUCT_LANES ? 2 : 1;
+    const int vectors = PRODUCT_TILES || width > PRODUCT_LANES ? 2 : 1;
     product_target to = {job->alpha, chunk->beta, job->c + m0 * job->stride_c + n0 + n, job->stride_c};
     const bool whole = width == vectors * PRODUCT_LANES;
     if (!whole) to = (product_target){job->alpha, 0, edge, PRODUCT_COLUMNS};
@@ -120,20 +148,21 @@ static product_side part_of(const product_side *side, int64_t major, int64_t k) 
 }
 
 static void pack_b(const product_job *job, int64_t n, int64_t columns, product_chunk *chunk, real *packed) {
+  const int64_t filled = cohort_ceil_divide(chunk->depth, PRODUCT_CELL) * PRODUCT_COLUMNS;
   chunk->b = packed;
   chunk->strip_step = PRODUCT_COLUMNS * chunk->cells;
-  for (int64_t j = 0; j < columns; j += PRODUCT_COLUMNS) {
+  for (int64_t j = 0; j < columns; j += PRODUCT_COLUMNS, packed += chunk->strip_step) {
     const product_side side = part_of(&job->b, n + j, chunk->first_k);
-    product_pack(&side, cohort_least(PRODUCT_COLUMNS, columns - j), PRODUCT_COLUMNS, chunk->depth,
-                 packed + j / PRODUCT_COLUMNS * chunk->strip_step, PRODUCT_COLUMNS);
+    product_pack(&side, cohort_least(PRODUCT_COLUMNS, columns - j), PRODUCT_COLUMNS, chunk->depth, packed,
+                 PRODUCT_COLUMNS);
+    for (int64_t i = filled; i < chunk->strip_step; i++) packed[i] = 0;
   }
 }
 
 static void pack_a(const product_job *job, int64_t m, int64_t rows, const product_chunk *chunk, real *packed) {
-  for (int64_t i = 0; i < rows; i += PRODUCT_ROWS) {
+  for (int64_t i = 0; i < rows; i += PRODUCT_ROWS, packed += A_STRIP) {
     const product_side side = part_of(&job->a, m + i, chunk->first_k);
-    product_pack(&side, cohort_least(PRODUCT_A_STEP, rows - i), PRODUCT_A_STEP, chunk->depth,
-                 packed + i / PRODUCT_ROWS * A_STRIP, PRODUCT_A_STEP);
+    pack_rows_of_a(&side, rows - i, chunk->depth, packed);
   }
 }
 
@@ -142,6 +171,7 @@ static void multiply_tile(const product_job *job, int64_t m0, int64_t m1, int64_
   enum { DEPTH = PRODUCT_DEPTH * PRODUCT_CELL };
   real packed_a[PRODUCT_BLOCK_ROWS / PRODUCT_ROWS * A_STRIP] __attribute__((aligned(64)));
   real packed_b[PRODUCT_BLOCK_COLUMNS * PRODUCT_DEPTH] __attribute__((aligned(64)));
+  begin();
   const bool packs_a = PRODUCT_ROUNDS || n1 - n0 > 2 * PRODUCT_COLUMNS;
   const bool packs_b = PRODUCT_ROUNDS || job->b.step != 1 || m1 - m0 > 2 * PRODUCT_ROWS;
   for (int64_t n = n0; n < n1;) {
@@ -149,7 +179,7 @@ static void multiply_tile(const product_job *job, int64_t m0, int64_t m1, int64_
     if (!packs_b && columns > PRODUCT_LANES) columns -= columns % PRODUCT_LANES;
     for (int64_t k = 0; k < job->k || k == 0; k += DEPTH) {
       product_chunk chunk = {.job = job, .first_k = k, .depth = cohort_least(DEPTH, job->k - k)};
-      chunk.cells = cohort_ceil_divide(chunk.depth, PRODUCT_CELL);
+      chunk.cells = cohort_ceil_divide(chunk.depth, PRODUCT_CELL * PRODUCT_CELLS_STEP) * PRODUCT_CELLS_STEP;
       chunk.beta = k == 0 ? job->beta : 1;
       if (packs_b || columns < PRODUCT_LANES) pack_b(job, n, columns, &chunk, packed_b);
       for (int64_t m = m0; m < m1; m += PRODUCT_BLOCK_ROWS) {
@@ -160,6 +190,7 @@ static void multiply_tile(const product_job *job, int64_t m0, int64_t m1, int64_
     }
     n += columns;
   }
+  end();
 }
 
 /* OpenBLAS: its bits depend on the shape of a tile, so the tiles do not depend on the team. */

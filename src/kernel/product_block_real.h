@@ -10,7 +10,9 @@
 
 #include "base/real.h"
 
-#if defined(__AVX512F__)
+#if defined(COHORT_TILES)
+enum { PRODUCT_REGISTER = 64, PRODUCT_ROWS = 32, PRODUCT_A_STEP = 32 };
+#elif defined(__AVX512F__)
 enum { PRODUCT_REGISTER = 64, PRODUCT_ROWS = 12, PRODUCT_A_STEP = 12 };
 #elif defined(__AVX2__)
 enum { PRODUCT_REGISTER = 32, PRODUCT_ROWS = 6, PRODUCT_A_STEP = 8 };
@@ -25,6 +27,13 @@ enum { PRODUCT_CELL = 2 };
 enum { PRODUCT_CELL = 1 };
 #endif
 
+/* Tiles take cells by sixteen. */
+#if defined(COHORT_TILES)
+enum { PRODUCT_TILES = 1, PRODUCT_CELLS_STEP = 16 };
+#else
+enum { PRODUCT_TILES = 0, PRODUCT_CELLS_STEP = 1 };
+#endif
+
 #if defined(COHORT_BF16)
 enum { PRODUCT_ROUNDS = 1 };
 #else
@@ -37,7 +46,7 @@ enum {
   PRODUCT_LANES = PRODUCT_REGISTER / sizeof(real),
   PRODUCT_COLUMNS = 2 * PRODUCT_LANES,
   PRODUCT_DEPTH = 1024 / sizeof(real), /* cells */
-  PRODUCT_BLOCK_ROWS = 14 * PRODUCT_ROWS,
+  PRODUCT_BLOCK_ROWS = (PRODUCT_TILES ? 8 : 14) * PRODUCT_ROWS,
   PRODUCT_BLOCK_COLUMNS = 768
 };
 
@@ -100,6 +109,17 @@ static inline product_quad product_four_cells(const real *x) {
 #endif
 }
 
+/* Four rows become four columns, `step` apart. */
+static inline void product_store_transposed(product_quad a, product_quad b, product_quad c, product_quad d, real *to,
+                                            int64_t step) {
+  const product_quad ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const product_quad ef = __builtin_shufflevector(a, b, 2, 6, 3, 7), gh = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  *(product_quad_memory *)to = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+  *(product_quad_memory *)(to + step) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+  *(product_quad_memory *)(to + 2 * step) = __builtin_shufflevector(ef, gh, 0, 1, 4, 5);
+  *(product_quad_memory *)(to + 3 * step) = __builtin_shufflevector(ef, gh, 2, 3, 6, 7);
+}
+
 /* Packs majors [0, count) x `depth` elements, each cell's majors `out_step` apart; those from count to `width` become
  * 0. */
 static inline void product_pack_transposed(const product_side *side, int64_t count, int64_t width, int64_t depth,
@@ -113,13 +133,7 @@ static inline void product_pack_transposed(const product_side *side, int64_t cou
                          b = product_four_cells(x + side->step + l * PRODUCT_CELL),
                          c = product_four_cells(x + 2 * side->step + l * PRODUCT_CELL),
                          d = product_four_cells(x + 3 * side->step + l * PRODUCT_CELL);
-      const product_quad ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
-      const product_quad ef = __builtin_shufflevector(a, b, 2, 6, 3, 7), gh = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-      real *to = out + l * out_step + m;
-      *(product_quad_memory *)to = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
-      *(product_quad_memory *)(to + out_step) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
-      *(product_quad_memory *)(to + 2 * out_step) = __builtin_shufflevector(ef, gh, 0, 1, 4, 5);
-      *(product_quad_memory *)(to + 3 * out_step) = __builtin_shufflevector(ef, gh, 2, 3, 6, 7);
+      product_store_transposed(a, b, c, d, out + l * out_step + m, out_step);
     }
     for (int64_t l = whole; l < cells; l++)
       for (int64_t i = m; i < m + 4; i++) out[l * out_step + i] = product_cell(side, i, l, depth);

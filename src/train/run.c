@@ -329,9 +329,9 @@ static cohort_status build(cohort_run *run, cohort_faults *faults, cohort_error 
 
 /* The best that the processors of all ranks can do. */
 static void choose_kernels(cohort_run *run) {
-  const bool pairs = !cohort_comm_agree(run->comm, !cohort_processor_multiplies_bf16());
+  const cohort_bf16 way = (cohort_bf16)(-cohort_comm_agree(run->comm, -(int64_t)cohort_processor_bf16()));
   run->isa = (cohort_isa)(-cohort_comm_agree(run->comm, -(int64_t)cohort_processor_isa()));
-  run->kernels = run->settings->precision ? cohort_kernels_bf16(run->isa, pairs) : cohort_kernels_float32(run->isa);
+  run->kernels = run->settings->precision ? cohort_kernels_bf16(run->isa, way) : cohort_kernels_float32(run->isa);
   run->variant = cohort_variant_of(run->isa);
 }
 

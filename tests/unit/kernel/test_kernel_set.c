@@ -33,10 +33,11 @@ static void test_sets_are_complete(void) {
   check_set(cohort_kernels_float32(COHORT_ISA_SSE2), "f32_sse2", sizeof(float));
   check_set(cohort_kernels_float32(COHORT_ISA_AVX2), "f32_avx2", sizeof(float));
   check_set(cohort_kernels_float32(COHORT_ISA_AVX512), "f32_avx512", sizeof(float));
-  check_set(cohort_kernels_bf16(COHORT_ISA_SSE2, false), "bf16_sse2", sizeof(float));
-  check_set(cohort_kernels_bf16(COHORT_ISA_AVX2, true), "bf16_avx2", sizeof(float));
-  check_set(cohort_kernels_bf16(COHORT_ISA_AVX512, false), "bf16_avx512", sizeof(float));
-  check_set(cohort_kernels_bf16(COHORT_ISA_AVX512, true), "bf16_avx512bf16", sizeof(float));
+  check_set(cohort_kernels_bf16(COHORT_ISA_SSE2, COHORT_BF16_ROUNDED), "bf16_sse2", sizeof(float));
+  check_set(cohort_kernels_bf16(COHORT_ISA_AVX2, COHORT_BF16_PAIRS), "bf16_avx2", sizeof(float));
+  check_set(cohort_kernels_bf16(COHORT_ISA_AVX512, COHORT_BF16_ROUNDED), "bf16_avx512", sizeof(float));
+  check_set(cohort_kernels_bf16(COHORT_ISA_AVX512, COHORT_BF16_PAIRS), "bf16_avx512bf16", sizeof(float));
+  check_set(cohort_kernels_bf16(COHORT_ISA_AVX512, COHORT_BF16_TILES), "bf16_amx", sizeof(float));
   check_set(cohort_kernels_float64(), "f64_sse2", sizeof(double));
 }
 
