@@ -52,3 +52,7 @@ endforeach()
 # The benchmark's optimizer alone (tests/bench/compare runs it; no test).
 add_executable(bench_update bench/update.c)
 target_link_libraries(bench_update PRIVATE cohort_train)
+
+# What the executor costs a node (no test: it is a time).
+add_executable(bench_overhead bench/overhead.c)
+target_link_libraries(bench_overhead PRIVATE cohort_graph)

@@ -294,21 +294,35 @@ static void grow(cohort_draft *own, const readers *all, int32_t n, cohort_group 
   free(group);
 }
 
+/* Whether a node alone gains by the layout of a chain: its own kernel would walk rows of a few elements. */
+static bool repeats_short_rows(const cohort_chain *chain) {
+  enum { SHORT_ROW = 128 };
+  for (int s = 0; s < chain->slots; s++) {
+    const cohort_chain_slot *slot = &chain->slot[s];
+    if ((slot->kind == COHORT_SLOT_REPEATED || slot->kind == COHORT_SLOT_HELD) && slot->period < SHORT_ROW) return true;
+  }
+  return false;
+}
+
+static void finish_group(cohort_draft *own, const readers *all, cohort_group *group) {
+  const bool fits = make_chain(own, all, group); /* of more than one member it does */
+  group->chained = group->members > 1 || (fits && repeats_short_rows(&group->chain));
+  const sketch at = {.own = own, .readers = all, .group = group};
+  for (int m = 0; m < group->members; m++) {
+    const cohort_node *node = &own->graph->node[group->member[m]];
+    for (int k = 0; k < node->outputs; k++)
+      own->storage[node->first + k].inside = group->chained && inside(&at, node->first + k);
+  }
+}
+
 /* Chains were made while later readers could still join: now all groups stand. */
 static void finish(cohort_draft *own, const readers *all) {
   int kept = 0;
   for (int i = 0; i < own->ordered; i++) {
     const int32_t n = own->order[i];
     cohort_group *group = own->group[n];
-    if (group && group->members > 1) {
-      if (group->member[group->members - 1] != n) continue;
-      (void)make_chain(own, all, group);
-      const sketch at = {.own = own, .readers = all, .group = group};
-      for (int m = 0; m < group->members; m++) {
-        const cohort_node *node = &own->graph->node[group->member[m]];
-        for (int k = 0; k < node->outputs; k++) own->storage[node->first + k].inside = inside(&at, node->first + k);
-      }
-    }
+    if (group && group->member[group->members - 1] != n) continue;
+    if (group) finish_group(own, all, group);
     own->order[kept++] = n;
   }
   own->ordered = kept;

@@ -16,8 +16,10 @@ typedef struct cohort_storage {
   bool inside;           /* lives in tiles of a chain alone */
 } cohort_storage;
 
-/* Nodes that run as one step; a node alone is a group of one, without a chain. */
+/* Nodes that run as one step. A node alone is a group of one and runs by its own kernel, unless it repeats short rows:
+ * a chain lays them out once for a tile. */
 typedef struct cohort_group {
+  bool chained; /* runs as the chain */
   int members;
   int32_t member[COHORT_CHAIN_LINKS]; /* nodes, in order */
   int inputs, outputs;

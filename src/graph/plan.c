@@ -149,8 +149,8 @@ static cohort_value find_under(const cohort_draft *own, cohort_value value) {
   const cohort_group *group = own->group[own->graph->value[value].node];
   if (!group) return COHORT_NO_VALUE;
   const cohort_node *node = cohort_draft_node(own, value);
-  const int inputs = group->members > 1 ? group->inputs : node->inputs;
-  const cohort_value *input = group->members > 1 ? group->input : node->input;
+  const int inputs = group->chained ? group->inputs : node->inputs;
+  const cohort_value *input = group->chained ? group->input : node->input;
   for (int i = 0; i < inputs; i++) {
     const cohort_storage *under = &own->storage[own->root[input[i]]];
     if (under->interval < 0 || under->covered || under->last != own->storage[value].first) continue;
@@ -222,7 +222,7 @@ static cohort_tensor tensor_of(const cohort_draft *own, cohort_value value) {
 
 /* The group that runs as a chain at the node's step, or NULL. */
 static const cohort_group *chain_at(const cohort_draft *own, int32_t n) {
-  return own->group[n] && own->group[n]->members > 1 ? own->group[n] : NULL;
+  return own->group[n] && own->group[n]->chained ? own->group[n] : NULL;
 }
 
 static void make_step(cohort_draft *own, int32_t n) {

@@ -86,16 +86,17 @@ static inline real cohort_larger(real a, real b) { return b > a || b != b ? b : 
 static inline real cohort_smaller(real a, real b) { return b < a || b != b ? b : a; }
 
 static inline real cohort_row_max(const real *x, int64_t n) {
-  real best[COHORT_LANES];
+  enum { WIDE = 4 * COHORT_LANES }; /* several at once: each comparison waits for the one before it */
+  real best[WIDE];
   real result = x[0];
   int64_t i = 0;
-  if (n >= COHORT_LANES) {
-    for (int lane = 0; lane < COHORT_LANES; lane++) best[lane] = x[lane];
-    for (i = COHORT_LANES; i + COHORT_LANES <= n; i += COHORT_LANES) {
+  if (n >= WIDE) {
+    for (int lane = 0; lane < WIDE; lane++) best[lane] = x[lane];
+    for (i = WIDE; i + WIDE <= n; i += WIDE) {
 #pragma omp simd
-      for (int lane = 0; lane < COHORT_LANES; lane++) best[lane] = cohort_larger(best[lane], x[i + lane]);
+      for (int lane = 0; lane < WIDE; lane++) best[lane] = cohort_larger(best[lane], x[i + lane]);
     }
-    for (int half = COHORT_LANES / 2; half > 0; half /= 2) {
+    for (int half = WIDE / 2; half > 0; half /= 2) {
       for (int lane = 0; lane < half; lane++) best[lane] = cohort_larger(best[lane], best[lane + half]);
     }
     result = best[0];
