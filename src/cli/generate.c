@@ -2,17 +2,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/processor.h"
 #include "cli/session.h"
 #include "io/checkpoint.h"
 #include "io/config.h"
+#include "kernel/peak.h"
 #include "train/generator.h"
 #include "train/language.h"
 
 typedef struct generate_options {
-  const char *run, *prompt;
-  int64_t tokens, top_k, seed;
+  const char *run, *prompt, *prompts;
+  int64_t tokens, top_k, seed, samples, batch;
   double temperature;
 } generate_options;
 
@@ -23,11 +25,15 @@ static bool read_number(const char *text, double *out) {
 }
 
 static cohort_status read_options(const cohort_command_line *line, generate_options *out, cohort_error *error) {
-  *out = (generate_options){.prompt = "\n", .tokens = 100, .temperature = 0.8, .seed = 1};
+  *out = (generate_options){.prompt = "\n", .tokens = 100, .samples = 1, .batch = 16, .temperature = 0.8, .seed = 1};
   for (int w = 0; w < line->count; w++) {
     const char *word = line->word[w];
     if (word[0] != '-' && !out->run) {
       out->run = word;
+      continue;
+    }
+    if (strcmp(word, "--greedy") == 0) {
+      out->temperature = 0;
       continue;
     }
     const char *value = w + 1 < line->count ? line->word[++w] : NULL;
@@ -35,6 +41,10 @@ static cohort_status read_options(const cohort_command_line *line, generate_opti
     if (!value) return cohort_fail(error, COHORT_BAD_CONFIG, "generate: %s needs a value", word);
     if (strcmp(word, "--prompt") == 0) {
       out->prompt = value;
+      continue;
+    }
+    if (strcmp(word, "--prompts") == 0) {
+      out->prompts = value;
       continue;
     }
     if (!read_number(value, &number) || !(number >= 0 && number < 1e15))
@@ -45,12 +55,20 @@ static cohort_status read_options(const cohort_command_line *line, generate_opti
       out->top_k = (int64_t)number;
     else if (strcmp(word, "--seed") == 0)
       out->seed = (int64_t)number;
+    else if (strcmp(word, "--samples") == 0)
+      out->samples = (int64_t)number;
+    else if (strcmp(word, "--batch") == 0)
+      out->batch = (int64_t)number;
     else if (strcmp(word, "--temperature") == 0)
       out->temperature = number;
     else
       return cohort_fail(error, COHORT_BAD_CONFIG, "generate: unknown option %s; see cohort generate --help", word);
   }
-  if (!out->run) return cohort_fail(error, COHORT_BAD_CONFIG, "generate: give a run directory; see cohort generate --help");
+  if (!out->run)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "generate: give a run directory; see cohort generate --help");
+  if (out->samples < 1 || out->batch < 1 || out->samples > 1000000 || out->batch > 4096)
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "generate: --samples and --batch (at most 4096) want a number from 1 on");
   return COHORT_DONE;
 }
 
@@ -66,28 +84,193 @@ static cohort_status load(const char *weights, cohort_space *space, cohort_error
   return status;
 }
 
-static cohort_status write_text(cohort_generator *generator, const cohort_tokenizer *tokenizer,
-                                const generate_options *options, cohort_error *error) {
-  int64_t count = 0;
-  int32_t *prompt = cohort_tokenizer_encode(tokenizer, options->prompt, strlen(options->prompt), &count);
-  if (count == 0) {
-    free(prompt);
-    return cohort_fail(error, COHORT_BAD_CONFIG, "generate: the prompt is empty");
+/* A prompt and what was written after it. */
+typedef struct text {
+  char *prompt;
+  int32_t *tokens;
+  int64_t prompt_tokens, count;
+  uint64_t stream;
+  bool ended;
+} text;
+
+typedef struct text_list {
+  text *text;
+  int64_t count, longest_prompt;
+} text_list;
+
+/* What was read and written, and how long it took. */
+typedef struct generate_speed {
+  double prompt_seconds, seconds;
+  int64_t prompt_tokens, tokens, passes;
+} generate_speed;
+
+static void release_texts(text_list *own) {
+  for (int64_t t = 0; t < own->count; t++) {
+    free(own->text[t].prompt);
+    free(own->text[t].tokens);
   }
-  int32_t *tokens = cohort_reallocate(prompt, (size_t)(count + options->tokens) * sizeof *tokens);
-  const cohort_random_key key = cohort_random_key_from_seed((uint64_t)options->seed);
-  printf("%s", options->prompt);
-  for (int64_t t = 0; t < options->tokens; t++, count++) {
-    tokens[count] = cohort_generator_next(generator, tokens, count, options->temperature, options->top_k, key);
-    if (tokens[count] == cohort_tokenizer_end(tokenizer)) break;
-    size_t length = 0;
-    char *text = cohort_tokenizer_decode(tokenizer, tokens + count, 1, &length);
-    (void)fwrite(text, 1, length, stdout);
-    (void)fflush(stdout);
-    free(text);
+  free(own->text);
+}
+
+static cohort_status add_texts(text_list *own, const cohort_tokenizer *tokenizer, const generate_options *options,
+                               const char *prompt, cohort_error *error) {
+  own->text = cohort_reallocate(own->text, (size_t)(own->count + options->samples) * sizeof *own->text);
+  for (int64_t sample = 0; sample < options->samples; sample++) {
+    text new = {.prompt = cohort_copy_text(prompt), .stream = (uint64_t)own->count};
+    int32_t *tokens = cohort_tokenizer_encode(tokenizer, prompt, strlen(prompt), &new.prompt_tokens);
+    new.tokens = cohort_reallocate(tokens, (size_t)(new.prompt_tokens + options->tokens + 1) * sizeof *tokens);
+    new.count = new.prompt_tokens;
+    if (new.count > own->longest_prompt) own->longest_prompt = new.count;
+    own->text[own->count++] = new;
+    if (new.count == 0) return cohort_fail(error, COHORT_BAD_CONFIG, "generate: the prompt is empty");
   }
-  printf("\n");
-  free(tokens);
+  return COHORT_DONE;
+}
+
+/* The prompt, or each line of a file that is not empty. */
+static cohort_status read_prompts(text_list *own, const cohort_tokenizer *tokenizer, const generate_options *options,
+                                  cohort_error *error) {
+  if (!options->prompts) return add_texts(own, tokenizer, options, options->prompt, error);
+  FILE *file = fopen(options->prompts, "r");
+  if (!file) return cohort_fail(error, COHORT_BAD_CONFIG, "generate: %s: cannot be read", options->prompts);
+  char *line = NULL;
+  size_t room = 0;
+  cohort_status status = COHORT_DONE;
+  for (ssize_t length; status == COHORT_DONE && (length = getline(&line, &room, file)) >= 0;) {
+    if (length > 0 && line[length - 1] == '\n') line[--length] = '\0';
+    if (length > 0) status = add_texts(own, tokenizer, options, line, error);
+  }
+  free(line);
+  (void)fclose(file);
+  if (status == COHORT_DONE && own->count == 0)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "generate: %s has no prompt; write one a line", options->prompts);
+  return status;
+}
+
+static void print_tokens(const cohort_tokenizer *tokenizer, const int32_t *tokens, int64_t count) {
+  size_t length = 0;
+  char *written = cohort_tokenizer_decode(tokenizer, tokens, count, &length);
+  (void)fwrite(written, 1, length, stdout);
+  (void)fflush(stdout);
+  free(written);
+}
+
+/* Writes on at texts[first, first + slots), a token of each at a time; a lone text is shown as it grows. */
+static void write_batch(cohort_generator *generator, const cohort_tokenizer *tokenizer, const generate_options *options,
+                        text *own, int64_t count, int64_t slots, bool alone, generate_speed *speed) {
+  const cohort_generator_draw draw = {options->temperature, options->top_k,
+                                      cohort_random_key_from_seed((uint64_t)options->seed)};
+  cohort_generator_text *state = cohort_allocate((size_t)slots * sizeof *state);
+  int32_t *next = cohort_allocate((size_t)slots * sizeof *next);
+  cohort_generator_restart(generator);
+  for (int64_t t = 0, open = count; t < options->tokens && open > 0; t++) {
+    open = 0;
+    for (int64_t s = 0; s < count; s++)
+      state[s] = (cohort_generator_text){own[s].tokens, own[s].ended ? 0 : own[s].count, own[s].stream};
+    const double start = cohort_clock_seconds();
+    cohort_generator_next(generator, state, &draw, next);
+    *(t ? &speed->seconds : &speed->prompt_seconds) += cohort_clock_seconds() - start;
+    speed->passes += t > 0;
+    for (int64_t s = 0; s < count; s++) {
+      if (own[s].ended) continue;
+      *(t ? &speed->tokens : &speed->prompt_tokens) += t ? 1 : own[s].prompt_tokens;
+      own[s].tokens[own[s].count] = next[s];
+      own[s].ended = next[s] == cohort_tokenizer_end(tokenizer);
+      if (own[s].ended) continue;
+      if (alone) print_tokens(tokenizer, own[s].tokens + own[s].count, 1);
+      own[s].count++;
+      open++;
+    }
+  }
+  free(state);
+  free(next);
+}
+
+/* Bytes of the matrices that every token is multiplied with: all tensors but the tables of which it takes a row. */
+static double weight_bytes(const cohort_space *space) {
+  int64_t elements = 0, embedding = 0;
+  bool head = false;
+  for (int t = 0; t < space->tensors; t++) {
+    const cohort_space_tensor *tensor = &space->tensor[t];
+    head = head || tensor->declared.role == COHORT_ROLE_HEAD;
+    if (tensor->declared.role != COHORT_ROLE_EMBEDDING) elements += tensor->elements;
+    if (strcmp(tensor->declared.name, "embedding.weight") == 0) embedding = tensor->elements;
+  }
+  return (double)(elements + (head ? 0 : embedding)) * sizeof(float);
+}
+
+typedef struct reading {
+  const float *data;
+  int64_t elements; /* of a part */
+} reading;
+
+static void read_part(void *argument, int64_t part) {
+  const reading *own = argument;
+  (void)cohort_peak_read(cohort_processor_isa(), own->data + part * own->elements, own->elements);
+}
+
+/* Bytes a second that the threads together read of the weights: the best of some passes. */
+static double read_rate(const cohort_space *space, int threads) {
+  const cohort_team team = {threads};
+  reading own = {space->values, space->elements / threads / 1024 * 1024};
+  double best = 0;
+  for (int pass = 0; pass < 5 && own.elements > 0; pass++) {
+    const double start = cohort_clock_seconds();
+    cohort_team_run(&team, threads, read_part, &own);
+    const double rate = (double)(own.elements * threads) * sizeof(float) / (cohort_clock_seconds() - start);
+    if (rate > best) best = rate;
+  }
+  return best;
+}
+
+static void report(const generate_speed *speed, const cohort_space *space, int threads) {
+  if (speed->prompt_seconds > 0)
+    (void)fprintf(stderr, "prompt: %lld tokens in %.3f s, %.1f tokens/s\n", (long long)speed->prompt_tokens,
+                  speed->prompt_seconds, (double)speed->prompt_tokens / speed->prompt_seconds);
+  if (speed->passes == 0 || speed->seconds <= 0) return;
+  const double rate = (double)speed->passes * weight_bytes(space) / speed->seconds, peak = read_rate(space, threads);
+  (void)fprintf(stderr, "text: %lld tokens in %.3f s, %.1f tokens/s; weights at %.1f GB/s", (long long)speed->tokens,
+                speed->seconds, (double)speed->tokens / speed->seconds, rate * 1e-9);
+  if (peak > 0) (void)fprintf(stderr, ", %.0f %% of the %.1f GB/s that memory gives", 100 * rate / peak, peak * 1e-9);
+  (void)fprintf(stderr, "\n");
+}
+
+/* Rows of a chunk: all prompts of a batch at once when they are short; a whole window where texts outgrow the context.
+ */
+static int64_t chunk_rows(const text_list *own, const generate_options *options, int64_t slots, int64_t context) {
+  enum { MOST = 256, UNIT = 16 };
+  int64_t rows = own->longest_prompt * slots;
+  if (own->longest_prompt + options->tokens > context + 1 && rows < context) rows = context;
+  if (rows > MOST) rows = MOST;
+  return (rows + UNIT - 1) / UNIT * UNIT;
+}
+
+static cohort_status write_texts(const cohort_choice *model, const cohort_model_data *data, cohort_space *space,
+                                 const cohort_tokenizer *tokenizer, const generate_options *options, text_list *own,
+                                 cohort_error *error) {
+  const int64_t slots = own->count < options->batch ? own->count : options->batch;
+  const int64_t context = ((const cohort_model *)model->method->functions)->context(model->config);
+  const cohort_generator_settings settings = {slots, chunk_rows(own, options, slots, context),
+                                              cohort_processor_cores()};
+  cohort_generator *generator = NULL;
+  generate_speed speed = {0};
+  const bool alone = own->count == 1;
+  COHORT_TRY(cohort_generator_create(model, data, space, &settings, &generator, error));
+  for (int64_t first = 0; first < own->count; first += slots) {
+    const int64_t count = own->count - first < slots ? own->count - first : slots;
+    if (alone) printf("%s", own->text[0].prompt);
+    write_batch(generator, tokenizer, options, own->text + first, count, slots, alone, &speed);
+    for (int64_t t = first; !alone && t < first + count; t++) {
+      const text *done = &own->text[t];
+      printf("== %lld\n%s", (long long)t + 1, done->prompt);
+      print_tokens(tokenizer, done->tokens + done->prompt_tokens, done->count - done->prompt_tokens);
+      printf("\n");
+    }
+  }
+  if (alone) printf("\n");
+  (void)fflush(stdout);
+  report(&speed, space, settings.threads);
+  cohort_generator_destroy(generator);
   return COHORT_DONE;
 }
 
@@ -106,14 +289,13 @@ static cohort_status generate(const cohort_settings *settings, const char *weigh
   const cohort_model_data data = {.outputs = cohort_tokenizer_vocabulary(tokenizer)};
   cohort_graph *graph = NULL;
   cohort_space *space = NULL;
-  cohort_generator *generator = NULL;
+  text_list texts = {0};
   status = cohort_generator_graph(&model, &data, &graph, error);
   if (status == COHORT_DONE) status = cohort_space_create(graph, 0, "model", &space, error);
   if (status == COHORT_DONE) status = load(weights, space, error);
-  if (status == COHORT_DONE)
-    status = cohort_generator_create(&model, &data, space, cohort_processor_cores(), &generator, error);
-  if (status == COHORT_DONE) status = write_text(generator, tokenizer, options, error);
-  cohort_generator_destroy(generator);
+  if (status == COHORT_DONE) status = read_prompts(&texts, tokenizer, options, error);
+  if (status == COHORT_DONE) status = write_texts(&model, &data, space, tokenizer, options, &texts, error);
+  release_texts(&texts);
   cohort_space_destroy(space);
   cohort_graph_destroy(graph);
   cohort_tokenizer_destroy(tokenizer);
@@ -145,8 +327,13 @@ static cohort_status run(const cohort_command_line *line, cohort_error *error) {
 
 const cohort_verb cohort_verb_generate = {
     .name = "generate",
-    .synopsis = "RUN [--prompt TEXT] [--tokens N] [--temperature T] [--top-k K] [--seed S]",
+    .synopsis = "RUN [--prompt TEXT | --prompts FILE] [--tokens N] [--samples N] [--greedy | --temperature T] ...",
     .summary = "write text with a language model that was trained",
-    .help = "Defaults: 100 tokens, temperature 0.8, all tokens of the vocabulary, seed 1. Temperature 0 takes the likeliest.",
+    .help =
+        "--prompt TEXT, or --prompts FILE with a prompt on each line; --samples N: texts for each prompt; --batch B:\n"
+        "texts at once; --tokens N new tokens of each; --temperature T, 0 or --greedy takes the likeliest; --top-k K\n"
+        "likeliest tokens to draw from; --seed S. Defaults: 1 sample, batch 16, 100 tokens, temperature 0.8, all "
+        "tokens\n"
+        "of the vocabulary, seed 1. Tokens a second go to the standard error.",
     .run = run,
 };

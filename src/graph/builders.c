@@ -224,6 +224,14 @@ cohort_value cohort_attention(cohort_graph *graph, cohort_value query, cohort_va
                           &(cohort_attributes){.reals = {scale}});
 }
 
+cohort_value cohort_attention_cached(cohort_graph *graph, cohort_value query, cohort_value key, cohort_value value,
+                                     cohort_value slots, cohort_value positions, cohort_value keys, cohort_value values,
+                                     double scale) {
+  return cohort_graph_add(graph, COHORT_OP_ATTENTION_CACHED, 7,
+                          (cohort_value[]){query, key, value, slots, positions, keys, values},
+                          &(cohort_attributes){.reals = {scale}});
+}
+
 cohort_value cohort_softmax_cross_entropy(cohort_graph *graph, cohort_value logits, cohort_value target,
                                           double label_smoothing) {
   return add2(graph, COHORT_OP_SOFTMAX_CROSS_ENTROPY, logits, target, &(cohort_attributes){.reals = {label_smoothing}});

@@ -137,6 +137,10 @@ cohort_value cohort_group_norm(cohort_graph *graph, cohort_value x, cohort_value
 cohort_value cohort_rotary(cohort_graph *graph, cohort_value x, cohort_value positions, double theta);
 cohort_value cohort_attention(cohort_graph *graph, cohort_value query, cohort_value key, cohort_value value,
                               cohort_value segments, double scale);
+/* keys [S, G, B, D, 64] and values [S, G, 64 B, D] are inputs that the operation writes to. */
+cohort_value cohort_attention_cached(cohort_graph *graph, cohort_value query, cohort_value key, cohort_value value,
+                                     cohort_value slots, cohort_value positions, cohort_value keys, cohort_value values,
+                                     double scale);
 cohort_value cohort_softmax_cross_entropy(cohort_graph *graph, cohort_value logits, cohort_value target,
                                           double label_smoothing); /* per row */
 /* Outputs in this order: log p(target), logsumexp, mean log p, entropy; each [rows]. */

@@ -103,6 +103,22 @@ static bool infer_attention(infer *own) {
   return give(own, COHORT_SHAPE(own->in[0].size[0], own->in[0].size[1]));
 }
 
+static bool infer_attention_cached(infer *own) {
+  const cohort_shape q = own->in[0], k = own->in[1], keys = own->in[5], values = own->in[6];
+  const bool holds = q.axes == 3 && k.axes == 3 && same(own, 1, 2) && q.size[0] == k.size[0] &&
+                     q.size[2] == k.size[2] && k.size[1] > 0 && q.size[1] % k.size[1] == 0 &&
+                     is_vector(own->in[3], q.size[0]) && is_vector(own->in[4], q.size[0]) && keys.axes == 5 &&
+                     keys.size[1] == k.size[1] && keys.size[3] == q.size[2] && keys.size[4] == COHORT_CACHE_BLOCK &&
+                     cohort_shape_equal(values, COHORT_SHAPE(keys.size[0], keys.size[1],
+                                                             COHORT_CACHE_BLOCK * keys.size[2], keys.size[3]));
+  return fits(own, "rrriirr",
+              "query [R, H, D], key and value [R, G, D] with G that divides H, integer slots [R] and positions [R], "
+              "keys "
+              "[S, G, B, D, 64], values [S, G, 64 B, D]",
+              holds) &&
+         give(own, q);
+}
+
 static bool infer_attention_backward(infer *own) {
   if (!fits(own, "rrrirrr", "what attention took and gave, and dy",
             attention_holds(own) && same(own, 0, 4) && same(own, 0, 6)))
@@ -175,6 +191,8 @@ bool cohort_infer_fused(cohort_inference *own) {
       return infer_rotary(own);
     case COHORT_OP_ATTENTION:
       return infer_attention(own);
+    case COHORT_OP_ATTENTION_CACHED:
+      return infer_attention_cached(own);
     case COHORT_OP_ATTENTION_BACKWARD:
       return infer_attention_backward(own);
     case COHORT_OP_SOFTMAX_CROSS_ENTROPY:

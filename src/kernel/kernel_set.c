@@ -67,6 +67,7 @@
   ONE(rotary, ROTARY, NONE)                                                 \
   ONE(attention, ATTENTION, WANTS)                                          \
   ONE(attention_backward, ATTENTION_BACKWARD, WANTS)                        \
+  ONE(attention_cached, ATTENTION_CACHED, NONE)                             \
   ONE(softmax_cross_entropy, SOFTMAX_CROSS_ENTROPY, NONE)                   \
   ONE(softmax_cross_entropy_backward, SOFTMAX_CROSS_ENTROPY_BACKWARD, NONE) \
   ONE(chain, CHAIN, WANTS)

@@ -119,6 +119,7 @@ static const char *const names[COHORT_OP_COUNT] = {
     [COHORT_OP_SOFTMAX_CROSS_ENTROPY_BACKWARD] = "softmax_cross_entropy_backward",
     [COHORT_OP_VOCABULARY_HEAD] = "vocabulary_head",
     [COHORT_OP_VOCABULARY_HEAD_BACKWARD] = "vocabulary_head_backward",
+    [COHORT_OP_ATTENTION_CACHED] = "attention_cached",
     [COHORT_OP_CHAIN] = "chain",
 };
 

@@ -30,6 +30,9 @@ static inline int64_t cohort_shape_rows(cohort_shape shape) {
   return rows;
 }
 
+/* Positions in a block of cached keys (COHORT_OP_ATTENTION_CACHED). */
+enum { COHORT_CACHE_BLOCK = 64 };
+
 typedef enum { COHORT_TYPE_REAL, COHORT_TYPE_INTEGER } cohort_type;
 
 typedef struct cohort_attributes {
@@ -119,6 +122,11 @@ typedef enum cohort_op {
                                 -> (log p(target) [R], logsumexp [R], mean_v log p(v) [R], entropy [R]); target < 0: zeros */
   COHORT_OP_VOCABULARY_HEAD_BACKWARD, /* (x, weight, target, logsumexp, entropy, d_logp [R], d_mean [R], d_entropy [R],
                                          ) -> (dx, dweight); the logsumexp output's cotangent is not supported */
+  COHORT_OP_ATTENTION_CACHED, /* new rows of several texts against their caches: (q [R, H, D], k [R, G, D], v [R, G, D],
+                                 slots integer [R] (-1: zeros), positions integer [R], keys [S, G, B, D, 64], values
+                                 [S, G, 64 B, D]) r0 scale -> y [R, H, D]. Puts each row's k and v at its slot and
+                                 position into the cache, THEN lets it see positions 0 ... its own: the one operation
+                                 that writes to inputs; it has no derivative. A text's rows stand in rising order */
   COHORT_OP_CHAIN, /* elementwise operations as one pass: made by the planner alone, never a node (kernel/chain.h) */
   COHORT_OP_COUNT
 } cohort_op;

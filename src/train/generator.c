@@ -5,44 +5,32 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "graph/decompose.h"
-#include "graph/executor.h"
+#include "train/decoder.h"
 
 struct cohort_generator {
-  int64_t context, vocabulary;
-  cohort_plan *plan;
-  cohort_executor *executor;
-  void **memory; /* bindings */
-  cohort_value logits, input[5]; /* tokens, positions, segments, ids, last */
-  int32_t *buffer[5];
-  double *weight;  /* [vocabulary] */
-  int32_t *order;  /* [vocabulary] */
+  int64_t slots, context, vocabulary;
+  cohort_team team;
+  cohort_decoder *decoder;
+  cohort_decoder_tokens *fresh; /* [slots]: what the decoder has not read */
+  double *weight;               /* [slots, vocabulary] */
+  int32_t *order;               /* [slots, vocabulary] */
 };
 
-enum { TOKENS, POSITIONS, SEGMENTS, IDS, LAST, INPUTS };
-
-/* The logits of row `last`. */
-static cohort_value build(const cohort_choice *model, const cohort_model_data *data, cohort_graph *graph,
-                          cohort_value *input) {
-  static const char *const names[INPUTS] = {"tokens", "positions", "segments", "ids", "last"};
-  const cohort_model *functions = model->method->functions;
-  const int64_t context = functions->context(model->config);
-  for (int i = 0; i < INPUTS; i++)
-    input[i] = cohort_graph_input(graph, names[i], COHORT_TYPE_INTEGER, i == LAST ? COHORT_SHAPE(1) : COHORT_SHAPE(context));
-  const cohort_model_inputs inputs = {.tokens = input[TOKENS],
-                                      .positions = input[POSITIONS],
-                                      .segments = input[SEGMENTS],
-                                      .ids = input[IDS]};
-  const cohort_model_outputs outputs = functions->build(model->config, graph, data, &inputs);
-  const cohort_value row = cohort_gather(graph, outputs.hidden, input[LAST]);
-  return cohort_matmul(graph, row, outputs.head, false, true);
-}
+enum { TOKENS, POSITIONS, SEGMENTS, IDS, INPUTS };
 
 cohort_status cohort_generator_graph(const cohort_choice *model, const cohort_model_data *data, cohort_graph **out,
                                      cohort_error *error) {
+  static const char *const names[INPUTS] = {"tokens", "positions", "segments", "ids"};
+  const cohort_model *functions = model->method->functions;
   cohort_value input[INPUTS];
   cohort_graph *graph = cohort_graph_create();
-  (void)build(model, data, graph, input);
+  for (int i = 0; i < INPUTS; i++) input[i] = cohort_graph_input(graph, names[i], COHORT_TYPE_INTEGER, COHORT_SHAPE(1));
+  const cohort_model_inputs inputs = {.input = COHORT_NO_VALUE,
+                                      .tokens = input[TOKENS],
+                                      .positions = input[POSITIONS],
+                                      .segments = input[SEGMENTS],
+                                      .ids = input[IDS]};
+  (void)functions->build(model->config, graph, data, &inputs);
   const cohort_status status = cohort_graph_status(graph, error);
   if (status != COHORT_DONE) {
     cohort_graph_destroy(graph);
@@ -52,38 +40,33 @@ cohort_status cohort_generator_graph(const cohort_choice *model, const cohort_mo
   return COHORT_DONE;
 }
 
-static cohort_status set_up(cohort_generator *own, cohort_graph *graph, cohort_space *space, int threads,
-                            cohort_error *error) {
-  const cohort_plan_output output = {own->logits, false};
-  COHORT_TRY(cohort_graph_status(graph, error));
-  COHORT_TRY(cohort_plan_create(graph, cohort_kernels_float32(cohort_processor_isa()), 1, &output, &own->plan, error));
-  COHORT_TRY(cohort_executor_create(cohort_plan_arena_bytes(own->plan), 1, threads, &own->executor, error));
-  own->memory = cohort_allocate((size_t)cohort_graph_values(graph) * sizeof *own->memory);
-  for (int i = 0; i < INPUTS; i++) {
-    own->buffer[i] = cohort_allocate((size_t)own->context * sizeof *own->buffer[i]);
-    own->memory[own->input[i]] = own->buffer[i];
-  }
-  for (int p = 0; p < cohort_graph_parameters(graph); p++) {
-    cohort_value value;
-    const cohort_parameter_tensor *declared = cohort_graph_parameter_at(graph, p, &value);
-    for (int t = 0; t < space->tensors; t++)
-      if (strcmp(space->tensor[t].declared.name, declared->name) == 0)
-        own->memory[value] = space->values + space->tensor[t].offset;
-  }
-  return COHORT_DONE;
+static void *find_parameter(void *argument, const char *name) {
+  const cohort_space *space = argument;
+  for (int t = 0; t < space->tensors; t++)
+    if (strcmp(space->tensor[t].declared.name, name) == 0) return space->values + space->tensor[t].offset;
+  return NULL;
 }
 
 cohort_status cohort_generator_create(const cohort_choice *model, const cohort_model_data *data, cohort_space *space,
-                                      int threads, cohort_generator **out, cohort_error *error) {
+                                      const cohort_generator_settings *settings, cohort_generator **out,
+                                      cohort_error *error) {
   cohort_generator *own = cohort_allocate(sizeof *own);
+  own->slots = settings->slots;
   own->context = ((const cohort_model *)model->method->functions)->context(model->config);
   own->vocabulary = data->outputs;
-  own->weight = cohort_allocate((size_t)own->vocabulary * sizeof *own->weight);
-  own->order = cohort_allocate((size_t)own->vocabulary * sizeof *own->order);
-  cohort_graph *graph = cohort_graph_create();
-  own->logits = build(model, data, graph, own->input);
-  const cohort_status status = set_up(own, graph, space, threads, error);
-  cohort_graph_destroy(graph);
+  own->team = (cohort_team){settings->threads};
+  own->fresh = cohort_allocate((size_t)own->slots * sizeof *own->fresh);
+  own->weight = cohort_allocate((size_t)(own->slots * own->vocabulary) * sizeof *own->weight);
+  own->order = cohort_allocate((size_t)(own->slots * own->vocabulary) * sizeof *own->order);
+  const cohort_decoder_settings decoder = {.model = model,
+                                           .data = data,
+                                           .kernels = cohort_kernels_float32(cohort_processor_isa()),
+                                           .slots = settings->slots,
+                                           .chunk = settings->chunk,
+                                           .threads = settings->threads,
+                                           .parameter = find_parameter,
+                                           .argument = space};
+  const cohort_status status = cohort_decoder_create(&decoder, &own->decoder, error);
   if (status != COHORT_DONE) {
     cohort_generator_destroy(own);
     return status;
@@ -94,13 +77,15 @@ cohort_status cohort_generator_create(const cohort_choice *model, const cohort_m
 
 void cohort_generator_destroy(cohort_generator *generator) {
   if (!generator) return;
-  cohort_plan_destroy(generator->plan);
-  cohort_executor_destroy(generator->executor);
-  for (int i = 0; i < INPUTS; i++) free(generator->buffer[i]);
-  free(generator->memory);
+  cohort_decoder_destroy(generator->decoder);
+  free(generator->fresh);
   free(generator->weight);
   free(generator->order);
   free(generator);
+}
+
+void cohort_generator_restart(cohort_generator *generator) {
+  for (int64_t slot = 0; slot < generator->slots; slot++) cohort_decoder_forget(generator->decoder, slot, 0);
 }
 
 /* Token ids by falling weight; equal ones by id. */
@@ -111,39 +96,70 @@ static int by_weight(const void *a, const void *b, void *argument) {
   return left < right ? -1 : left > right;
 }
 
-static int32_t draw(cohort_generator *own, const float *logits, double temperature, int64_t top_k, uint32_t word) {
+/* The draws of one call. */
+typedef struct drawing {
+  cohort_generator *own;
+  const cohort_generator_text *text;
+  const cohort_generator_draw *draw;
+  const float *logits;
+  int32_t *next;
+} drawing;
+
+static int32_t likeliest(const float *logits, int64_t vocabulary) {
   int32_t best = 0;
-  for (int32_t v = 1; v < own->vocabulary; v++)
+  for (int32_t v = 1; v < vocabulary; v++)
     if (logits[v] > logits[best]) best = v;
-  if (temperature <= 0) return best;
-  double total = 0;
-  for (int32_t v = 0; v < own->vocabulary; v++) {
-    own->weight[v] = exp(((double)logits[v] - (double)logits[best]) / temperature);
-    own->order[v] = v;
-  }
-  qsort_r(own->order, (size_t)own->vocabulary, sizeof *own->order, by_weight, own->weight);
-  const int64_t kept = top_k > 0 && top_k < own->vocabulary ? top_k : own->vocabulary;
-  for (int64_t i = 0; i < kept; i++) total += own->weight[own->order[i]];
-  double left = cohort_random_uniform(word) * total;
-  for (int64_t i = 0; i < kept; i++) {
-    left -= own->weight[own->order[i]];
-    if (left < 0) return own->order[i];
-  }
-  return own->order[kept - 1];
+  return best;
 }
 
-int32_t cohort_generator_next(cohort_generator *generator, const int32_t *tokens, int64_t count, double temperature,
-                              int64_t top_k, cohort_random_key key) {
-  cohort_generator *own = generator;
-  const int64_t length = count < own->context ? count : own->context;
-  for (int64_t t = 0; t < own->context; t++) {
-    own->buffer[TOKENS][t] = t < length ? tokens[count - length + t] : 0;
-    own->buffer[POSITIONS][t] = (int32_t)t;
-    own->buffer[SEGMENTS][t] = t < length ? 0 : -1;
+/* One of the first `kept` tokens of `order`, by weight. */
+static int32_t pick(const double *weight, const int32_t *order, int64_t kept, uint32_t word) {
+  double total = 0;
+  for (int64_t i = 0; i < kept; i++) total += weight[order[i]];
+  double left = cohort_random_uniform(word) * total;
+  for (int64_t i = 0; i < kept; i++) {
+    left -= weight[order[i]];
+    if (left < 0) return order[i];
   }
-  own->buffer[LAST][0] = (int32_t)length - 1;
-  const cohort_bindings bindings = {own->memory, key};
-  cohort_executor_run(own->executor, own->plan, 0, 0, &bindings);
-  const float *logits = cohort_executor_value(own->executor, own->plan, 0, own->logits, &bindings);
-  return draw(own, logits, temperature, top_k, cohort_random_word(key, 0, (uint64_t)count));
+  return order[kept - 1];
+}
+
+static void draw_slot(void *argument, int64_t slot) {
+  const drawing *d = argument;
+  const int64_t vocabulary = d->own->vocabulary, top_k = d->draw->top_k;
+  const cohort_generator_text *text = &d->text[slot];
+  const float *logits = d->logits + slot * vocabulary;
+  double *weight = d->own->weight + slot * vocabulary;
+  int32_t *order = d->own->order + slot * vocabulary;
+  if (text->count == 0) return;
+  const int32_t best = likeliest(logits, vocabulary);
+  d->next[slot] = best;
+  if (d->draw->temperature <= 0) return;
+  for (int32_t v = 0; v < vocabulary; v++) {
+    weight[v] = exp(((double)logits[v] - (double)logits[best]) / d->draw->temperature);
+    order[v] = v;
+  }
+  const bool cut = top_k > 0 && top_k < vocabulary;
+  if (cut) qsort_r(order, (size_t)vocabulary, sizeof *order, by_weight, weight);
+  const uint32_t word = cohort_random_word(d->draw->key, text->stream, (uint64_t)text->count);
+  d->next[slot] = pick(weight, order, cut ? top_k : vocabulary, word);
+}
+
+/* What the decoder must read of a text: its new end, or, past the context, the whole window over its end. */
+static cohort_decoder_tokens fresh_tokens(cohort_generator *own, int64_t slot, const cohort_generator_text *text) {
+  if (text->count > own->context) {
+    cohort_decoder_forget(own->decoder, slot, 0);
+    return (cohort_decoder_tokens){text->tokens + text->count - own->context, own->context};
+  }
+  const int64_t read = cohort_decoder_length(own->decoder, slot);
+  return (cohort_decoder_tokens){text->tokens + read, text->count ? text->count - read : 0};
+}
+
+void cohort_generator_next(cohort_generator *generator, const cohort_generator_text *text,
+                           const cohort_generator_draw *draw, int32_t *next) {
+  for (int64_t slot = 0; slot < generator->slots; slot++)
+    generator->fresh[slot] = fresh_tokens(generator, slot, &text[slot]);
+  const float *logits = cohort_decoder_run(generator->decoder, generator->fresh);
+  drawing d = {generator, text, draw, logits, next};
+  cohort_team_run(&generator->team, generator->slots, draw_slot, &d);
 }

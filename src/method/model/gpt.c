@@ -1,5 +1,6 @@
 /* Decoder-only transformer over ragged rows: R tokens of all sequences one after another, kept apart by segments. */
 #include <math.h>
+#include <stdio.h>
 
 #include "method/model/layer.h"
 
@@ -119,7 +120,25 @@ static cohort_value heads_of(const builder *b, const char *name, cohort_value x,
   return turned ? cohort_rotary(b->graph, y, b->inputs->positions, b->settings->rope_theta) : y;
 }
 
-static cohort_value attention(const builder *b, cohort_value x) {
+/* The new rows' keys and values go into the cache; the layer's scope tells the caches apart. */
+static cohort_value cached_attention(const builder *b, int64_t layer, cohort_value query, cohort_value key,
+                                     cohort_value value, double scale) {
+  const cohort_shape shape = cohort_graph_shape(b->graph, key);
+  const int64_t slots = b->inputs->cache_slots, blocks = b->inputs->cache_positions / COHORT_CACHE_BLOCK;
+  char name[2][64];
+  (void)snprintf(name[0], sizeof name[0], "cache%lld/keys", (long long)layer);
+  (void)snprintf(name[1], sizeof name[1], "cache%lld/values", (long long)layer);
+  const cohort_value keys =
+      cohort_graph_input(b->graph, name[0], COHORT_TYPE_REAL,
+                         COHORT_SHAPE(slots, shape.size[1], blocks, shape.size[2], COHORT_CACHE_BLOCK));
+  const cohort_value values =
+      cohort_graph_input(b->graph, name[1], COHORT_TYPE_REAL,
+                         COHORT_SHAPE(slots, shape.size[1], blocks * COHORT_CACHE_BLOCK, shape.size[2]));
+  return cohort_attention_cached(b->graph, query, key, value, b->inputs->segments, b->inputs->positions, keys, values,
+                                 scale);
+}
+
+static cohort_value attention(const builder *b, int64_t layer, cohort_value x) {
   const gpt_config *settings = b->settings;
   const int64_t rows = cohort_shape_rows(cohort_graph_shape(b->graph, x));
   const int64_t key_heads = settings->key_heads ? settings->key_heads : settings->heads;
@@ -129,7 +148,9 @@ static cohort_value attention(const builder *b, cohort_value x) {
   const cohort_value query = heads_of(b, "query", x, settings->heads, turned);
   const cohort_value key = heads_of(b, "key", x, key_heads, turned);
   const cohort_value value = heads_of(b, "value", x, key_heads, false);
-  cohort_value y = cohort_attention(b->graph, query, key, value, b->inputs->segments, scale);
+  cohort_value y = b->inputs->cache_slots
+                       ? cached_attention(b, layer, query, key, value, scale)
+                       : cohort_attention(b->graph, query, key, value, b->inputs->segments, scale);
   y = cohort_reshape(b->graph, y, COHORT_SHAPE(rows, settings->width));
   y = project(b, "output", y, settings->width, b->residual_scale);
   y = cohort_layer_dropout(b->graph, "dropout", y, b->inputs, settings->dropout);
@@ -191,7 +212,7 @@ static cohort_model_outputs build(const void *config, cohort_graph *graph, const
   cohort_value x = embed(&b, embedding);
   for (int64_t layer = 0; layer < settings->layers; layer++) {
     cohort_graph_enter(graph, "layer%lld", (long long)layer);
-    x = cohort_add(graph, x, attention(&b, normalise(&b, "attention_norm", x)));
+    x = cohort_add(graph, x, attention(&b, layer, normalise(&b, "attention_norm", x)));
     x = cohort_add(graph, x, feed_forward(&b, normalise(&b, "feed_forward_norm", x)));
     cohort_graph_leave(graph);
   }
