@@ -21,6 +21,8 @@ typedef struct cohort_kernel_set {
   void (*product)(const cohort_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k,
                   double alpha, const void *a, int64_t stride_a, const void *b, int64_t stride_b, double beta, void *c,
                   int64_t stride_c);
+  /* Sum of a[i] b[i] in float64, in an order given by n alone: with float32, the same bits from every set. */
+  double (*dot)(const void *a, const void *b, int64_t n);
 } cohort_kernel_set;
 
 /* The float32 set for an instruction set; the float64 set. */

@@ -65,8 +65,6 @@
   ONE(group_norm, GROUP_NORM, WANTS)                                        \
   ONE(group_norm_backward, GROUP_NORM_BACKWARD, WANTS)                      \
   ONE(rotary, ROTARY, NONE)                                                 \
-  ONE(attention, ATTENTION, WANTS)                                          \
-  ONE(attention_backward, ATTENTION_BACKWARD, WANTS)                        \
   ONE(attention_cached, ATTENTION_CACHED, NONE)                             \
   ONE(softmax_cross_entropy, SOFTMAX_CROSS_ENTROPY, NONE)                   \
   ONE(softmax_cross_entropy_backward, SOFTMAX_CROSS_ENTROPY_BACKWARD, NONE) \
@@ -74,6 +72,8 @@
 
 /* Those that do. */
 #define PRODUCTS(ONE)                                \
+  ONE(attention, ATTENTION, WANTS)                   \
+  ONE(attention_backward, ATTENTION_BACKWARD, WANTS) \
   ONE(matmul, MATMUL, NONE)                          \
   ONE(convolution, CONVOLUTION, WANTS)               \
   ONE(convolution_input, CONVOLUTION_INPUT, WANTS)   \
@@ -100,10 +100,13 @@ PRODUCTS(DECLARE_VARIED)
 #define WORKSPACE_BASED(name, NAME, workspace) ENTRY_##workspace(COHORT_BASED, name, NAME)
 #define WORKSPACE_VARIED(name, NAME, workspace) ENTRY_##workspace(COHORT_VARIED, name, NAME)
 
+double COHORT_BASED(cohort_dot)(const void *a, const void *b, int64_t n);
+
 const cohort_kernel_set COHORT_VARIED(cohort_kernel_set) = {
     .name = TEXT(COHORT_VARIANT),
     .real_size = sizeof(real),
     .run = {OPERATIONS(RUN_BASED) PRODUCTS(RUN_VARIED)},
     .workspace = {OPERATIONS(WORKSPACE_BASED) PRODUCTS(WORKSPACE_VARIED)},
     .product = COHORT_VARIED(cohort_product),
+    .dot = COHORT_BASED(cohort_dot),
 };

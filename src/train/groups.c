@@ -14,7 +14,8 @@ typedef struct group_settings {
 } group_settings;
 
 static const cohort_parameter group_table[] = {
-    COHORT_TEXT(group_settings, role, "null", "roles it takes, joined by ',': matrix, kernel, vector, gain, embedding, head"),
+    COHORT_TEXT(group_settings, role, "null",
+                "roles it takes, joined by ',': matrix, kernel, vector, gain, embedding, head"),
     COHORT_TEXT(group_settings, name, "null", "pattern of tensor names it takes, with * and ?"),
     COHORT_METHOD_OF(group_settings, optimizer, NULL, "optimizer", "an update"),
     COHORT_REAL_ATLEAST(group_settings, learning_rate, "1", 0, "factor on the optimizer's learning rate"),
@@ -86,9 +87,11 @@ static void assign(const cohort_player_plan *plan, cohort_groups *groups, const 
     const cohort_group *group = &groups->group[g];
     groups->of_tensor[t] = g;
     groups->cut[t] = group->choice.method->cut;
-    groups->cost[t] = group->functions->cost ? group->functions->cost(tensor->shape) : (double)space->tensor[t].elements;
+    groups->cost[t] =
+        group->functions->cost ? group->functions->cost(tensor->shape) : (double)space->tensor[t].elements;
     if (group->choice.method->needs & COHORT_NEEDS_MATRICES && tensor->shape.axes < 2)
-      cohort_faults_add(faults, where, "optimizer: %s serves matrices only, but %s has %d axes; give it another by groups",
+      cohort_faults_add(faults, where,
+                        "optimizer: %s serves matrices only, but %s has %d axes; give it another by groups",
                         group->choice.method->key, tensor->name, tensor->shape.axes);
     const int64_t workspace = group->functions->workspace ? group->functions->workspace(tensor->shape) : 0;
     if (workspace > groups->workspace) groups->workspace = workspace;
@@ -126,10 +129,14 @@ static int64_t state_elements(cohort_axis axis, const cohort_parameter_tensor *t
   const int64_t elements = cohort_shape_elements(tensor->shape);
   const int64_t rows = tensor->shape.axes ? tensor->shape.size[0] : 1;
   switch (axis) {
-    case COHORT_AXIS_ELEMENT: return elements;
-    case COHORT_AXIS_ROW: return rows;
-    case COHORT_AXIS_COLUMN: return elements / rows;
-    case COHORT_AXIS_TENSOR: return 1;
+    case COHORT_AXIS_ELEMENT:
+      return elements;
+    case COHORT_AXIS_ROW:
+      return rows;
+    case COHORT_AXIS_COLUMN:
+      return elements / rows;
+    case COHORT_AXIS_TENSOR:
+      return 1;
   }
   return 0;
 }
@@ -157,7 +164,8 @@ static void add_tensor(cohort_slot *slot, const cohort_parameter_tensor *tensor,
   slot->elements += (int64_t)cohort_round_up((size_t)state_elements(axis, tensor), 16);
 }
 
-/* The slot's shards: a piece's owner holds its part of an element state; the owner of a tensor's first piece the rest. */
+/* The slot's shards: a piece's owner holds its part of an element state; the owner of a tensor's first piece the rest.
+ */
 static cohort_shards *slot_shards(const cohort_space *space, const cohort_shards *shards, const cohort_slot *slot) {
   cohort_shards *own = cohort_allocate(sizeof *own);
   own->ranks = shards->ranks;
@@ -165,7 +173,8 @@ static cohort_shards *slot_shards(const cohort_space *space, const cohort_shards
   own->range = cohort_allocate((size_t)shards->ranks * sizeof *own->range);
   own->elements = cohort_allocate((size_t)shards->ranks * sizeof *own->elements);
   own->message = cohort_allocate(2 * (size_t)shards->ranks * sizeof *own->message);
-  for (int r = 0; r < shards->ranks; r++) own->range[r] = cohort_allocate((size_t)(space->pieces + 1) * sizeof(cohort_range));
+  for (int r = 0; r < shards->ranks; r++)
+    own->range[r] = cohort_allocate((size_t)(space->pieces + 1) * sizeof(cohort_range));
   int at = 0;
   for (int t = 0; t < space->tensors && at < slot->tensors; t++) {
     const cohort_space_tensor *tensor = &space->tensor[t];
@@ -187,10 +196,21 @@ static cohort_shards *slot_shards(const cohort_space *space, const cohort_shards
   return own;
 }
 
-static void fill_initial(const cohort_group *group, const cohort_state *state, float *values, int64_t elements) {
-  if (!state->initial_parameter) return;
-  const double value = cohort_choice_real(&group->choice, state->initial_parameter, 0);
+static void fill(float *values, int64_t elements, double value) {
   for (int64_t e = 0; e < elements; e++) values[e] = (float)value;
+}
+
+/* Of an element state only this rank's pieces: the rest stays untouched and takes no memory. */
+static void fill_initial(const cohort_player_plan *plan, const cohort_shards *shards, const cohort_group *group,
+                         const cohort_state *state, const cohort_space_tensor *tensor, float *values) {
+  const double value = state->initial_parameter ? cohort_choice_real(&group->choice, state->initial_parameter, 0) : 0;
+  if (value == 0) return;
+  if (state->axis != COHORT_AXIS_ELEMENT) fill(values, state_elements(state->axis, &tensor->declared), value);
+  for (int p = tensor->first_piece; state->axis == COHORT_AXIS_ELEMENT && p < tensor->first_piece + tensor->pieces;
+       p++) {
+    const cohort_piece *piece = &plan->space->piece[p];
+    if (shards->owner[p] == plan->comm->rank) fill(values + (piece->offset - tensor->offset), piece->elements, value);
+  }
 }
 
 cohort_status cohort_groups_allocate(const cohort_player_plan *plan, const cohort_shards *shards, cohort_groups *groups,
@@ -209,7 +229,8 @@ cohort_status cohort_groups_allocate(const cohort_player_plan *plan, const cohor
   }
   for (int s = 0; s < groups->slots; s++) {
     void *values = NULL;
-    COHORT_TRY(cohort_memory_create((size_t)groups->slot[s].elements * sizeof(float), "optimizer state", &values, error));
+    COHORT_TRY(
+        cohort_memory_reserve((size_t)groups->slot[s].elements * sizeof(float), "optimizer state", &values, error));
     groups->slot[s].values = values;
     groups->slot[s].shards = slot_shards(space, shards, &groups->slot[s]);
   }
@@ -222,7 +243,7 @@ cohort_status cohort_groups_allocate(const cohort_player_plan *plan, const cohor
       while (slot->tensor[at].name != space->tensor[t].declared.name) at++;
       groups->state[t].state[s] = slot->values + slot->tensor[at].offset;
       groups->state[t].per_element[s] = state->axis == COHORT_AXIS_ELEMENT;
-      fill_initial(group, state, groups->state[t].state[s], state_elements(state->axis, &space->tensor[t].declared));
+      fill_initial(plan, shards, group, state, &space->tensor[t], groups->state[t].state[s]);
     }
   }
   return COHORT_DONE;

@@ -6,8 +6,11 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "kernel/kernel.h"
 
-enum { JOIN_TILE = 1 << 14 };
+/* Elements of a tile of additions; and of a shard that travel at a time (or one piece): enough to cost no latency, few
+ * enough that parts are added while they are in the caches. */
+enum { JOIN_TILE = 1 << 14, WINDOW = 1 << 19 };
 
 /* Rows joined so far, left to right: a binary counter. */
 typedef struct row_stack {
@@ -34,14 +37,20 @@ struct cohort_lane_engine {
   worker *worker;
   int rows;
   void **row_memory;
-  float *outgoing, *incoming; /* staging between ranks */
-  double *lane_scalars;       /* [lanes][COHORT_MAX_SCALARS] */
-  size_t *part;               /* [2 * ranks] */
-  cohort_message *message;    /* [2 * ranks * subtrees] */
-  cohort_subtree *all_nodes;  /* of all ranks, left to right */
-  int *subtrees;              /* [ranks] */
+  float *outgoing, *incoming; /* windows between ranks: [ranks - 1][own subtrees][window], [others' subtrees][window] */
+  int64_t window;             /* room of one */
+  int *next_piece;            /* [ranks]: where each shard's next window begins */
+  int64_t *in_window;         /* [pieces]: where an own piece lies in its window */
+  double *squares;            /* [pieces] */
+  double (*dot)(const void *a, const void *b, int64_t n);
+  double *lane_scalars;      /* [lanes][COHORT_MAX_SCALARS] */
+  size_t *part;              /* [2 * ranks] */
+  cohort_message *message;   /* [2 * ranks * subtrees] */
+  cohort_subtree *all_nodes; /* of all ranks (with one rank: of all executors), left to right */
+  int *subtrees;             /* [ranks] */
   int nodes;
-  float **node_row; /* [nodes] */
+  float **node_row;                 /* [nodes] */
+  bool *arrived;                    /* [nodes]: lies in a window, not in a row */
   cohort_recorder *const *recorder; /* [executors], or NULL */
 };
 
@@ -67,20 +76,25 @@ static void add_row(const cohort_team *team, float *into, const float *from, int
 
 /* A node whose right sibling holds no lane equals its parent. */
 static cohort_subtree promote(cohort_subtree node, int lanes) {
-  while (node.level < 30 && node.index > 0 && node.index % 2 == 0 && ((int64_t)(node.index + 1) << node.level) >= lanes) {
+  while (node.level < 30 && node.index > 0 && node.index % 2 == 0 &&
+         ((int64_t)(node.index + 1) << node.level) >= lanes) {
     node.level++;
     node.index /= 2;
   }
   return node;
 }
 
-/* Pushes a row and joins siblings; rows that fall free go to `freed`. */
+static bool is_root(cohort_subtree node, int lanes) { return node.index == 0 && (int64_t)1 << node.level >= lanes; }
+
+/* Pushes a row and joins siblings, but for the last addition of the tree, which finish_piece makes; rows that fall free
+ * go to `freed`. */
 static void push_row(row_stack *stack, cohort_subtree node, float *row, int lanes, const cohort_team *team,
                      int64_t elements, float **freed, int *freed_count) {
   node = promote(node, lanes);
   while (stack->count) {
     const cohort_subtree left = stack->node[stack->count - 1];
     if (left.level != node.level || left.index % 2 != 0 || left.index + 1 != node.index) break;
+    if (is_root((cohort_subtree){left.level + 1, left.index / 2}, lanes)) break;
     stack->count--;
     add_row(team, stack->row[stack->count], row, elements);
     freed[(*freed_count)++] = row;
@@ -105,14 +119,17 @@ static int rows_needed(int lanes, int first, int last) {
 static void describe_ranks(cohort_lane_engine *engine) {
   const int ranks = engine->comm->size;
   engine->subtrees = cohort_allocate((size_t)ranks * sizeof *engine->subtrees);
-  engine->all_nodes = cohort_allocate((size_t)ranks * COHORT_MAX_SUBTREES * sizeof *engine->all_nodes);
+  const int holders = ranks > 1 ? ranks : engine->executors;
+  engine->all_nodes = cohort_allocate((size_t)holders * COHORT_MAX_SUBTREES * sizeof *engine->all_nodes);
   for (int r = 0; r < ranks; r++) {
     int first, last;
     cohort_lanes_of(engine->lanes, ranks, r, &first, &last);
     engine->subtrees[r] = cohort_lanes_subtrees(engine->lanes, first, last, engine->all_nodes + engine->nodes);
     engine->nodes += engine->subtrees[r];
   }
-  engine->node_row = cohort_allocate((size_t)engine->nodes * sizeof *engine->node_row);
+  const int most = ranks > 1 ? engine->nodes : engine->executors * COHORT_MAX_SUBTREES;
+  engine->node_row = cohort_allocate((size_t)most * sizeof *engine->node_row);
+  engine->arrived = cohort_allocate((size_t)most * sizeof *engine->arrived);
 }
 
 static cohort_status make_rows(cohort_lane_engine *engine, cohort_error *error) {
@@ -134,21 +151,47 @@ static cohort_status make_rows(cohort_lane_engine *engine, cohort_error *error) 
       w->free_row[i] = memory;
     }
   }
-  if (engine->comm->size == 1) return COHORT_DONE;
-  const size_t mine = (size_t)engine->subtrees[engine->comm->rank];
-  void *memory = NULL;
-  COHORT_TRY(cohort_memory_create(bytes * mine, "gradients on their way", &memory, error));
-  engine->outgoing = memory;
   return COHORT_DONE;
 }
 
+/* Some of a rank's pieces, in order: whole ones, so that whoever finishes the tree can sum over each. */
+typedef struct piece_window {
+  int rank, first, last; /* those of [first, last) that are the rank's */
+  int64_t elements;
+} piece_window;
+
+/* The next window of a rank's shard; empty after the last. */
+static piece_window next_window(cohort_lane_engine *engine, const cohort_shards *shards, int rank) {
+  const cohort_space *space = shards->space;
+  piece_window window = {.rank = rank, .first = engine->next_piece[rank]};
+  int p = window.first;
+  for (; p < space->pieces; p++) {
+    if (shards->owner[p] != rank) continue;
+    if (window.elements && window.elements + space->piece[p].elements > WINDOW) break;
+    if (rank == engine->comm->rank) engine->in_window[p] = window.elements;
+    window.elements += space->piece[p].elements;
+  }
+  window.last = engine->next_piece[rank] = p;
+  return window;
+}
+
 cohort_status cohort_lane_engine_prepare(cohort_lane_engine *engine, const cohort_shards *shards, cohort_error *error) {
-  if (engine->comm->size == 1 || !engine->vectors) return COHORT_DONE;
-  const size_t shard = (size_t)shards->elements[engine->comm->rank] * (size_t)engine->vectors * sizeof(float);
+  const cohort_space *space = shards->space;
+  const int ranks = engine->comm->size;
+  engine->squares = cohort_allocate((size_t)(space->pieces + 1) * sizeof *engine->squares);
+  engine->in_window = cohort_allocate((size_t)(space->pieces + 1) * sizeof *engine->in_window);
+  if (ranks == 1 || !engine->vectors) return COHORT_DONE;
+  for (int r = 0; r < ranks; r++)
+    for (engine->next_piece[r] = 0; engine->next_piece[r] < space->pieces;) {
+      const piece_window window = next_window(engine, shards, r);
+      if (window.elements > engine->window) engine->window = window.elements;
+    }
+  const size_t bytes = (size_t)engine->window * sizeof(float);
+  const size_t mine = (size_t)engine->subtrees[engine->comm->rank], others = (size_t)engine->nodes - mine;
   void *memory = NULL;
-  cohort_memory_release(engine->incoming);
-  engine->incoming = NULL;
-  COHORT_TRY(cohort_memory_create(shard * (size_t)engine->nodes, "gradients that arrive", &memory, error));
+  COHORT_TRY(cohort_memory_create(bytes * mine * (size_t)(ranks - 1), "gradients on their way", &memory, error));
+  engine->outgoing = memory;
+  COHORT_TRY(cohort_memory_create(bytes * others, "gradients that arrive", &memory, error));
   engine->incoming = memory;
   return COHORT_DONE;
 }
@@ -157,8 +200,8 @@ cohort_status cohort_lane_engine_create(cohort_comm *comm, int lanes, int thread
                                         cohort_lane_engine **out, cohort_error *error) {
   if (comm->size > lanes)
     return cohort_fail(error, COHORT_BAD_CONFIG,
-                       "lanes: %d lanes cannot be spread over %d ranks; start at most %d ranks or set lanes higher", lanes,
-                       comm->size, lanes);
+                       "lanes: %d lanes cannot be spread over %d ranks; start at most %d ranks or set lanes higher",
+                       lanes, comm->size, lanes);
   cohort_lane_engine *engine = cohort_allocate(sizeof *engine);
   engine->comm = comm;
   engine->lanes = lanes;
@@ -180,6 +223,8 @@ cohort_status cohort_lane_engine_create(cohort_comm *comm, int lanes, int thread
     if (w->last - w->first > engine->slots) engine->slots = w->last - w->first;
   }
   describe_ranks(engine);
+  engine->next_piece = cohort_allocate((size_t)comm->size * sizeof *engine->next_piece);
+  engine->dot = cohort_kernels_float32(cohort_processor_isa())->dot;
   engine->lane_scalars = cohort_allocate((size_t)lanes * COHORT_MAX_SCALARS * sizeof *engine->lane_scalars);
   engine->part = cohort_allocate(2 * (size_t)comm->size * sizeof *engine->part);
   engine->message = cohort_allocate(2 * (size_t)comm->size * COHORT_MAX_SUBTREES * sizeof *engine->message);
@@ -202,6 +247,10 @@ void cohort_lane_engine_destroy(cohort_lane_engine *engine) {
   free(engine->part);
   free(engine->lane_scalars);
   free(engine->node_row);
+  free(engine->arrived);
+  free(engine->next_piece);
+  free(engine->in_window);
+  free(engine->squares);
   free(engine->all_nodes);
   free(engine->subtrees);
   free(engine->worker);
@@ -279,7 +328,7 @@ static void run_phase(cohort_lane_engine *engine, const cohort_lane_work *work, 
   cohort_recorder_stop(recorder_of(engine, 0), COHORT_ACTIVITY_LANES, start, 0);
 }
 
-/* Joins the executors' rows into this rank's maximal subtrees. The rows go back to their executors when freed. */
+/* Joins the executors' rows into this rank's maximal subtrees, which are less to send. */
 static void join_executors(cohort_lane_engine *engine, row_stack *own, int64_t elements) {
   own->count = 0;
   for (int e = 0; e < engine->executors; e++) {
@@ -315,69 +364,109 @@ static void share_scalars(cohort_lane_engine *engine) {
   cohort_comm_gather_all(engine->comm, engine->lane_scalars, offsets, bytes);
 }
 
-static size_t pack_shard(const cohort_shards *shards, int rank, const float *vector, float *out) {
-  float *next = out;
-  for (int i = 0; i < shards->ranges[rank]; i++) {
-    const cohort_range range = shards->range[rank][i];
-    memcpy(next, vector + range.offset, (size_t)range.elements * sizeof *next);
-    next += range.elements;
-  }
-  return (size_t)(next - out);
-}
-
+/* Finishing the tree over some pieces of this rank: node i's part lies in node_row[i], which is a row or a window. */
 typedef struct finish_job {
   cohort_lane_engine *engine;
-  float **row; /* one per node of the tree's cover */
-  int64_t elements;
+  const cohort_shards *shards;
+  float *sum;     /* the row that receives the result */
+  int64_t offset; /* of the vector in a row */
+  int first_piece;
 } finish_job;
 
-static void finish_tile(void *argument, int64_t tile) {
+static void finish_piece(void *argument, int64_t tile) {
   const finish_job *job = argument;
-  float *rows[COHORT_MAX_LANES];
-  const int64_t first = tile * JOIN_TILE;
-  const int64_t left = job->elements - first;
-  for (int i = 0; i < job->engine->nodes; i++) rows[i] = job->row[i] + first;
-  cohort_lanes_join_float(job->engine->lanes, job->engine->nodes, job->engine->all_nodes, rows,
-                          left < JOIN_TILE ? left : JOIN_TILE);
+  cohort_lane_engine *engine = job->engine;
+  const int p = job->first_piece + (int)tile;
+  if (job->shards->owner[p] != engine->comm->rank) return;
+  const cohort_piece *piece = &job->shards->space->piece[p];
+  float *rows[COHORT_MAX_LANES], *sum = job->sum + job->offset + piece->offset;
+  for (int i = 0; i < engine->nodes; i++)
+    rows[i] = engine->node_row[i] + (engine->arrived[i] ? engine->in_window[p] : job->offset + piece->offset);
+  cohort_lanes_join_float(engine->lanes, engine->nodes, engine->all_nodes, rows, piece->elements);
+  if (engine->arrived[0]) memcpy(sum, rows[0], (size_t)piece->elements * sizeof *sum);
+  if (job->offset == 0) engine->squares[p] = engine->dot(sum, sum, piece->elements);
 }
 
-/* Sends every owner its part of my subtrees, receives the parts of my shard, finishes the tree and spreads the result into
- * the first of my rows. */
-static void reduce_scatter(cohort_lane_engine *engine, const row_stack *own, const cohort_shards *shards, int vectors) {
-  cohort_comm *comm = engine->comm;
-  const int64_t shard = shards->elements[comm->rank] * vectors;
-  cohort_message *send = engine->message, *receive = send + (size_t)comm->size * COHORT_MAX_SUBTREES;
-  float **rows = engine->node_row;
-  int sends = 0, receives = 0, node = 0;
-  float *out = engine->outgoing, *in = engine->incoming;
-  for (int r = 0; r < comm->size; r++) {
-    for (int s = 0; s < engine->subtrees[r]; s++) { /* what I receive from r, or have */
-      rows[node++] = in;
-      if (r != comm->rank) receive[receives++] = (cohort_message){r, in, (size_t)shard * sizeof(float)};
-      in += shard;
-    }
-    for (int s = 0; s < own->count; s++) { /* what I send to r, or keep */
-      float *to = r == comm->rank ? rows[node - engine->subtrees[r] + s] : out;
-      size_t packed = 0;
-      for (int v = 0; v < vectors; v++) packed += pack_shard(shards, r, own->row[s] + v * engine->elements, to + packed);
-      if (r == comm->rank) continue;
-      send[sends++] = (cohort_message){r, out, packed * sizeof(float)};
-      out += packed;
+static void finish_pieces(finish_job *job, int first, int last) {
+  job->first_piece = first;
+  cohort_team_run(&job->engine->team, last - first, finish_piece, job);
+}
+
+/* All rows are here: what the executors have left is finished in one pass. Returns the row with the sum. */
+static float *finish_alone(cohort_lane_engine *engine, const cohort_shards *shards, int vectors) {
+  engine->nodes = 0;
+  for (int e = 0; e < engine->executors; e++) {
+    const row_stack *stack = &engine->worker[e].stack;
+    for (int i = 0; i < stack->count; i++) {
+      engine->all_nodes[engine->nodes] = stack->node[i];
+      engine->node_row[engine->nodes++] = stack->row[i];
     }
   }
-  comm->exchange(comm, sends, send, receives, receive);
-  finish_job job = {engine, rows, shard};
-  cohort_team_run(&engine->team, (shard + JOIN_TILE - 1) / JOIN_TILE, finish_tile, &job);
-  const float *from = rows[0];
-  for (int v = 0; v < vectors; v++)
-    for (int i = 0; i < shards->ranges[comm->rank]; i++) {
-      const cohort_range range = shards->range[comm->rank][i];
-      memcpy(own->row[0] + v * engine->elements + range.offset, from, (size_t)range.elements * sizeof *from);
-      from += range.elements;
-    }
+  finish_job job = {.engine = engine, .shards = shards, .sum = engine->node_row[0]};
+  for (int v = 0; v < vectors; v++, job.offset += engine->elements) finish_pieces(&job, 0, shards->space->pieces);
+  return engine->node_row[0];
 }
 
-static void sum_scalars(cohort_lane_engine *engine, const cohort_lane_work *work, double *scalars, double *lane_scalars) {
+static void pack_window(const cohort_shards *shards, piece_window window, const float *vector, float *out) {
+  for (int p = window.first; p < window.last; p++) {
+    if (shards->owner[p] != window.rank) continue;
+    const cohort_piece *piece = &shards->space->piece[p];
+    memcpy(out, vector + piece->offset, (size_t)piece->elements * sizeof *out);
+    out += piece->elements;
+  }
+}
+
+/* Where the parts of my window come from: my rows, and what the others will send. */
+static int expect_window(cohort_lane_engine *engine, const row_stack *own, piece_window mine, cohort_message *receive) {
+  int receives = 0, node = 0;
+  float *in = engine->incoming;
+  for (int r = 0; r < engine->comm->size; r++)
+    for (int s = 0; s < engine->subtrees[r]; s++, node++) {
+      engine->arrived[node] = r != engine->comm->rank;
+      engine->node_row[node] = engine->arrived[node] ? in : own->row[s];
+      if (!engine->arrived[node]) continue;
+      receive[receives++] = (cohort_message){r, in, (size_t)mine.elements * sizeof(float)};
+      in += engine->window;
+    }
+  return receives;
+}
+
+/* Sends every owner a window of its part of my subtrees, receives the parts of a window of my shard and finishes the
+ * tree there, until all shards are through; false when they are. */
+static bool reduce_window(cohort_lane_engine *engine, const row_stack *own, const cohort_shards *shards,
+                          finish_job *job) {
+  cohort_comm *comm = engine->comm;
+  cohort_message *send = engine->message, *receive = send + (size_t)comm->size * COHORT_MAX_SUBTREES;
+  piece_window mine = {0};
+  int64_t elements = 0;
+  int sends = 0;
+  float *out = engine->outgoing;
+  for (int r = 0; r < comm->size; r++) {
+    const piece_window window = next_window(engine, shards, r);
+    elements += window.elements;
+    if (r == comm->rank) mine = window;
+    for (int s = 0; r != comm->rank && s < own->count; s++, out += engine->window) {
+      pack_window(shards, window, own->row[s] + job->offset, out);
+      send[sends++] = (cohort_message){r, out, (size_t)window.elements * sizeof(float)};
+    }
+  }
+  if (!elements) return false;
+  const int receives = expect_window(engine, own, mine, receive);
+  comm->exchange(comm, sends, send, receives, receive);
+  finish_pieces(job, mine.first, mine.last);
+  return true;
+}
+
+static void reduce_scatter(cohort_lane_engine *engine, const row_stack *own, const cohort_shards *shards, int vectors) {
+  finish_job job = {.engine = engine, .shards = shards, .sum = own->row[0]};
+  for (int v = 0; v < vectors; v++, job.offset += engine->elements) {
+    for (int r = 0; r < engine->comm->size; r++) engine->next_piece[r] = 0;
+    while (reduce_window(engine, own, shards, &job)) continue;
+  }
+}
+
+static void sum_scalars(cohort_lane_engine *engine, const cohort_lane_work *work, double *scalars,
+                        double *lane_scalars) {
   share_scalars(engine);
   double column[COHORT_MAX_LANES];
   for (int s = 0; s < work->scalars; s++) {
@@ -390,17 +479,24 @@ static void sum_scalars(cohort_lane_engine *engine, const cohort_lane_work *work
 }
 
 /* Returns how many rows this rank has added. */
-static int sum_rows(cohort_lane_engine *engine, const cohort_lane_work *work, const cohort_shards *shards, float **sum) {
+static int sum_rows(cohort_lane_engine *engine, const cohort_lane_work *work, const cohort_shards *shards,
+                    float **sum) {
   row_stack own;
-  int open = 0;
+  int open = 0, left = 1;
   for (int e = 0; e < engine->executors; e++) open += engine->worker[e].stack.count;
-  join_executors(engine, &own, work->vectors * engine->elements);
-  const int joins = open - own.count;
-  if (engine->comm->size > 1) reduce_scatter(engine, &own, shards, work->vectors);
-  *sum = own.row[0];
+  if (engine->comm->size == 1) {
+    *sum = finish_alone(engine, shards, work->vectors);
+  } else {
+    join_executors(engine, &own, work->vectors * engine->elements);
+    reduce_scatter(engine, &own, shards, work->vectors);
+    *sum = own.row[0];
+    left = own.count;
+  }
   reset_rows(engine);
-  return joins;
+  return open - left;
 }
+
+const double *cohort_lane_engine_squares(const cohort_lane_engine *engine) { return engine->squares; }
 
 void cohort_lane_engine_run(cohort_lane_engine *engine, const cohort_lane_work *work, const cohort_shards *shards,
                             double *scalars, double *lane_scalars, float **sum) {

@@ -32,7 +32,7 @@ typedef struct cohort_lane_work {
 /* `threads` of this rank; `elements` of one vector; `vectors` the most that any work has. */
 cohort_status cohort_lane_engine_create(cohort_comm *comm, int lanes, int threads, int64_t elements, int vectors,
                                         cohort_lane_engine **out, cohort_error *error);
-/* Makes room for the parts that arrive at the owner of this shard; once, before the first run with vectors. */
+/* Makes room for what ranks exchange; once, before the first run with vectors, with the shards of a space. */
 cohort_status cohort_lane_engine_prepare(cohort_lane_engine *engine, const cohort_shards *shards, cohort_error *error);
 void cohort_lane_engine_destroy(cohort_lane_engine *engine);
 
@@ -50,6 +50,10 @@ const cohort_team *cohort_lane_engine_team(const cohort_lane_engine *engine); /*
  * the next run. */
 void cohort_lane_engine_run(cohort_lane_engine *engine, const cohort_lane_work *work, const cohort_shards *shards,
                             double *scalars, double *lane_scalars, float **sum);
+
+/* The sums of squares of the last run's first vector over this rank's pieces [pieces of the space], others undefined: by the
+ * kernels' dot (kernel/kernel.h), made while the tree was finished. Valid until the next run. */
+const double *cohort_lane_engine_squares(const cohort_lane_engine *engine);
 
 /* From now on what runs is measured, by one recorder an executor (an array that stays the caller's); NULL: no longer. */
 void cohort_lane_engine_record(cohort_lane_engine *engine, cohort_recorder *const *recorder);

@@ -17,21 +17,21 @@ struct cohort_player {
   cohort_groups groups;
   cohort_shards *shards;
   cohort_team team;
-  int *owned;          /* element-cut pieces of this rank */
+  int *owned; /* element-cut pieces of this rank */
   int owned_count;
-  int *whole;          /* whole tensors of this rank, costliest first */
-  int *whole_thread;   /* which thread takes each */
+  int *whole;        /* whole tensors of this rank, costliest first */
+  int *whole_thread; /* which thread takes each */
   int whole_count;
-  double *piece_sums;  /* [pieces] */
-  float *staging;      /* [elements], to gather weights */
-  float *direction;    /* Rademacher draws, when an update needs curvature */
-  float *gradient;     /* kept by a driver between asks */
+  double *piece_sums; /* [pieces] */
+  float *staging;     /* [cohort_space_gather_room], to gather weights */
+  float *direction;   /* Rademacher draws, when an update needs curvature */
+  float *gradient;    /* kept by a driver between asks */
   float *shadow[MAX_SHADOWS];
-  char *workspace;     /* one per thread */
+  char *workspace; /* one per thread */
   size_t workspace_bytes;
   cohort_random_key key;
   bool curvature;
-  cohort_recorder *recorder; /* or NULL */
+  cohort_recorder *recorder;       /* or NULL */
   double owned_bytes, whole_bytes; /* that one update of the owned pieces, of the whole tensors reads and writes */
   cohort_player_figures figures;
 };
@@ -85,7 +85,8 @@ static void list_work(cohort_player *player) {
     if (player->shards->owner[p] == me && player->groups.cut[space->piece[p].tensor] == COHORT_CUT_ELEMENT)
       player->owned[player->owned_count++] = p;
   for (int t = 0; t < space->tensors; t++) {
-    if (player->groups.cut[t] == COHORT_CUT_ELEMENT || player->shards->owner[space->tensor[t].first_piece] != me) continue;
+    if (player->groups.cut[t] == COHORT_CUT_ELEMENT || player->shards->owner[space->tensor[t].first_piece] != me)
+      continue;
     int at = player->whole_count++;
     for (; at > 0 && player->groups.cost[player->whole[at - 1]] < player->groups.cost[t]; at--)
       player->whole[at] = player->whole[at - 1];
@@ -119,9 +120,10 @@ static void count_bytes(cohort_player *player) {
     player->whole_bytes += update_bytes(player, player->whole[i], space->tensor[player->whole[i]].elements);
 }
 
-static cohort_status allocate_vector(const cohort_player *player, const char *purpose, float **out, cohort_error *error) {
+/* Only what is used of it takes memory: of most vectors this rank's shard. */
+static cohort_status allocate_vector(const char *purpose, int64_t elements, float **out, cohort_error *error) {
   void *memory = NULL;
-  COHORT_TRY(cohort_memory_create((size_t)player->plan.space->elements * sizeof(float), purpose, &memory, error));
+  COHORT_TRY(cohort_memory_reserve((size_t)elements * sizeof(float), purpose, &memory, error));
   *out = memory;
   return COHORT_DONE;
 }
@@ -130,16 +132,18 @@ static cohort_status allocate(cohort_player *player, cohort_error *error) {
   const size_t real = player->plan.kernels->real_size;
   player->workspace_bytes = cohort_round_up((size_t)player->groups.workspace * real, 4096);
   void *memory = NULL;
-  COHORT_TRY(cohort_memory_create(player->workspace_bytes * (size_t)player->plan.threads, "optimizer workspace", &memory,
-                                  error));
+  COHORT_TRY(cohort_memory_create(player->workspace_bytes * (size_t)player->plan.threads, "optimizer workspace",
+                                  &memory, error));
   player->workspace = memory;
   player->piece_sums = cohort_allocate((size_t)(player->plan.space->pieces + 1) * sizeof *player->piece_sums);
-  COHORT_TRY(allocate_vector(player, "weights on their way", &player->staging, error));
-  if (player->curvature) COHORT_TRY(allocate_vector(player, "curvature draws", &player->direction, error));
+  const int64_t elements = player->plan.space->elements;
+  COHORT_TRY(
+      allocate_vector("weights on their way", cohort_space_gather_room(player->shards), &player->staging, error));
+  if (player->curvature) COHORT_TRY(allocate_vector("curvature draws", elements, &player->direction, error));
   if (!player->driver.method) return COHORT_DONE;
-  COHORT_TRY(allocate_vector(player, "gradient", &player->gradient, error));
+  COHORT_TRY(allocate_vector("gradient", elements, &player->gradient, error));
   const cohort_optimizer *driver = player->driver.method->functions;
-  for (int s = 0; s < driver->shadows; s++) COHORT_TRY(allocate_vector(player, "shadow", &player->shadow[s], error));
+  for (int s = 0; s < driver->shadows; s++) COHORT_TRY(allocate_vector("shadow", elements, &player->shadow[s], error));
   return COHORT_DONE;
 }
 
@@ -150,7 +154,8 @@ static cohort_status build(cohort_player *player, cohort_faults *faults, cohort_
   const cohort_document *base = NULL;
   read_driver(player, plan->optimizer ? plan->optimizer : settings->optimizer, &base, plan->optimizer ? NULL : expanded,
               faults);
-  cohort_settings_choice(plan->variant, "schedule", settings->schedule, "schedule", &player->schedule, expanded, faults);
+  cohort_settings_choice(plan->variant, "schedule", settings->schedule, "schedule", &player->schedule, expanded,
+                         faults);
   cohort_settings_choice(plan->variant, "aggregator", settings->aggregator, "aggregator", &player->aggregator, expanded,
                          faults);
   COHORT_TRY(cohort_faults_status(faults, error));
@@ -160,7 +165,8 @@ static cohort_status build(cohort_player *player, cohort_faults *faults, cohort_
     if (!(method->needs & COHORT_NEEDS_CURVATURE)) continue;
     player->curvature = true;
     if (player->driver.method)
-      cohort_faults_add(faults, settings->optimizer, "optimizer: %s gives its base no curvature, which %s needs; take another",
+      cohort_faults_add(faults, settings->optimizer,
+                        "optimizer: %s gives its base no curvature, which %s needs; take another",
                         player->driver.method->key, method->key);
   }
   COHORT_TRY(cohort_faults_status(faults, error));
@@ -229,33 +235,44 @@ static void dot_piece(void *argument, int64_t p) {
   const cohort_player *player = job->player;
   if (player->shards->owner[p] != player->plan.comm->rank) return;
   const cohort_piece *piece = &player->plan.space->piece[p];
-  const float *a = job->a + piece->offset, *b = job->b + piece->offset;
-  double lanes[8] = {0};
-  int64_t e = 0;
-  for (; e + 8 <= piece->elements; e += 8)
-    for (int l = 0; l < 8; l++) lanes[l] += (double)a[e + l] * (double)b[e + l];
-  for (; e < piece->elements; e++) lanes[e & 7] += (double)a[e] * (double)b[e];
-  player->piece_sums[p] = ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+  player->piece_sums[p] = player->plan.kernels->dot(job->a + piece->offset, job->b + piece->offset, piece->elements);
+}
+
+static double sum_pieces(const cohort_player *player) {
+  return cohort_space_sum(player->plan.space, player->shards, player->plan.comm, player->piece_sums);
 }
 
 static double dot(const cohort_player *player, const float *a, const float *b) {
   const double start = cohort_recorder_start(player->recorder);
   dot_job job = {player, a, b};
   cohort_team_run(&player->team, player->plan.space->pieces, dot_piece, &job);
-  const double sum = cohort_space_sum(player->plan.space, player->shards, player->plan.comm, player->piece_sums);
+  const double sum = sum_pieces(player);
   const double elements = (double)player->shards->elements[player->plan.comm->rank];
   cohort_recorder_stop(player->recorder, COHORT_ACTIVITY_NORM, start, (a == b ? 4 : 8) * elements);
   return sum;
 }
 
 /* out = alpha a + beta b on this rank's shard. */
-static void combine(const cohort_player *player, float *out, double alpha, const float *a, double beta, const float *b) {
-  const int me = player->plan.comm->rank;
-  const float first = (float)alpha, second = (float)beta;
-  for (int i = 0; i < player->shards->ranges[me]; i++) {
-    const cohort_range range = player->shards->range[me][i];
-    for (int64_t e = range.offset; e < range.offset + range.elements; e++) out[e] = first * a[e] + second * b[e];
-  }
+typedef struct combine_job {
+  const cohort_player *player;
+  float *out, alpha, beta;
+  const float *a, *b;
+} combine_job;
+
+static void combine_piece(void *argument, int64_t p) {
+  const combine_job *job = argument;
+  const cohort_player *player = job->player;
+  if (player->shards->owner[p] != player->plan.comm->rank) return;
+  const cohort_piece *piece = &player->plan.space->piece[p];
+  const float *a = job->a + piece->offset, *b = job->b + piece->offset, alpha = job->alpha, beta = job->beta;
+  float *out = job->out + piece->offset;
+  for (int64_t e = 0; e < piece->elements; e++) out[e] = alpha * a[e] + beta * b[e];
+}
+
+static void combine(const cohort_player *player, float *out, double alpha, const float *a, double beta,
+                    const float *b) {
+  combine_job job = {player, out, (float)alpha, (float)beta, a, b};
+  cohort_team_run(&player->team, player->plan.space->pieces, combine_piece, &job);
 }
 
 static double largest_loss(const cohort_step_report *report, int objectives) {
@@ -265,7 +282,8 @@ static double largest_loss(const cohort_step_report *report, int objectives) {
   return largest;
 }
 
-/* Asks the oracle at `point`; on the first ask of a step its losses are the step's. Leaves the aggregated gradient in rows. */
+/* Asks the oracle at `point`; on the first ask of a step its losses are the step's. Leaves the aggregated gradient in
+ * rows. */
 static cohort_status ask(step_state *state, const float *point, cohort_error *error) {
   cohort_player *player = state->player;
   const int objectives = state->oracle->objectives;
@@ -362,10 +380,23 @@ static void gather(const cohort_player *player, float *vector) {
                        (double)(player->plan.comm->bytes_received - before));
 }
 
+/* The gradient's square, without reading it again when the oracle has left it by pieces and nothing has changed since.
+ */
+static double square_of(const step_state *state, const float *gradient) {
+  const cohort_player *player = state->player;
+  const cohort_oracle *oracle = state->oracle;
+  if (!oracle->squares || oracle->objectives > 1 || gradient != state->rows) return dot(player, gradient, gradient);
+  const double start = cohort_recorder_start(player->recorder);
+  memcpy(player->piece_sums, oracle->squares(oracle->argument), (size_t)player->plan.space->pieces * sizeof(double));
+  const double sum = sum_pieces(player);
+  cohort_recorder_stop(player->recorder, COHORT_ACTIVITY_NORM, start, 0);
+  return sum;
+}
+
 /* Norm, clipping, finiteness, updates on the shard, gather. Nothing is stepped before all ranks know the norm. */
 static void apply(step_state *state, const float *gradient) {
   cohort_player *player = state->player;
-  const double norm = sqrt(dot(player, gradient, gradient));
+  const double norm = sqrt(square_of(state, gradient));
   const double clip = player->plan.settings->clip;
   state->report->gradient_norm = norm;
   state->report->applied = isfinite(norm) && isfinite(largest_loss(state->report, state->oracle->objectives));

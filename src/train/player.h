@@ -24,6 +24,9 @@ typedef struct cohort_oracle {
   int objectives;
   cohort_status (*ask)(void *argument, const float *point, const float *direction, float **rows, double *losses,
                        cohort_error *error);
+  /* Of the last ask's first gradient: the sum of squares of each of this rank's pieces, by the kernels' dot; others are
+   * undefined. NULL: the player reads the gradient itself. */
+  const double *(*squares)(void *argument);
 } cohort_oracle;
 
 /* What to build a player from. `optimizer`, `groups`, `aggregator`, `schedule` are read from the settings' documents. */

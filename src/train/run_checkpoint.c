@@ -74,7 +74,8 @@ static void release(stored_run *stored) {
 static cohort_status collect(const cohort_run *run, const stored_run *stored, cohort_error *error) {
   int64_t largest = 0;
   for (int i = 0; i < stored->flats; i++)
-    if (stored->shards[i] && stored->flat[i].elements > largest) largest = stored->flat[i].elements;
+    if (stored->shards[i] && cohort_space_gather_room(stored->shards[i]) > largest)
+      largest = cohort_space_gather_room(stored->shards[i]);
   void *staging = NULL;
   COHORT_TRY(cohort_comm_agree_error(
       run->comm, cohort_memory_create((size_t)largest * sizeof(float), "state on its way", &staging, error), error));

@@ -15,8 +15,7 @@ static int64_t block_of(int64_t parameters) {
 
 static void cut_into_pieces(cohort_space *space) {
   const int64_t block = block_of(space->parameters);
-  for (int t = 0; t < space->tensors; t++)
-    space->pieces += (int)((space->tensor[t].elements + block - 1) / block);
+  for (int t = 0; t < space->tensors; t++) space->pieces += (int)((space->tensor[t].elements + block - 1) / block);
   space->piece = cohort_allocate((size_t)space->pieces * sizeof *space->piece);
   int next = 0;
   for (int t = 0; t < space->tensors; t++) {
@@ -76,9 +75,15 @@ void cohort_space_initialise(cohort_space *space, cohort_random_key key) {
     for (int64_t e = 0; e < tensor->elements; e++) {
       double value = 0;
       switch (tensor->declared.initial) {
-        case COHORT_INITIAL_ZERO: value = 0; break;
-        case COHORT_INITIAL_ONE: value = 1; break;
-        case COHORT_INITIAL_NORMAL: value = scale * cohort_random_normal_at(own, 0, (uint64_t)e); break;
+        case COHORT_INITIAL_ZERO:
+          value = 0;
+          break;
+        case COHORT_INITIAL_ONE:
+          value = 1;
+          break;
+        case COHORT_INITIAL_NORMAL:
+          value = scale * cohort_random_normal_at(own, 0, (uint64_t)e);
+          break;
         case COHORT_INITIAL_UNIFORM:
           value = scale * (2 * cohort_random_uniform(cohort_random_word(own, 0, (uint64_t)e)) - 1);
           break;
@@ -125,6 +130,7 @@ static void deal_elements(const cohort_space *space, int ranks, const cohort_cut
 
 cohort_shards *cohort_shards_create(const cohort_space *space, int ranks, const cohort_cut *cut, const double *cost) {
   cohort_shards *shards = cohort_allocate(sizeof *shards);
+  shards->space = space;
   shards->ranks = ranks;
   shards->owner = cohort_allocate((size_t)(space->pieces + 1) * sizeof *shards->owner);
   deal_whole_tensors(space, ranks, cut, cost, shards->owner);
@@ -191,35 +197,61 @@ double cohort_space_sum(const cohort_space *space, const cohort_shards *shards, 
   return space->pieces ? values[0] : 0;
 }
 
-static size_t pack(const cohort_shards *shards, int rank, const float *vector, float *out) {
-  size_t next = 0;
-  for (int i = 0; i < shards->ranges[rank]; i++) {
-    const cohort_range range = shards->range[rank][i];
-    memcpy(out + next, vector + range.offset, (size_t)range.elements * sizeof *out);
-    next += (size_t)range.elements;
-  }
-  return next;
+/* Elements that a rank sends at a time: enough to cost no latency, few enough to stay in the caches. */
+enum { WINDOW = 1 << 19 };
+
+static int64_t largest_window(const cohort_shards *shards) {
+  int64_t largest = 0;
+  for (int r = 0; r < shards->ranks; r++)
+    if (shards->elements[r] > largest) largest = shards->elements[r];
+  return largest < WINDOW ? largest : WINDOW;
 }
 
-static void unpack(const cohort_shards *shards, int rank, const float *in, float *vector) {
-  for (int i = 0; i < shards->ranges[rank]; i++) {
+int64_t cohort_space_gather_room(const cohort_shards *shards) {
+  return shards->ranks > 1 ? shards->ranks * largest_window(shards) : 0;
+}
+
+/* Elements of a rank's shard in the window that begins at its element `first`. */
+static int64_t window_of(const cohort_shards *shards, int rank, int64_t first, int64_t window) {
+  const int64_t left = shards->elements[rank] - first;
+  return left < 0 ? 0 : left < window ? left : window;
+}
+
+/* Copies elements [first, first + count) of a rank's shard between the vector and the packed window. */
+static void copy_window(const cohort_shards *shards, int rank, int64_t first, int64_t count, float *vector,
+                        float *packed, bool pack) {
+  int64_t before = 0;
+  for (int i = 0; i < shards->ranges[rank] && before < first + count; i++) {
     const cohort_range range = shards->range[rank][i];
-    memcpy(vector + range.offset, in, (size_t)range.elements * sizeof *in);
-    in += range.elements;
+    const int64_t begin = before > first ? before : first;
+    before += range.elements;
+    const int64_t end = before < first + count ? before : first + count;
+    if (end <= begin) continue;
+    float *own = vector + range.offset + range.elements - (before - begin), *other = packed + (begin - first);
+    memcpy(pack ? other : own, pack ? own : other, (size_t)(end - begin) * sizeof *own);
   }
 }
 
 void cohort_space_gather(const cohort_shards *shards, cohort_comm *comm, float *vector, float *staging) {
   if (comm->size == 1) return;
+  const int64_t window = largest_window(shards);
+  int64_t longest = 0;
+  for (int r = 0; r < comm->size; r++)
+    if (shards->elements[r] > longest) longest = shards->elements[r];
   cohort_message *send = shards->message, *receive = send + comm->size;
-  int messages = 0;
-  float *next = staging + pack(shards, comm->rank, vector, staging);
-  for (int r = 0; r < comm->size; r++) {
-    if (r == comm->rank) continue;
-    send[messages] = (cohort_message){r, staging, (size_t)shards->elements[comm->rank] * sizeof(float)};
-    receive[messages++] = (cohort_message){r, next, (size_t)shards->elements[r] * sizeof(float)};
-    next += shards->elements[r];
+  for (int64_t first = 0; first < longest; first += window) {
+    const int64_t mine = window_of(shards, comm->rank, first, window);
+    copy_window(shards, comm->rank, first, mine, vector, staging, true);
+    int messages = 0;
+    for (int r = 0; r < comm->size; r++) {
+      if (r == comm->rank) continue;
+      float *to = staging + (messages + 1) * window;
+      send[messages] = (cohort_message){r, staging, (size_t)mine * sizeof(float)};
+      receive[messages++] = (cohort_message){r, to, (size_t)window_of(shards, r, first, window) * sizeof(float)};
+    }
+    comm->exchange(comm, messages, send, messages, receive);
+    for (int i = 0; i < messages; i++)
+      copy_window(shards, receive[i].rank, first, (int64_t)(receive[i].bytes / sizeof(float)), vector, receive[i].data,
+                  false);
   }
-  comm->exchange(comm, messages, send, messages, receive);
-  for (int i = 0; i < messages; i++) unpack(shards, receive[i].rank, receive[i].data, vector);
 }

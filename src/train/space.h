@@ -47,6 +47,7 @@ typedef struct cohort_range {
 
 /* The shards of a space over ranks. */
 typedef struct cohort_shards {
+  const cohort_space *space; /* NULL for vectors of another layout */
   int ranks;
   int *owner;              /* [pieces] */
   int *ranges;             /* [ranks]: how many ranges */
@@ -67,7 +68,9 @@ void cohort_shards_destroy(cohort_shards *shards);
  * the sum along a fixed tree over the pieces is returned. Collective. */
 double cohort_space_sum(const cohort_space *space, const cohort_shards *shards, cohort_comm *comm, double *values);
 
-/* Every rank sends its shard of `vector` to all others. Collective. `staging` has room for space->elements floats. */
+/* Every rank sends its shard of `vector` to all others, window by window. Collective. `staging` has room for
+ * cohort_space_gather_room floats. */
+int64_t cohort_space_gather_room(const cohort_shards *shards);
 void cohort_space_gather(const cohort_shards *shards, cohort_comm *comm, float *vector, float *staging);
 
 #endif

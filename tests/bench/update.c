@@ -113,7 +113,7 @@ static double median(double *values, int count) {
 }
 
 static cohort_status measure(bench *own, int steps, cohort_error *error) {
-  const cohort_oracle oracle = {own, 1, give_gradient};
+  const cohort_oracle oracle = {.argument = own, .objectives = 1, .ask = give_gradient};
   double *step_seconds = cohort_allocate(3 * (size_t)steps * sizeof(double));
   double *update_seconds = step_seconds + steps, *touch_seconds = update_seconds + steps, update_bytes = 0;
   cohort_status status = COHORT_DONE;

@@ -1,10 +1,12 @@
 /* Sums over lanes: the same bits on any number of ranks and threads, and those of the tree written down recursively. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/random.h"
 #include "check.h"
+#include "kernel/kernel.h"
 #include "train/lane_engine.h"
 
 enum { TENSORS = 5, VECTORS = 2, SCALARS = 3, MOST_LANES = 64, MOST_RANKS = 8 };
@@ -69,6 +71,19 @@ static void hold_shard(lane_bench *bench, const cohort_comm *comm, const cohort_
     }
 }
 
+/* The sum of squares of each own piece: near the one in long double, and the kernels' bits whatever the rank. */
+static void hold_squares(lane_bench *bench, const cohort_comm *comm, const cohort_shards *shards, const double *squares) {
+  for (int p = 0; p < bench->space->pieces; p++) {
+    if (shards->owner[p] != comm->rank) continue;
+    const cohort_piece *piece = &bench->space->piece[p];
+    const float *values = bench->expected + piece->offset;
+    long double exact = 0;
+    for (int64_t e = 0; e < piece->elements; e++) exact += (long double)values[e] * (long double)values[e];
+    if (!(fabsl((long double)squares[p] - exact) <= 1e-14L * exact)) bench->wrong++;
+    if (squares[p] != cohort_kernels_float32(COHORT_ISA_SSE2)->dot(values, values, piece->elements)) bench->wrong++;
+  }
+}
+
 static cohort_status run_rank(cohort_comm *comm, void *argument) {
   lane_bench *bench = argument;
   cohort_error error;
@@ -86,6 +101,7 @@ static cohort_status run_rank(cohort_comm *comm, void *argument) {
     cohort_lane_engine_run(engine, &work, shards, scalars, lane_scalars, &sum);
     bench->received[comm->rank] = comm->bytes_received;
     hold_shard(bench, comm, shards, sum);
+    hold_squares(bench, comm, shards, cohort_lane_engine_squares(engine));
     if (memcmp(scalars, bench->expected_scalars, sizeof scalars) != 0) bench->wrong++;
     for (int lane = 0; lane < bench->lanes; lane++)
       for (int s = 0; s < SCALARS; s++)
