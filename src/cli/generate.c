@@ -24,8 +24,19 @@ static bool read_number(const char *text, double *out) {
   return end != text && *end == '\0';
 }
 
+/* --batch alone asks for so many samples of the prompt. */
+static cohort_status fill_in(generate_options *out, cohort_error *error) {
+  enum { BATCH = 16, MOST_SAMPLES = 1000000, MOST_BATCH = 4096 };
+  if (out->samples > MOST_SAMPLES || out->batch > MOST_BATCH)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "generate: at most %d samples, %d at once; take fewer", MOST_SAMPLES,
+                       MOST_BATCH);
+  if (out->samples == 0) out->samples = out->batch && !out->prompts ? out->batch : 1;
+  if (out->batch == 0) out->batch = BATCH;
+  return COHORT_DONE;
+}
+
 static cohort_status read_options(const cohort_command_line *line, generate_options *out, cohort_error *error) {
-  *out = (generate_options){.prompt = "\n", .tokens = 100, .samples = 1, .batch = 16, .temperature = 0.8, .seed = 1};
+  *out = (generate_options){.prompt = "\n", .tokens = 100, .temperature = 0.8, .seed = 1};
   for (int w = 0; w < line->count; w++) {
     const char *word = line->word[w];
     if (word[0] != '-' && !out->run) {
@@ -66,10 +77,7 @@ static cohort_status read_options(const cohort_command_line *line, generate_opti
   }
   if (!out->run)
     return cohort_fail(error, COHORT_BAD_CONFIG, "generate: give a run directory; see cohort generate --help");
-  if (out->samples < 1 || out->batch < 1 || out->samples > 1000000 || out->batch > 4096)
-    return cohort_fail(error, COHORT_BAD_CONFIG,
-                       "generate: --samples and --batch (at most 4096) want a number from 1 on");
-  return COHORT_DONE;
+  return fill_in(out, error);
 }
 
 static cohort_status load(const char *weights, cohort_space *space, cohort_error *error) {
@@ -331,9 +339,9 @@ const cohort_verb cohort_verb_generate = {
     .summary = "write text with a language model that was trained",
     .help =
         "--prompt TEXT, or --prompts FILE with a prompt on each line; --samples N: texts for each prompt; --batch B:\n"
-        "texts at once; --tokens N new tokens of each; --temperature T, 0 or --greedy takes the likeliest; --top-k K\n"
-        "likeliest tokens to draw from; --seed S. Defaults: 1 sample, batch 16, 100 tokens, temperature 0.8, all "
-        "tokens\n"
-        "of the vocabulary, seed 1. Tokens a second go to the standard error.",
+        "texts at once, and, without --samples and --prompts, so many samples; --tokens N new tokens of each;\n"
+        "--temperature T, 0 or --greedy takes the likeliest; --top-k K likeliest tokens to draw from; --seed S.\n"
+        "Defaults: 1 sample, batch 16, 100 tokens, temperature 0.8, all tokens of the vocabulary, seed 1. Tokens a\n"
+        "second go to the standard error.",
     .run = run,
 };
