@@ -2,26 +2,35 @@
  * et al. 2022): no matrix of all scores. One task is one head of one segment. */
 #include "kernel/attention_real.h"
 #include "kernel/function_real.h"
+#include "kernel/product_real.h"
 
 void COHORT_VARIED(cohort_run_attention)(const cohort_call *call);
 size_t COHORT_VARIED(cohort_workspace_attention)(const cohort_call *call);
 
-/* Workspace of a slot: [width][64] transposed queries and sums of values, [64][64] scores [key][query], and per query
- * the largest score, the sum of exponentials and the factor for what was summed before. */
+/* Workspace of a slot: the cells of transposed queries, of keys and of values; [width][64] sums of values; [64][64]
+ * scores [key][query] and their cells along keys; and per query the largest score, the sum of exponentials and the
+ * factor for what was summed before. */
 typedef struct forward_tile {
-  real *queries, *sum, *scores, *largest, *total, *rescale;
+  real *queries, *keys, *values, *sum, *scores, *weights, *largest, *total, *rescale;
 } forward_tile;
 
-static int64_t slot_reals(const attention_shape *s) { return ATTENTION_TILE * (2 * s->width + ATTENTION_TILE + 3); }
+static int64_t slot_reals(const attention_shape *s) {
+  const int64_t across = attention_cells(s->width), along = ATTENTION_TILE / ATTENTION_CELL;
+  return ATTENTION_TILE * (2 * across + s->width + ATTENTION_TILE + along + 3) + along * s->width;
+}
 
 static forward_tile divide_slot(const attention_shape *s, int64_t slot) {
-  real *memory = (real *)s->call->workspace + slot * slot_reals(s);
-  forward_tile tile = {.queries = memory};
-  tile.sum = tile.queries + s->width * ATTENTION_TILE;
+  const int64_t across = ATTENTION_TILE * attention_cells(s->width), along = ATTENTION_TILE / ATTENTION_CELL;
+  forward_tile tile = {.queries = (real *)s->call->workspace + slot * slot_reals(s)};
+  tile.keys = tile.queries + across;
+  tile.values = tile.keys + across;
+  tile.sum = tile.values + along * s->width;
   tile.scores = tile.sum + s->width * ATTENTION_TILE;
-  tile.largest = tile.scores + ATTENTION_TILE * ATTENTION_TILE;
+  tile.weights = tile.scores + ATTENTION_TILE * ATTENTION_TILE;
+  tile.largest = tile.weights + along * ATTENTION_TILE;
   tile.total = tile.largest + ATTENTION_TILE;
   tile.rescale = tile.total + ATTENTION_TILE;
+  if (ATTENTION_CELL == 1) tile.weights = tile.scores;
   return tile;
 }
 
@@ -58,11 +67,11 @@ static void soften(const forward_tile *tile, int64_t column, int64_t keys, int64
 /* Adds the values of the tile's keys, seen by one block of queries. */
 static void attend_block(const attention_shape *s, const forward_tile *tile, const attention_queries *q, int64_t column,
                          int64_t key, int64_t keys) {
-  const int64_t offset = (q->run + key) * s->key_row + q->key_head * s->width;
+  const int64_t cells = attention_cells(s->width);
   const attention_strip scores = {.rows = keys,
-                                  .depth = s->width,
-                                  .a = (const real *)s->call->input[1].data + offset,
-                                  .a_row = s->key_row,
+                                  .depth = cells,
+                                  .a = tile->keys,
+                                  .a_row = cells,
                                   .a_depth = 1,
                                   .b = tile->queries + column,
                                   .b_row = ATTENTION_TILE,
@@ -74,12 +83,14 @@ static void attend_block(const attention_shape *s, const forward_tile *tile, con
     real *restrict sum = tile->sum + d * ATTENTION_TILE + column;
     for (int i = 0; i < ATTENTION_BLOCK; i++) sum[i] *= tile->rescale[column + i];
   }
+  if (ATTENTION_CELL > 1)
+    pair_rows(tile->scores + column, ATTENTION_TILE, keys, ATTENTION_BLOCK, 1, tile->weights + column, ATTENTION_TILE);
   const attention_strip values = {.rows = s->width,
-                                  .depth = keys,
-                                  .a = (const real *)s->call->input[2].data + offset,
+                                  .depth = attention_cells(keys),
+                                  .a = tile->values,
                                   .a_row = 1,
-                                  .a_depth = s->key_row,
-                                  .b = tile->scores + column,
+                                  .a_depth = s->width,
+                                  .b = tile->weights + column,
                                   .b_row = ATTENTION_TILE,
                                   .c = tile->sum + column,
                                   .c_row = ATTENTION_TILE,
@@ -98,20 +109,23 @@ static void store_tile(const attention_shape *s, const forward_tile *tile, const
     for (int64_t i = 0; i < lanes; i++) sum[i] *= tile->rescale[i];
   }
   real *y = (real *)s->call->output[0].data + first * s->row + q->head * s->width;
-  transpose_tile(tile->sum, ATTENTION_TILE, s->width, q->count, 1, y, s->row);
+  transpose_tile(tile->sum, ATTENTION_TILE, s->width, q->count, y, s->row);
   real *logsumexp = (real *)s->call->output[1].data + first * s->heads + q->head;
   for (int64_t i = 0; i < q->count; i++) logsumexp[i * s->heads] = tile->largest[i];
 }
 
 static void attend_tile(const attention_shape *s, const forward_tile *tile, const attention_queries *q) {
   const int64_t end = q->first + q->count;
-  transpose_queries(s, q, s->call->input[0].data, s->scale, tile->queries);
+  transpose_queries(s, q, s->call->input[0].data, s->scale, tile->sum, tile->queries);
   for (int64_t i = 0; i < ATTENTION_TILE; i++) {
     tile->largest[i] = -(real)INFINITY;
     tile->total[i] = 0;
   }
   for (int64_t key = 0; key < end; key += ATTENTION_TILE) {
     const int64_t keys = cohort_least(ATTENTION_TILE, end - key);
+    const int64_t offset = (q->run + key) * s->key_row + q->key_head * s->width;
+    copy_cells((const real *)s->call->input[1].data + offset, s->key_row, keys, s->width, 1, tile->keys);
+    pair_rows((const real *)s->call->input[2].data + offset, s->key_row, keys, s->width, 1, tile->values, s->width);
     for (int64_t column = 0; column < q->count; column += ATTENTION_BLOCK) {
       attend_block(s, tile, q, column, key, keys_of_block(q, column, key, keys));
     }

@@ -2,34 +2,62 @@
  * head of one segment; it handles the query heads that read it in order, so that sums have one order. */
 #include "kernel/attention_real.h"
 #include "kernel/function_real.h"
+#include "kernel/product_real.h"
 
 void COHORT_VARIED(cohort_run_attention_backward)(const cohort_call *call);
 size_t COHORT_VARIED(cohort_workspace_attention_backward)(const cohort_call *call);
 
-/* Workspace of a slot: [width][64] the transposed tiles of q (scaled), dy and dq; [64][width, whole blocks] q (scaled)
- * and dy as they are; [64][64] probabilities and gradients of scores, [key][query]; and per query the logsumexp and the
- * inner product of y and dy. */
+/* Workspace of a slot. Cells of the transposed tiles of q (scaled) and dy; [width][64] dq transposed; cells along
+ * queries of q (scaled) and dy, their width in whole blocks; cells of keys and values, and of keys along keys; [64][64]
+ * probabilities and gradients of scores, [key][query], and their cells along queries and along keys; and per query the
+ * logsumexp and the inner product of y and dy. */
 typedef struct backward_tile {
-  real *q_transposed, *dy_transposed, *dq_transposed, *q, *dy, *p, *ds, *logsumexp, *inner;
+  real *q_transposed, *dy_transposed, *dq_transposed, *q, *dy, *k, *v, *k_paired, *p, *ds, *p_cells, *ds_cells,
+      *ds_paired;
+  real *logsumexp, *inner;
   int64_t padded; /* the width in whole blocks */
 } backward_tile;
 
+enum { ALONG = ATTENTION_TILE / ATTENTION_CELL };
+
+static real *take(real **memory, int64_t reals) {
+  real *taken = *memory;
+  *memory += reals;
+  return taken;
+}
+
 static int64_t slot_reals(const attention_shape *s) {
-  return ATTENTION_TILE * (3 * s->width + 2 * round_to_blocks(s->width) + 2 * ATTENTION_TILE + 2);
+  const int64_t across = ATTENTION_TILE * attention_cells(s->width), square = ATTENTION_TILE * ATTENTION_TILE;
+  const int64_t cells = ALONG * s->width + 3 * ALONG * ATTENTION_TILE;
+  return 4 * across + ATTENTION_TILE * s->width + 2 * ALONG * round_to_blocks(s->width) + 2 * square +
+         2 * ATTENTION_TILE + (ATTENTION_CELL > 1 ? cells : 0);
 }
 
 static backward_tile divide_slot(const attention_shape *s, int64_t slot) {
-  const int64_t square = ATTENTION_TILE * ATTENTION_TILE;
+  real *next = (real *)s->call->workspace + slot * slot_reals(s);
+  const int64_t across = ATTENTION_TILE * attention_cells(s->width), square = ATTENTION_TILE * ATTENTION_TILE;
   backward_tile tile = {.padded = round_to_blocks(s->width)};
-  tile.q_transposed = (real *)s->call->workspace + slot * slot_reals(s);
-  tile.dy_transposed = tile.q_transposed + s->width * ATTENTION_TILE;
-  tile.dq_transposed = tile.dy_transposed + s->width * ATTENTION_TILE;
-  tile.q = tile.dq_transposed + s->width * ATTENTION_TILE;
-  tile.dy = tile.q + tile.padded * ATTENTION_TILE;
-  tile.p = tile.dy + tile.padded * ATTENTION_TILE;
-  tile.ds = tile.p + square;
-  tile.logsumexp = tile.ds + square;
-  tile.inner = tile.logsumexp + ATTENTION_TILE;
+  tile.q_transposed = take(&next, across);
+  tile.dy_transposed = take(&next, across);
+  tile.k = take(&next, across);
+  tile.v = take(&next, across);
+  tile.dq_transposed = take(&next, ATTENTION_TILE * s->width);
+  tile.q = take(&next, ALONG * tile.padded);
+  tile.dy = take(&next, ALONG * tile.padded);
+  tile.p = take(&next, square);
+  tile.ds = take(&next, square);
+  tile.logsumexp = take(&next, ATTENTION_TILE);
+  tile.inner = take(&next, ATTENTION_TILE);
+  if (ATTENTION_CELL > 1) {
+    tile.k_paired = take(&next, ALONG * s->width);
+    tile.p_cells = take(&next, ALONG * ATTENTION_TILE);
+    tile.ds_cells = take(&next, ALONG * ATTENTION_TILE);
+    tile.ds_paired = take(&next, ALONG * ATTENTION_TILE);
+  } else {
+    tile.k_paired = tile.k;
+    tile.p_cells = tile.p;
+    tile.ds_cells = tile.ds_paired = tile.ds;
+  }
   return tile;
 }
 
@@ -48,12 +76,12 @@ static void differentiate(const backward_tile *tile, int64_t column, int64_t key
   }
 }
 
-/* out [key][query] = the inner products of the keys' rows in `x` and the queries. */
+/* out [key][query] = the inner products of rows of cells, of keys or values, and the queries. */
 static void score_block(const attention_shape *s, const real *x, int64_t keys, const real *queries, real *out) {
   const attention_strip strip = {.rows = keys,
-                                 .depth = s->width,
+                                 .depth = attention_cells(s->width),
                                  .a = x,
-                                 .a_row = s->key_row,
+                                 .a_row = attention_cells(s->width),
                                  .a_depth = 1,
                                  .b = queries,
                                  .b_row = ATTENTION_TILE,
@@ -62,14 +90,14 @@ static void score_block(const attention_shape *s, const real *x, int64_t keys, c
   multiply_strip(&strip);
 }
 
-static void add_queries_gradient(const attention_shape *s, const backward_tile *tile, const real *k, int64_t column,
-                                 int64_t keys, bool add) {
+static void add_queries_gradient(const attention_shape *s, const backward_tile *tile, int64_t column, int64_t keys,
+                                 bool add) {
   const attention_strip strip = {.rows = s->width,
-                                 .depth = keys,
-                                 .a = k,
+                                 .depth = attention_cells(keys),
+                                 .a = tile->k_paired,
                                  .a_row = 1,
-                                 .a_depth = s->key_row,
-                                 .b = tile->ds + column,
+                                 .a_depth = s->width,
+                                 .b = tile->ds_paired + column,
                                  .b_row = ATTENTION_TILE,
                                  .c = tile->dq_transposed + column,
                                  .c_row = ATTENTION_TILE,
@@ -82,14 +110,14 @@ static void copy_columns(const real *from, int64_t from_row, real *to, int64_t t
   for (int64_t m = 0; m < rows; m++) memcpy(to + m * to_row, from + m * from_row, (size_t)columns * sizeof *to);
 }
 
-/* out (keys x width) += weights [key][query] times the rows of `x`, `queries` of them. */
+/* out (keys x width) += the cells of weights [key][query] times those of the rows of `x`, `queries` of them. */
 static void add_keys_gradient(const attention_shape *s, const backward_tile *tile, const real *weights, const real *x,
                               int64_t queries, int64_t keys, real *out) {
   real edge[ATTENTION_TILE * ATTENTION_BLOCK];
   attention_strip strip = {.rows = keys,
-                           .depth = queries,
+                           .depth = attention_cells(queries),
                            .a = weights,
-                           .a_row = ATTENTION_TILE,
+                           .a_row = ALONG,
                            .a_depth = 1,
                            .b_row = tile->padded,
                            .add = true};
@@ -108,62 +136,89 @@ static void add_keys_gradient(const attention_shape *s, const backward_tile *til
   }
 }
 
+/* Probabilities and gradients of scores as cells along queries, and the latter along keys. */
+static void make_cells(const backward_tile *tile, int64_t column, int64_t keys) {
+  if (ATTENTION_CELL == 1) return;
+  for (int64_t j = 0; j < keys; j++) {
+    const int64_t from = j * ATTENTION_TILE + column, to = j * ALONG + column / ATTENTION_CELL;
+    copy_cells(tile->p + from, 0, 1, ATTENTION_BLOCK, 1, tile->p_cells + to);
+    copy_cells(tile->ds + from, 0, 1, ATTENTION_BLOCK, 1, tile->ds_cells + to);
+  }
+  pair_rows(tile->ds + column, ATTENTION_TILE, keys, ATTENTION_BLOCK, 1, tile->ds_paired + column, ATTENTION_TILE);
+}
+
 static void differentiate_block(const attention_shape *s, const backward_tile *tile, const attention_queries *q,
                                 int64_t column, int64_t key, int64_t keys) {
   const cohort_call *call = s->call;
-  const int64_t offset = (q->run + key) * s->key_row + q->key_head * s->width;
+  const int64_t offset = (q->run + key) * s->key_row + q->key_head * s->width, cell = column / ATTENTION_CELL;
   const int64_t queries = cohort_least(ATTENTION_BLOCK, q->count - column);
-  const real *k = (const real *)call->input[1].data + offset, *v = (const real *)call->input[2].data + offset;
   real *dk = (real *)call->output[1].data + offset, *dv = (real *)call->output[2].data + offset;
-  score_block(s, k, keys, tile->q_transposed + column, tile->p + column);
-  score_block(s, v, keys, tile->dy_transposed + column, tile->ds + column);
+  score_block(s, tile->k, keys, tile->q_transposed + column, tile->p + column);
+  score_block(s, tile->v, keys, tile->dy_transposed + column, tile->ds + column);
   differentiate(tile, column, keys, q->first + column - key);
-  add_keys_gradient(s, tile, tile->p + column, tile->dy + column * tile->padded, queries, keys, dv);
-  add_keys_gradient(s, tile, tile->ds + column, tile->q + column * tile->padded, queries, keys, dk);
-  add_queries_gradient(s, tile, k, column, keys, key > 0);
+  make_cells(tile, column, keys);
+  add_keys_gradient(s, tile, tile->p_cells + cell, tile->dy + cell * tile->padded, queries, keys, dv);
+  add_keys_gradient(s, tile, tile->ds_cells + cell, tile->q + cell * tile->padded, queries, keys, dk);
+  add_queries_gradient(s, tile, column, keys, key > 0);
 }
 
-/* out [count][padded] = factor times the tile's rows of x, zeros past the width. */
-static void copy_queries(const attention_shape *s, const attention_queries *q, const real *x, real factor, real *out,
+static real row_product(const real *a, const real *b, int64_t n) {
+  cohort_vector sum = {0};
+  int64_t i = 0;
+  for (; i + COHORT_LANES <= n; i += COHORT_LANES)
+    sum = cohort_plus_product(sum, cohort_load(a + i), cohort_load(b + i));
+  real tail = 0;
+  for (; i < n; i++) tail += a[i] * b[i];
+  return cohort_join_lanes(sum) + tail;
+}
+
+/* out [cells of count][padded] = factor times the tile's rows of x, zeros past the width. */
+static void pair_queries(const attention_shape *s, const attention_queries *q, const real *x, real factor, real *out,
                          int64_t padded) {
-  for (int64_t i = 0; i < q->count; i++) {
-    const real *restrict in = x + (q->run + q->first + i) * s->row + q->head * s->width;
-    real *restrict row = out + i * padded;
-    for (int64_t d = 0; d < s->width; d++) row[d] = factor * in[d];
-    for (int64_t d = s->width; d < padded; d++) row[d] = 0;
-  }
+  const real *rows = x + (q->run + q->first) * s->row + q->head * s->width;
+  pair_rows(rows, s->row, q->count, s->width, factor, out, padded);
+  for (int64_t i = 0; i < attention_cells(q->count); i++)
+    for (int64_t d = s->width; d < padded; d++) out[i * padded + d] = 0;
 }
 
-static void load_tile(const attention_shape *s, const backward_tile *tile, const attention_queries *q) {
+static void load_queries(const attention_shape *s, const backward_tile *tile, const attention_queries *q) {
   const cohort_call *call = s->call;
-  const int64_t lanes = round_to_blocks(q->count);
-  for (int64_t i = 0; i < lanes; i++) tile->inner[i] = tile->logsumexp[i] = 0;
-  /* y lies where dq will: its products with dy come first. */
-  transpose_queries(s, q, call->input[4].data, 1, tile->dq_transposed);
-  transpose_queries(s, q, call->input[6].data, 1, tile->dy_transposed);
-  for (int64_t d = 0; d < s->width; d++) {
-    const real *restrict y = tile->dq_transposed + d * ATTENTION_TILE, *restrict dy =
-                                                                           tile->dy_transposed + d * ATTENTION_TILE;
-    for (int64_t i = 0; i < lanes; i++) tile->inner[i] += y[i] * dy[i];
+  const int64_t first = q->run + q->first, offset = first * s->row + q->head * s->width;
+  const real *y = (const real *)call->input[4].data + offset, *dy = (const real *)call->input[6].data + offset;
+  const real *logsumexp = (const real *)call->input[5].data + first * s->heads + q->head;
+  for (int64_t i = 0; i < round_to_blocks(q->count); i++) {
+    tile->inner[i] = i < q->count ? row_product(y + i * s->row, dy + i * s->row, s->width) : 0;
+    tile->logsumexp[i] = i < q->count ? logsumexp[i * s->heads] : 0;
   }
-  transpose_queries(s, q, call->input[0].data, s->scale, tile->q_transposed);
-  copy_queries(s, q, call->input[0].data, s->scale, tile->q, tile->padded);
-  copy_queries(s, q, call->input[6].data, 1, tile->dy, tile->padded);
-  const real *logsumexp = (const real *)call->input[5].data + (q->run + q->first) * s->heads + q->head;
-  for (int64_t i = 0; i < q->count; i++) tile->logsumexp[i] = logsumexp[i * s->heads];
+  /* Rows lie where dq will. */
+  transpose_queries(s, q, call->input[6].data, 1, tile->dq_transposed, tile->dy_transposed);
+  transpose_queries(s, q, call->input[0].data, s->scale, tile->dq_transposed, tile->q_transposed);
+  pair_queries(s, q, call->input[0].data, s->scale, tile->q, tile->padded);
+  pair_queries(s, q, call->input[6].data, 1, tile->dy, tile->padded);
+}
+
+static void load_keys(const attention_shape *s, const backward_tile *tile, const attention_queries *q, int64_t key,
+                      int64_t keys) {
+  const int64_t offset = (q->run + key) * s->key_row + q->key_head * s->width;
+  const real *k = (const real *)s->call->input[1].data + offset, *v = (const real *)s->call->input[2].data + offset;
+  copy_cells(k, s->key_row, keys, s->width, 1, tile->k);
+  copy_cells(v, s->key_row, keys, s->width, 1, tile->v);
+  if (ATTENTION_CELL > 1) pair_rows(k, s->key_row, keys, s->width, 1, tile->k_paired, s->width);
 }
 
 static void differentiate_tile(const attention_shape *s, const backward_tile *tile, const attention_queries *q) {
   const int64_t end = q->first + q->count;
-  load_tile(s, tile, q);
+  load_queries(s, tile, q);
   for (int64_t key = 0; key < end; key += ATTENTION_TILE) {
     const int64_t keys = cohort_least(ATTENTION_TILE, end - key);
+    load_keys(s, tile, q, key, keys);
     for (int64_t column = 0; column < q->count; column += ATTENTION_BLOCK) {
       differentiate_block(s, tile, q, column, key, keys_of_block(q, column, key, keys));
     }
   }
   real *dq = (real *)s->call->output[0].data + (q->run + q->first) * s->row + q->head * s->width;
-  transpose_tile(tile->dq_transposed, ATTENTION_TILE, s->width, q->count, s->scale, dq, s->row);
+  for (int64_t i = 0; i < s->width * ATTENTION_TILE; i++) tile->dq_transposed[i] *= s->scale;
+  transpose_tile(tile->dq_transposed, ATTENTION_TILE, s->width, q->count, dq, s->row);
 }
 
 static void zero_rows(real *x, int64_t first, int64_t end, int64_t step, int64_t head, int64_t width) {

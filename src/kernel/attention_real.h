@@ -2,8 +2,9 @@
  * with its own workspace), and the small products of tiles.
  *
  * A tile has up to 64 queries and 64 keys, counted from the first row of the run. Queries lie along the vectors: scores
- * are [key][query], so that a softmax over keys needs no sums across a vector, and keys and values are read where they
- * are. Only queries are transposed, once per tile of queries. */
+ * are [key][query], so that a softmax over keys needs no sums across a vector. Operands of products are copied next to
+ * each other as cells: one real, or, where the processor multiplies pairs of bf16, two that follow one another in the
+ * sum. */
 #ifndef COHORT_KERNEL_ATTENTION_REAL_H
 #define COHORT_KERNEL_ATTENTION_REAL_H
 
@@ -12,6 +13,7 @@
 
 #include "base/real.h"
 #include "kernel/kernel.h"
+#include "kernel/product_real.h"
 #include "kernel/row_real.h"
 
 #if defined(__AVX512F__)
@@ -20,6 +22,13 @@ enum { ATTENTION_REGISTER = 64, ATTENTION_ROWS = 8 };
 enum { ATTENTION_REGISTER = 32, ATTENTION_ROWS = 6 };
 #else
 enum { ATTENTION_REGISTER = 16, ATTENTION_ROWS = 6 };
+#endif
+
+#if defined(COHORT_PAIRS) && !defined(COHORT_TILES)
+#include <immintrin.h>
+enum { ATTENTION_CELL = 2 };
+#else
+enum { ATTENTION_CELL = 1 };
 #endif
 
 /* A block of a product: ATTENTION_ROWS x ATTENTION_BLOCK sums in registers, two vectors a row. */
@@ -72,7 +81,63 @@ static inline int64_t keys_of_block(const attention_queries *q, int64_t column, 
   return cohort_least(keys, q->first + column + ATTENTION_BLOCK - key);
 }
 
-/* A strip of a product: C (rows x ATTENTION_BLOCK) = A B, or C + A B. Element (m, l) of A is a[m a_row + l a_depth]. */
+static inline int64_t attention_cells(int64_t n) { return (n + ATTENTION_CELL - 1) / ATTENTION_CELL; }
+
+static inline attention_vector attention_add(attention_vector sum, real factor, attention_vector x) {
+#if defined(COHORT_PAIRS) && !defined(COHORT_TILES)
+  return (attention_vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_ps(factor), (__m512bh)x);
+#else
+  return sum + factor * x;
+#endif
+}
+
+#if defined(COHORT_PAIRS) && !defined(COHORT_TILES)
+static inline __m512i attention_bf16(const real *x, __mmask16 mask, real factor) {
+  const __m512 scaled = _mm512_mul_ps(_mm512_set1_ps(factor), _mm512_maskz_loadu_ps(mask, x));
+  return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(scaled));
+}
+#endif
+
+/* out [rows][cells of columns] = factor times the rows of `in`: cells along a row. */
+static inline void copy_cells(const real *in, int64_t in_row, int64_t rows, int64_t columns, real factor, real *out) {
+  for (int64_t i = 0; i < rows; i++) {
+    const real *restrict x = in + i * in_row;
+    real *restrict to = out + i * attention_cells(columns);
+#if defined(COHORT_PAIRS) && !defined(COHORT_TILES)
+    for (int64_t j = 0; j < columns; j += 16) {
+      const __mmask16 mask = (__mmask16)(columns - j >= 16 ? 0xffff : (1 << (columns - j)) - 1);
+      const __mmask8 cells = (__mmask8)(columns - j >= 16 ? 0xff : (1 << attention_cells(columns - j)) - 1);
+      const __m512 scaled = _mm512_mul_ps(_mm512_set1_ps(factor), _mm512_maskz_loadu_ps(mask, x + j));
+      _mm256_mask_storeu_epi32(to + j / 2, cells, (__m256i)_mm512_cvtneps_pbh(scaled));
+    }
+#else
+    for (int64_t j = 0; j < columns; j++) to[j] = factor * x[j];
+#endif
+  }
+}
+
+/* out [cells of rows][out_row] = factor times the rows of `in`: cells along a column. */
+static inline void pair_rows(const real *in, int64_t in_row, int64_t rows, int64_t columns, real factor, real *out,
+                             int64_t out_row) {
+  for (int64_t i = 0; i < attention_cells(rows); i++) {
+    const real *restrict x = in + i * ATTENTION_CELL * in_row;
+    real *restrict to = out + i * out_row;
+#if defined(COHORT_PAIRS) && !defined(COHORT_TILES)
+    for (int64_t j = 0; j < columns; j += 16) {
+      const __mmask16 mask = (__mmask16)(columns - j >= 16 ? 0xffff : (1 << (columns - j)) - 1);
+      __m512i pairs = attention_bf16(x + j, mask, factor);
+      if (2 * i + 1 < rows)
+        pairs = _mm512_or_si512(pairs, _mm512_slli_epi32(attention_bf16(x + in_row + j, mask, factor), 16));
+      _mm512_mask_storeu_epi32(to + j, mask, pairs);
+    }
+#else
+    for (int64_t j = 0; j < columns; j++) to[j] = factor * x[j];
+#endif
+  }
+}
+
+/* A strip of a product: C (rows x ATTENTION_BLOCK) = A B, or C + A B, over `depth` cells. Cell (m, l) of A is
+ * a[m a_row + l a_depth]. */
 typedef struct attention_strip {
   int64_t rows, depth;
   const real *a;
@@ -102,8 +167,8 @@ static inline __attribute__((always_inline)) void multiply_rows(const attention_
     const attention_vector right = *(const attention_memory *)(b + l * b_row + ATTENTION_LANES);
     for (int m = 0; m < count; m++) {
       const real factor = a[m * a_row + l * a_depth];
-      sum[m][0] += factor * left;
-      sum[m][1] += factor * right;
+      sum[m][0] = attention_add(sum[m][0], factor, left);
+      sum[m][1] = attention_add(sum[m][1], factor, right);
     }
   }
   for (int m = 0; m < count; m++) {
@@ -127,10 +192,9 @@ static inline void multiply_strip(const attention_strip *s) {
   }
 }
 
-static inline void transpose_quad(const real *in, int64_t in_row, real factor, real *out, int64_t out_row) {
-  const attention_quad a = factor * *(const attention_quad *)in, b = factor * *(const attention_quad *)(in + in_row),
-                       c = factor * *(const attention_quad *)(in + 2 * in_row),
-                       d = factor * *(const attention_quad *)(in + 3 * in_row);
+static inline void transpose_quad(const real *in, int64_t in_row, real *out, int64_t out_row) {
+  const attention_quad a = *(const attention_quad *)in, b = *(const attention_quad *)(in + in_row),
+                       c = *(const attention_quad *)(in + 2 * in_row), d = *(const attention_quad *)(in + 3 * in_row);
   const attention_quad ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
   const attention_quad ef = __builtin_shufflevector(a, b, 2, 6, 3, 7), gh = __builtin_shufflevector(c, d, 2, 6, 3, 7);
   *(attention_quad *)out = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
@@ -139,31 +203,30 @@ static inline void transpose_quad(const real *in, int64_t in_row, real factor, r
   *(attention_quad *)(out + 3 * out_row) = __builtin_shufflevector(ef, gh, 2, 3, 6, 7);
 }
 
-/* out (columns x rows) = factor in^T */
-static inline void transpose_tile(const real *in, int64_t in_row, int64_t rows, int64_t columns, real factor, real *out,
+/* out (columns x rows) = in^T; cells are moved as they are. */
+static inline void transpose_tile(const real *in, int64_t in_row, int64_t rows, int64_t columns, real *out,
                                   int64_t out_row) {
   const int64_t whole = columns / 4 * 4;
   int64_t i = 0;
   for (; i + 4 <= rows; i += 4) {
-    for (int64_t j = 0; j < whole; j += 4) {
-      transpose_quad(in + i * in_row + j, in_row, factor, out + j * out_row + i, out_row);
-    }
+    for (int64_t j = 0; j < whole; j += 4) transpose_quad(in + i * in_row + j, in_row, out + j * out_row + i, out_row);
     for (int64_t j = whole; j < columns; j++) {
-      for (int64_t k = i; k < i + 4; k++) out[j * out_row + k] = factor * in[k * in_row + j];
+      for (int64_t k = i; k < i + 4; k++) out[j * out_row + k] = in[k * in_row + j];
     }
   }
   for (; i < rows; i++) {
-    for (int64_t j = 0; j < columns; j++) out[j * out_row + i] = factor * in[i * in_row + j];
+    for (int64_t j = 0; j < columns; j++) out[j * out_row + i] = in[i * in_row + j];
   }
 }
 
-/* out [width][ATTENTION_TILE] = factor times the tile's rows of `x` [R, H, D], transposed; zeros for queries past the
- * last, up to a whole block. */
+/* out [cells of the width][ATTENTION_TILE] = factor times the tile's rows of `x` [R, H, D], transposed; zeros for
+ * queries past the last, up to a whole block. `rows` has room for the tile's cells. */
 static inline void transpose_queries(const attention_shape *s, const attention_queries *q, const real *x, real factor,
-                                     real *out) {
-  const real *in = x + (q->run + q->first) * s->row + q->head * s->width;
-  transpose_tile(in, s->row, q->count, s->width, factor, out, ATTENTION_TILE);
-  for (int64_t d = 0; d < s->width; d++) {
+                                     real *rows, real *out) {
+  const int64_t cells = attention_cells(s->width);
+  copy_cells(x + (q->run + q->first) * s->row + q->head * s->width, s->row, q->count, s->width, factor, rows);
+  transpose_tile(rows, cells, q->count, cells, out, ATTENTION_TILE);
+  for (int64_t d = 0; d < cells; d++) {
     for (int64_t i = q->count; i < round_to_blocks(q->count); i++) out[d * ATTENTION_TILE + i] = 0;
   }
 }

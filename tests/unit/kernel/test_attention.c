@@ -109,6 +109,7 @@ static void check_forward(const attention_case *c) {
   n.y = trial_output(&t, SHAPE(c->rows, c->heads, c->width), COHORT_TYPE_REAL);
   n.logsumexp = trial_output(&t, SHAPE(c->rows, c->heads), COHORT_TYPE_REAL);
   naive_run(&n, naive_forward);
+  trial_check_bf16(&t, 0.02);
   trial_check(&t);
 }
 
@@ -128,6 +129,7 @@ static void check_backward(const attention_case *c) {
   n.dk = trial_output(&t, key, COHORT_TYPE_REAL);
   n.dv = trial_output(&t, key, COHORT_TYPE_REAL);
   naive_run(&n, naive_backward);
+  trial_check_bf16(&t, 0.02);
   trial_check(&t);
 }
 
@@ -232,6 +234,7 @@ static void check_teams(cohort_op op, int gradients) {
   add_outputs(&t, gradients);
   for (int isa = 0; isa <= (int)cohort_processor_isa(); isa++) {
     compare_teams(&t, cohort_kernels_float32((cohort_isa)isa));
+    compare_teams(&t, cohort_kernels_bf16((cohort_isa)isa, cohort_processor_bf16()));
   }
   compare_teams(&t, cohort_kernels_float64());
   release(&t);
@@ -280,6 +283,7 @@ static void check_place(cohort_op op, int gradients) {
   for (int i = 0; i < 2; i++) add_outputs(trials[i], gradients);
   for (int isa = 0; isa <= (int)cohort_processor_isa(); isa++) {
     compare_alone(&all, &alone, cohort_kernels_float32((cohort_isa)isa));
+    compare_alone(&all, &alone, cohort_kernels_bf16((cohort_isa)isa, cohort_processor_bf16()));
   }
   compare_alone(&all, &alone, cohort_kernels_float64());
   release(&all);

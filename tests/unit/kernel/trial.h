@@ -176,6 +176,31 @@ static inline void trial_check_set(const trial *t, const cohort_kernel_set *set)
   }
 }
 
+/* The bf16 sets: every output within `share` of its norm (or of ones, where it is small), and the same bits for every
+ * team. */
+static inline void trial_check_bf16(const trial *t, double share) {
+  for (int isa = 0; isa <= (int)cohort_processor_isa(); isa++)
+    for (int way = 0; way <= (int)cohort_processor_bf16(); way++) {
+      const cohort_kernel_set *set = cohort_kernels_bf16((cohort_isa)isa, (cohort_bf16)way);
+      void *alone[COHORT_MAX_OUTPUTS], *shared[COHORT_MAX_OUTPUTS];
+      trial_run(t, set, 1, alone);
+      trial_run(t, set, 3, shared);
+      for (int i = 0; i < t->outputs; i++) {
+        double error = 0, norm = (double)cohort_shape_elements(t->output[i].shape);
+        for (int64_t e = 0; e < cohort_shape_elements(t->output[i].shape); e++) {
+          const double wanted = t->output[i].value[e],
+                       off = trial_read(alone[i], t->output[i].type, sizeof(float), e) - wanted;
+          error += off * off;
+          norm += wanted * wanted;
+        }
+        CU_ASSERT(sqrt(error) <= share * sqrt(norm));
+        CU_ASSERT_EQUAL(memcmp(alone[i], shared[i], trial_bytes(&t->output[i], sizeof(float))), 0);
+        free(alone[i]);
+        free(shared[i]);
+      }
+    }
+}
+
 /* Checks and releases the trial. */
 static inline void trial_check(trial *t) {
   for (int isa = 0; isa <= (int)cohort_processor_isa(); isa++) {
