@@ -100,6 +100,7 @@ PRODUCTS(DECLARE_VARIED)
 #define WORKSPACE_BASED(name, NAME, workspace) ENTRY_##workspace(COHORT_BASED, name, NAME)
 #define WORKSPACE_VARIED(name, NAME, workspace) ENTRY_##workspace(COHORT_VARIED, name, NAME)
 
+double COHORT_BASED(cohort_dot)(const void *a, const void *b, int64_t n);
 
 const cohort_kernel_set COHORT_VARIED(cohort_kernel_set) = {
     .name = TEXT(COHORT_VARIANT),
@@ -107,4 +108,5 @@ const cohort_kernel_set COHORT_VARIED(cohort_kernel_set) = {
     .run = {OPERATIONS(RUN_BASED) PRODUCTS(RUN_VARIED)},
     .workspace = {OPERATIONS(WORKSPACE_BASED) PRODUCTS(WORKSPACE_VARIED)},
     .product = COHORT_VARIED(cohort_product),
+    .dot = COHORT_BASED(cohort_dot),
 };
