@@ -41,8 +41,8 @@ static cohort_stored_tensor *table_of(const cohort_space *space) {
   cohort_stored_tensor *table = cohort_allocate((size_t)(space->tensors + 1) * sizeof *table);
   for (int t = 0; t < space->tensors; t++) {
     const cohort_space_tensor *tensor = &space->tensor[t];
-    table[t] = (cohort_stored_tensor){.name = tensor->declared.name, .axes = tensor->declared.shape.axes,
-                                      .offset = tensor->offset};
+    table[t] = (cohort_stored_tensor){
+        .name = tensor->declared.name, .axes = tensor->declared.shape.axes, .offset = tensor->offset};
     for (int a = 0; a < table[t].axes; a++) table[t].size[a] = tensor->declared.shape.size[a];
   }
   return table;
@@ -56,13 +56,15 @@ static void list_flats(const cohort_run *run, stored_run *stored) {
     stored->tensor[s] = table_of(space);
     (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/parameters", space->name);
     (void)snprintf(view_path, PATH_ROOM, "/%s/parameters", space->name);
-    add_flat(run, stored, flat_path, view_path, space->elements, space->tensors, stored->tensor[s], space->values, NULL);
+    add_flat(run, stored, flat_path, view_path, space->elements, space->tensors, stored->tensor[s], space->values,
+             NULL);
   }
   for (int i = 0; i < cohort_player_slots(run->player); i++) {
     const cohort_slot *slot = cohort_player_slot(run->player, i);
     (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/main/%s", run->space[0]->name, slot->name);
     (void)snprintf(view_path, PATH_ROOM, "/%s/main/%s", run->space[0]->name, slot->name);
-    add_flat(run, stored, flat_path, view_path, slot->elements, slot->tensors, slot->tensor, slot->values, slot->shards);
+    add_flat(run, stored, flat_path, view_path, slot->elements, slot->tensors, slot->tensor, slot->values,
+             slot->shards);
   }
 }
 
@@ -70,26 +72,59 @@ static void release(stored_run *stored) {
   for (int s = 0; s < 2; s++) free(stored->tensor[s]);
 }
 
-/* Every rank gets the whole of each sharded vector, so that it can write its slice. */
-static cohort_status collect(const cohort_run *run, const stored_run *stored, cohort_error *error) {
-  int64_t largest = 0;
-  for (int i = 0; i < stored->flats; i++)
-    if (stored->shards[i] && cohort_space_gather_room(stored->shards[i]) > largest)
-      largest = cohort_space_gather_room(stored->shards[i]);
-  void *staging = NULL;
-  COHORT_TRY(cohort_comm_agree_error(
-      run->comm, cohort_memory_create((size_t)largest * sizeof(float), "state on its way", &staging, error), error));
-  for (int i = 0; i < stored->flats; i++)
-    if (stored->shards[i]) cohort_space_gather(stored->shards[i], run->comm, stored->vector[i], staging);
-  cohort_memory_release(staging);
-  return COHORT_DONE;
+/* The runs of elements that `owner` holds of `writer`'s slice, as messages to or from `other`; returns how many.
+ * Neighbours are one run. `message` NULL: only counts. */
+static int list_runs(const cohort_shards *shards, float *vector, int64_t elements, int owner, int writer, int other,
+                     cohort_message *message) {
+  int64_t first, count, end = -1;
+  int runs = 0;
+  cohort_checkpoint_slice(elements, shards->ranks, writer, &first, &count);
+  for (int i = 0; i < shards->ranges[owner]; i++) {
+    const cohort_range range = shards->range[owner][i];
+    const int64_t from = range.offset > first ? range.offset : first;
+    const int64_t range_end = range.offset + range.elements, to = range_end < first + count ? range_end : first + count;
+    if (from >= to) continue;
+    if (from != end && message) message[runs] = (cohort_message){other, vector + from, 0};
+    runs += from != end;
+    if (message) message[runs - 1].bytes += (size_t)(to - from) * sizeof(float);
+    end = to;
+  }
+  return runs;
 }
 
-/* After a load every rank has its slice; the others' slices follow. */
+/* All the messages of a sharded vector in one direction; returns how many. */
+static int list_messages(const cohort_run *run, const stored_run *stored, int i, bool as_owner,
+                         cohort_message *message) {
+  const int me = run->comm->rank;
+  int messages = 0;
+  for (int r = 0; r < run->comm->size; r++)
+    if (r != me)
+      messages += list_runs(stored->shards[i], stored->vector[i], stored->flat[i].elements, as_owner ? me : r,
+                            as_owner ? r : me, r, message ? message + messages : NULL);
+  return messages;
+}
+
+/* Before a save the owners of a sharded vector's elements send them to the ranks that write them; after a load those
+ * that have read them send them to their owners. What a rank neither owns nor writes it never holds. */
+static void deal(const cohort_run *run, const stored_run *stored, bool save) {
+  for (int i = 0; i < stored->flats; i++) {
+    if (!stored->shards[i]) continue;
+    const int owned = list_messages(run, stored, i, true, NULL), written = list_messages(run, stored, i, false, NULL);
+    cohort_message *own = cohort_allocate((size_t)(owned + written + 1) * sizeof *own), *other = own + owned;
+    (void)list_messages(run, stored, i, true, own);
+    (void)list_messages(run, stored, i, false, other);
+    run->comm->exchange(run->comm, save ? owned : written, save ? own : other, save ? written : owned,
+                        save ? other : own);
+    free(own);
+  }
+}
+
+/* After a load every rank has its slice of the vectors that all hold; the others' slices follow. */
 static void spread(const cohort_run *run, const stored_run *stored) {
   size_t *offsets = cohort_allocate(2 * (size_t)run->comm->size * sizeof *offsets);
   size_t *bytes = offsets + run->comm->size;
   for (int i = 0; i < stored->flats; i++) {
+    if (stored->shards[i]) continue;
     for (int r = 0; r < run->comm->size; r++) {
       int64_t first, count;
       cohort_checkpoint_slice(stored->flat[i].elements, run->comm->size, r, &first, &count);
@@ -99,6 +134,7 @@ static void spread(const cohort_run *run, const stored_run *stored) {
     cohort_comm_gather_all(run->comm, stored->vector[i], offsets, bytes);
   }
   free(offsets);
+  deal(run, stored, false);
 }
 
 static cohort_checkpoint describe(const cohort_run *run, stored_run *stored, const cohort_stored_text *texts, int count,
@@ -125,11 +161,12 @@ cohort_status cohort_run_save(cohort_run *run, const char *directory, const char
   stored_run stored;
   list_flats(run, &stored);
   char *config = cohort_config_write(run->settings->expanded);
-  const cohort_stored_text texts[] = {{"kind", run->task.functions->name}, {"kernels", run->kernels->name}, {"config", config}};
+  const cohort_stored_text texts[] = {
+      {"kind", run->task.functions->name}, {"kernels", run->kernels->name}, {"config", config}};
   cohort_stored_number numbers[NUMBERS];
   const cohort_checkpoint checkpoint = describe(run, &stored, texts, 3, numbers);
-  cohort_status status = collect(run, &stored, error);
-  if (status == COHORT_DONE) status = cohort_checkpoint_save(run->comm, directory, name, &checkpoint, bytes_written, error);
+  deal(run, &stored, true);
+  const cohort_status status = cohort_checkpoint_save(run->comm, directory, name, &checkpoint, bytes_written, error);
   free(config);
   release(&stored);
   return status;
@@ -141,8 +178,9 @@ static cohort_status check_kernels(const cohort_run *run, const char *path, coho
   if (run->comm->rank == 0) {
     status = cohort_checkpoint_text(path, "kernels", &kernels, error);
     if (status == COHORT_DONE && strcmp(kernels, run->kernels->name) != 0)
-      cohort_log_warning(run->log, "%s was written with kernels %s, this run uses %s: its bits will differ from there on",
-                         path, kernels, run->kernels->name);
+      cohort_log_warning(run->log,
+                         "%s was written with kernels %s, this run uses %s: its bits will differ from there on", path,
+                         kernels, run->kernels->name);
     free(kernels);
   }
   return cohort_comm_agree_error(run->comm, status, error);
@@ -156,7 +194,8 @@ cohort_status cohort_run_resume(cohort_run *run, const char *directory, bool *fo
   cohort_status status = cohort_checkpoint_resume(run->comm, run->log, directory, &checkpoint, found, path, error);
   if (status == COHORT_DONE && *found) {
     if ((uint64_t)numbers[2].value != run->task.digest)
-      status = cohort_fail(error, COHORT_BAD_DATA, "%s: the data have changed since it was saved; start another run", *path);
+      status =
+          cohort_fail(error, COHORT_BAD_DATA, "%s: the data have changed since it was saved; start another run", *path);
     else if (numbers[3].value != run->lanes)
       status = cohort_fail(error, COHORT_BAD_CONFIG, "lanes: %s was saved with %lld lanes, this run has %d", *path,
                            (long long)numbers[3].value, run->lanes);
@@ -181,7 +220,8 @@ static cohort_status copy_by_name(const char *path, const cohort_flat_contents *
     const cohort_stored_tensor *stored = NULL;
     for (int i = 0; i < contents->tensors && !stored; i++)
       if (strcmp(contents->tensor[i].name, tensor->declared.name) == 0) stored = &contents->tensor[i];
-    if (!stored) return cohort_fail(error, COHORT_BAD_DATA, "%s: has no tensor %s of this model", path, tensor->declared.name);
+    if (!stored)
+      return cohort_fail(error, COHORT_BAD_DATA, "%s: has no tensor %s of this model", path, tensor->declared.name);
     int64_t elements = 1;
     bool same = stored->axes == tensor->declared.shape.axes;
     for (int a = 0; same && a < stored->axes; a++) {
