@@ -112,6 +112,8 @@ class Session:
         if watcher:
             watcher.join()
         for process, (_, message) in zip(processes, outputs):
+            if process.returncode < 0:
+                raise NotAvailable(f"ended by signal {-process.returncode}")
             if process.returncode != 0:
                 raise NotAvailable(last_line(message.decode(errors="replace")))
         return [out.decode(errors="replace") for out, _ in outputs], started, peak[0]
