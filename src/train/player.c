@@ -17,7 +17,7 @@ struct cohort_player {
   cohort_groups groups;
   cohort_shards *shards;
   cohort_team team;
-  int *owned; /* element-cut pieces of this rank */
+  cohort_piece *owned; /* element-cut pieces of this rank, small neighbours as one */
   int owned_count;
   int *whole;        /* whole tensors of this rank, costliest first */
   int *whole_thread; /* which thread takes each */
@@ -74,6 +74,18 @@ static void read_driver(cohort_player *player, const cohort_document *optimizer,
     cohort_faults_add(faults, optimizer, "optimizer: %s wants more than %d vectors", choice.method->key, MAX_SHADOWS);
 }
 
+/* An update's own cost is paid once for so many elements. */
+enum { UPDATE_ELEMENTS = 16384 };
+
+static void own_piece(cohort_player *player, const cohort_piece *piece) {
+  cohort_piece *last = player->owned_count ? &player->owned[player->owned_count - 1] : NULL;
+  if (last && last->tensor == piece->tensor && last->offset + last->elements == piece->offset &&
+      last->elements + piece->elements <= UPDATE_ELEMENTS)
+    last->elements += piece->elements;
+  else
+    player->owned[player->owned_count++] = *piece;
+}
+
 static void list_work(cohort_player *player) {
   const cohort_space *space = player->plan.space;
   const int me = player->plan.comm->rank, threads = player->plan.threads;
@@ -83,7 +95,7 @@ static void list_work(cohort_player *player) {
   double *load = cohort_allocate((size_t)threads * sizeof *load);
   for (int p = 0; p < space->pieces; p++)
     if (player->shards->owner[p] == me && player->groups.cut[space->piece[p].tensor] == COHORT_CUT_ELEMENT)
-      player->owned[player->owned_count++] = p;
+      own_piece(player, &space->piece[p]);
   for (int t = 0; t < space->tensors; t++) {
     if (player->groups.cut[t] == COHORT_CUT_ELEMENT || player->shards->owner[space->tensor[t].first_piece] != me)
       continue;
@@ -113,7 +125,7 @@ static double update_bytes(const cohort_player *player, int tensor, int64_t elem
 static void count_bytes(cohort_player *player) {
   const cohort_space *space = player->plan.space;
   for (int i = 0; i < player->owned_count; i++) {
-    const cohort_piece *piece = &space->piece[player->owned[i]];
+    const cohort_piece *piece = &player->owned[i];
     player->owned_bytes += update_bytes(player, piece->tensor, piece->elements);
   }
   for (int i = 0; i < player->whole_count; i++)
@@ -338,7 +350,7 @@ static void bind(const step_state *state, cohort_update *update, int tensor, int
 static void update_piece(void *argument, int64_t index) {
   const step_state *state = argument;
   const cohort_player *player = state->player;
-  const cohort_piece *piece = &player->plan.space->piece[player->owned[index]];
+  const cohort_piece *piece = &player->owned[index];
   const cohort_team alone = {1};
   cohort_update update = update_for(state, piece->tensor);
   update.team = &alone;
