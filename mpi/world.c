@@ -9,14 +9,17 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "mpi/watchdog.h"
 
-enum { SLICE_BYTES = 1 << 30, HOST_BYTES = 256, TAG = 1 };
+/* START_SECONDS: what the watchdog allows until the settings say. */
+enum { SLICE_BYTES = 1 << 30, HOST_BYTES = 256, TAG = 1, START_SECONDS = 60 };
 
 typedef struct world {
   int requests; /* capacity of `request`; grown on demand, so a steady state allocates nothing */
   MPI_Request *request;
   int local_rank, local_size;
   char *hosts; /* size x HOST_BYTES */
+  cohort_watchdog *watchdog;
 } world;
 
 static int slices(size_t bytes) { return (int)((bytes + SLICE_BYTES - 1) / SLICE_BYTES); }
@@ -27,7 +30,10 @@ static void require(cohort_comm *comm, int code, const char *what) {
   char text[MPI_MAX_ERROR_STRING] = "";
   int length = 0;
   MPI_Error_string(code, text, &length);
-  fprintf(stderr, "cohort: error: rank %d: %s: %s; a rank or the network was lost\n", comm->rank, what, text);
+  char line[MPI_MAX_ERROR_STRING + 128];
+  snprintf(line, sizeof line, "rank %d: %s: %s; a rank or the network was lost", comm->rank, what, text);
+  const world *const state = comm->implementation;
+  cohort_watchdog_report(state->watchdog, line);
   comm->abort(comm, COHORT_RANK_LOST);
 }
 
@@ -63,6 +69,7 @@ static void world_exchange(cohort_comm *comm, int sends, const cohort_message *s
   for (int i = 0; i < receives; i++) needed += slices(receive[i].bytes);
   for (int i = 0; i < sends; i++) needed += slices(send[i].bytes);
   reserve_requests(state, needed);
+  cohort_comm_wait_begins(comm, start);
   int posted = 0;
   for (int i = 0; i < receives; i++) {
     posted += post(comm, &receive[i], true, state->request + posted);
@@ -74,11 +81,13 @@ static void world_exchange(cohort_comm *comm, int sends, const cohort_message *s
     comm->messages += send[i].bytes > 0;
   }
   if (posted > 0) require(comm, MPI_Waitall(posted, state->request, MPI_STATUSES_IGNORE), "exchange");
+  cohort_comm_wait_ends(comm);
   comm->seconds += cohort_clock_seconds() - start;
 }
 
 static void world_abort(cohort_comm *comm, int status) {
-  (void)comm;
+  const world *const state = comm->implementation;
+  cohort_watchdog_end(state->watchdog, status);
   fflush(NULL);
   MPI_Abort(MPI_COMM_WORLD, status);
   _exit(status);
@@ -125,6 +134,33 @@ static void gather_hosts(cohort_comm *comm, world *state) {
   }
 }
 
+/* Opens the watchdog first, so that it is there for the errors of the first messages. */
+static void start_watchdog(cohort_comm *comm, world *state) {
+  const size_t size = (size_t)comm->size;
+  cohort_contact *const contacts = cohort_allocate(size * sizeof *contacts);
+  state->watchdog = cohort_watchdog_open(comm->rank, comm->size, &contacts[comm->rank]);
+  gather_hosts(comm, state);
+  size_t *const offsets = cohort_allocate(2 * size * sizeof *offsets);
+  for (size_t i = 0; i < size; i++) {
+    offsets[i] = i * sizeof *contacts;
+    offsets[size + i] = sizeof *contacts;
+  }
+  cohort_comm_gather_all(comm, contacts, offsets, offsets + size);
+  cohort_watchdog_limit(state->watchdog, START_SECONDS, NULL);
+  cohort_watchdog_start(state->watchdog, contacts, state->hosts, HOST_BYTES);
+  comm->wait = cohort_watchdog_wait(state->watchdog);
+  cohort_comm_phase(comm, "start", -1);
+  cohort_comm_name(comm, "exchange");
+  free(offsets);
+  free(contacts);
+}
+
+void cohort_world_watch(const cohort_comm *comm, double seconds, const char *log) {
+  if (comm->exchange != world_exchange) return;
+  const world *const state = comm->implementation;
+  cohort_watchdog_limit(state->watchdog, seconds, log);
+}
+
 cohort_status cohort_world_open(cohort_comm *comm, cohort_error *error) {
   const long expected = launched_ranks();
   if (expected == 1) {
@@ -153,7 +189,7 @@ cohort_status cohort_world_open(cohort_comm *comm, cohort_error *error) {
   }
   world *const state = cohort_allocate(sizeof *state);
   opened.implementation = state;
-  gather_hosts(&opened, state);
+  start_watchdog(&opened, state);
   opened.bytes_received = opened.bytes_sent = opened.messages = 0;
   opened.seconds = 0;
   *comm = opened;
@@ -163,10 +199,13 @@ cohort_status cohort_world_open(cohort_comm *comm, cohort_error *error) {
 void cohort_world_close(cohort_comm *comm) {
   if (comm->exchange != world_exchange) return;
   world *const state = comm->implementation;
+  cohort_comm_name(comm, "end of MPI");
+  cohort_comm_wait_begins(comm, cohort_clock_seconds());
+  MPI_Finalize();
+  cohort_watchdog_close(state->watchdog);
   free(state->request);
   free(state->hosts);
   free(state);
-  MPI_Finalize();
   *comm = cohort_comm_alone();
 }
 

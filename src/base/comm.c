@@ -29,6 +29,7 @@ static int after(const cohort_comm *comm, int distance) { return (comm->rank + d
 static int before(const cohort_comm *comm, int distance) { return (comm->rank + comm->size - distance) % comm->size; }
 
 int64_t cohort_comm_agree(cohort_comm *comm, int64_t value) {
+  cohort_comm_name(comm, "agree");
   /* Dissemination: after step k every rank knows the largest value of its 2^k predecessors; that some are counted twice
    * does not change a maximum. */
   for (int distance = 1; distance < comm->size; distance *= 2) {
@@ -38,20 +39,24 @@ int64_t cohort_comm_agree(cohort_comm *comm, int64_t value) {
     comm->exchange(comm, 1, &send, 1, &receive);
     if (other > value) value = other;
   }
+  cohort_comm_name(comm, "exchange");
   return value;
 }
 
 void cohort_comm_barrier(cohort_comm *comm) {
+  cohort_comm_name(comm, "barrier");
   for (int distance = 1; distance < comm->size; distance *= 2) {
     char here = 1, there = 0;
     const cohort_message send = {after(comm, distance), &here, 1};
     const cohort_message receive = {before(comm, distance), &there, 1};
     comm->exchange(comm, 1, &send, 1, &receive);
   }
+  cohort_comm_name(comm, "exchange");
 }
 
 void cohort_comm_broadcast(cohort_comm *comm, int root, void *data, size_t bytes) {
   if (!bytes) return;
+  cohort_comm_name(comm, "broadcast");
   /* Binomial tree on places counted from the root: place p hears from p without its lowest bit. */
   const int place = before(comm, root);
   int bit = 1;
@@ -65,11 +70,13 @@ void cohort_comm_broadcast(cohort_comm *comm, int root, void *data, size_t bytes
     const cohort_message send = {after(comm, bit), data, bytes};
     comm->exchange(comm, 1, &send, 0, NULL);
   }
+  cohort_comm_name(comm, "exchange");
 }
 
 enum { GATHER_BATCH = 32 };
 
 void cohort_comm_gather_all(cohort_comm *comm, void *data, const size_t *offsets, const size_t *bytes) {
+  cohort_comm_name(comm, "gather");
   char *base = data;
   const int rank = comm->rank;
   for (int start = 1; start < comm->size; start += GATHER_BATCH) {
@@ -82,6 +89,7 @@ void cohort_comm_gather_all(cohort_comm *comm, void *data, const size_t *offsets
     }
     comm->exchange(comm, count, send, count, receive);
   }
+  cohort_comm_name(comm, "exchange");
 }
 
 cohort_status cohort_comm_agree_error(cohort_comm *comm, cohort_status status, cohort_error *error) {

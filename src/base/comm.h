@@ -4,6 +4,7 @@
 #ifndef COHORT_BASE_COMM_H
 #define COHORT_BASE_COMM_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +16,15 @@ typedef struct cohort_message {
   void *data;   /* not written when sent */
   size_t bytes; /* both sides know it; 0 is allowed and sends nothing */
 } cohort_message;
+
+/* Where a rank stands, for another thread to read at any moment (mpi/watchdog.h). Texts are literals. Whatever blocks until
+ * another rank does something sets `since` before and clears it afterwards; `exchange` does. */
+typedef struct cohort_wait {
+  _Atomic(const char *) phase;      /* step, evaluation, save ... */
+  _Atomic(const char *) collective; /* reduce, gather, agree ... */
+  _Atomic int64_t step;             /* -1: before the first */
+  _Atomic double since;             /* of cohort_clock_seconds; 0: it does not wait */
+} cohort_wait;
 
 typedef struct cohort_comm {
   int rank, size;
@@ -28,10 +38,27 @@ typedef struct cohort_comm {
   /* Counters of this rank, for the summary; reset by who reads them. */
   uint64_t bytes_received, bytes_sent, messages;
   double seconds; /* inside exchange: exposed communication time */
+  cohort_wait *wait; /* or NULL when nobody watches */
 } cohort_comm;
 
 /* A world of one rank; never fails, needs no release. */
 cohort_comm cohort_comm_alone(void);
+
+/* Not collective: what this rank does, and what its next exchanges are for; a store or two. */
+static inline void cohort_comm_phase(const cohort_comm *comm, const char *phase, int64_t step) {
+  if (!comm->wait) return;
+  atomic_store_explicit(&comm->wait->phase, phase, memory_order_relaxed);
+  atomic_store_explicit(&comm->wait->step, step, memory_order_relaxed);
+}
+static inline void cohort_comm_name(const cohort_comm *comm, const char *collective) {
+  if (comm->wait) atomic_store_explicit(&comm->wait->collective, collective, memory_order_relaxed);
+}
+static inline void cohort_comm_wait_begins(const cohort_comm *comm, double now) {
+  if (comm->wait) atomic_store_explicit(&comm->wait->since, now, memory_order_release);
+}
+static inline void cohort_comm_wait_ends(const cohort_comm *comm) {
+  if (comm->wait) atomic_store_explicit(&comm->wait->since, 0, memory_order_relaxed);
+}
 
 void cohort_comm_barrier(cohort_comm *comm);
 void cohort_comm_broadcast(cohort_comm *comm, int root, void *data, size_t bytes);

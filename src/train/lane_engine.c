@@ -452,6 +452,7 @@ static bool reduce_window(cohort_lane_engine *engine, const row_stack *own, cons
   }
   if (!elements) return false;
   const int receives = expect_window(engine, own, mine, receive);
+  cohort_comm_name(comm, "reduce");
   comm->exchange(comm, sends, send, receives, receive);
   finish_pieces(job, mine.first, mine.last);
   return true;

@@ -11,6 +11,7 @@
 #include "io/metrics.h"
 #include "io/plot.h"
 #include "io/run_directory.h"
+#include "mpi/world.h"
 #include "train/language.h"
 #include "train/ngram.h"
 #include "train/progress.h"
@@ -113,6 +114,7 @@ static cohort_status agree(const loop *own, cohort_status status, cohort_error *
 static cohort_status evaluate(loop *own, cohort_split split, cohort_error *error) {
   const double start = cohort_clock_seconds();
   cohort_run_row row;
+  cohort_comm_phase(own->comm, "evaluation", cohort_run_where(own->run).step);
   COHORT_TRY(cohort_run_evaluate(own->run, split, &row, error));
   own->session.evaluation_seconds += cohort_clock_seconds() - start;
   own->session.last_evaluation = row;
@@ -126,6 +128,7 @@ static cohort_status save(loop *own, const char *directory, const char *name, co
   const double start = cohort_clock_seconds();
   const uint64_t received = own->comm->bytes_received, sent = own->comm->bytes_sent, messages = own->comm->messages;
   const double exposed = own->comm->seconds;
+  cohort_comm_phase(own->comm, "save", cohort_run_where(own->run).step);
   COHORT_TRY(cohort_run_save(own->run, directory, name, &own->session.checkpoint_bytes, error));
   if (!name && own->comm->rank == 0)
     cohort_checkpoint_prune(directory, (int)own->settings->checkpoint_settings.keep, cohort_run_best_step(own->run));
@@ -141,9 +144,9 @@ static cohort_status open_directory(loop *own, const char *path, cohort_error *e
   COHORT_TRY(cohort_run_directory_open(own->comm, path, own->settings->expanded, cohort_settings_may_change,
                                        &own->directory, error));
   own->checkpoints = cohort_format_text("%s/checkpoints", path);
-  if (own->comm->rank != 0) return COHORT_DONE;
   char *log_path = cohort_format_text("%s/log.txt", path);
-  own->log->file = fopen(log_path, "a");
+  cohort_world_watch(own->comm, own->settings->watchdog, log_path);
+  if (own->comm->rank == 0) own->log->file = fopen(log_path, "a");
   free(log_path);
   return COHORT_DONE;
 }
@@ -218,6 +221,7 @@ static bool wants_stop(const loop *own) {
 static cohort_status one_step(loop *own, bool *stopped, cohort_error *error) {
   cohort_run_row row;
   const double start = cohort_clock_seconds();
+  cohort_comm_phase(own->comm, "step", cohort_run_where(own->run).step + 1);
   COHORT_TRY(cohort_run_step(own->run, wants_stop(own), &row, error));
   own->step_seconds += cohort_clock_seconds() - start;
   const int64_t step = cohort_run_where(own->run).step;
@@ -275,6 +279,7 @@ static cohort_status finish(loop *own, bool stopped, const cohort_loop_program *
     own->loop_seconds += cohort_clock_seconds() - start;
     COHORT_TRY(run_rival(own, error));
   }
+  cohort_comm_phase(own->comm, "end", cohort_run_where(own->run).step);
   own->session.run_path = own->directory.path;
   own->session.seconds = own->step_seconds;
   own->session.total_seconds = cohort_clock_seconds() - own->start;

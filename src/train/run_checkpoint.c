@@ -113,6 +113,7 @@ static void deal(const cohort_run *run, const stored_run *stored, bool save) {
     cohort_message *own = cohort_allocate((size_t)(owned + written + 1) * sizeof *own), *other = own + owned;
     (void)list_messages(run, stored, i, true, own);
     (void)list_messages(run, stored, i, false, other);
+    cohort_comm_name(run->comm, "exchange of slices");
     run->comm->exchange(run->comm, save ? owned : written, save ? own : other, save ? written : owned,
                         save ? other : own);
     free(own);

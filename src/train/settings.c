@@ -31,6 +31,8 @@ const cohort_parameter cohort_settings_table[] = {
     COHORT_TREE(cohort_settings, checkpoint, "when to save"),
     COHORT_TREE(cohort_settings, federated, "federated training: clients, cohort and strategy"),
     COHORT_REAL_ATLEAST(cohort_settings, max_seconds, "0", 0, "save and stop (status 75) after so long; 0: no limit"),
+    COHORT_REAL_ATLEAST(cohort_settings, watchdog, "60", 0,
+                        "seconds a rank waits for one that gives no sign of life (status 6); 0: for ever"),
     COHORT_INTEGER_RANGE(cohort_settings, log_every, "1", 1, 1e12, "steps between rows of metrics.csv"),
     COHORT_BOOLEAN(cohort_settings, profile, "false", "time every operation and phase; tables and a trace in the run's profile/"),
     COHORT_TEXT(cohort_settings, init_from, "null", "checkpoint whose weights the run starts from"),
@@ -115,7 +117,7 @@ void cohort_settings_choice(cohort_variant variant, const char *family, const co
 bool cohort_settings_may_change(const char *key) {
   static const char *const free_keys[] = {"run", "threads", "steps", "max_seconds", "log_every", "evaluate.every",
                                           "evaluate.stride", "checkpoint.every", "checkpoint.keep", "rival", "on_nan",
-                                          "profile"};
+                                          "profile", "watchdog"};
   for (size_t i = 0; i < sizeof free_keys / sizeof *free_keys; i++)
     if (strcmp(key, free_keys[i]) == 0) return true;
   return false;

@@ -44,7 +44,7 @@ typedef struct cohort_settings {
   double clip;
   int on_nan;
   const cohort_document *data, *evaluate, *checkpoint, *federated;
-  double max_seconds;
+  double max_seconds, watchdog;
   int64_t log_every;
   const char *init_from;
   bool profile;

@@ -234,6 +234,7 @@ static void copy_window(const cohort_shards *shards, int rank, int64_t first, in
 
 void cohort_space_gather(const cohort_shards *shards, cohort_comm *comm, float *vector, float *staging) {
   if (comm->size == 1) return;
+  cohort_comm_name(comm, "gather");
   const int64_t window = largest_window(shards);
   int64_t longest = 0;
   for (int r = 0; r < comm->size; r++)
