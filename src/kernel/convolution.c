@@ -1,9 +1,11 @@
-/* Convolutions as products over patches: the rows of a patch matrix are output positions, its columns the KH x KW x I
- * inputs that the position sees. A band of images is patched and multiplied at a time; bands are cut by shape. */
+/* Convolutions: small ones directly (convolution_direct.c), large ones as products over patches: the rows of a patch
+ * matrix are output positions, its columns the KH x KW x I inputs that the position sees. A band of images is patched
+ * and multiplied at a time; bands are cut by shape. */
 #include <stdbool.h>
 #include <string.h>
 
 #include "base/real.h"
+#include "kernel/convolution_real.h"
 #include "kernel/kernel.h"
 #include "kernel/product_real.h"
 
@@ -14,49 +16,9 @@ size_t COHORT_VARIED(cohort_workspace_convolution)(const cohort_call *call);
 size_t COHORT_VARIED(cohort_workspace_convolution_input)(const cohort_call *call);
 size_t COHORT_VARIED(cohort_workspace_convolution_weight)(const cohort_call *call);
 
-/* At most so many elements of patches in a band, and so many bands (each has its own workspace). */
-enum { BAND_ELEMENTS = 1 << 17, MOST_BANDS = 8 };
-
-typedef struct convolution {
-  const cohort_call *call;
-  int64_t images, height, width, channels, kernel_height, kernel_width, out_height, out_width, outputs, stride, padding;
-  int64_t patch;       /* columns */
-  int64_t positions;   /* of one image */
-  int64_t chunk;       /* images patched at a time */
-  int64_t bands;       /* tiles that threads take; each owns images [band * images / bands, ...) */
-} convolution;
-
-static convolution describe(const cohort_call *call, cohort_shape x, cohort_shape weight, cohort_shape y) {
-  convolution c = {.call = call,
-                   .images = x.size[0],
-                   .height = x.size[1],
-                   .width = x.size[2],
-                   .channels = x.size[3],
-                   .kernel_height = weight.size[1],
-                   .kernel_width = weight.size[2],
-                   .out_height = y.size[1],
-                   .out_width = y.size[2],
-                   .outputs = weight.size[0],
-                   .stride = call->attributes.integers[0],
-                   .padding = call->attributes.integers[1]};
-  c.patch = c.kernel_height * c.kernel_width * c.channels;
-  c.positions = c.out_height * c.out_width;
-  c.chunk = BAND_ELEMENTS / (c.positions * c.patch);
-  if (c.chunk < 1) c.chunk = 1;
-  if (c.chunk > c.images) c.chunk = c.images;
-  c.bands = (c.images + c.chunk - 1) / c.chunk;
-  if (c.bands > MOST_BANDS) c.bands = MOST_BANDS;
-  return c;
-}
-
 static size_t patches_bytes(const convolution *c) {
   const size_t bytes = (size_t)(c->chunk * c->positions * c->patch) * sizeof(real);
   return (bytes + 63) / 64 * 64;
-}
-
-static void band_images(const convolution *c, int64_t band, int64_t *first, int64_t *last) {
-  *first = band * c->images / c->bands;
-  *last = (band + 1) * c->images / c->bands;
 }
 
 /* One row of patches: output row `oy` of an image. */
@@ -137,8 +99,8 @@ static void input_band(void *argument, int64_t band) {
     const int64_t count = last - n < c->chunk ? last - n : c->chunk;
     COHORT_VARIED(cohort_product)
     (&alone, 0, 0, count * c->positions, c->patch, c->outputs, 1,
-     (const real *)call->input[0].data + n * c->positions * c->outputs, c->outputs, call->input[1].data, c->patch, 0, patches,
-     c->patch);
+     (const real *)call->input[0].data + n * c->positions * c->outputs, c->outputs, call->input[1].data, c->patch, 0,
+     patches, c->patch);
     add_patches(c, patches, n, count, dx);
   }
 }
@@ -161,23 +123,33 @@ static void weight_band(void *argument, int64_t band) {
     make_patches(c, call->input[0].data, n, count, patches);
     COHORT_VARIED(cohort_product)
     (&alone, 1, 0, c->outputs, c->patch, count * c->positions, 1,
-     (const real *)call->input[1].data + n * c->positions * c->outputs, c->outputs, patches, c->patch, n == first ? 0 : 1,
-     sum, c->patch);
+     (const real *)call->input[1].data + n * c->positions * c->outputs, c->outputs, patches, c->patch,
+     n == first ? 0 : 1, sum, c->patch);
   }
 }
 
 void COHORT_VARIED(cohort_run_convolution)(const cohort_call *call) {
-  convolution c = describe(call, call->input[0].shape, call->input[1].shape, call->output[0].shape);
-  cohort_team_run(call->team, c.bands, forward_band, &c);
+  convolution c = describe_convolution(call, call->input[0].shape, call->input[1].shape, call->output[0].shape);
+  if (is_direct(&c))
+    COHORT_BASED(cohort_convolve)(&c, call->input[0].data, call->input[1].data, call->output[0].data);
+  else
+    cohort_team_run(call->team, c.bands, forward_band, &c);
 }
 
 void COHORT_VARIED(cohort_run_convolution_input)(const cohort_call *call) {
-  convolution c = describe(call, call->output[0].shape, call->input[1].shape, call->input[0].shape);
-  cohort_team_run(call->team, c.bands, input_band, &c);
+  convolution c = describe_convolution(call, call->output[0].shape, call->input[1].shape, call->input[0].shape);
+  if (has_direct_input(&c))
+    COHORT_BASED(cohort_convolve_input)(&c, call->input[0].data, call->input[1].data, call->output[0].data);
+  else
+    cohort_team_run(call->team, c.bands, input_band, &c);
 }
 
 void COHORT_VARIED(cohort_run_convolution_weight)(const cohort_call *call) {
-  convolution c = describe(call, call->input[0].shape, call->output[0].shape, call->input[1].shape);
+  convolution c = describe_convolution(call, call->input[0].shape, call->output[0].shape, call->input[1].shape);
+  if (has_direct_weight(&c)) {
+    COHORT_BASED(cohort_convolve_weight)(&c, call->input[0].data, call->input[1].data, call->output[0].data);
+    return;
+  }
   cohort_team_run(call->team, c.bands, weight_band, &c);
   /* Bands are joined in order. */
   real *restrict out = call->output[0].data;
@@ -190,17 +162,22 @@ void COHORT_VARIED(cohort_run_convolution_weight)(const cohort_call *call) {
 }
 
 size_t COHORT_VARIED(cohort_workspace_convolution)(const cohort_call *call) {
-  const convolution c = describe(call, call->input[0].shape, call->input[1].shape, call->output[0].shape);
-  return (size_t)c.bands * patches_bytes(&c);
+  const convolution c = describe_convolution(call, call->input[0].shape, call->input[1].shape, call->output[0].shape);
+  return is_direct(&c) ? COHORT_BASED(cohort_convolve_workspace)(&c) : (size_t)c.bands * patches_bytes(&c);
 }
 
 size_t COHORT_VARIED(cohort_workspace_convolution_input)(const cohort_call *call) {
-  const convolution c = describe(call, call->output[0].shape, call->input[1].shape, call->input[0].shape);
+  const convolution c = describe_convolution(call, call->output[0].shape, call->input[1].shape, call->input[0].shape);
+  if (has_direct_input(&c)) {
+    const convolution turned = turn_convolution(&c);
+    return COHORT_BASED(cohort_convolve_workspace)(&turned);
+  }
   return (size_t)c.bands * patches_bytes(&c);
 }
 
 size_t COHORT_VARIED(cohort_workspace_convolution_weight)(const cohort_call *call) {
-  const convolution c = describe(call, call->input[0].shape, call->output[0].shape, call->input[1].shape);
+  const convolution c = describe_convolution(call, call->input[0].shape, call->output[0].shape, call->input[1].shape);
+  if (has_direct_weight(&c)) return COHORT_BASED(cohort_convolve_workspace)(&c);
   const size_t sums = ((size_t)(c.outputs * c.patch) * sizeof(real) + 63) / 64 * 64;
   return (size_t)c.bands * (patches_bytes(&c) + sums);
 }
