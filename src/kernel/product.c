@@ -173,7 +173,7 @@ static void multiply_tile(const product_job *job, int64_t m0, int64_t m1, int64_
   real packed_b[PRODUCT_BLOCK_COLUMNS * PRODUCT_DEPTH] __attribute__((aligned(64)));
   begin();
   const bool packs_a = PRODUCT_ROUNDS || n1 - n0 > 2 * PRODUCT_COLUMNS;
-  const bool packs_b = PRODUCT_ROUNDS || job->b.step != 1 || m1 - m0 > 2 * PRODUCT_ROWS;
+  const bool packs_b = PRODUCT_ROUNDS || job->b.step != 1 || m1 - m0 > 4 * PRODUCT_ROWS;
   for (int64_t n = n0; n < n1;) {
     int64_t columns = cohort_least(PRODUCT_BLOCK_COLUMNS, n1 - n);
     if (!packs_b && columns > PRODUCT_LANES) columns -= columns % PRODUCT_LANES;

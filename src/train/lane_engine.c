@@ -370,13 +370,12 @@ typedef struct finish_job {
   const cohort_shards *shards;
   float *sum;     /* the row that receives the result */
   int64_t offset; /* of the vector in a row */
-  int first_piece;
+  int first_piece, last_piece;
+  int group; /* pieces that a thread takes at a time: pieces of small spaces are tiny */
 } finish_job;
 
-static void finish_piece(void *argument, int64_t tile) {
-  const finish_job *job = argument;
+static void finish_piece(const finish_job *job, int p) {
   cohort_lane_engine *engine = job->engine;
-  const int p = job->first_piece + (int)tile;
   if (job->shards->owner[p] != engine->comm->rank) return;
   const cohort_piece *piece = &job->shards->space->piece[p];
   float *rows[COHORT_MAX_LANES], *sum = job->sum + job->offset + piece->offset;
@@ -387,9 +386,17 @@ static void finish_piece(void *argument, int64_t tile) {
   if (job->offset == 0) engine->squares[p] = engine->dot(sum, sum, piece->elements);
 }
 
+static void finish_group(void *argument, int64_t tile) {
+  const finish_job *job = argument;
+  const int first = job->first_piece + (int)tile * job->group;
+  for (int p = first; p < first + job->group && p < job->last_piece; p++) finish_piece(job, p);
+}
+
 static void finish_pieces(finish_job *job, int first, int last) {
   job->first_piece = first;
-  cohort_team_run(&job->engine->team, last - first, finish_piece, job);
+  job->last_piece = last;
+  job->group = 1 + (int)(JOIN_TILE * (int64_t)job->shards->space->pieces / (job->engine->elements + 1));
+  cohort_team_run(&job->engine->team, (last - first + job->group - 1) / job->group, finish_group, job);
 }
 
 /* All rows are here: what the executors have left is finished in one pass. Returns the row with the sum. */
