@@ -1,4 +1,5 @@
 #include <cblas.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <unistd.h>
@@ -20,10 +21,19 @@ const char *cohort_product_guard(char **arguments) {
   const char *wanted = NULL;
   if (isa == COHORT_ISA_AVX512 && !listed(core, wide)) wanted = "SkylakeX";
   if (isa == COHORT_ISA_AVX2 && !listed(core, narrow)) wanted = "Haswell";
-  if (!wanted || getenv(marker)) return core;
-  (void)setenv("OPENBLAS_CORETYPE", wanted, 1);
-  (void)setenv(marker, core, 1);
-  (void)setenv("OPENBLAS_NUM_THREADS", "1", 1); /* the library is called on one thread; more would only spin */
-  (void)execv("/proc/self/exe", arguments);
-  return core; /* the start failed: slow kernels are better than none */
+  bool again = false;
+  if (wanted && !getenv(marker)) {
+    (void)setenv("OPENBLAS_CORETYPE", wanted, 1);
+    (void)setenv(marker, core, 1);
+    (void)setenv("OPENBLAS_NUM_THREADS", "1", 1); /* the library is called on one thread; more would only spin */
+    again = true;
+  }
+  /* A thread that waits spins for about 100 microseconds, then sleeps: by default it spins for milliseconds, which on
+   * shared cores is time that the thread it waits for does not get. */
+  if (!getenv("GOMP_SPINCOUNT") && !getenv("OMP_WAIT_POLICY")) {
+    (void)setenv("GOMP_SPINCOUNT", "5000", 1);
+    again = true;
+  }
+  if (again) (void)execv("/proc/self/exe", arguments);
+  return core; /* the start failed, or is not needed */
 }
