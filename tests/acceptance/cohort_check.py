@@ -14,7 +14,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 BINARY = os.path.realpath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "build/cohort"))
 SCRATCH = tempfile.mkdtemp(prefix="cohort_check.")
 atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
-CONFIGS = ["mlp", "cnn", "gpt", "dpo", "fedyogi", "sam", "adahessian", "pcgrad", "regression"]
+CONFIGS = ["mlp", "cnn", "gpt", "dpo", "fedyogi", "sam", "adahessian", "pcgrad", "regression", "bf16"]
 counts = {"passed": 0, "failed": 0}
 
 ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
