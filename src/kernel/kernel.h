@@ -36,10 +36,10 @@ const cohort_kernel_set *cohort_kernels_bf16(cohort_isa isa, cohort_bf16 way);
  * the rest), for the GFLOP/s of the summary. */
 double cohort_op_flops(cohort_op op, const cohort_call *call);
 
-/* OpenBLAS chooses its kernels when it is loaded and falls back to very slow ones on processors newer than itself. If
- * the core it chose is below what the processor can do, sets OPENBLAS_CORETYPE and starts the program again (execv);
- * does nothing the second time (the environment variable
- * COHORT_BLAS_CORE_SET then holds the first core's name). Call first thing in main. Returns the core's name, for the log. */
+/* Libraries read their environment when they are loaded: OpenBLAS falls back to very slow kernels on processors newer than
+ * itself, and OpenMP's threads spin for milliseconds when they wait. Where that is so, sets OPENBLAS_CORETYPE (then
+ * COHORT_BLAS_CORE_SET holds the first core's name) and GOMP_SPINCOUNT and starts the program again (execv); does nothing
+ * the second time, or where a user has set them. Call first thing in main. Returns the core's name, for the log. */
 const char *cohort_product_guard(char **arguments);
 
 #endif
