@@ -25,7 +25,7 @@
 
 /* PATIENCE: times the limit, where silence or waiting alone proves nothing. */
 enum { NAME_BYTES = 24, TEXT_BYTES = 1024, PATIENCE = 10, FIRST_ROUNDS = 20, SENT_AT_ONCE = 32, NAMED_RANKS = 12 };
-enum { QUESTION = 1, ANSWER = 2 };
+enum { QUESTION = 1, ANSWER = 2, FAREWELL = 3 /* the sender has ended the job */ };
 
 /* What a rank tells of itself. Job's ranks run one binary, so it travels as it lies in memory. */
 typedef struct sign {
@@ -138,6 +138,8 @@ static void receive_all(cohort_watchdog *own) {
     if (bytes < 0 && (errno == EAGAIN || errno == EBADF)) return;
     if (bytes != (ssize_t)sizeof message || message.key != own->contact[0].key || message.to != own->rank) continue;
     if (message.from < 0 || message.from >= own->size || message.from == own->rank) continue;
+    /* A rank that was stopped may find this when it is woken to be ended: it has nobody left to wait for. */
+    if (message.kind == FAREWELL && atomic_load(&own->limit) > 0) _exit(COHORT_RANK_LOST);
     const double now = cohort_clock_seconds();
     message.phase[NAME_BYTES - 1] = message.collective[NAME_BYTES - 1] = '\0';
     own->peer[message.from] = (peer){.heard = now, .last = message};
@@ -149,13 +151,13 @@ static void receive_all(cohort_watchdog *own) {
 
 static const char *host_of(const cohort_watchdog *own, int rank) { return own->hosts + (size_t)rank * own->stride; }
 
-static void ask(const cohort_watchdog *own, int rank, double now) {
+static void tell(const cohort_watchdog *own, int kind, int rank, double now) {
   const cohort_contact *to = &own->contact[rank];
   if (!to->port || own->socket < 0) return;
-  const sign question = describe(own, QUESTION, rank, now);
+  const sign message = describe(own, kind, rank, now);
   if (strcmp(host_of(own, rank), host_of(own, own->rank)) == 0)
-    send_to(own, &question, htonl(INADDR_LOOPBACK), to->port);
-  for (int i = 0; i < to->addresses; i++) send_to(own, &question, to->address[i], to->port);
+    send_to(own, &message, htonl(INADDR_LOOPBACK), to->port);
+  for (int i = 0; i < to->addresses; i++) send_to(own, &message, to->address[i], to->port);
 }
 
 /* Asks all ranks that were not heard since `before`. Each round begins at another rank, and answers are taken in
@@ -166,7 +168,7 @@ static void ask_all(cohort_watchdog *own, double before, double now) {
   for (int i = 0; i < own->size; i++) {
     const int rank = (own->rank + own->round + i) % own->size;
     if (rank == own->rank || own->peer[rank].heard > before) continue;
-    ask(own, rank, now);
+    tell(own, QUESTION, rank, now);
     if (++sent % SENT_AT_ONCE == 0) receive_all(own);
   }
 }
@@ -256,6 +258,8 @@ static _Noreturn void give_up(cohort_watchdog *own, double limit, double now, bo
         "host and start again to go on from the last checkpoint",
         place, own->rank, mine.waited, mine.collective, names, more);
   cohort_watchdog_report(own, text);
+  for (int rank = 0; rank < own->size; rank++)
+    if (rank != own->rank) tell(own, FAREWELL, rank, now);
   _exit(COHORT_RANK_LOST);
 }
 

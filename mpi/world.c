@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <mpi.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +12,9 @@
 #include "base/memory.h"
 #include "mpi/watchdog.h"
 
-/* START_SECONDS: what the watchdog allows until the settings say. */
-enum { SLICE_BYTES = 1 << 30, HOST_BYTES = 256, TAG = 1, START_SECONDS = 60 };
+/* START_SECONDS: what the watchdog allows until the settings say; before it runs, MPI_START_SECONDS end a start that
+ * hangs. */
+enum { SLICE_BYTES = 1 << 30, HOST_BYTES = 256, TAG = 1, START_SECONDS = 60, MPI_START_SECONDS = 600 };
 
 typedef struct world {
   int requests; /* capacity of `request`; grown on demand, so a steady state allocates nothing */
@@ -161,12 +163,38 @@ void cohort_world_watch(const cohort_comm *comm, double seconds, const char *log
   cohort_watchdog_limit(state->watchdog, seconds, log);
 }
 
+/* A write to a rank that is gone is an error that MPI reports, not a death. A handler, as children would inherit
+ * SIG_IGN. */
+static void survive_broken_pipes(int number) { (void)number; }
+
+static void start_hangs(int number) {
+  (void)number;
+  static const char line[] =
+      "cohort: error: MPI: it did not start within 600 s; a rank was lost or stopped; start again\n";
+  if (write(STDERR_FILENO, line, sizeof line - 1) < 0) { /* the status says it too */
+  }
+  _exit(COHORT_RANK_LOST);
+}
+
+/* Ends the process when MPI takes too long to start; 0 seconds: it has started. */
+static void limit_start(unsigned seconds) {
+  struct sigaction action = {.sa_handler = seconds ? start_hangs : SIG_DFL};
+  (void)sigemptyset(&action.sa_mask);
+  if (seconds) (void)sigaction(SIGALRM, &action, NULL);
+  (void)alarm(seconds);
+  if (!seconds) (void)sigaction(SIGALRM, &action, NULL);
+}
+
 cohort_status cohort_world_open(cohort_comm *comm, cohort_error *error) {
   const long expected = launched_ranks();
   if (expected == 1) {
     *comm = cohort_comm_alone();
     return COHORT_DONE;
   }
+  struct sigaction survive = {.sa_handler = survive_broken_pipes, .sa_flags = SA_RESTART};
+  (void)sigemptyset(&survive.sa_mask);
+  (void)sigaction(SIGPIPE, &survive, NULL);
+  limit_start(MPI_START_SECONDS);
   int provided = 0;
   if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
     return cohort_fail(error, COHORT_RANK_LOST, "MPI: it did not start; check the launcher with a small MPI program");
@@ -190,6 +218,7 @@ cohort_status cohort_world_open(cohort_comm *comm, cohort_error *error) {
   world *const state = cohort_allocate(sizeof *state);
   opened.implementation = state;
   start_watchdog(&opened, state);
+  limit_start(0);
   opened.bytes_received = opened.bytes_sent = opened.messages = 0;
   opened.seconds = 0;
   *comm = opened;
