@@ -56,3 +56,5 @@ target_link_libraries(bench_update PRIVATE cohort_train)
 # What the executor costs a node (no test: it is a time).
 add_executable(bench_overhead bench/overhead.c)
 target_link_libraries(bench_overhead PRIVATE cohort_graph)
+set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/unit/kernel/test_product_tiles.c PROPERTIES COMPILE_OPTIONS
+  "-mavx2;-mfma;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512bf16")

@@ -1,7 +1,6 @@
-/* The products by AMX tiles, run on a model of the tiles (tile_model.h): the layouts of packed operands, edges and
+/* Compiled for AVX512-BF16. The products by AMX tiles, run on a model of the tiles (tile_model.h): the layouts of packed operands, edges and
  * zeros. What the packing needs of the processor is AVX512-BF16; without it nothing can be shown and the test says so.
  */
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
 #include <immintrin.h>
 
 #include "tile_model.h"
