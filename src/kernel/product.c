@@ -28,7 +28,7 @@ typedef struct product_job {
   real *c;
   int64_t stride_c;
   int64_t tile; /* rows or columns of C for a thread */
-  bool by_columns, library;
+  bool by_columns, blas, transpose_a, transpose_b;
 } product_job;
 
 /* A chunk of k and what stands packed for it. */
@@ -198,7 +198,7 @@ static pthread_once_t single_threaded = PTHREAD_ONCE_INIT;
 static void make_single_threaded(void) { openblas_set_num_threads(1); }
 
 static void multiply_library(const product_job *job, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
-  const bool ta = job->a.step == 1, tb = job->b.step != 1;
+  const bool ta = job->transpose_a, tb = job->transpose_b;
   cblas_dgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, (blasint)(m1 - m0),
               (blasint)(n1 - n0), (blasint)job->k, (double)job->alpha,
               (const double *)(const void *)part_of(&job->a, m0, 0).x, (blasint)(ta ? job->a.step_k : job->a.step),
@@ -210,7 +210,7 @@ static void run_tile(void *argument, int64_t index) {
   const product_job *job = argument;
   const int64_t first = index * job->tile, side = job->by_columns ? job->n : job->m;
   const int64_t last = cohort_least(side, first + job->tile);
-  (job->library ? multiply_library : multiply_tile)(job, job->by_columns ? 0 : first, job->by_columns ? job->m : last,
+  (job->blas ? multiply_library : multiply_tile)(job, job->by_columns ? 0 : first, job->by_columns ? job->m : last,
                                                     job->by_columns ? first : 0, job->by_columns ? last : job->n);
 }
 
@@ -229,12 +229,14 @@ void COHORT_VARIED(cohort_product)(const cohort_team *team, int transpose_a, int
                                    int64_t stride_b, double beta, void *c, int64_t stride_c) {
   if (m <= 0 || n <= 0) return;
   product_job job = {.m = m, .n = n, .k = k, .alpha = (real)alpha, .beta = (real)beta, .c = c, .stride_c = stride_c};
+  job.transpose_a = transpose_a;
+  job.transpose_b = transpose_b;
   job.a = transpose_a ? (product_side){a, 1, stride_a} : (product_side){a, stride_a, 1};
   job.b = transpose_b ? (product_side){b, stride_b, 1} : (product_side){b, 1, stride_b};
   /* Below this the library's own kernels for small matrices would allocate. */
-  job.library = sizeof(real) == sizeof(double) && (double)m * (double)n * (double)k > LIBRARY_WORK;
-  if (job.library) (void)pthread_once(&single_threaded, make_single_threaded);
-  const int64_t tiles = cut(&job, job.library ? LIBRARY_TILES : team->threads);
+  job.blas = sizeof(real) == sizeof(double) && (double)m * (double)n * (double)k > LIBRARY_WORK;
+  if (job.blas) (void)pthread_once(&single_threaded, make_single_threaded);
+  const int64_t tiles = cut(&job, job.blas ? LIBRARY_TILES : team->threads);
   if (tiles == 1)
     run_tile(&job, 0);
   else
