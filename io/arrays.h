@@ -1,4 +1,5 @@
-/* Named arrays in HDF5 files: what `cohort probe` reads and writes, goldens, and datasets that people bring. One rank. */
+/* Named arrays in HDF5 files: what `cohort probe` reads and writes, goldens, and datasets that people bring. One rank.
+ */
 #ifndef COHORT_IO_ARRAYS_H
 #define COHORT_IO_ARRAYS_H
 
@@ -24,8 +25,8 @@ typedef struct cohort_arrays {
 } cohort_arrays;
 
 int64_t cohort_array_elements(const cohort_array *array);
-/* Reads every dataset of the file. Integer types of the file up to 64 bits become INT32 (INT64 if values need it), float16
- * and float32 become FLOAT32, float64 FLOAT64; other types are refused by name. */
+/* Reads every dataset of the file. Integer types of the file up to 64 bits become INT32 (INT64 if values need it),
+ * float16 and float32 become FLOAT32, float64 FLOAT64; other types are refused by name. */
 cohort_status cohort_arrays_read(const char *path, cohort_arrays *out, cohort_error *error);
 /* Writes a new file (through a temporary one and a rename). */
 cohort_status cohort_arrays_write(const char *path, const cohort_arrays *arrays, cohort_error *error);

@@ -38,8 +38,14 @@ typedef struct cohort_stored_flat {
 } cohort_stored_flat;
 
 /* Text attributes of /format ("config", "kernels", "kind" ...) and integers of /sampler. */
-typedef struct cohort_stored_text { const char *name; const char *text; } cohort_stored_text;
-typedef struct cohort_stored_number { const char *name; int64_t value; } cohort_stored_number;
+typedef struct cohort_stored_text {
+  const char *name;
+  const char *text;
+} cohort_stored_text;
+typedef struct cohort_stored_number {
+  const char *name;
+  int64_t value;
+} cohort_stored_number;
 
 typedef struct cohort_checkpoint {
   int64_t step;
@@ -55,19 +61,20 @@ typedef struct cohort_checkpoint {
 /* Rank `rank`'s slice of `elements`: contiguous, whole blocks, sizes as equal as blocks allow. */
 void cohort_checkpoint_slice(int64_t elements, int ranks, int rank, int64_t *first, int64_t *count);
 
-/* Collective. Writes directory/step_%08d.h5 and moves `latest`; name "final.h5"-like files: `name` not NULL gives the file's
- * name and leaves `latest` alone. On any fault on any rank all ranks return the same error, the hidden file is removed and
- * nothing else has changed. bytes_written (may be NULL): by this rank. */
+/* Collective. Writes directory/step_%08d.h5 and moves `latest`; name "final.h5"-like files: `name` not NULL gives the
+ * file's name and leaves `latest` alone. On any fault on any rank all ranks return the same error, the hidden file is
+ * removed and nothing else has changed. bytes_written (may be NULL): by this rank. */
 cohort_status cohort_checkpoint_save(cohort_comm *comm, const char *directory, const char *name,
                                      const cohort_checkpoint *checkpoint, uint64_t *bytes_written, cohort_error *error);
 
 /* Collective. Loads one file into the slices; every digest is verified, shapes, names, types and counts must fit: else
  * COHORT_BAD_DATA, the same on all ranks, naming file, dataset and the difference. */
-cohort_status cohort_checkpoint_load(cohort_comm *comm, const char *path, cohort_checkpoint *checkpoint, cohort_error *error);
+cohort_status cohort_checkpoint_load(cohort_comm *comm, const char *path, cohort_checkpoint *checkpoint,
+                                     cohort_error *error);
 
-/* Collective. Loads the newest whole checkpoint of a directory: `latest` first, then older ones by step; a damaged one is
- * said in one warning line and the next older is taken. found = false when the directory has none at all; when there are
- * some but none is whole: COHORT_BAD_DATA. path receives the file taken (owned by the caller). */
+/* Collective. Loads the newest whole checkpoint of a directory: `latest` first, then older ones by step; a damaged one
+ * is said in one warning line and the next older is taken. found = false when the directory has none at all; when there
+ * are some but none is whole: COHORT_BAD_DATA. path receives the file taken (owned by the caller). */
 cohort_status cohort_checkpoint_resume(cohort_comm *comm, const cohort_log *log, const char *directory,
                                        cohort_checkpoint *checkpoint, bool *found, char **path, cohort_error *error);
 
@@ -78,8 +85,9 @@ void cohort_checkpoint_prune(const char *directory, int keep, int64_t best);
 /* One rank: reads a text attribute of /format, e.g. the config; owned by the caller. */
 cohort_status cohort_checkpoint_text(const char *path, const char *name, char **text, cohort_error *error);
 
-/* One rank: reads one flat dataset (float32) wholly, with its tensor table from the virtual datasets under view_path, verified
- * by digest; for init_from, eval, generate. Tensors' names, and `data`, are owned by the caller: cohort_flat_release. */
+/* One rank: reads one flat dataset (float32) wholly, with its tensor table from the virtual datasets under view_path,
+ * verified by digest; for init_from, eval, generate. Tensors' names, and `data`, are owned by the caller:
+ * cohort_flat_release. */
 typedef struct cohort_flat_contents {
   int tensors;
   cohort_stored_tensor *tensor;
@@ -90,8 +98,9 @@ cohort_status cohort_checkpoint_read_flat(const char *path, const char *flat_pat
                                           cohort_flat_contents *out, cohort_error *error);
 void cohort_flat_release(cohort_flat_contents *contents);
 
-/* For `cohort inspect`: prints /format, then names, shapes and a digest per tensor, as text or JSON; compare: COHORT_DONE and
- * *equal, else names the first tensor that differs and by how much (max |a-b| and how many elements). */
+/* For `cohort inspect`: prints /format, then names, shapes and a digest per tensor, as text or JSON; compare:
+ * COHORT_DONE and *equal, else names the first tensor that differs and by how much (max |a-b| and how many elements).
+ */
 cohort_status cohort_checkpoint_print(const char *path, bool json, cohort_error *error);
 cohort_status cohort_checkpoint_compare(const char *path_a, const char *path_b, bool *equal, cohort_error *error);
 

@@ -5,9 +5,10 @@
 #include "base/document.h"
 #include "base/status.h"
 
-/* Reads `path` and applies overrides "a.b=value" (value is YAML: a scalar, [list] or {map}; missing maps are made; a list
- * element is named by its number). Refused with file, line and column: what libyaml refuses, duplicate keys, aliases and
- * anchors, several documents, nesting deeper than 64, NUL bytes, files over 4 MiB, a root that is no map. */
+/* Reads `path` and applies overrides "a.b=value" (value is YAML: a scalar, [list] or {map}; missing maps are made; a
+ * list element is named by its number). Refused with file, line and column: what libyaml refuses, duplicate keys,
+ * aliases and anchors, several documents, nesting deeper than 64, NUL bytes, files over 4 MiB, a root that is no map.
+ */
 cohort_status cohort_config_read(const char *path, int overrides, char *const *override, cohort_document **out,
                                  cohort_error *error);
 /* Applies one override to a map; the places of what it sets are "command line". */

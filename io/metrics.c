@@ -22,8 +22,8 @@ struct cohort_metrics {
 
 static const char fixed_columns[] = "step,split,epoch,samples,tokens,loss,learning_rate,gradient_norm";
 static const char timing_columns[] =
-    "step,seconds,samples_per_second,tokens_per_second,gflops_per_second,exposed_communication_seconds,checkpoint_seconds,"
-    "evaluation_seconds,bytes_received,peak_memory_bytes";
+    "step,seconds,samples_per_second,tokens_per_second,gflops_per_second,exposed_communication_seconds,"
+    "checkpoint_seconds,evaluation_seconds,bytes_received,peak_memory_bytes";
 
 static void sort_columns(cohort_metrics *own, int columns, const char *const *column) {
   own->columns = columns;
@@ -90,10 +90,12 @@ static cohort_status cut_rows(const char *path, const char *header, int64_t resu
 
 static cohort_status open_file(const char *path, FILE **out, cohort_error *error) {
   *out = fopen(path, "ae");
-  return *out ? COHORT_DONE : cohort_fail(error, COHORT_NO_RESOURCE, "%s: cannot be written: %s", path, strerror(errno));
+  return *out ? COHORT_DONE
+              : cohort_fail(error, COHORT_NO_RESOURCE, "%s: cannot be written: %s", path, strerror(errno));
 }
 
-static cohort_status open_all(cohort_metrics *own, const char *run_directory, int64_t resume_step, cohort_error *error) {
+static cohort_status open_all(cohort_metrics *own, const char *run_directory, int64_t resume_step,
+                              cohort_error *error) {
   char *header = header_of(own);
   cohort_status status = cut_rows(own->metrics_path, header, resume_step, error);
   free(header);
@@ -116,8 +118,8 @@ static void release(cohort_metrics *own) {
   free(own);
 }
 
-cohort_status cohort_metrics_open(const char *run_directory, int64_t resume_step, int columns, const char *const *column,
-                                  cohort_metrics **out, cohort_error *error) {
+cohort_status cohort_metrics_open(const char *run_directory, int64_t resume_step, int columns,
+                                  const char *const *column, cohort_metrics **out, cohort_error *error) {
   cohort_metrics *own = cohort_allocate(sizeof *own);
   sort_columns(own, columns, column);
   own->metrics_path = cohort_format_text("%s/metrics.csv", run_directory);
@@ -171,7 +173,8 @@ cohort_status cohort_metrics_write(cohort_metrics *metrics, const cohort_metrics
   add_scalar(metrics, row, "loss", row->loss);
   add_scalar(metrics, row, "learning_rate", row->learning_rate);
   add_scalar(metrics, row, "gradient_norm", row->gradient_norm);
-  for (int i = 0; i < metrics->columns; i++) add_scalar(metrics, row, metrics->column[i], row->extra[metrics->order[i]]);
+  for (int i = 0; i < metrics->columns; i++)
+    add_scalar(metrics, row, metrics->column[i], row->extra[metrics->order[i]]);
   return finish_row(file, metrics->metrics_path, error);
 }
 

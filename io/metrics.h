@@ -1,6 +1,7 @@
-/* A run's numbers on disk, written by one rank: metrics.csv (deterministic columns alone), timing.csv, TensorBoard events.
- * metrics.csv: step,split,epoch,samples,tokens,loss,learning_rate,gradient_norm, then method columns in alphabetical
- * order; floats as %.9g; an empty field is "not measured" (NaN given with measured = false). Every row is flushed. */
+/* A run's numbers on disk, written by one rank: metrics.csv (deterministic columns alone), timing.csv, TensorBoard
+ * events. metrics.csv: step,split,epoch,samples,tokens,loss,learning_rate,gradient_norm, then method columns in
+ * alphabetical order; floats as %.9g; an empty field is "not measured" (NaN given with measured = false). Every row is
+ * flushed. */
 #ifndef COHORT_IO_METRICS_H
 #define COHORT_IO_METRICS_H
 
@@ -11,16 +12,16 @@
 typedef struct cohort_metrics cohort_metrics;
 
 /* Opens (creates, or continues) metrics.csv, timing.csv and tensorboard/ of the run directory; rows of steps after
- * `resume_step` (-1: a fresh run, everything is cut) are removed first, through a temporary file and a rename. `columns` are
- * the method columns ("preference/accuracy"), sorted here. A header that differs is an error. */
-cohort_status cohort_metrics_open(const char *run_directory, int64_t resume_step, int columns, const char *const *column,
-                                  cohort_metrics **out, cohort_error *error);
+ * `resume_step` (-1: a fresh run, everything is cut) are removed first, through a temporary file and a rename.
+ * `columns` are the method columns ("preference/accuracy"), sorted here. A header that differs is an error. */
+cohort_status cohort_metrics_open(const char *run_directory, int64_t resume_step, int columns,
+                                  const char *const *column, cohort_metrics **out, cohort_error *error);
 cohort_status cohort_metrics_close(cohort_metrics *metrics, cohort_error *error);
 
 typedef struct cohort_metrics_row {
   int64_t step;
-  const char *split; /* train, validation, test */
-  double epoch;      /* NaN: empty; the same for the doubles below */
+  const char *split;       /* train, validation, test */
+  double epoch;            /* NaN: empty; the same for the doubles below */
   int64_t samples, tokens; /* -1: empty */
   double loss, learning_rate, gradient_norm;
   const double *extra; /* one per column in the order given to open; NaN: empty */
@@ -29,11 +30,11 @@ cohort_status cohort_metrics_write(cohort_metrics *metrics, const cohort_metrics
 
 typedef struct cohort_timing_row {
   int64_t step;
-  double seconds;            /* since the run's start, all sessions */
+  double seconds; /* since the run's start, all sessions */
   double samples_per_second, tokens_per_second, gflops_per_second;
   double exposed_communication_seconds; /* in this interval */
   double checkpoint_seconds, evaluation_seconds;
-  uint64_t bytes_received;   /* by rank 0, in this interval */
+  uint64_t bytes_received; /* by rank 0, in this interval */
   double peak_memory_bytes;
 } cohort_timing_row;
 cohort_status cohort_metrics_write_timing(cohort_metrics *metrics, const cohort_timing_row *row, cohort_error *error);

@@ -93,8 +93,8 @@ cohort_status cohort_directory_create(const char *path, cohort_error *error) {
   free(own);
   struct stat found;
   if (made == 0 || (stat(path, &found) == 0 && S_ISDIR(found.st_mode))) return COHORT_DONE;
-  return cohort_fail(error, fault == EEXIST ? COHORT_BAD_CONFIG : COHORT_NO_RESOURCE, "%s: cannot be made a directory: %s",
-                     path, strerror(fault));
+  return cohort_fail(error, fault == EEXIST ? COHORT_BAD_CONFIG : COHORT_NO_RESOURCE,
+                     "%s: cannot be made a directory: %s", path, strerror(fault));
 }
 
 static cohort_status make_inside(const char *path, const char *name, cohort_error *error) {
@@ -112,7 +112,8 @@ static cohort_status take_lock(const char *path, int *lock, cohort_error *error)
     status = cohort_fail(error, COHORT_NO_RESOURCE, "%s: cannot be written: %s", name, strerror(errno));
   } else if (flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     (void)close(file);
-    status = cohort_fail(error, COHORT_BAD_CONFIG, "%s: in use by another run; wait for it, or set run to another path", path);
+    status = cohort_fail(error, COHORT_BAD_CONFIG, "%s: in use by another run; wait for it, or set run to another path",
+                         path);
   } else {
     *lock = file; /* where a file system has no locks, the run goes on without */
   }
@@ -150,16 +151,17 @@ static cohort_status check_config(const char *path, const char *name, const coho
   char *difference = cohort_config_difference(before, expanded);
   char *forbidden = forbidden_changes(difference, may_change);
   if (forbidden)
-    status = cohort_fail(error, COHORT_BAD_CONFIG, "%s: holds a run of another config; set run to another path, or undo:%s", path,
-                         forbidden);
+    status = cohort_fail(error, COHORT_BAD_CONFIG,
+                         "%s: holds a run of another config; set run to another path, or undo:%s", path, forbidden);
   free(forbidden);
   free(difference);
   cohort_document_destroy(before);
   return status;
 }
 
-static cohort_status open_on_first(const char *path, const cohort_document *expanded, bool (*may_change)(const char *key),
-                                   cohort_run_directory *out, cohort_error *error) {
+static cohort_status open_on_first(const char *path, const cohort_document *expanded,
+                                   bool (*may_change)(const char *key), cohort_run_directory *out,
+                                   cohort_error *error) {
   COHORT_TRY(cohort_directory_create(path, error));
   COHORT_TRY(take_lock(path, &out->lock, error));
   char *name = cohort_format_text("%s/config.yaml", path);
@@ -178,7 +180,8 @@ static cohort_status open_on_first(const char *path, const cohort_document *expa
 }
 
 cohort_status cohort_run_directory_open(cohort_comm *comm, const char *path, const cohort_document *expanded,
-                                        bool (*may_change)(const char *key), cohort_run_directory *out, cohort_error *error) {
+                                        bool (*may_change)(const char *key), cohort_run_directory *out,
+                                        cohort_error *error) {
   *out = (cohort_run_directory){.lock = -1};
   cohort_status status = COHORT_DONE;
   if (comm->rank == 0) status = open_on_first(path, expanded, may_change, out, error);

@@ -31,7 +31,8 @@ static void write_event(cohort_tensorboard *board, Cohort__Event *event) {
   const uint64_t length = cohort__event__get_packed_size(event);
   if (length > sizeof message) return;
   (void)cohort__event__pack(event, message);
-  const uint32_t head = masked_checksum((const uint8_t *)&length, sizeof length), tail = masked_checksum(message, length);
+  const uint32_t head = masked_checksum((const uint8_t *)&length, sizeof length),
+                 tail = masked_checksum(message, length);
   (void)fwrite(&length, sizeof length, 1, board->file);
   (void)fwrite(&head, sizeof head, 1, board->file);
   (void)fwrite(message, length, 1, board->file);
@@ -44,7 +45,8 @@ cohort_status cohort_tensorboard_open(const char *run_directory, int64_t resume_
                                   (long long)(resume_step < 0 ? 0 : resume_step));
   FILE *file = fopen(path, "wbe");
   if (!file) {
-    const cohort_status status = cohort_fail(error, COHORT_NO_RESOURCE, "%s: cannot be written: %s", path, strerror(errno));
+    const cohort_status status =
+        cohort_fail(error, COHORT_NO_RESOURCE, "%s: cannot be written: %s", path, strerror(errno));
     free(path);
     return status;
   }

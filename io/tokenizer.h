@@ -12,8 +12,8 @@
 typedef struct cohort_tokenizer cohort_tokenizer;
 
 cohort_tokenizer *cohort_tokenizer_bytes(void);
-/* vocabulary: 257 to 32768 tokens, of which the last is <|end|>. A text too small for it gives an error. Speed: 4.4 MB and
- * 1024 tokens in a few seconds at most. `progress` (may be NULL) is called with the share done. */
+/* vocabulary: 257 to 32768 tokens, of which the last is <|end|>. A text too small for it gives an error. Speed: 4.4 MB
+ * and 1024 tokens in a few seconds at most. `progress` (may be NULL) is called with the share done. */
 cohort_status cohort_tokenizer_train(const char *text, size_t length, int vocabulary,
                                      void (*progress)(void *argument, double share), void *argument,
                                      cohort_tokenizer **out, cohort_error *error);

@@ -9,9 +9,9 @@
 struct cohort_tokenizer {
   int vocabulary, end;
   int merges;
-  int32_t *merge;  /* [merges][2]: token 256 + i is merge[i][0] merge[i][1] */
-  char **text;     /* [vocabulary]: bytes of a token; NULL for the end token */
-  size_t *length;  /* [vocabulary] */
+  int32_t *merge; /* [merges][2]: token 256 + i is merge[i][0] merge[i][1] */
+  char **text;    /* [vocabulary]: bytes of a token; NULL for the end token */
+  size_t *length; /* [vocabulary] */
   cohort_pair_table rank;
   cohort_word_cutter *cutter;
 };

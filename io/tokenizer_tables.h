@@ -8,7 +8,7 @@
 typedef struct cohort_word {
   const char *text; /* points into the text that was counted, or into a copy owned by the user of the table */
   size_t length;
-  int64_t value;    /* the user's */
+  int64_t value; /* the user's */
 } cohort_word;
 
 typedef struct cohort_word_table {

@@ -1,5 +1,5 @@
-/* Byte-pair encoding (Sennrich, Haddow & Birch 2016): the most frequent pair of neighbours inside words becomes a token,
- * again and again. Words are counted once; a merge touches only the words that hold its pair. */
+/* Byte-pair encoding (Sennrich, Haddow & Birch 2016): the most frequent pair of neighbours inside words becomes a
+ * token, again and again. Words are counted once; a merge touches only the words that hold its pair. */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,8 +97,8 @@ cohort_status cohort_tokenizer_train(const char *text, size_t length, int vocabu
     const int most = BYTES + 1 + tokenizer->merges;
     tokenizer->vocabulary = 0;
     cohort_tokenizer_destroy(tokenizer);
-    return cohort_fail(error, COHORT_BAD_DATA, "tokenizer: the text gives only %d tokens, %d are wanted; give more text", most,
-                       vocabulary);
+    return cohort_fail(error, COHORT_BAD_DATA,
+                       "tokenizer: the text gives only %d tokens, %d are wanted; give more text", most, vocabulary);
   }
   cohort_tokenizer_finish(tokenizer);
   *out = tokenizer;

@@ -10,7 +10,8 @@ enum { COHORT_LONGEST_WORD = 512 /* bytes */ };
 typedef struct cohort_word_cutter cohort_word_cutter;
 cohort_word_cutter *cohort_word_cutter_create(void);
 void cohort_word_cutter_destroy(cohort_word_cutter *cutter);
-/* Calls visit(argument, first, length) for every word of text[0, length), in order; together they are the whole text. */
+/* Calls visit(argument, first, length) for every word of text[0, length), in order; together they are the whole text.
+ */
 void cohort_word_cutter_run(const cohort_word_cutter *cutter, const char *text, size_t length,
                             void (*visit)(void *argument, const char *word, size_t length), void *argument);
 

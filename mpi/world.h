@@ -9,8 +9,8 @@
 cohort_status cohort_world_open(cohort_comm *comm, cohort_error *error);
 void cohort_world_close(cohort_comm *comm);
 
-/* Not collective: how long this rank may wait for one that gives no sign of life (mpi/watchdog.h; 60 s until this is called),
- * and the file that then gets a line besides standard error (or NULL). */
+/* Not collective: how long this rank may wait for one that gives no sign of life (mpi/watchdog.h; 60 s until this is
+ * called), and the file that then gets a line besides standard error (or NULL). */
 void cohort_world_watch(const cohort_comm *comm, double seconds, const char *log);
 
 /* Ranks on this host, and this rank's number among them. */

@@ -11,20 +11,20 @@
 /* Samples with a dense input and a target. */
 typedef struct cohort_samples {
   int64_t count;
-  int axes;             /* of one sample: 1 (vector) or 3 (height, width, channels) */
+  int axes; /* of one sample: 1 (vector) or 3 (height, width, channels) */
   int64_t size[3];
-  float *input;         /* [count, size...], or NULL: bytes */
+  float *input;               /* [count, size...], or NULL: bytes */
   const unsigned char *bytes; /* [count, size...]: each stands for the number byte / 255 */
-  void *file;           /* memory that bytes lie in */
-  int32_t *labels;      /* [count] classes, or NULL */
-  int64_t classes;      /* largest label + 1 */
-  float *targets;       /* [count, target_size] real targets, or NULL */
+  void *file;                 /* memory that bytes lie in */
+  int32_t *labels;            /* [count] classes, or NULL */
+  int64_t classes;            /* largest label + 1 */
+  float *targets;             /* [count, target_size] real targets, or NULL */
   int64_t target_size;
-  uint64_t digest;      /* of the file's contents, for provenance and resume */
+  uint64_t digest; /* of the file's contents, for provenance and resume */
 } cohort_samples;
 
-/* IDX files (MNIST's format, .gz or plain): images [n, h, w] of bytes and labels [n]. The messages name the file and what
- * is wrong: magic, type, dimensions against length, counts that differ. */
+/* IDX files (MNIST's format, .gz or plain): images [n, h, w] of bytes and labels [n]. The messages name the file and
+ * what is wrong: magic, type, dimensions against length, counts that differ. */
 cohort_status cohort_samples_read_idx(const char *images, const char *labels, cohort_samples *out, cohort_error *error);
 /* HDF5: arrays x [n, ...] (real or bytes) and y ([n] integer classes, or real [n] or [n, k]). */
 cohort_status cohort_samples_read_hdf5(const char *path, cohort_samples *out, cohort_error *error);
@@ -32,8 +32,8 @@ void cohort_samples_release(cohort_samples *samples);
 /* Digest over everything that training sees. */
 uint64_t cohort_digest(const void *data, size_t bytes, uint64_t seed); /* XXH3, seed != 0 */
 
-/* A text file: the bytes. A path that begins with '|' is a command whose output is the text ("|bible -f gen1:1-rev22:21");
- * a command that fails or prints nothing is an error. */
+/* A text file: the bytes. A path that begins with '|' is a command whose output is the text ("|bible -f
+ * gen1:1-rev22:21"); a command that fails or prints nothing is an error. */
 cohort_status cohort_text_read(const char *path, char **text, size_t *length, cohort_error *error);
 
 /* Preference pairs, JSONL: one object {"prompt", "chosen", "rejected"} of texts a line; faults name file and line. */

@@ -9,18 +9,20 @@
 
 static const char *const keys[3] = {"prompt", "chosen", "rejected"};
 
-static cohort_status read_line(const char *path, int64_t number, const char *line, size_t length, char **out[3], int64_t at,
-                               cohort_error *error) {
+static cohort_status read_line(const char *path, int64_t number, const char *line, size_t length, char **out[3],
+                               int64_t at, cohort_error *error) {
   json_error_t fault;
   json_t *object = json_loadb(line, length, JSON_REJECT_DUPLICATES, &fault);
   if (!object)
-    return cohort_fail(error, COHORT_BAD_DATA, "%s:%lld:%d: not JSON: %s", path, (long long)number, fault.column, fault.text);
+    return cohort_fail(error, COHORT_BAD_DATA, "%s:%lld:%d: not JSON: %s", path, (long long)number, fault.column,
+                       fault.text);
   cohort_status status = COHORT_DONE;
   for (int k = 0; k < 3 && status == COHORT_DONE; k++) {
     const json_t *value = json_object_get(object, keys[k]);
     if (!json_is_string(value))
-      status = cohort_fail(error, COHORT_BAD_DATA, "%s:%lld:1: wants {\"prompt\", \"chosen\", \"rejected\"} as texts; %s is %s",
-                           path, (long long)number, keys[k], value ? "no text" : "missing");
+      status = cohort_fail(error, COHORT_BAD_DATA,
+                           "%s:%lld:1: wants {\"prompt\", \"chosen\", \"rejected\"} as texts; %s is %s", path,
+                           (long long)number, keys[k], value ? "no text" : "missing");
     else
       out[k][at] = cohort_copy_text(json_string_value(value));
   }
@@ -52,7 +54,8 @@ cohort_status cohort_pairs_read(const char *path, cohort_pairs *out, cohort_erro
       status = read_line(path, number, text + first, own, columns, out->count++, error);
     first += own + 1;
   }
-  if (status == COHORT_DONE && out->count == 0) status = cohort_fail(error, COHORT_BAD_DATA, "%s: holds no pairs", path);
+  if (status == COHORT_DONE && out->count == 0)
+    status = cohort_fail(error, COHORT_BAD_DATA, "%s: holds no pairs", path);
   free(text);
   if (status != COHORT_DONE) cohort_pairs_release(out);
   return status;

@@ -17,8 +17,8 @@ typedef struct cohort_message {
   size_t bytes; /* both sides know it; 0 is allowed and sends nothing */
 } cohort_message;
 
-/* Where a rank stands, for another thread to read at any moment (mpi/watchdog.h). Texts are literals. Whatever blocks until
- * another rank does something sets `since` before and clears it afterwards; `exchange` does. */
+/* Where a rank stands, for another thread to read at any moment (mpi/watchdog.h). Texts are literals. Whatever blocks
+ * until another rank does something sets `since` before and clears it afterwards; `exchange` does. */
 typedef struct cohort_wait {
   _Atomic(const char *) phase;      /* step, evaluation, save ... */
   _Atomic(const char *) collective; /* reduce, gather, agree ... */
@@ -37,7 +37,7 @@ typedef struct cohort_comm {
   void *implementation;
   /* Counters of this rank, for the summary; reset by who reads them. */
   uint64_t bytes_received, bytes_sent, messages;
-  double seconds; /* inside exchange: exposed communication time */
+  double seconds;    /* inside exchange: exposed communication time */
   cohort_wait *wait; /* or NULL when nobody watches */
 } cohort_comm;
 

@@ -10,14 +10,14 @@ typedef enum { COHORT_SCALAR, COHORT_MAP, COHORT_LIST } cohort_document_kind;
 
 typedef struct cohort_document {
   cohort_document_kind kind;
-  char *text;                       /* scalar: its text; else NULL */
-  bool quoted;                      /* scalar: written in quotes, so "1" is a text and never null */
-  char **names;                     /* map: the keys */
+  char *text;                        /* scalar: its text; else NULL */
+  bool quoted;                       /* scalar: written in quotes, so "1" is a text and never null */
+  char **names;                      /* map: the keys */
   struct cohort_document **children; /* map, list */
-  size_t count;                     /* children */
-  const char *file;                 /* where it stands; owned by the root's reader, "command line" for overrides */
-  int line, column;                 /* from 1; 0 when unknown */
-  bool used;                        /* set by readers; what is never used is an unknown key */
+  size_t count;                      /* children */
+  const char *file;                  /* where it stands; owned by the root's reader, "command line" for overrides */
+  int line, column;                  /* from 1; 0 when unknown */
+  bool used;                         /* set by readers; what is never used is an unknown key */
 } cohort_document;
 
 cohort_document *cohort_document_create(cohort_document_kind kind, const char *file, int line, int column);

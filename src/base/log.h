@@ -9,9 +9,9 @@
 #include "base/status.h"
 
 typedef struct cohort_log {
-  FILE *file;   /* log.txt, or NULL; owned by who opened it */
-  bool speaks;  /* false on all ranks but one */
-  bool quiet;   /* nothing to standard error but errors and warnings */
+  FILE *file;  /* log.txt, or NULL; owned by who opened it */
+  bool speaks; /* false on all ranks but one */
+  bool quiet;  /* nothing to standard error but errors and warnings */
 } cohort_log;
 
 void cohort_log_line(const cohort_log *log, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -12,32 +12,33 @@
 #include "base/status.h"
 
 typedef enum {
-  COHORT_PARAMETER_REAL,     /* double */
-  COHORT_PARAMETER_INTEGER,  /* int64_t */
-  COHORT_PARAMETER_BOOLEAN,  /* bool */
-  COHORT_PARAMETER_TEXT,     /* const char *, owned by the document; NULL when null */
-  COHORT_PARAMETER_CHOICE,   /* int: index into choices */
-  COHORT_PARAMETER_METHOD,   /* const cohort_document *: {key: {parameters}} or a bare key; checked by the reader */
-  COHORT_PARAMETER_TREE,     /* const cohort_document *: any structure; checked by who owns it */
+  COHORT_PARAMETER_REAL,    /* double */
+  COHORT_PARAMETER_INTEGER, /* int64_t */
+  COHORT_PARAMETER_BOOLEAN, /* bool */
+  COHORT_PARAMETER_TEXT,    /* const char *, owned by the document; NULL when null */
+  COHORT_PARAMETER_CHOICE,  /* int: index into choices */
+  COHORT_PARAMETER_METHOD,  /* const cohort_document *: {key: {parameters}} or a bare key; checked by the reader */
+  COHORT_PARAMETER_TREE,    /* const cohort_document *: any structure; checked by who owns it */
 } cohort_parameter_type;
 
 typedef struct cohort_parameter {
   const char *name;
   cohort_parameter_type type;
-  size_t offset;               /* of the field in the struct */
-  const char *standard;        /* the default as config text: "1e-3", "true", "null"; NULL: must be given */
-  double minimum, maximum;     /* REAL, INTEGER; -INFINITY and INFINITY when unbounded */
+  size_t offset;           /* of the field in the struct */
+  const char *standard;    /* the default as config text: "1e-3", "true", "null"; NULL: must be given */
+  double minimum, maximum; /* REAL, INTEGER; -INFINITY and INFINITY when unbounded */
   bool minimum_open, maximum_open;
-  const char *const *choices;  /* CHOICE: NULL-ended */
-  const char *family;          /* METHOD: family of the method */
+  const char *const *choices;         /* CHOICE: NULL-ended */
+  const char *family;                 /* METHOD: family of the method */
   cohort_document *standard_document; /* METHOD: the default as a document, which the field points to when not given */
-  const char *meaning;         /* one line, with the unit */
-  double sweep_low, sweep_high; /* suggested sweep range, both 0 when none */
+  const char *meaning;                /* one line, with the unit */
+  double sweep_low, sweep_high;       /* suggested sweep range, both 0 when none */
   bool sweep_log;
-  bool fixed_on_resume;        /* may not change when a run is resumed */
+  bool fixed_on_resume; /* may not change when a run is resumed */
 } cohort_parameter;
 
 /* Entries. `config` is the struct's type, `field` the field of the same name as the key. */
+/* clang-format off */
 #define COHORT_FIELD(config, field, kind) .name = #field, .type = (kind), .offset = offsetof(config, field)
 #define COHORT_REAL_RANGE(config, field, default_text, low, low_open, high, high_open, text)                           \
   {COHORT_FIELD(config, field, COHORT_PARAMETER_REAL), .standard = default_text, .minimum = low,                       \
@@ -65,6 +66,7 @@ typedef struct cohort_parameter {
    .meaning = meaning_text}
 #define COHORT_TREE(config, field, text)                                                                               \
   {COHORT_FIELD(config, field, COHORT_PARAMETER_TREE), .standard = "null", .meaning = text}
+/* clang-format on */
 
 /* All faults of a config are collected and reported together. */
 typedef struct cohort_faults {

@@ -48,7 +48,8 @@ static bool tiles_granted(void) { return cohort_processor_has_amx() && syscall(S
 cohort_bf16 cohort_processor_bf16(void) {
   unsigned a, b, c, d;
   __builtin_cpu_init();
-  if (best_isa() < COHORT_ISA_AVX512 || !__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a >> 5 & 1)) return COHORT_BF16_ROUNDED;
+  if (best_isa() < COHORT_ISA_AVX512 || !__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a >> 5 & 1))
+    return COHORT_BF16_ROUNDED;
   if (!getenv("COHORT_KERNELS") && tiles_granted()) return COHORT_BF16_TILES;
   return __builtin_cpu_is("amd") ? COHORT_BF16_PAIRS : COHORT_BF16_ROUNDED;
 }

@@ -13,9 +13,9 @@ const char *cohort_isa_name(cohort_isa isa);
 /* Whether it also has AMX bf16 tiles. */
 bool cohort_processor_has_amx(void);
 /* How it multiplies bf16 best: by rounding operands to bf16 and multiplying them in float32; by vectors of pairs
- * (AVX512-BF16), where that is faster: Intel's do so at half the rate of float32 (measured on Emerald Rapids: 85 against 168
- * GFLOP/s), AMD's at twice (Zen 5: 490 against 240); by AMX tiles, for which this call asks the operating system. Each kind
- * can also do those before it. COHORT_KERNELS rules tiles out. */
+ * (AVX512-BF16), where that is faster: Intel's do so at half the rate of float32 (measured on Emerald Rapids: 85
+ * against 168 GFLOP/s), AMD's at twice (Zen 5: 490 against 240); by AMX tiles, for which this call asks the operating
+ * system. Each kind can also do those before it. COHORT_KERNELS rules tiles out. */
 typedef enum { COHORT_BF16_ROUNDED, COHORT_BF16_PAIRS, COHORT_BF16_TILES } cohort_bf16;
 cohort_bf16 cohort_processor_bf16(void);
 /* The processor's name, from /proc/cpuinfo or cpuid, into out. */

@@ -9,13 +9,13 @@
 
 typedef enum cohort_status {
   COHORT_DONE = 0,
-  COHORT_BUG = 1,          /* a fault of ours */
-  COHORT_BAD_CONFIG = 2,   /* command line or config */
-  COHORT_BAD_DATA = 3,     /* data or checkpoint unreadable or not fitting */
-  COHORT_NO_RESOURCE = 4,  /* disk or memory */
-  COHORT_DIVERGED = 5,     /* NaN or Inf: the step is not applied */
-  COHORT_RANK_LOST = 6,    /* a rank died, hung or was cut off */
-  COHORT_STOPPED = 75,     /* by a signal or time limit after a save: start again */
+  COHORT_BUG = 1,         /* a fault of ours */
+  COHORT_BAD_CONFIG = 2,  /* command line or config */
+  COHORT_BAD_DATA = 3,    /* data or checkpoint unreadable or not fitting */
+  COHORT_NO_RESOURCE = 4, /* disk or memory */
+  COHORT_DIVERGED = 5,    /* NaN or Inf: the step is not applied */
+  COHORT_RANK_LOST = 6,   /* a rank died, hung or was cut off */
+  COHORT_STOPPED = 75,    /* by a signal or time limit after a save: start again */
 } cohort_status;
 
 typedef struct cohort_error {
@@ -31,10 +31,10 @@ cohort_status cohort_fail(cohort_error *error, cohort_status status, const char 
 cohort_status cohort_fail_within(cohort_error *error, cohort_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-#define COHORT_TRY(call)                                                                                               \
-  do {                                                                                                                 \
-    const cohort_status status_ = (call);                                                                              \
-    if (status_ != COHORT_DONE) return status_;                                                                        \
+#define COHORT_TRY(call)                        \
+  do {                                          \
+    const cohort_status status_ = (call);       \
+    if (status_ != COHORT_DONE) return status_; \
   } while (0)
 
 #endif

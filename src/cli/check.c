@@ -6,7 +6,8 @@
 #include "io/config.h"
 #include "train/run.h"
 
-/* Bytes that one rank receives in a step: its shard of every other rank's subtrees, then the other shards of the weights. */
+/* Bytes that one rank receives in a step: its shard of every other rank's subtrees, then the other shards of the
+ * weights. */
 static double received_bytes(const cohort_run *run, int ranks, int vectors) {
   const cohort_space *space = cohort_run_space(run, 0);
   const int lanes = cohort_run_lanes(run);
@@ -32,7 +33,8 @@ static void print_estimates(const cohort_run *run) {
          (parameters + state) * 4 / 1e6);
   printf("# ranks  MB received by rank 0 a step\n");
   for (int ranks = 1; ranks <= cohort_run_lanes(run) && ranks <= 8; ranks *= 2)
-    printf("# %5d  %.2f\n", ranks, ranks == 1 ? 0.0 : received_bytes(run, ranks, cohort_run_task(run)->objectives) / 1e6);
+    printf("# %5d  %.2f\n", ranks,
+           ranks == 1 ? 0.0 : received_bytes(run, ranks, cohort_run_task(run)->objectives) / 1e6);
 }
 
 static cohort_status run_check(const cohort_command_line *line, cohort_error *error) {

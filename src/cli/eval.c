@@ -27,7 +27,8 @@ static cohort_status evaluate(cohort_command_session *session, const char *weigh
 }
 
 static cohort_status run(const cohort_command_line *line, cohort_error *error) {
-  if (line->count < 1) return cohort_fail(error, COHORT_BAD_CONFIG, "eval: give a run directory; see cohort eval --help");
+  if (line->count < 1)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "eval: give a run directory; see cohort eval --help");
   int word = 1;
   const char *given = NULL;
   if (line->count > 2 && strcmp(line->word[1], "--checkpoint") == 0) {

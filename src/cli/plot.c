@@ -1,9 +1,10 @@
+#include "io/plot.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "cli/verb.h"
-#include "io/plot.h"
 
 static cohort_status run(const cohort_command_line *line, cohort_error *error) {
   const char **runs = cohort_allocate((size_t)(line->count + 1) * sizeof *runs);

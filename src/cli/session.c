@@ -31,7 +31,8 @@ cohort_status cohort_command_open(const char *config, int overrides, char *const
   memset(session, 0, sizeof *session);
   COHORT_TRY(cohort_world_open(&session->comm, error));
   session->log.speaks = session->comm.rank == 0;
-  COHORT_TRY(cohort_comm_agree_error(&session->comm, read_settings(config, overrides, override, session, error), error));
+  COHORT_TRY(
+      cohort_comm_agree_error(&session->comm, read_settings(config, overrides, override, session, error), error));
   cohort_world_watch(&session->comm, session->settings.watchdog, NULL);
   int local_rank, local_size;
   cohort_world_local(&session->comm, &local_rank, &local_size);

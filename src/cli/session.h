@@ -14,18 +14,18 @@ typedef struct cohort_command_session {
   cohort_document *document; /* owned */
   cohort_settings settings;
   int threads;
-  char *run_path;            /* owned */
+  char *run_path; /* owned */
 } cohort_command_session;
 
-/* Collective over the ranks of this job: opens the world, reads the config with its overrides, checks the settings. On an error
- * the world is still open; call close. The config's name gives the default run directory. */
+/* Collective over the ranks of this job: opens the world, reads the config with its overrides, checks the settings. On
+ * an error the world is still open; call close. The config's name gives the default run directory. */
 cohort_status cohort_command_open(const char *config, int overrides, char *const *override,
                                   cohort_command_session *session, cohort_error *error);
 /* Closes the world. `status` is the outcome; ranks other than 0 keep silent about an error that all ranks share. */
 cohort_status cohort_command_close(cohort_command_session *session, cohort_status status, cohort_error *error);
 
-/* The config of a finished or stopped run, and its best file of weights: final.h5, else the latest checkpoint. Owned by the
- * caller. */
+/* The config of a finished or stopped run, and its best file of weights: final.h5, else the latest checkpoint. Owned by
+ * the caller. */
 cohort_status cohort_command_run_files(const char *run, char **config, char **weights, cohort_error *error);
 
 cohort_loop_program cohort_command_program(void);

@@ -18,7 +18,9 @@ static cohort_status read_options(const cohort_command_line *line, tokenize_opti
   for (int w = 0; w < line->count; w++) {
     const char *word = line->word[w], *value = w + 1 < line->count ? line->word[w + 1] : NULL;
     char *end = NULL;
-    double *number = strcmp(word, "--vocabulary") == 0 ? &out->vocabulary : strcmp(word, "--share") == 0 ? &out->share : NULL;
+    double *number = strcmp(word, "--vocabulary") == 0 ? &out->vocabulary
+                     : strcmp(word, "--share") == 0    ? &out->share
+                                                       : NULL;
     if (number) {
       *number = value ? strtod(value, &end) : 0;
       if (!value || end == value || *end)
@@ -75,6 +77,8 @@ const cohort_verb cohort_verb_tokenize = {
     .name = "tokenize",
     .synopsis = "TEXT -o FILE [--vocabulary N] [--share S]",
     .summary = "train a byte-level BPE tokenizer on the first share of a text (a file, or |command)",
-    .help = "Defaults: vocabulary 1024 (257 to 32768), share 0.95: what a language run with validation_share 0.05 trains on.",
+    .help =
+        "Defaults: vocabulary 1024 (257 to 32768), share 0.95: what a language run with validation_share 0.05 trains "
+        "on.",
     .run = run,
 };

@@ -6,8 +6,8 @@ static cohort_status run(const cohort_command_line *line, cohort_error *error) {
   cohort_status status = cohort_command_open(line->word[0], line->count - 1, line->word + 1, &session, error);
   const cohort_loop_program program = cohort_command_program();
   if (status == COHORT_DONE)
-    status = cohort_loop_train(&session.settings, session.run_path, &session.comm, &session.log, session.threads, &program,
-                               error);
+    status = cohort_loop_train(&session.settings, session.run_path, &session.comm, &session.log, session.threads,
+                               &program, error);
   if (status == COHORT_STOPPED) error->text[0] = '\0'; /* said already; not an error */
   return cohort_command_close(&session, status, error);
 }
@@ -16,8 +16,9 @@ const cohort_verb cohort_verb_train = {
     .name = "train",
     .synopsis = "CONFIG [key=value ...]",
     .summary = "train what a config describes; goes on by itself where a run stopped",
-    .help = "Start it under mpirun or srun for several ranks; the bits do not depend on how many.\n"
-            "Overrides are dotted keys: optimizer.adamw.learning_rate=1e-3\n"
-            "Exit status 75: stopped by a signal or max_seconds after a save; start the same command again.",
+    .help =
+        "Start it under mpirun or srun for several ranks; the bits do not depend on how many.\n"
+        "Overrides are dotted keys: optimizer.adamw.learning_rate=1e-3\n"
+        "Exit status 75: stopped by a signal or max_seconds after a save; start the same command again.",
     .run = run,
 };

@@ -1,5 +1,5 @@
-/* The command line: one file per verb. `cohort VERB ...` calls the verb's function with the words after the verb; it returns
- * the exit status (base/status.h). */
+/* The command line: one file per verb. `cohort VERB ...` calls the verb's function with the words after the verb; it
+ * returns the exit status (base/status.h). */
 #ifndef COHORT_CLI_VERB_H
 #define COHORT_CLI_VERB_H
 
@@ -7,9 +7,9 @@
 #include "base/log.h"
 
 typedef struct cohort_command_line {
-  int count;          /* words after the verb */
+  int count; /* words after the verb */
   char **word;
-  char **all;         /* argv of the program, for starting again */
+  char **all; /* argv of the program, for starting again */
 } cohort_command_line;
 
 typedef struct cohort_verb {
@@ -18,7 +18,7 @@ typedef struct cohort_verb {
   cohort_status (*run)(const cohort_command_line *line, cohort_error *error);
 } cohort_verb;
 
-extern const cohort_verb cohort_verb_train, cohort_verb_eval, cohort_verb_generate, cohort_verb_tokenize, cohort_verb_methods,
-    cohort_verb_probe, cohort_verb_check, cohort_verb_inspect, cohort_verb_plot;
+extern const cohort_verb cohort_verb_train, cohort_verb_eval, cohort_verb_generate, cohort_verb_tokenize,
+    cohort_verb_methods, cohort_verb_probe, cohort_verb_check, cohort_verb_inspect, cohort_verb_plot;
 
 #endif

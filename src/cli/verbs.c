@@ -8,9 +8,9 @@
 #include "cli/session.h"
 #include "kernel/kernel.h"
 
-static const cohort_verb *const verbs[] = {&cohort_verb_train,   &cohort_verb_eval,  &cohort_verb_generate,
+static const cohort_verb *const verbs[] = {&cohort_verb_train,    &cohort_verb_eval,    &cohort_verb_generate,
                                            &cohort_verb_tokenize, &cohort_verb_methods, &cohort_verb_probe,
-                                           &cohort_verb_check,   &cohort_verb_inspect, &cohort_verb_plot};
+                                           &cohort_verb_check,    &cohort_verb_inspect, &cohort_verb_plot};
 enum { VERBS = sizeof verbs / sizeof *verbs };
 
 const char *cohort_command_version(void) { return COHORT_VERSION; }
@@ -29,8 +29,9 @@ static void print_help(FILE *out) {
     (void)fprintf(out, "  cohort %-9s %s\n", verbs[v]->name, verbs[v]->synopsis);
     (void)fprintf(out, "  %16s %s\n", "", verbs[v]->summary);
   }
-  (void)fprintf(out, "\ncohort VERB --help tells more. Exit status: 0 done; 1 a fault of cohort; 2 command line or config;\n"
-                     "3 data or checkpoint; 4 disk or memory; 5 diverged; 6 a rank was lost; 75 stopped after a save.\n");
+  (void)fprintf(out,
+                "\ncohort VERB --help tells more. Exit status: 0 done; 1 a fault of cohort; 2 command line or config;\n"
+                "3 data or checkpoint; 4 disk or memory; 5 diverged; 6 a rank was lost; 75 stopped after a save.\n");
 }
 
 static void print_verb_help(const cohort_verb *verb) {

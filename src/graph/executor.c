@@ -10,7 +10,7 @@ struct cohort_executor {
   cohort_team team;
   int lanes;
   size_t arena_bytes;
-  char **arena; /* [lanes] */
+  char **arena;              /* [lanes] */
   cohort_recorder *recorder; /* or NULL */
 };
 

@@ -43,8 +43,8 @@ static inline void cohort_recorder_note(cohort_recorder *recorder, int table, in
   recorder->event[recorder->events++] = (cohort_event){start, end - start, table, index};
 }
 
-/* Around an activity that read and wrote `bytes`: the result of cohort_recorder_start goes to cohort_recorder_stop. Both
- * do nothing for NULL or while the recorder is not active. */
+/* Around an activity that read and wrote `bytes`: the result of cohort_recorder_start goes to cohort_recorder_stop.
+ * Both do nothing for NULL or while the recorder is not active. */
 static inline double cohort_recorder_start(const cohort_recorder *recorder) {
   return recorder && recorder->active ? cohort_clock_seconds() : 0;
 }

@@ -19,13 +19,20 @@ static double head(const cohort_call *call) {
 
 double cohort_op_flops(cohort_op op, const cohort_call *call) {
   switch (op) {
-    case COHORT_OP_MATMUL: return matmul(call);
-    case COHORT_OP_CONVOLUTION: return convolution(call->output[0].shape, call->input[1].shape);
-    case COHORT_OP_CONVOLUTION_INPUT: return convolution(call->input[0].shape, call->input[1].shape);
-    case COHORT_OP_CONVOLUTION_WEIGHT: return convolution(call->input[1].shape, call->output[0].shape);
-    case COHORT_OP_VOCABULARY_HEAD: return head(call);
+    case COHORT_OP_MATMUL:
+      return matmul(call);
+    case COHORT_OP_CONVOLUTION:
+      return convolution(call->output[0].shape, call->input[1].shape);
+    case COHORT_OP_CONVOLUTION_INPUT:
+      return convolution(call->input[0].shape, call->input[1].shape);
+    case COHORT_OP_CONVOLUTION_WEIGHT:
+      return convolution(call->input[1].shape, call->output[0].shape);
+    case COHORT_OP_VOCABULARY_HEAD:
+      return head(call);
     /* The logits again, then the two gradients. */
-    case COHORT_OP_VOCABULARY_HEAD_BACKWARD: return 3 * head(call);
-    default: return 0;
+    case COHORT_OP_VOCABULARY_HEAD_BACKWARD:
+      return 3 * head(call);
+    default:
+      return 0;
   }
 }

@@ -11,13 +11,13 @@
 #include "kernel/operation.h"
 
 typedef struct cohort_kernel_set {
-  const char *name; /* "f32_avx512" */
-  size_t real_size; /* 4 or 8 */
+  const char *name;                   /* "f32_avx512" */
+  size_t real_size;                   /* 4 or 8 */
   cohort_kernel run[COHORT_OP_COUNT]; /* NULL for leaves, views and lane operations */
   /* Bytes of workspace that run[op] wants for this call (data pointers not yet set); NULL: none. A multiple of 64. */
   size_t (*workspace[COHORT_OP_COUNT])(const cohort_call *call);
-  /* C (M x N) = alpha * op(A) op(B) + beta * C, row-major with row strides; A is M x K (or K x M when transpose_a), B is
-   * K x N (or N x K when transpose_b). Types are the set's. Tiles by shape; a pure function of the shape. */
+  /* C (M x N) = alpha * op(A) op(B) + beta * C, row-major with row strides; A is M x K (or K x M when transpose_a), B
+   * is K x N (or N x K when transpose_b). Types are the set's. Tiles by shape; a pure function of the shape. */
   void (*product)(const cohort_team *team, int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k,
                   double alpha, const void *a, int64_t stride_a, const void *b, int64_t stride_b, double beta, void *c,
                   int64_t stride_c);
@@ -36,10 +36,11 @@ const cohort_kernel_set *cohort_kernels_bf16(cohort_isa isa, cohort_bf16 way);
  * the rest), for the GFLOP/s of the summary. */
 double cohort_op_flops(cohort_op op, const cohort_call *call);
 
-/* Libraries read their environment when they are loaded: OpenBLAS falls back to very slow kernels on processors newer than
- * itself, and OpenMP's threads spin for milliseconds when they wait. Where that is so, sets OPENBLAS_CORETYPE (then
- * COHORT_BLAS_CORE_SET holds the first core's name) and GOMP_SPINCOUNT and starts the program again (execv); does nothing
- * the second time, or where a user has set them. Call first thing in main. Returns the core's name, for the log. */
+/* Libraries read their environment when they are loaded: OpenBLAS falls back to very slow kernels on processors newer
+ * than itself, and OpenMP's threads spin for milliseconds when they wait. Where that is so, sets OPENBLAS_CORETYPE
+ * (then COHORT_BLAS_CORE_SET holds the first core's name) and GOMP_SPINCOUNT and starts the program again (execv); does
+ * nothing the second time, or where a user has set them. Call first thing in main. Returns the core's name, for the
+ * log. */
 const char *cohort_product_guard(char **arguments);
 
 #endif

@@ -1,4 +1,5 @@
-/* Batched products. Each batch member is one product; a right side of two axes makes all rows of the left one product. */
+/* Batched products. Each batch member is one product; a right side of two axes makes all rows of the left one product.
+ */
 #include "base/real.h"
 #include "kernel/kernel.h"
 #include "kernel/product_real.h"
@@ -34,9 +35,8 @@ static void run_member(void *argument, int64_t member) {
 
 void COHORT_VARIED(cohort_run_matmul)(const cohort_call *call) {
   const cohort_shape a = call->input[0].shape, b = call->input[1].shape, c = call->output[0].shape;
-  batch_job job = {.call = call,
-                   .transpose_a = (int)call->attributes.integers[0],
-                   .transpose_b = (int)call->attributes.integers[1]};
+  batch_job job = {
+      .call = call, .transpose_a = (int)call->attributes.integers[0], .transpose_b = (int)call->attributes.integers[1]};
   job.k = job.transpose_a ? a.size[a.axes - 2] : a.size[a.axes - 1];
   job.n = cohort_shape_columns(c);
   int64_t members = 1;

@@ -11,7 +11,13 @@
 #include "base/random.h"
 #include "base/team.h"
 
-enum { COHORT_MAX_AXES = 6, COHORT_MAX_INPUTS = 8, COHORT_MAX_OUTPUTS = 4, COHORT_MAX_INTEGERS = 14, COHORT_MAX_REALS = 4 };
+enum {
+  COHORT_MAX_AXES = 6,
+  COHORT_MAX_INPUTS = 8,
+  COHORT_MAX_OUTPUTS = 4,
+  COHORT_MAX_INTEGERS = 14,
+  COHORT_MAX_REALS = 4
+};
 
 typedef struct cohort_shape {
   int axes; /* 0: a scalar */
@@ -40,6 +46,8 @@ typedef struct cohort_attributes {
   double reals[COHORT_MAX_REALS];
 } cohort_attributes;
 
+/* Several short ones a line. */
+/* clang-format off */
 typedef enum cohort_op {
   /* leaves: bound or constant, never run */
   COHORT_OP_PARAMETER, /* a tensor of a space */
@@ -130,6 +138,7 @@ typedef enum cohort_op {
   COHORT_OP_CHAIN, /* elementwise operations as one pass: made by the planner alone, never a node (kernel/chain.h) */
   COHORT_OP_COUNT
 } cohort_op;
+/* clang-format on */
 
 /* The operation's name as in messages: "layer_norm". */
 const char *cohort_op_name(cohort_op op);
@@ -147,10 +156,10 @@ typedef struct cohort_call {
   cohort_tensor input[COHORT_MAX_INPUTS];
   cohort_tensor output[COHORT_MAX_OUTPUTS];
   cohort_attributes attributes;
-  void *workspace;               /* as large as cohort_kernel_set.workspace asked for; contents undefined */
+  void *workspace; /* as large as cohort_kernel_set.workspace asked for; contents undefined */
   const cohort_team *team;
   const struct cohort_chain *chain; /* of CHAIN alone */
-  cohort_random_key random_key;  /* of this run and batch; a node derives its own with i0 */
+  cohort_random_key random_key;     /* of this run and batch; a node derives its own with i0 */
 } cohort_call;
 
 typedef void (*cohort_kernel)(const cohort_call *call);

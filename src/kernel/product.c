@@ -211,7 +211,7 @@ static void run_tile(void *argument, int64_t index) {
   const int64_t first = index * job->tile, side = job->by_columns ? job->n : job->m;
   const int64_t last = cohort_least(side, first + job->tile);
   (job->blas ? multiply_library : multiply_tile)(job, job->by_columns ? 0 : first, job->by_columns ? job->m : last,
-                                                    job->by_columns ? first : 0, job->by_columns ? last : job->n);
+                                                 job->by_columns ? first : 0, job->by_columns ? last : job->n);
 }
 
 /* Cuts the longer side into at most `most` tiles that are worth a thread each. */

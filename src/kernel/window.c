@@ -8,16 +8,19 @@ void COHORT_VARIED(cohort_run_window_max)(const cohort_call *call);
 void COHORT_VARIED(cohort_run_window_take)(const cohort_call *call);
 void COHORT_VARIED(cohort_run_window_put)(const cohort_call *call);
 
-static void take_first(const real *image, int64_t place, int64_t channels, real *restrict out, int32_t *restrict where) {
+static void take_first(const real *image, int64_t place, int64_t channels, real *restrict out,
+                       int32_t *restrict where) {
   const real *restrict from = image + place * channels;
   for (int64_t c = 0; c < channels; c++) out[c] = from[c];
   for (int64_t c = 0; c < channels; c++) where[c] = (int32_t)place;
 }
 
 /* The first of equals; NaN wins, so that it is seen. */
-static void take_larger(const real *image, int64_t place, int64_t channels, real *restrict out, int32_t *restrict where) {
+static void take_larger(const real *image, int64_t place, int64_t channels, real *restrict out,
+                        int32_t *restrict where) {
   const real *restrict from = image + place * channels;
-  for (int64_t c = 0; c < channels; c++) where[c] = ((from[c] > out[c]) | (from[c] != from[c])) ? (int32_t)place : where[c];
+  for (int64_t c = 0; c < channels; c++)
+    where[c] = ((from[c] > out[c]) | (from[c] != from[c])) ? (int32_t)place : where[c];
   for (int64_t c = 0; c < channels; c++) out[c] = ((from[c] > out[c]) | (from[c] != from[c])) ? from[c] : out[c];
 }
 

@@ -1,8 +1,8 @@
-/* The catalogue's descriptor. A method is one file in src/method/FAMILY/ that exports descriptors; everything else (config
- * validation, `cohort methods`, reference pages, probe, checkpoint layout, contract tests) is made from them.
+/* The catalogue's descriptor. A method is one file in src/method/FAMILY/ that exports descriptors; everything else
+ * (config validation, `cohort methods`, reference pages, probe, checkpoint layout, contract tests) is made from them.
  *
- * Method code is pure: no allocation, file, message, global or random source of its own; what it needs comes through its
- * arguments. To add one: copy template.c of the family, or any file, to a new name, fill the descriptor, write the
+ * Method code is pure: no allocation, file, message, global or random source of its own; what it needs comes through
+ * its arguments. To add one: copy template.c of the family, or any file, to a new name, fill the descriptor, write the
  * function. A file src/method/FAMILY/KEY.c exports `const cohort_method *const cohort_FAMILY_KEY[]`, NULL-ended. */
 #ifndef COHORT_METHOD_METHOD_H
 #define COHORT_METHOD_METHOD_H
@@ -13,8 +13,8 @@
 #include "base/parameter.h"
 #include "base/status.h"
 
-/* CMake defines COHORT_FILE for every file of a family: its name without ".c". A method that is named as its file may say
- * so, and a copy of the file is then another method without an edit. */
+/* CMake defines COHORT_FILE for every file of a family: its name without ".c". A method that is named as its file may
+ * say so, and a copy of the file is then another method without an edit. */
 #define COHORT_QUOTE_(word) #word
 #define COHORT_QUOTE(word) COHORT_QUOTE_(word)
 #define COHORT_FILE_KEY COHORT_QUOTE(COHORT_FILE)

@@ -5,7 +5,13 @@
 #include "base/processor.h"
 #include "method/method.h"
 
-typedef enum { COHORT_VARIANT_F32_SSE2, COHORT_VARIANT_F32_AVX2, COHORT_VARIANT_F32_AVX512, COHORT_VARIANT_F64, COHORT_VARIANTS } cohort_variant;
+typedef enum {
+  COHORT_VARIANT_F32_SSE2,
+  COHORT_VARIANT_F32_AVX2,
+  COHORT_VARIANT_F32_AVX512,
+  COHORT_VARIANT_F64,
+  COHORT_VARIANTS
+} cohort_variant;
 cohort_variant cohort_variant_of(cohort_isa isa);
 
 /* A file of src/method and its descriptors per variant. */
@@ -17,7 +23,8 @@ typedef struct cohort_registry_file {
 /* All methods in the order family, key; index from 0; NULL past the end. */
 const cohort_method *cohort_registry_at(cohort_variant variant, int index);
 const char *cohort_registry_source(int index); /* its file, "optimizer/adamw.c" */
-/* By family (this project's word or the catalogue's: rl = policy, multiobjective = aggregator, scaling = law) and key. */
+/* By family (this project's word or the catalogue's: rl = policy, multiobjective = aggregator, scaling = law) and key.
+ */
 const cohort_method *cohort_registry_find(cohort_variant variant, const char *family, const char *key);
 /* Canonical family name, or NULL. */
 const char *cohort_registry_family(const char *name);
@@ -28,9 +35,9 @@ typedef struct cohort_choice {
   void *config; /* config_size bytes, owned */
 } cohort_choice;
 
-/* Reads {key: {parameters}} or a bare key; faults (unknown method with the nearest known key, parameters) are collected.
- * `expanded` (may be NULL) receives the map {key: {all parameters}}. On a fault choice->method is NULL. Nested METHOD
- * parameters are expanded and validated in place. */
+/* Reads {key: {parameters}} or a bare key; faults (unknown method with the nearest known key, parameters) are
+ * collected. `expanded` (may be NULL) receives the map {key: {all parameters}}. On a fault choice->method is NULL.
+ * Nested METHOD parameters are expanded and validated in place. */
 void cohort_choice_read(cohort_variant variant, const char *family, const cohort_document *document, const char *path,
                         cohort_choice *choice, cohort_document *expanded, cohort_faults *faults);
 void cohort_choice_release(cohort_choice *choice);

@@ -22,8 +22,8 @@ struct cohort_federation {
   client_vectors *vectors; /* [executors] */
   cohort_random_key key;
   int64_t round;
-  int64_t *chosen;  /* [cohort] */
-  double *weight;   /* [cohort] */
+  int64_t *chosen; /* [cohort] */
+  double *weight;  /* [cohort] */
 };
 
 cohort_document *cohort_federation_server(const cohort_choice *strategy) {
@@ -54,17 +54,19 @@ static cohort_status check_client(cohort_federation *federation, cohort_faults *
   const cohort_method *method = federation->client.method;
   const cohort_optimizer *functions = method->functions;
   if (!functions->update || method->cut != COHORT_CUT_ELEMENT || method->needs & COHORT_NEEDS_CURVATURE)
-    cohort_faults_add(faults, settings->client, "federated.client: %s cannot serve a client; take an elementwise update",
-                      method->key);
+    cohort_faults_add(faults, settings->client,
+                      "federated.client: %s cannot serve a client; take an elementwise update", method->key);
   for (const cohort_state *state = method->states; state && state->name; state++, federation->states++)
     if (state->axis != COHORT_AXIS_ELEMENT)
-      cohort_faults_add(faults, settings->client, "federated.client: %s has state that is not elementwise", method->key);
+      cohort_faults_add(faults, settings->client, "federated.client: %s has state that is not elementwise",
+                        method->key);
   if (task->functions != &cohort_task_supervised || task->objectives != 1)
     cohort_faults_add(faults, federation->plan.settings->federated,
                       "federated: clients train the supervised task with one loss");
   if (settings->cohort > settings->clients)
-    cohort_faults_add(faults, federation->plan.settings->federated, "federated.cohort: %lld is more than the %lld clients",
-                      (long long)settings->cohort, (long long)settings->clients);
+    cohort_faults_add(faults, federation->plan.settings->federated,
+                      "federated.cohort: %lld is more than the %lld clients", (long long)settings->cohort,
+                      (long long)settings->clients);
   if (settings->clients > task->samples[COHORT_SPLIT_TRAIN])
     cohort_faults_add(faults, federation->plan.settings->federated,
                       "federated.clients: %lld clients, but only %lld samples", (long long)settings->clients,
@@ -96,10 +98,11 @@ static cohort_status build(cohort_federation *federation, cohort_faults *faults,
   const cohort_federation_plan *plan = &federation->plan;
   const cohort_federated_settings *settings = &plan->settings->federated_settings;
   COHORT_TRY(check_client(federation, faults, error));
-  federation->key = cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)plan->settings->seed), "federated");
-  cohort_population_create(settings->clients, plan->task->samples[COHORT_SPLIT_TRAIN], cohort_supervised_labels(plan->task),
-                           settings->alpha, cohort_random_key_derive_name(federation->key, "partition"),
-                           &federation->population);
+  federation->key =
+      cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)plan->settings->seed), "federated");
+  cohort_population_create(settings->clients, plan->task->samples[COHORT_SPLIT_TRAIN],
+                           cohort_supervised_labels(plan->task), settings->alpha,
+                           cohort_random_key_derive_name(federation->key, "partition"), &federation->population);
   federation->chosen = cohort_allocate((size_t)settings->cohort * sizeof *federation->chosen);
   federation->weight = cohort_allocate((size_t)settings->cohort * sizeof *federation->weight);
   const int64_t room = settings->local_batch ? settings->local_batch : federation->population.largest;

@@ -1,6 +1,6 @@
-/* Federated rounds. A round is an oracle: its lanes are the clients of a cohort, its gradient is minus the mean of their
- * changes weighted by samples, so that any optimizer serves as the server's. Each client is trained by one thread of one
- * rank from the round's weights, with a fresh optimizer of its own. */
+/* Federated rounds. A round is an oracle: its lanes are the clients of a cohort, its gradient is minus the mean of
+ * their changes weighted by samples, so that any optimizer serves as the server's. Each client is trained by one thread
+ * of one rank from the round's weights, with a fresh optimizer of its own. */
 #ifndef COHORT_TRAIN_FEDERATED_H
 #define COHORT_TRAIN_FEDERATED_H
 
@@ -32,8 +32,8 @@ cohort_lane_graph *cohort_federation_graph(const cohort_federation *federation);
 /* Before the lanes of a round run: which clients take part, their weights. */
 void cohort_federation_begin(cohort_federation *federation, int64_t round);
 
-/* Trains the client of lane `lane` from `point`; row = weight * (point - its weights); scalars[0] = weight * its mean loss in
- * the round. */
+/* Trains the client of lane `lane` from `point`; row = weight * (point - its weights); scalars[0] = weight * its mean
+ * loss in the round. */
 void cohort_federation_client(cohort_federation *federation, int executor, int lane, cohort_lane_context *context,
                               const float *point, float *row, double *scalars);
 

@@ -1,5 +1,5 @@
-/* Texts from a language model, a token of each at a time, on one rank. What was read before is cached; a text longer than
- * the model's context is read again for every token, in a window over its end. */
+/* Texts from a language model, a token of each at a time, on one rank. What was read before is cached; a text longer
+ * than the model's context is read again for every token, in a window over its end. */
 #ifndef COHORT_TRAIN_GENERATOR_H
 #define COHORT_TRAIN_GENERATOR_H
 

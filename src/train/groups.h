@@ -21,12 +21,12 @@ typedef struct cohort_tensor_state {
 
 typedef struct cohort_groups {
   int count;
-  cohort_group *group;      /* the last one takes what no other takes */
-  int *of_tensor;           /* [tensors] */
+  cohort_group *group;        /* the last one takes what no other takes */
+  int *of_tensor;             /* [tensors] */
   cohort_tensor_state *state; /* [tensors] */
-  cohort_cut *cut;          /* [tensors] */
-  double *cost;             /* [tensors] */
-  int64_t workspace;        /* elements that one update may want */
+  cohort_cut *cut;            /* [tensors] */
+  double *cost;               /* [tensors] */
+  int64_t workspace;          /* elements that one update may want */
   int slots;
   cohort_slot *slot;
 } cohort_groups;
@@ -40,7 +40,8 @@ cohort_status cohort_groups_allocate(const cohort_player_plan *plan, const cohor
                                      cohort_error *error);
 void cohort_groups_release(cohort_groups *groups);
 
-/* Whether a tensor of this role decays by default: matrices, kernels, embeddings and heads do; norms and biases do not. */
+/* Whether a tensor of this role decays by default: matrices, kernels, embeddings and heads do; norms and biases do not.
+ */
 bool cohort_role_decays(cohort_role role);
 
 #endif

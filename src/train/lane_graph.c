@@ -249,11 +249,11 @@ static void bind(const cohort_lane_graph *graph, cohort_lane_context *context, i
     memory[graph->parameter[t]] = (void *)(uintptr_t)(values + graph->offset[t]);
     if (!graph->options.gradients || graph->space[t] != 0) continue;
     for (int i = 0; i < graph->objectives; i++)
-      memory[graph->gradient[i * graph->tensors + t]] = run->row ? run->row + i * run->elements + graph->offset[t] : NULL;
+      memory[graph->gradient[i * graph->tensors + t]] =
+          run->row ? run->row + i * run->elements + graph->offset[t] : NULL;
     if (!graph->options.curvature) continue;
     memory[graph->direction[t]] = (void *)(uintptr_t)(run->direction + graph->offset[t]);
-    memory[graph->product[t]] =
-        run->row ? run->row + graph->objectives * run->elements + graph->offset[t] : NULL;
+    memory[graph->product[t]] = run->row ? run->row + graph->objectives * run->elements + graph->offset[t] : NULL;
   }
 }
 
@@ -274,16 +274,16 @@ static void feed(const cohort_task *task, const cohort_lane_graph *graph, cohort
   cohort_recorder_stop(context->recorder, COHORT_ACTIVITY_INPUT, start, bytes);
 }
 
-void cohort_lane_graph_run(const cohort_task *task, const cohort_lane_graph *graph, cohort_lane_context *context, int phase,
-                           int slot, const cohort_lane_run *run) {
+void cohort_lane_graph_run(const cohort_task *task, const cohort_lane_graph *graph, cohort_lane_context *context,
+                           int phase, int slot, const cohort_lane_run *run) {
   if (phase == 0) feed(task, graph, context, slot, run);
   bind(graph, context, slot, run);
   const cohort_bindings bindings = {context->memory, run->random_key};
   cohort_executor_run(context->executor, graph->plan, phase, slot, &bindings);
   if (phase != cohort_plan_phases(graph->plan) - 1) return;
   for (int i = 0; i < graph->scalars; i++)
-    run->scalars[i] =
-        (double)*(const float *)cohort_executor_value(context->executor, graph->plan, slot, graph->scalar[i], &bindings);
+    run->scalars[i] = (double)*(const float *)cohort_executor_value(context->executor, graph->plan, slot,
+                                                                    graph->scalar[i], &bindings);
 }
 
 enum { MAX_LANE_OPERATIONS = 64 };

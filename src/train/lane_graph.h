@@ -9,10 +9,10 @@
 #include "train/task.h"
 
 typedef struct cohort_lane_graph_options {
-  bool gradients; /* with respect to every tensor of space 0, per objective */
-  bool curvature; /* and the Hessian-vector product of the sum of objectives; the graph is decomposed */
-  bool training;  /* dropout on */
-  int lanes;      /* in the whole batch, for lane operations */
+  bool gradients;   /* with respect to every tensor of space 0, per objective */
+  bool curvature;   /* and the Hessian-vector product of the sum of objectives; the graph is decomposed */
+  bool training;    /* dropout on */
+  int lanes;        /* in the whole batch, for lane operations */
   int64_t capacity; /* samples a lane has room for */
 } cohort_lane_graph_options;
 
@@ -26,11 +26,11 @@ typedef struct cohort_lane_graph {
   cohort_value inverse_count;
   int objectives, scalars; /* scalars: objectives, then the task's metrics */
   cohort_value scalar[COHORT_MAX_SCALARS];
-  int tensors;               /* of all spaces */
-  cohort_value *parameter;   /* [tensors] */
-  int *space;                /* [tensors] */
-  int64_t *offset;           /* [tensors]: in the space's vector */
-  cohort_value *gradient;    /* [objectives][tensors], NO_VALUE for frozen ones */
+  int tensors;                       /* of all spaces */
+  cohort_value *parameter;           /* [tensors] */
+  int *space;                        /* [tensors] */
+  int64_t *offset;                   /* [tensors]: in the space's vector */
+  cohort_value *gradient;            /* [objectives][tensors], NO_VALUE for frozen ones */
   cohort_value *direction, *product; /* [tensors] */
 } cohort_lane_graph;
 
@@ -47,8 +47,8 @@ cohort_status cohort_task_graph_create(const cohort_task *task, cohort_graph **o
 typedef struct cohort_lane_context {
   cohort_executor *executor;
   int slots;
-  void **memory;    /* bindings, reused */
-  void **input;     /* [slots][COHORT_MAX_TASK_INPUTS] */
+  void **memory;     /* bindings, reused */
+  void **input;      /* [slots][COHORT_MAX_TASK_INPUTS] */
   int64_t *position; /* [largest capacity] */
   float inverse_count;
   cohort_recorder *recorder; /* or NULL */
@@ -62,21 +62,21 @@ void cohort_lane_context_record(cohort_lane_context *context, cohort_recorder *r
 /* What a run is about. */
 typedef struct cohort_lane_run {
   cohort_split split;
-  bool direct;              /* as in cohort_feed */
-  int64_t count;            /* samples of this lane */
-  double inverse_count;     /* 1 / what the whole batch is divided by */
-  const float *point;       /* weights of space 0 */
-  const float *frozen;      /* weights of space 1, or NULL */
-  const float *direction;   /* or NULL */
+  bool direct;            /* as in cohort_feed */
+  int64_t count;          /* samples of this lane */
+  double inverse_count;   /* 1 / what the whole batch is divided by */
+  const float *point;     /* weights of space 0 */
+  const float *frozen;    /* weights of space 1, or NULL */
+  const float *direction; /* or NULL */
   cohort_random_key random_key;
-  float *row;               /* gradients of the objectives, then the product: each `elements` long; NULL: forward only */
+  float *row; /* gradients of the objectives, then the product: each `elements` long; NULL: forward only */
   int64_t elements;
-  double *scalars;          /* [scalars]; filled in the last phase */
+  double *scalars; /* [scalars]; filled in the last phase */
 } cohort_lane_run;
 
 /* Runs one phase; in phase 0 the samples at context->position[0..count) are fed. */
-void cohort_lane_graph_run(const cohort_task *task, const cohort_lane_graph *graph, cohort_lane_context *context, int phase,
-                           int slot, const cohort_lane_run *run);
+void cohort_lane_graph_run(const cohort_task *task, const cohort_lane_graph *graph, cohort_lane_context *context,
+                           int phase, int slot, const cohort_lane_run *run);
 
 /* Carries out the lane operations that end `phase` for the lanes of all ranks. Collective. `buffer` has room for
  * cohort_lane_graph_exchange_bytes. */

@@ -22,8 +22,8 @@ static volatile sig_atomic_t stop_signal;
 
 static void note_signal(int number) { stop_signal = number; }
 
-/* A library loaded before the program may define `void cohort_step_ended(int64_t step)`: it is called at the end of every
- * step, so that tools can tell what happens inside steps. */
+/* A library loaded before the program may define `void cohort_step_ended(int64_t step)`: it is called at the end of
+ * every step, so that tools can tell what happens inside steps. */
 typedef void (*step_hook)(int64_t step);
 
 static step_hook find_step_hook(void) {
@@ -43,9 +43,9 @@ typedef struct loop {
   cohort_progress progress;
   cohort_session session;
   double start, step_seconds, loop_seconds; /* loop_seconds: from the first step to the end of the last */
-  double last_logged; /* step_seconds at the last timing row */
+  double last_logged;                       /* step_seconds at the last timing row */
   int64_t last_logged_samples;
-  int64_t first_samples;   /* where the session began */
+  int64_t first_samples; /* where the session began */
   uint64_t last_received;
   double last_exposed;
   char *checkpoints;
@@ -67,7 +67,8 @@ static cohort_split evaluated_split(const cohort_task *task) {
   return task->samples[COHORT_SPLIT_VALIDATION] ? COHORT_SPLIT_VALIDATION : COHORT_SPLIT_TEST;
 }
 
-static cohort_status write_row(loop *own, const char *split, const cohort_run_row *row, bool train, cohort_error *error) {
+static cohort_status write_row(loop *own, const char *split, const cohort_run_row *row, bool train,
+                               cohort_error *error) {
   if (!own->metrics) return COHORT_DONE;
   const cohort_run_position where = cohort_run_where(own->run);
   const bool tokens = cohort_run_task(own->run)->tokens_per_sample != 0;
@@ -168,7 +169,8 @@ static cohort_status begin(loop *own, cohort_error *error) {
   const cohort_task *task = cohort_run_task(own->run);
   cohort_status status = COHORT_DONE;
   if (own->comm->rank == 0)
-    status = cohort_metrics_open(own->directory.path, found ? step : -1, task->metrics, task->metric, &own->metrics, error);
+    status =
+        cohort_metrics_open(own->directory.path, found ? step : -1, task->metrics, task->metric, &own->metrics, error);
   return agree(own, status, error);
 }
 
@@ -177,14 +179,15 @@ static bool due(int64_t every, int64_t step) { return every > 0 && step % every 
 static cohort_status not_applied(const loop *own, const cohort_run_row *row, cohort_error *error) {
   const int64_t step = cohort_run_where(own->run).step;
   if (own->settings->on_nan == COHORT_NAN_SKIP) {
-    cohort_log_warning(own->log, "step %lld: loss %g, gradient norm %g: not finite, the step is skipped", (long long)step,
-                       row->loss, row->report.gradient_norm);
+    cohort_log_warning(own->log, "step %lld: loss %g, gradient norm %g: not finite, the step is skipped",
+                       (long long)step, row->loss, row->report.gradient_norm);
     return COHORT_DONE;
   }
-  return cohort_fail(error, COHORT_DIVERGED,
-                     "step %lld: loss %g, gradient norm %g: not finite, the step was not applied; lower the learning rate, "
-                     "set clip, or set on_nan: skip",
-                     (long long)step, row->loss, row->report.gradient_norm);
+  return cohort_fail(
+      error, COHORT_DIVERGED,
+      "step %lld: loss %g, gradient norm %g: not finite, the step was not applied; lower the learning rate, "
+      "set clip, or set on_nan: skip",
+      (long long)step, row->loss, row->report.gradient_norm);
 }
 
 static void show_progress(loop *own, const cohort_run_row *row) {
@@ -235,7 +238,8 @@ static cohort_status one_step(loop *own, bool *stopped, cohort_error *error) {
   show_progress(own, &row);
   COHORT_TRY(evaluate_if_due(own, error));
   *stopped = row.flagged && !last;
-  if (due(own->settings->checkpoint_settings.every, step) || *stopped) COHORT_TRY(save(own, own->checkpoints, NULL, error));
+  if (due(own->settings->checkpoint_settings.every, step) || *stopped)
+    COHORT_TRY(save(own, own->checkpoints, NULL, error));
   if (own->step_ended) own->step_ended(step);
   return COHORT_DONE;
 }
@@ -270,7 +274,8 @@ static cohort_status write_profile(loop *own, cohort_error *error) {
   return status;
 }
 
-static cohort_status finish(loop *own, bool stopped, const cohort_loop_program *program, int threads, cohort_error *error) {
+static cohort_status finish(loop *own, bool stopped, const cohort_loop_program *program, int threads,
+                            cohort_error *error) {
   own->session.outcome = stopped ? "stopped" : "done";
   own->session.rival_nats = NAN;
   if (!stopped) {
@@ -326,8 +331,12 @@ static cohort_status run_loop(loop *own, const char *run_path, const cohort_loop
 
 cohort_status cohort_loop_train(cohort_settings *settings, const char *run_path, cohort_comm *comm, cohort_log *log,
                                 int threads, const cohort_loop_program *program, cohort_error *error) {
-  loop own = {.settings = settings, .comm = comm, .log = log, .start = cohort_clock_seconds(), 
-              .directory = {.lock = -1}, .step_ended = find_step_hook()};
+  loop own = {.settings = settings,
+              .comm = comm,
+              .log = log,
+              .start = cohort_clock_seconds(),
+              .directory = {.lock = -1},
+              .step_ended = find_step_hook()};
   catch_signals();
   cohort_status status = cohort_run_create(settings, comm, log, threads, &own.run, error);
   if (status == COHORT_DONE) status = run_loop(&own, run_path, program, threads, error);

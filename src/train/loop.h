@@ -1,4 +1,5 @@
-/* The loop around a run: run directory, resume, steps, evaluation, checkpoints, signals, metrics, plots and the summary. */
+/* The loop around a run: run directory, resume, steps, evaluation, checkpoints, signals, metrics, plots and the
+ * summary. */
 #ifndef COHORT_TRAIN_LOOP_H
 #define COHORT_TRAIN_LOOP_H
 

@@ -8,8 +8,8 @@
 
 enum { MOST_ORDER = 8 };
 
-/* All n-grams of one order, open addressing. An entry is found by the order's tokens packed into a hash of two words; equal
- * hashes are told apart by where the n-gram first stood. */
+/* All n-grams of one order, open addressing. An entry is found by the order's tokens packed into a hash of two words;
+ * equal hashes are told apart by where the n-gram first stood. */
 typedef struct entry {
   uint32_t place;   /* of its first token, + 1; 0: free */
   uint32_t count;   /* as a gram: highest order: how often; else in how many left contexts */
@@ -43,8 +43,7 @@ static entry *find(const model *own, const gram_table *table, const int32_t *key
   size_t at = (size_t)hash_of(key, table->order) & (table->slots - 1);
   for (;; at = (at + 1) & (table->slots - 1)) {
     entry *found = &table->slot[at];
-    if (!found->place ||
-        memcmp(own->tokens + found->place - 1, key, (size_t)table->order * sizeof *key) == 0)
+    if (!found->place || memcmp(own->tokens + found->place - 1, key, (size_t)table->order * sizeof *key) == 0)
       return found;
   }
 }
@@ -71,8 +70,8 @@ static entry *at_place(const model *own, gram_table *table, int64_t place) {
 }
 
 /* One more sight of the n-gram at `place`. Counts of the highest order are occurrences; those of the lower orders are
- * distinct tokens before (continuation counts): a gram seen for the first time is one more left context of its tail, and so
- * on down while each is new. */
+ * distinct tokens before (continuation counts): a gram seen for the first time is one more left context of its tail,
+ * and so on down while each is new. */
 static void see(model *own, int64_t place, int n) {
   for (int64_t end = place + n; n >= 1; n--)
     if (at_place(own, &own->gram[n], end - n)->count++ > 0) break;
@@ -122,11 +121,12 @@ static double probability(const model *own, const int32_t *last, int order) {
   return p;
 }
 
-cohort_status cohort_ngram_score(const int32_t *tokens, int64_t train, int64_t all, int vocabulary, int order, double *nats,
-                                 cohort_error *error) {
+cohort_status cohort_ngram_score(const int32_t *tokens, int64_t train, int64_t all, int vocabulary, int order,
+                                 double *nats, cohort_error *error) {
   if (order < 1 || order > MOST_ORDER || train < order || all <= train || all >= UINT32_MAX)
-    return cohort_fail(error, COHORT_BAD_CONFIG, "rival: an n-gram of order %d needs 1 to %d and a text to train and score on",
-                       order, MOST_ORDER);
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "rival: an n-gram of order %d needs 1 to %d and a text to train and score on", order,
+                       MOST_ORDER);
   model own = {.tokens = tokens, .order = order, .vocabulary = vocabulary};
   for (int n = 0; n <= order; n++) {
     own.gram[n].order = n;

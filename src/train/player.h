@@ -1,5 +1,6 @@
 /* A player: a space, its loss's gradient and its optimizer. It turns gradients into steps: several objectives into one
- * direction, norm and finiteness, clipping, the groups' updates on this rank's shard, and the gather of the new weights.
+ * direction, norm and finiteness, clipping, the groups' updates on this rank's shard, and the gather of the new
+ * weights.
  *
  * The gradient comes from an oracle: who runs the lanes (train/run.h), a round of clients (train/federated.h). */
 #ifndef COHORT_TRAIN_PLAYER_H
@@ -29,7 +30,8 @@ typedef struct cohort_oracle {
   const double *(*squares)(void *argument);
 } cohort_oracle;
 
-/* What to build a player from. `optimizer`, `groups`, `aggregator`, `schedule` are read from the settings' documents. */
+/* What to build a player from. `optimizer`, `groups`, `aggregator`, `schedule` are read from the settings' documents.
+ */
 typedef struct cohort_player_plan {
   const cohort_settings *settings;
   const cohort_document *optimizer; /* instead of the settings' own (a federated server); NULL: theirs */

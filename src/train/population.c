@@ -6,7 +6,8 @@
 
 #include "base/memory.h"
 
-/* Gamma(shape, 1): Marsaglia & Tsang 2000, with their boost for shapes below 1. Draws are words of the stream (key, high). */
+/* Gamma(shape, 1): Marsaglia & Tsang 2000, with their boost for shapes below 1. Draws are words of the stream (key,
+ * high). */
 static double draw_gamma(cohort_random_key key, uint64_t high, double shape) {
   uint64_t word = 0;
   double boost = 1;
@@ -33,11 +34,11 @@ static void deal_by_class(int64_t clients, int64_t samples, const int32_t *label
     if (labels[i] >= classes) classes = labels[i] + 1;
   double *edge = cohort_allocate((size_t)(clients + 1) * sizeof *edge);
   int64_t *members = cohort_allocate((size_t)samples * sizeof *members);
-  for (int32_t class = 0; class < classes; class ++) {
-    const cohort_random_key own = cohort_random_key_derive(key, (uint64_t)class);
+  for (int32_t category = 0; category < classes; category++) {
+    const cohort_random_key own = cohort_random_key_derive(key, (uint64_t)category);
     int64_t count = 0;
     for (int64_t i = 0; i < samples; i++)
-      if (labels[i] == class) members[count++] = i;
+      if (labels[i] == category) members[count++] = i;
     if (!count) continue;
     edge[0] = 0;
     for (int64_t c = 0; c < clients; c++) edge[c + 1] = edge[c] + draw_gamma(own, (uint64_t)c + 1, alpha);
@@ -73,8 +74,8 @@ static void help_the_empty(int64_t clients, int64_t samples, int32_t *owner) {
   free(size);
 }
 
-void cohort_population_create(int64_t clients, int64_t samples, const int32_t *labels, double alpha, cohort_random_key key,
-                              cohort_population *out) {
+void cohort_population_create(int64_t clients, int64_t samples, const int32_t *labels, double alpha,
+                              cohort_random_key key, cohort_population *out) {
   int32_t *owner = cohort_allocate((size_t)samples * sizeof *owner);
   if (labels && alpha > 0)
     deal_by_class(clients, samples, labels, alpha, key, owner);

@@ -11,11 +11,11 @@ typedef struct cohort_population {
   int64_t largest; /* samples of the largest client */
 } cohort_population;
 
-/* Shares out `samples` over the clients: for each class, proportions over clients drawn from Dirichlet(alpha) (Hsu, Qi &
- * Brown 2019, latent Dirichlet allocation over labels); alpha 0 or labels NULL: equal shares of a permutation. A client left
- * without any sample takes one from the largest. */
-void cohort_population_create(int64_t clients, int64_t samples, const int32_t *labels, double alpha, cohort_random_key key,
-                              cohort_population *out);
+/* Shares out `samples` over the clients: for each class, proportions over clients drawn from Dirichlet(alpha) (Hsu, Qi
+ * & Brown 2019, latent Dirichlet allocation over labels); alpha 0 or labels NULL: equal shares of a permutation. A
+ * client left without any sample takes one from the largest. */
+void cohort_population_create(int64_t clients, int64_t samples, const int32_t *labels, double alpha,
+                              cohort_random_key key, cohort_population *out);
 void cohort_population_release(cohort_population *population);
 
 #endif

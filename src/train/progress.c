@@ -7,9 +7,14 @@
 
 enum { WIDTH = 28 };
 
-void cohort_progress_open(cohort_progress *progress, const cohort_log *log, const char *unit, int64_t first, int64_t total) {
-  *progress = (cohort_progress){.log = log, .unit = unit, .first = first, .total = total,
-                                .start = cohort_clock_seconds(), .terminal = isatty(STDERR_FILENO) != 0};
+void cohort_progress_open(cohort_progress *progress, const cohort_log *log, const char *unit, int64_t first,
+                          int64_t total) {
+  *progress = (cohort_progress){.log = log,
+                                .unit = unit,
+                                .first = first,
+                                .total = total,
+                                .start = cohort_clock_seconds(),
+                                .terminal = isatty(STDERR_FILENO) != 0};
   progress->shown = progress->start;
 }
 
@@ -43,12 +48,13 @@ void cohort_progress_show(cohort_progress *progress, int64_t done, const char *t
   progress->shown = now;
   char left[32];
   const int64_t own = done - progress->first;
-  format_left(own > 0 ? (now - progress->start) / (double)own * (double)(progress->total - done) : 0, left, sizeof left);
+  format_left(own > 0 ? (now - progress->start) / (double)own * (double)(progress->total - done) : 0, left,
+              sizeof left);
   if (progress->terminal)
     draw_bar(progress, done, text, left);
   else
-    cohort_log_line(progress->log, "%s %lld/%lld  %s  %s left", progress->unit, (long long)done, (long long)progress->total,
-                    text, left);
+    cohort_log_line(progress->log, "%s %lld/%lld  %s  %s left", progress->unit, (long long)done,
+                    (long long)progress->total, text, left);
 }
 
 void cohort_progress_clear(cohort_progress *progress) {

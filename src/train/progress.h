@@ -16,7 +16,8 @@ typedef struct cohort_progress {
 } cohort_progress;
 
 /* `first` of `total` steps are done already. */
-void cohort_progress_open(cohort_progress *progress, const cohort_log *log, const char *unit, int64_t first, int64_t total);
+void cohort_progress_open(cohort_progress *progress, const cohort_log *log, const char *unit, int64_t first,
+                          int64_t total);
 /* Shows at most a few times a second (terminal) or every ten seconds and each tenth (lines). `text`: loss and rate. */
 void cohort_progress_show(cohort_progress *progress, int64_t done, const char *text);
 /* Ends the bar's line, so that other text can follow. */

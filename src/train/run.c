@@ -71,7 +71,8 @@ static void between_phases(void *argument, int phase) {
 static void run_client(void *argument, int executor, int slot, int lane, int phase, float *row, double *scalars) {
   const batch_work *work = argument;
   (void)slot, (void)phase;
-  cohort_federation_client(work->run->federation, executor, lane, &work->run->context[executor], work->point, row, scalars);
+  cohort_federation_client(work->run->federation, executor, lane, &work->run->context[executor], work->point, row,
+                           scalars);
 }
 
 static void run_batch(cohort_run *run, batch_work *work, int vectors, double *sums, float **rows) {
@@ -111,8 +112,8 @@ static cohort_status ask_batch(void *argument, const float *point, const float *
   return COHORT_DONE;
 }
 
-static cohort_status ask_clients(void *argument, const float *point, const float *direction, float **rows, double *losses,
-                                 cohort_error *error) {
+static cohort_status ask_clients(void *argument, const float *point, const float *direction, float **rows,
+                                 double *losses, cohort_error *error) {
   (void)error, (void)direction;
   step_oracle *oracle = argument;
   cohort_run *run = oracle->run;
@@ -133,7 +134,8 @@ static const double *squares_of(void *argument) {
 }
 
 /* The columns of a batch or split from its sums. */
-static void fill_row(const cohort_run *run, cohort_split split, int64_t count, const double *sums, cohort_run_row *row) {
+static void fill_row(const cohort_run *run, cohort_split split, int64_t count, const double *sums,
+                     cohort_run_row *row) {
   const int objectives = run->task.objectives;
   row->loss = 0;
   for (int i = 0; i < objectives; i++) row->loss += sums[i] / (double)count;
@@ -225,7 +227,8 @@ static cohort_status make_spaces(cohort_run *run, cohort_error *error) {
   const cohort_random_key key =
       cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)run->settings->seed), "initial");
   cohort_space_initialise(run->space[0], key);
-  if (run->spaces > 1) memcpy(run->space[1]->values, run->space[0]->values, (size_t)run->space[0]->elements * sizeof(float));
+  if (run->spaces > 1)
+    memcpy(run->space[1]->values, run->space[0]->values, (size_t)run->space[0]->elements * sizeof(float));
   return COHORT_DONE;
 }
 
@@ -307,8 +310,10 @@ static cohort_status check_batch(const cohort_run *run, cohort_error *error) {
     return cohort_fail(error, COHORT_BAD_CONFIG, "batch: %lld samples cannot fill %d lanes; raise batch or lower lanes",
                        (long long)run->settings->batch, run->lanes);
   if (run->comm->size > run->lanes)
-    return cohort_fail(error, COHORT_BAD_CONFIG, "lanes: %d lanes serve at most %d ranks, but %d were started; start fewer "
-                       "or set lanes higher", run->lanes, run->lanes, run->comm->size);
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "lanes: %d lanes serve at most %d ranks, but %d were started; start fewer "
+                       "or set lanes higher",
+                       run->lanes, run->lanes, run->comm->size);
   return COHORT_DONE;
 }
 
@@ -319,8 +324,8 @@ static cohort_status build(cohort_run *run, cohort_faults *faults, cohort_error 
   COHORT_TRY(make_spaces(run, error));
   COHORT_TRY(make_player(run, faults, error));
   const int vectors = run->task.objectives + cohort_player_needs_curvature(run->player);
-  COHORT_TRY(cohort_lane_engine_create(run->comm, run->lanes, run->threads, run->space[0]->elements, vectors, &run->engine,
-                                       error));
+  COHORT_TRY(cohort_lane_engine_create(run->comm, run->lanes, run->threads, run->space[0]->elements, vectors,
+                                       &run->engine, error));
   COHORT_TRY(cohort_lane_engine_prepare(run->engine, cohort_player_shards(run->player), error));
   COHORT_TRY(make_graphs(run, faults, error));
   COHORT_TRY(make_contexts(run, error));
@@ -396,11 +401,10 @@ const char *cohort_run_kernels(const cohort_run *run) { return run->kernels->nam
 cohort_isa cohort_run_isa(const cohort_run *run) { return run->isa; }
 
 cohort_run_position cohort_run_where(const cohort_run *run) {
-  const cohort_run_position where = {
-      .step = run->step,
-      .samples = run->samples,
-      .tokens = run->samples * run->task.tokens_per_sample,
-      .epoch = (double)run->samples / (double)run->task.samples[COHORT_SPLIT_TRAIN]};
+  const cohort_run_position where = {.step = run->step,
+                                     .samples = run->samples,
+                                     .tokens = run->samples * run->task.tokens_per_sample,
+                                     .epoch = (double)run->samples / (double)run->task.samples[COHORT_SPLIT_TRAIN]};
   return where;
 }
 
@@ -413,7 +417,9 @@ cohort_run_figures cohort_run_take_figures(cohort_run *run) {
 
 cohort_profile *cohort_run_profile(const cohort_run *run) { return run->profile; }
 
-cohort_player_figures cohort_run_take_player_figures(cohort_run *run) { return cohort_player_take_figures(run->player); }
+cohort_player_figures cohort_run_take_player_figures(cohort_run *run) {
+  return cohort_player_take_figures(run->player);
+}
 
 char *cohort_run_describe(const cohort_run *run) {
   int first, last;
@@ -421,7 +427,8 @@ char *cohort_run_describe(const cohort_run *run) {
   char *player = cohort_player_describe(run->player);
   const cohort_lane_graph *graph = run->train ? run->train : cohort_federation_graph(run->federation);
   char *text = cohort_format_text(
-      "%s: %lld parameters in %d tensors, %d pieces\n%s\nlanes: %d over %d ranks x %d threads (at most %d ranks); this rank "
+      "%s: %lld parameters in %d tensors, %d pieces\n%s\nlanes: %d over %d ranks x %d threads (at most %d ranks); this "
+      "rank "
       "runs lanes %d to %d on %d executors\nplan: %d nodes, %.1f MiB an executor, %.3f GFLOP a lane",
       run->space[0]->name, (long long)run->space[0]->parameters, run->space[0]->tensors, run->space[0]->pieces, player,
       run->lanes, run->comm->size, run->threads, run->lanes, first, last - 1, cohort_lane_engine_executors(run->engine),

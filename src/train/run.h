@@ -1,5 +1,5 @@
-/* A run: task, spaces, plans, lanes and player with all their state. It can step, evaluate, be saved and be loaded; it knows
- * no terminal and no run directory (train/loop.h does). */
+/* A run: task, spaces, plans, lanes and player with all their state. It can step, evaluate, be saved and be loaded; it
+ * knows no terminal and no run directory (train/loop.h does). */
 #ifndef COHORT_TRAIN_RUN_H
 #define COHORT_TRAIN_RUN_H
 
@@ -11,8 +11,8 @@
 
 typedef struct cohort_run cohort_run;
 
-/* Collective. `threads` of this rank. The settings stay the caller's and must outlive the run. All faults of the config are
- * reported together, before big memory is taken. */
+/* Collective. `threads` of this rank. The settings stay the caller's and must outlive the run. All faults of the config
+ * are reported together, before big memory is taken. */
 cohort_status cohort_run_create(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
                                 cohort_run **out, cohort_error *error);
 void cohort_run_destroy(cohort_run *run);
@@ -37,11 +37,11 @@ typedef struct cohort_run_row {
   cohort_step_report report;
   double loss;                        /* sum of the objectives' means */
   double columns[COHORT_MAX_METRICS]; /* the task's, NaN when not measured */
-  bool flagged; /* some rank raised its flag */
+  bool flagged;                       /* some rank raised its flag */
 } cohort_run_row;
 
-/* Collective. One step; `flag` is this rank's wish to stop, agreed with everything else in the step. A step that is not applied
- * counts as a step (its batch is passed over). */
+/* Collective. One step; `flag` is this rank's wish to stop, agreed with everything else in the step. A step that is not
+ * applied counts as a step (its batch is passed over). */
 cohort_status cohort_run_step(cohort_run *run, bool flag, cohort_run_row *row, cohort_error *error);
 
 /* Collective. Every sample of the split counts once. `samples` 0 in the task: BAD_CONFIG. */
@@ -56,8 +56,8 @@ cohort_status cohort_run_save(cohort_run *run, const char *directory, const char
                               cohort_error *error);
 /* Collective. The newest whole checkpoint of the directory, if any. */
 cohort_status cohort_run_resume(cohort_run *run, const char *directory, bool *found, char **path, cohort_error *error);
-/* Collective. Weights of space 0 from a checkpoint, by name; all must fit. A frozen reference becomes the same weights, or with
- * `every_space` what the checkpoint holds for it. */
+/* Collective. Weights of space 0 from a checkpoint, by name; all must fit. A frozen reference becomes the same weights,
+ * or with `every_space` what the checkpoint holds for it. */
 cohort_status cohort_run_take_weights(cohort_run *run, const char *path, bool every_space, cohort_error *error);
 
 /* Figures of this rank since the last call. */

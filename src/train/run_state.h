@@ -20,11 +20,11 @@ struct cohort_run {
   cohort_lane_engine *engine;
   cohort_lane_graph *train, *evaluate;
   cohort_federation *federation;
-  cohort_document *server; /* optimizer of a federated run */
+  cohort_document *server;      /* optimizer of a federated run */
   cohort_lane_context *context; /* [executors] */
-  void *exchange;          /* for lane operations */
-  int64_t step, samples;   /* of the stream */
-  int64_t best_step;       /* -1: nothing was evaluated yet */
+  void *exchange;               /* for lane operations */
+  int64_t step, samples;        /* of the stream */
+  int64_t best_step;            /* -1: nothing was evaluated yet */
   double best_loss;
   cohort_run_figures figures;
   cohort_profile *profile; /* or NULL */

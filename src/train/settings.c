@@ -12,7 +12,8 @@ const cohort_parameter cohort_settings_table[] = {
     COHORT_INTEGER_RANGE(cohort_settings, seed, "1", 0, 9007199254740992.0, "of all random numbers"),
     COHORT_INTEGER_RANGE(cohort_settings, steps, NULL, 1, 1e12, "optimizer steps, or rounds of a federated run"),
     COHORT_INTEGER_RANGE(cohort_settings, batch, "64", 1, 1e9, "samples, sequences or pairs a step"),
-    COHORT_INTEGER_RANGE(cohort_settings, lanes, "0", 0, 4096, "streams of arithmetic a batch is cut into; 0: by the batch"),
+    COHORT_INTEGER_RANGE(cohort_settings, lanes, "0", 0, 4096,
+                         "streams of arithmetic a batch is cut into; 0: by the batch"),
     COHORT_INTEGER_RANGE(cohort_settings, threads, "0", 0, 4096, "threads of a rank; 0: the rank's share of the cores"),
     COHORT_CHOICE(cohort_settings, precision, "float32", precisions,
                   "of the operands of products; weights, sums, states and all else stay float32"),
@@ -34,7 +35,8 @@ const cohort_parameter cohort_settings_table[] = {
     COHORT_REAL_ATLEAST(cohort_settings, watchdog, "60", 0,
                         "seconds a rank waits for one that gives no sign of life (status 6); 0: for ever"),
     COHORT_INTEGER_RANGE(cohort_settings, log_every, "1", 1, 1e12, "steps between rows of metrics.csv"),
-    COHORT_BOOLEAN(cohort_settings, profile, "false", "time every operation and phase; tables and a trace in the run's profile/"),
+    COHORT_BOOLEAN(cohort_settings, profile, "false",
+                   "time every operation and phase; tables and a trace in the run's profile/"),
     COHORT_TEXT(cohort_settings, init_from, "null", "checkpoint whose weights the run starts from"),
     COHORT_INTEGER_RANGE(cohort_settings, rival, "0", 0, 8,
                          "language: order of an interpolated Kneser-Ney n-gram model to compare with; 0: none"),
@@ -53,7 +55,8 @@ const cohort_parameter cohort_data_table[] = {
     COHORT_TEXT(cohort_data_settings, lines, "null",
                 "preference: a text whose lines make pairs: chosen is a line's own second half, rejected another's"),
     COHORT_INTEGER_RANGE(cohort_data_settings, pairs, "6000", 2, 1e8, "preference: how many pairs to make from lines"),
-    COHORT_REAL_RANGE(cohort_data_settings, validation_share, "0.05", 0, false, 1, true, "last share of the text, of the pairs made from lines, or of a train file without validation"),
+    COHORT_REAL_RANGE(cohort_data_settings, validation_share, "0.05", 0, false, 1, true,
+                      "last share of the text, of the pairs made from lines, or of a train file without validation"),
     COHORT_INTEGER_RANGE(cohort_data_settings, crop, "0", 0, 64, "images: random shift by up to so many pixels"),
     COHORT_BOOLEAN(cohort_data_settings, flip, "false", "images: random mirror image"),
     {.name = NULL},
@@ -77,8 +80,10 @@ const cohort_parameter cohort_federated_table[] = {
     COHORT_INTEGER_RANGE(cohort_federated_settings, clients, "100", 1, 1e7, "in the population"),
     COHORT_INTEGER_RANGE(cohort_federated_settings, cohort, "10", 1, 4096, "clients a round"),
     COHORT_INTEGER_RANGE(cohort_federated_settings, local_steps, "10", 1, 1e6, "steps of a client in a round"),
-    COHORT_INTEGER_RANGE(cohort_federated_settings, local_batch, "32", 0, 1e6, "samples of a client's step; 0: all it has"),
-    COHORT_REAL_ATLEAST(cohort_federated_settings, alpha, "0.5", 0, "Dirichlet concentration of labels; 0: equal shares"),
+    COHORT_INTEGER_RANGE(cohort_federated_settings, local_batch, "32", 0, 1e6,
+                         "samples of a client's step; 0: all it has"),
+    COHORT_REAL_ATLEAST(cohort_federated_settings, alpha, "0.5", 0,
+                        "Dirichlet concentration of labels; 0: equal shares"),
     COHORT_METHOD_OF(cohort_federated_settings, client, "sgd", "optimizer", "of the clients, fresh in every round"),
     {.name = NULL},
 };
@@ -96,7 +101,8 @@ void cohort_settings_read(const cohort_document *document, cohort_settings *out,
   cohort_parameters_read(cohort_settings_table, document, "", out, out->expanded, faults);
   read_section("data", cohort_data_table, out->data, &out->data_settings, out->expanded, faults);
   read_section("evaluate", cohort_evaluate_table, out->evaluate, &out->evaluate_settings, out->expanded, faults);
-  read_section("checkpoint", cohort_checkpoint_table, out->checkpoint, &out->checkpoint_settings, out->expanded, faults);
+  read_section("checkpoint", cohort_checkpoint_table, out->checkpoint, &out->checkpoint_settings, out->expanded,
+               faults);
   out->is_federated = out->federated && !cohort_document_is_null(out->federated);
   if (out->is_federated)
     read_section("federated", cohort_federated_table, out->federated, &out->federated_settings, out->expanded, faults);
@@ -107,17 +113,27 @@ void cohort_settings_release(cohort_settings *settings) {
   settings->expanded = NULL;
 }
 
-void cohort_settings_choice(cohort_variant variant, const char *family, const cohort_document *document, const char *name,
-                            cohort_choice *choice, cohort_document *expanded, cohort_faults *faults) {
+void cohort_settings_choice(cohort_variant variant, const char *family, const cohort_document *document,
+                            const char *name, cohort_choice *choice, cohort_document *expanded, cohort_faults *faults) {
   cohort_document *own = expanded ? cohort_document_create(COHORT_MAP, NULL, 0, 0) : NULL;
   cohort_choice_read(variant, family, document, name, choice, own, faults);
   if (expanded) cohort_document_set(expanded, name, own);
 }
 
 bool cohort_settings_may_change(const char *key) {
-  static const char *const free_keys[] = {"run", "threads", "steps", "max_seconds", "log_every", "evaluate.every",
-                                          "evaluate.stride", "checkpoint.every", "checkpoint.keep", "rival", "on_nan",
-                                          "profile", "watchdog"};
+  static const char *const free_keys[] = {"run",
+                                          "threads",
+                                          "steps",
+                                          "max_seconds",
+                                          "log_every",
+                                          "evaluate.every",
+                                          "evaluate.stride",
+                                          "checkpoint.every",
+                                          "checkpoint.keep",
+                                          "rival",
+                                          "on_nan",
+                                          "profile",
+                                          "watchdog"};
   for (size_t i = 0; i < sizeof free_keys / sizeof *free_keys; i++)
     if (strcmp(key, free_keys[i]) == 0) return true;
   return false;

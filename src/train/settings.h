@@ -10,7 +10,7 @@ typedef enum { COHORT_NAN_STOP, COHORT_NAN_SKIP } cohort_nan_policy;
 
 typedef struct cohort_data_settings {
   const char *train_images, *train_labels, *test_images, *test_labels; /* IDX */
-  const char *train, *validation;                                     /* HDF5, or JSONL pairs */
+  const char *train, *validation;                                      /* HDF5, or JSONL pairs */
   const char *text, *tokenizer;
   const char *lines; /* preference: pairs are made from the lines of a text */
   int64_t pairs;
@@ -65,14 +65,16 @@ extern const cohort_parameter cohort_settings_table[], cohort_data_table[], coho
 void cohort_settings_read(const cohort_document *document, cohort_settings *out, cohort_faults *faults);
 void cohort_settings_release(cohort_settings *settings);
 
-/* Reads the method `document` of `family` and writes it, with all its parameters, into `expanded` (may be NULL) as `name`. */
-void cohort_settings_choice(cohort_variant variant, const char *family, const cohort_document *document, const char *name,
-                            cohort_choice *choice, cohort_document *expanded, cohort_faults *faults);
+/* Reads the method `document` of `family` and writes it, with all its parameters, into `expanded` (may be NULL) as
+ * `name`. */
+void cohort_settings_choice(cohort_variant variant, const char *family, const cohort_document *document,
+                            const char *name, cohort_choice *choice, cohort_document *expanded, cohort_faults *faults);
 
 /* Whether a dotted key of the expanded config may change when a run is resumed (lanes of machines, lengths, paths). */
 bool cohort_settings_may_change(const char *key);
 
-/* The default number of lanes: the largest power of two <= 8 that leaves 512 tokens or 32 samples a lane; at least 1. */
+/* The default number of lanes: the largest power of two <= 8 that leaves 512 tokens or 32 samples a lane; at least 1.
+ */
 int cohort_settings_lanes(const cohort_settings *settings, int64_t tokens_per_sample);
 
 #endif

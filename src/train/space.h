@@ -1,7 +1,7 @@
 /* A space: one named flat vector of parameters with a table of tensors, cut into pieces (tensor x block).
  *
- * Gradients and optimizer state have the same layout. Tensors begin at multiples of 16 elements; the padding is zero. Who
- * owns a piece is a pure function of (table, cuts, ranks), never stored. */
+ * Gradients and optimizer state have the same layout. Tensors begin at multiples of 16 elements; the padding is zero.
+ * Who owns a piece is a pure function of (table, cuts, ranks), never stored. */
 #ifndef COHORT_TRAIN_SPACE_H
 #define COHORT_TRAIN_SPACE_H
 
@@ -49,23 +49,23 @@ typedef struct cohort_range {
 typedef struct cohort_shards {
   const cohort_space *space; /* NULL for vectors of another layout */
   int ranks;
-  int *owner;              /* [pieces] */
-  int *ranges;             /* [ranks]: how many ranges */
-  cohort_range **range;    /* [ranks][ranges]: merged runs of pieces, ascending */
-  int64_t *elements;       /* [ranks] */
+  int *owner;           /* [pieces] */
+  int *ranges;          /* [ranks]: how many ranges */
+  cohort_range **range; /* [ranks][ranges]: merged runs of pieces, ascending */
+  int64_t *elements;    /* [ranks] */
   /* Scratch of the functions below, so that no step allocates. */
   cohort_message *message; /* [2 * ranks] */
   double *packed;          /* [pieces] */
   size_t *part;            /* [2 * ranks] */
 } cohort_shards;
 
-/* cut[tensor] and cost[tensor] (of whole tensors, any unit) come from the update that serves the tensor. Whole tensors are
- * dealt by cost, largest first, to the least loaded rank; the other pieces in equal contiguous runs. */
+/* cut[tensor] and cost[tensor] (of whole tensors, any unit) come from the update that serves the tensor. Whole tensors
+ * are dealt by cost, largest first, to the least loaded rank; the other pieces in equal contiguous runs. */
 cohort_shards *cohort_shards_create(const cohort_space *space, int ranks, const cohort_cut *cut, const double *cost);
 void cohort_shards_destroy(cohort_shards *shards);
 
-/* Sum over the space of f(piece): this rank fills values[piece] for the pieces it owns; afterwards all ranks hold all and
- * the sum along a fixed tree over the pieces is returned. Collective. */
+/* Sum over the space of f(piece): this rank fills values[piece] for the pieces it owns; afterwards all ranks hold all
+ * and the sum along a fixed tree over the pieces is returned. Collective. */
 double cohort_space_sum(const cohort_space *space, const cohort_shards *shards, cohort_comm *comm, double *values);
 
 /* Every rank sends its shard of `vector` to all others, window by window. Collective. `staging` has room for

@@ -15,8 +15,8 @@
 #include "train/roofline.h"
 
 enum { FIGURES = 11 };
-/* Per rank: samples, FLOPs, bytes received, bytes sent, messages, exposed seconds, busy seconds, peak memory, bytes written
- * in the last save, seconds and bytes of element-wise updates. */
+/* Per rank: samples, FLOPs, bytes received, bytes sent, messages, exposed seconds, busy seconds, peak memory, bytes
+ * written in the last save, seconds and bytes of element-wise updates. */
 
 /* A shorter run has no roofline: measuring it would take a good part of its time. */
 static const double least_seconds = 2;
@@ -37,11 +37,10 @@ static void gather(cohort_run *run, const cohort_session *session, cohort_comm *
   const cohort_run_figures figures = cohort_run_take_figures(run);
   const cohort_player_figures updates = cohort_run_take_player_figures(run);
   double *own = table + comm->rank * FIGURES;
-  const double values[FIGURES] = {(double)figures.samples,       figures.flops,          (double)comm->bytes_received,
-                                  (double)comm->bytes_sent,      (double)comm->messages, comm->seconds,
-                                  figures.busy_seconds,          cohort_peak_memory(),
-                                  (double)session->checkpoint_bytes,
-                                  updates.update_seconds,        updates.update_bytes};
+  const double values[FIGURES] = {(double)figures.samples,  figures.flops,          (double)comm->bytes_received,
+                                  (double)comm->bytes_sent, (double)comm->messages, comm->seconds,
+                                  figures.busy_seconds,     cohort_peak_memory(),   (double)session->checkpoint_bytes,
+                                  updates.update_seconds,   updates.update_bytes};
   memcpy(own, values, sizeof values);
   size_t *offsets = cohort_allocate(2 * (size_t)comm->size * sizeof *offsets), *bytes = offsets + comm->size;
   for (int r = 0; r < comm->size; r++) {
@@ -68,9 +67,12 @@ static void set_text(cohort_document *map, const char *name, const char *value) 
 }
 
 static cohort_document *rank_rows(const cohort_run *run, const double *table, int ranks) {
-  static const char *const names[FIGURES] = {"samples",  "flops",         "bytes_received", "bytes_sent",
-                                             "messages", "exposed_communication_seconds", "busy_seconds", "peak_memory_bytes",
-                                             "checkpoint_bytes", "update_seconds", "update_bytes"};
+  static const char *const names[FIGURES] = {"samples",          "flops",
+                                             "bytes_received",   "bytes_sent",
+                                             "messages",         "exposed_communication_seconds",
+                                             "busy_seconds",     "peak_memory_bytes",
+                                             "checkpoint_bytes", "update_seconds",
+                                             "update_bytes"};
   cohort_document *list = cohort_document_create(COHORT_LIST, NULL, 0, 0);
   for (int r = 0; r < ranks; r++) {
     cohort_document *row = cohort_document_create(COHORT_MAP, NULL, 0, 0);
@@ -137,8 +139,8 @@ static rates sum_rates(const cohort_session *session, const double *table, int r
   return out;
 }
 
-/* Rank 0's clock decides for all. The lanes' memory serves for the buffers, or is given back first: they must not add to
- * the most that the run held. */
+/* Rank 0's clock decides for all. The lanes' memory serves for the buffers, or is given back first: they must not add
+ * to the most that the run held. */
 static void measure_roofline(cohort_run *run, const cohort_session *session, cohort_comm *comm, int threads,
                              cohort_roofline *out) {
   uint8_t long_enough = session->total_seconds >= least_seconds;
@@ -243,8 +245,9 @@ static void print_table(const cohort_run *run, const cohort_session *session, co
   }
 }
 
-cohort_status cohort_summary_write(cohort_run *run, const cohort_session *session, cohort_comm *comm, const cohort_log *log,
-                                   int threads, const cohort_loop_program *program, cohort_error *error) {
+cohort_status cohort_summary_write(cohort_run *run, const cohort_session *session, cohort_comm *comm,
+                                   const cohort_log *log, int threads, const cohort_loop_program *program,
+                                   cohort_error *error) {
   double *table = cohort_allocate((size_t)comm->size * FIGURES * sizeof *table);
   gather(run, session, comm, table);
   rates rate = sum_rates(session, table, comm->size);

@@ -12,9 +12,9 @@ typedef struct cohort_session {
   double total_seconds, evaluation_seconds, checkpoint_seconds;
   int64_t first_step;
   cohort_run_row last_train, last_evaluation;
-  const char *evaluated; /* split of last_evaluation, or NULL */
+  const char *evaluated;     /* split of last_evaluation, or NULL */
   uint64_t checkpoint_bytes; /* written by this rank in the last save */
-  double rival_nats;     /* NaN: none */
+  double rival_nats;         /* NaN: none */
   double tokens_per_byte;
   int rival_order;
 } cohort_session;
@@ -23,7 +23,8 @@ typedef struct cohort_session {
 double cohort_peak_memory(void);
 
 /* Collective. Prints the table on rank 0 and writes summary.json. */
-cohort_status cohort_summary_write(cohort_run *run, const cohort_session *session, cohort_comm *comm, const cohort_log *log,
-                                   int threads, const cohort_loop_program *program, cohort_error *error);
+cohort_status cohort_summary_write(cohort_run *run, const cohort_session *session, cohort_comm *comm,
+                                   const cohort_log *log, int threads, const cohort_loop_program *program,
+                                   cohort_error *error);
 
 #endif

@@ -1,5 +1,5 @@
-/* Task language: next-token prediction on one long text. A sample is a sequence of `context` tokens; every epoch shifts the
- * cuts by a drawn offset. Inputs: tokens, targets, positions, segments, ids. */
+/* Task language: next-token prediction on one long text. A sample is a sequence of `context` tokens; every epoch shifts
+ * the cuts by a drawn offset. Inputs: tokens, targets, positions, segments, ids. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
-/* Task preference: pairs (prompt, chosen, rejected). The sequences of a lane stand one after another, chosen and rejected in
- * turn, as segments; only completion tokens are scored. Inputs: tokens, targets, positions, segments, ids, lengths, weight. */
+/* Task preference: pairs (prompt, chosen, rejected). The sequences of a lane stand one after another, chosen and
+ * rejected in turn, as segments; only completion tokens are scored. Inputs: tokens, targets, positions, segments, ids,
+ * lengths, weight. */
 #include <stdlib.h>
 #include <string.h>
 

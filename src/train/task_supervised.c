@@ -9,7 +9,7 @@
 
 typedef struct supervised {
   cohort_samples split[COHORT_SPLITS];
-  int64_t features; /* of one sample */
+  int64_t features;  /* of one sample */
   float number[256]; /* of a byte */
 } supervised;
 
@@ -145,9 +145,11 @@ static void call_up(const supervised *own, const cohort_samples *samples, int64_
 }
 
 /* Shift by up to `crop` pixels (zeros outside) and mirror, drawn by (position in the stream). */
-static void augment(const cohort_task *task, int64_t position, const cohort_samples *samples, int64_t first, float *to) {
+static void augment(const cohort_task *task, int64_t position, const cohort_samples *samples, int64_t first,
+                    float *to) {
   const cohort_data_settings *data = &task->settings->data_settings;
-  const int64_t height = task->model_data.size[0], width = task->model_data.size[1], channels = task->model_data.size[2];
+  const int64_t height = task->model_data.size[0], width = task->model_data.size[1],
+                channels = task->model_data.size[2];
   const cohort_random_key key = cohort_random_key_derive_name(task->key, "augment");
   const philox4x32_ctr_t words = cohort_random_words(key, 0, (uint64_t)position);
   const uint32_t span = 2 * (uint32_t)data->crop + 1;

@@ -1,7 +1,7 @@
-/* Counts the calls of malloc, calloc, realloc, posix_memalign, aligned_alloc and mmap from the end of step 2 to the end of
- * step 50, by who called: the first object on the stack that is neither libc nor this library. Loaded before the program
- * (LD_PRELOAD), which calls cohort_step_ended when it finds it. Writes "ours N\nmpi N\n" into COUNT_FILE.RANK, and the first
- * calls of ours by object and address. */
+/* Counts the calls of malloc, calloc, realloc, posix_memalign, aligned_alloc and mmap from the end of step 2 to the end
+ * of step 50, by who called: the first object on the stack that is neither libc nor this library. Loaded before the
+ * program (LD_PRELOAD), which calls cohort_step_ended when it finds it. Writes "ours N\nmpi N\n" into COUNT_FILE.RANK,
+ * and the first calls of ours by object and address. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <execinfo.h>
@@ -24,7 +24,7 @@ static struct {
 
 /* Objects of Open MPI and what it stands on; what they allocate while they pass messages is not the product's. */
 static int is_transport(const char *object) {
-  static const char *const names[] = {"libmpi",  "libopen-pal", "libopen-rte", "mca_",    "libpmix", "libevent",
+  static const char *const names[] = {"libmpi",   "libopen-pal", "libopen-rte", "mca_",   "libpmix",   "libevent",
                                       "libhwloc", "libucp",      "libuct",      "libucs", "libfabric", "libpsm"};
   const char *name = strrchr(object, '/');
   name = name ? name + 1 : object;

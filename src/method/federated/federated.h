@@ -1,5 +1,5 @@
-/* Family federated: strategies. A round is an oracle whose gradient is minus the weighted mean of the clients' changes, so
- * a strategy is a server optimizer of family optimizer with its settings. */
+/* Family federated: strategies. A round is an oracle whose gradient is minus the weighted mean of the clients' changes,
+ * so a strategy is a server optimizer of family optimizer with its settings. */
 #ifndef COHORT_METHOD_FEDERATED_FEDERATED_H
 #define COHORT_METHOD_FEDERATED_FEDERATED_H
 

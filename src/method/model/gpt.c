@@ -148,9 +148,8 @@ static cohort_value attention(const builder *b, int64_t layer, cohort_value x) {
   const cohort_value query = heads_of(b, "query", x, settings->heads, turned);
   const cohort_value key = heads_of(b, "key", x, key_heads, turned);
   const cohort_value value = heads_of(b, "value", x, key_heads, false);
-  cohort_value y = b->inputs->cache_slots
-                       ? cached_attention(b, layer, query, key, value, scale)
-                       : cohort_attention(b->graph, query, key, value, b->inputs->segments, scale);
+  cohort_value y = b->inputs->cache_slots ? cached_attention(b, layer, query, key, value, scale)
+                                          : cohort_attention(b->graph, query, key, value, b->inputs->segments, scale);
   y = cohort_reshape(b->graph, y, COHORT_SHAPE(rows, settings->width));
   y = project(b, "output", y, settings->width, b->residual_scale);
   y = cohort_layer_dropout(b->graph, "dropout", y, b->inputs, settings->dropout);

@@ -10,23 +10,23 @@ typedef enum { COHORT_MODEL_SAMPLES, COHORT_MODEL_TOKENS } cohort_model_kind;
 
 /* What the data look like; known before the graph. */
 typedef struct cohort_model_data {
-  int axes;            /* SAMPLES: 1 or 3 */
-  int64_t size[3];     /* of one sample: features, or height, width, channels */
-  int64_t outputs;     /* SAMPLES: classes or target size; TOKENS: vocabulary */
+  int axes;        /* SAMPLES: 1 or 3 */
+  int64_t size[3]; /* of one sample: features, or height, width, channels */
+  int64_t outputs; /* SAMPLES: classes or target size; TOKENS: vocabulary */
 } cohort_model_data;
 
 /* Inputs of the graph, made by the task. */
 typedef struct cohort_model_inputs {
   int space;
-  bool training;           /* dropout on */
-  cohort_value input;      /* SAMPLES: real [R, size...] */
-  cohort_value tokens;     /* TOKENS: integer [R], R rows of all sequences one after another */
-  cohort_value positions;  /* integer [R]: SAMPLES: zeros; TOKENS: position inside the sequence */
-  cohort_value segments;   /* TOKENS: integer [R]: sequence number, -1: padding */
-  cohort_value ids;        /* integer [R]: sample id, the key of dropout */
-  /* TOKENS, decoding: 0, or how many texts the cache holds and how many tokens of each (a multiple of 64). Then segments
-   * are the slots of the cache that the rows belong to, and the caches are inputs named "cache..." of type real, which
-   * the graph reads and writes. */
+  bool training;          /* dropout on */
+  cohort_value input;     /* SAMPLES: real [R, size...] */
+  cohort_value tokens;    /* TOKENS: integer [R], R rows of all sequences one after another */
+  cohort_value positions; /* integer [R]: SAMPLES: zeros; TOKENS: position inside the sequence */
+  cohort_value segments;  /* TOKENS: integer [R]: sequence number, -1: padding */
+  cohort_value ids;       /* integer [R]: sample id, the key of dropout */
+  /* TOKENS, decoding: 0, or how many texts the cache holds and how many tokens of each (a multiple of 64). Then
+   * segments are the slots of the cache that the rows belong to, and the caches are inputs named "cache..." of type
+   * real, which the graph reads and writes. */
   int64_t cache_slots, cache_positions;
 } cohort_model_inputs;
 
@@ -41,7 +41,7 @@ typedef struct cohort_model {
   cohort_model_outputs (*build)(const void *config, cohort_graph *graph, const cohort_model_data *data,
                                 const cohort_model_inputs *inputs);
   int64_t (*context)(const void *config); /* TOKENS: the longest sequence; NULL otherwise */
-  int axes; /* SAMPLES: of one sample, when it takes nothing else: 3 for images; 0: any */
+  int axes;                               /* SAMPLES: of one sample, when it takes nothing else: 3 for images; 0: any */
 } cohort_model;
 
 #endif

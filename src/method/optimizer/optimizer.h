@@ -1,8 +1,8 @@
 /* Family optimizer: updates (pure, over ranges) and drivers (they ask, then call a base update).
  *
  * An update's file is numeric: it includes "method/optimizer/optimizer_real.h" and is compiled per type and instruction
- * set. Every optimizer has a parameter learning_rate; weight_decay when it decays. The core multiplies the learning rate
- * by schedule and group and hands decay 0 to tensors that are not decayed, so an update uses only what is in
+ * set. Every optimizer has a parameter learning_rate; weight_decay when it decays. The core multiplies the learning
+ * rate by schedule and group and hands decay 0 to tensors that are not decayed, so an update uses only what is in
  * cohort_update. */
 #ifndef COHORT_METHOD_OPTIMIZER_OPTIMIZER_H
 #define COHORT_METHOD_OPTIMIZER_OPTIMIZER_H
@@ -13,25 +13,31 @@
 
 enum { COHORT_MAX_STATES = 8 };
 
-/* One range of one tensor: a piece (cut element), whole rows, or the whole tensor. All pointers are real * of the variant. */
+/* One range of one tensor: a piece (cut element), whole rows, or the whole tensor. All pointers are real * of the
+ * variant. */
 typedef struct cohort_update {
   const void *config;
   int64_t step; /* this step's number, from 1 */
   double learning_rate, weight_decay;
-  double gradient_scale; /* from clipping: the true gradient is gradient_scale * gradient */
-  cohort_shape shape;    /* of the tensor */
+  double gradient_scale;   /* from clipping: the true gradient is gradient_scale * gradient */
+  cohort_shape shape;      /* of the tensor */
   int64_t first, elements; /* the range inside the tensor */
   void *parameters;
   const void *gradient;
-  const void *curvature;          /* COHORT_NEEDS_CURVATURE, else NULL: z * (H z) */
-  void *state[COHORT_MAX_STATES]; /* in the order of the descriptor; element states at the range, others at their start */
-  void *workspace;                /* cohort_optimizer.workspace(shape) elements of real */
+  const void *curvature; /* COHORT_NEEDS_CURVATURE, else NULL: z * (H z) */
+  void *
+      state[COHORT_MAX_STATES]; /* in the order of the descriptor; element states at the range, others at their start */
+  void *workspace;              /* cohort_optimizer.workspace(shape) elements of real */
   const cohort_kernel_set *kernels; /* for products */
   const cohort_team *team;
 } cohort_update;
 
 /* What a driver may do. Vectors are numbers: points to evaluate at, gradients; all ranks call in the same order. */
-enum { COHORT_VECTOR_WEIGHTS = 0, COHORT_VECTOR_GRADIENT = 1, COHORT_VECTOR_SHADOW = 2 /* , 3, ...: declared shadows */ };
+enum {
+  COHORT_VECTOR_WEIGHTS = 0,
+  COHORT_VECTOR_GRADIENT = 1,
+  COHORT_VECTOR_SHADOW = 2 /* , 3, ...: declared shadows */
+};
 typedef struct cohort_driver {
   const void *config;
   int64_t step;
@@ -47,11 +53,11 @@ typedef struct cohort_driver {
 } cohort_driver;
 
 typedef struct cohort_optimizer {
-  void (*update)(const cohort_update *update);                            /* NULL for a driver */
-  cohort_status (*drive)(cohort_driver *driver, cohort_error *error);     /* NULL for an update */
-  int shadows;                                                            /* vectors that a driver needs */
-  int64_t (*workspace)(cohort_shape shape);                               /* elements; NULL: none */
-  double (*cost)(cohort_shape shape);                                     /* FLOPs, to deal whole tensors; NULL: elements */
+  void (*update)(const cohort_update *update);                        /* NULL for a driver */
+  cohort_status (*drive)(cohort_driver *driver, cohort_error *error); /* NULL for an update */
+  int shadows;                                                        /* vectors that a driver needs */
+  int64_t (*workspace)(cohort_shape shape);                           /* elements; NULL: none */
+  double (*cost)(cohort_shape shape);                                 /* FLOPs, to deal whole tensors; NULL: elements */
 } cohort_optimizer;
 /* A driver's config has a METHOD parameter `base` of family optimizer. */
 

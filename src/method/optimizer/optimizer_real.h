@@ -8,7 +8,7 @@
 #include "method/optimizer/optimizer.h"
 
 /* The square root in the type `real`: one instruction, also inside a vector. */
-#define COHORT_SQRT(x) _Generic((real)0, float: sqrtf, double: sqrt)(x)
+#define COHORT_SQRT(x) _Generic((real)0, float : sqrtf, double : sqrt)(x)
 
 /* The list of descriptors that the file exports in this variant; `file` is its name, or COHORT_FILE. */
 #define COHORT_OPTIMIZER_FILE(file) const cohort_method *const COHORT_VARIED(COHORT_PASTE(cohort_optimizer, file))[]

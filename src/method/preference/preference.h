@@ -5,8 +5,8 @@
 #include "graph/graph.h"
 #include "method/method.h"
 
-/* All [P]: sums over the completion's tokens of log p, and how many tokens (real, at least 1). The reference's are constants
- * for the gradient; COHORT_NO_VALUE when the method does not declare COHORT_NEEDS_REFERENCE. */
+/* All [P]: sums over the completion's tokens of log p, and how many tokens (real, at least 1). The reference's are
+ * constants for the gradient; COHORT_NO_VALUE when the method does not declare COHORT_NEEDS_REFERENCE. */
 typedef struct cohort_preference_inputs {
   cohort_value policy_chosen, policy_rejected;
   cohort_value reference_chosen, reference_rejected;
@@ -14,8 +14,8 @@ typedef struct cohort_preference_inputs {
 } cohort_preference_inputs;
 
 typedef struct cohort_preference_outputs {
-  cohort_value loss;                             /* [P] */
-  cohort_value reward_chosen, reward_rejected;   /* [P], as logged by TRL */
+  cohort_value loss;                           /* [P] */
+  cohort_value reward_chosen, reward_rejected; /* [P], as logged by TRL */
 } cohort_preference_outputs;
 
 typedef struct cohort_preference {

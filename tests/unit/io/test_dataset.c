@@ -353,7 +353,7 @@ static void idx_mutations(void) {
   for (int i = 0; i < 3000; i++) {
     size_t length = 0;
     unsigned char *const data = mutate(&state, i % 2 ? (const void *)packed : images,
-                                               i % 2 ? packed_bytes : sizeof images, "\1\2\3\10\37", &length);
+                                       i % 2 ? packed_bytes : sizeof images, "\1\2\3\10\37", &length);
     char *const path = scratch_file(directory, "i", data, length);
     cohort_samples samples;
     cohort_error error = {0};

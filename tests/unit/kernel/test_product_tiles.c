@@ -1,5 +1,6 @@
-/* Compiled for AVX512-BF16. The products by AMX tiles, run on a model of the tiles (tile_model.h): the layouts of packed operands, edges and
- * zeros. What the packing needs of the processor is AVX512-BF16; without it nothing can be shown and the test says so.
+/* Compiled for AVX512-BF16. The products by AMX tiles, run on a model of the tiles (tile_model.h): the layouts of
+ * packed operands, edges and zeros. What the packing needs of the processor is AVX512-BF16; without it nothing can be
+ * shown and the test says so.
  */
 #include <immintrin.h>
 

@@ -72,7 +72,8 @@ static void hold_shard(lane_bench *bench, const cohort_comm *comm, const cohort_
 }
 
 /* The sum of squares of each own piece: near the one in long double, and the kernels' bits whatever the rank. */
-static void hold_squares(lane_bench *bench, const cohort_comm *comm, const cohort_shards *shards, const double *squares) {
+static void hold_squares(lane_bench *bench, const cohort_comm *comm, const cohort_shards *shards,
+                         const double *squares) {
   for (int p = 0; p < bench->space->pieces; p++) {
     if (shards->owner[p] != comm->rank) continue;
     const cohort_piece *piece = &bench->space->piece[p];

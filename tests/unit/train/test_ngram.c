@@ -16,13 +16,15 @@ static void make_text(void) {
   for (int i = 0; i < ALL; i++) {
     const uint32_t word = cohort_random_word(key, 0, (uint64_t)i);
     /* A token leans on the one before it, so that orders matter. */
-    tokens[i] = i && word % 3 ? (tokens[i - 1] * 2 + (int32_t)(word >> 8) % 2) % VOCABULARY : (int32_t)(word >> 8) % VOCABULARY;
+    tokens[i] =
+        i && word % 3 ? (tokens[i - 1] * 2 + (int32_t)(word >> 8) % 2) % VOCABULARY : (int32_t)(word >> 8) % VOCABULARY;
   }
 }
 
 static bool same(const int32_t *a, const int32_t *b, int n) { return memcmp(a, b, (size_t)n * sizeof *a) == 0; }
 
-/* Occurrences at the top, distinct tokens before in lower orders; only n-grams that end inside the training text count. */
+/* Occurrences at the top, distinct tokens before in lower orders; only n-grams that end inside the training text count.
+ */
 static int count_of(const int32_t *gram, int n, int order) {
   int occurrences = 0, before = 0;
   bool seen[VOCABULARY] = {false};
