@@ -10,8 +10,10 @@ struct cohort_executor {
   cohort_team team;
   int lanes;
   size_t arena_bytes;
-  char **arena;              /* [lanes] */
-  cohort_recorder *recorder; /* or NULL */
+  char **arena;                 /* [lanes] */
+  cohort_recorder *recorder;    /* or NULL */
+  void (*poll)(void *argument); /* or NULL */
+  void *poll_argument;
 };
 
 cohort_status cohort_executor_create(size_t arena_bytes, int lanes, int threads, cohort_executor **out,
@@ -70,6 +72,11 @@ int cohort_executor_lend(const cohort_executor *executor, size_t bytes, int most
 
 void cohort_executor_record(cohort_executor *executor, cohort_recorder *recorder) { executor->recorder = recorder; }
 
+void cohort_executor_poll(cohort_executor *executor, void (*poll)(void *argument), void *argument) {
+  executor->poll = poll;
+  executor->poll_argument = argument;
+}
+
 static void run_copies(const cohort_phase *own, char *arena, const cohort_plan *plan, void *const *memory) {
   for (int i = own->first_copy; i < own->last_copy; i++) {
     const cohort_copy *copy = &plan->copy[i];
@@ -93,14 +100,19 @@ static int recorded_table(const cohort_recorder *recorder, const cohort_plan *pl
 }
 
 /* The same as a run, with the clock read between steps. */
-static void run_recorded(const cohort_phase *own, cohort_call *call, char *arena, const cohort_plan *plan,
-                         void *const *memory, cohort_recorder *recorder, int table) {
+static void run_recorded(const cohort_executor *executor, const cohort_phase *own, cohort_call *call, char *arena,
+                         const cohort_plan *plan, void *const *memory, int table) {
+  cohort_recorder *recorder = executor->recorder;
   double start = cohort_clock_seconds();
   for (int i = own->first_step; i < own->last_step; i++) {
     run_step(&plan->step[i], call, arena, plan, memory);
     const double end = cohort_clock_seconds();
     record(recorder, table, i, start, end);
     start = end;
+    if (executor->poll) {
+      executor->poll(executor->poll_argument);
+      start = cohort_clock_seconds();
+    }
   }
   if (own->first_copy == own->last_copy) return;
   run_copies(own, arena, plan, memory);
@@ -116,10 +128,13 @@ void cohort_executor_run(cohort_executor *executor, const cohort_plan *plan, int
   call.random_key = bindings->random_key;
   const int table = recorded_table(executor->recorder, plan);
   if (table >= 0) {
-    run_recorded(own, &call, arena, plan, bindings->memory, executor->recorder, table);
+    run_recorded(executor, own, &call, arena, plan, bindings->memory, table);
     return;
   }
-  for (int i = own->first_step; i < own->last_step; i++) run_step(&plan->step[i], &call, arena, plan, bindings->memory);
+  for (int i = own->first_step; i < own->last_step; i++) {
+    run_step(&plan->step[i], &call, arena, plan, bindings->memory);
+    if (executor->poll) executor->poll(executor->poll_argument);
+  }
   run_copies(own, arena, plan, bindings->memory);
 }
 

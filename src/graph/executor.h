@@ -22,6 +22,10 @@ int cohort_executor_lend(const cohort_executor *executor, size_t bytes, int most
 /* From now on runs of the recorder's plans are measured; NULL: no longer. The recorder stays the caller's. */
 void cohort_executor_record(cohort_executor *executor, cohort_recorder *recorder);
 
+/* From now on `poll` is called with `argument` on the running thread after every step of a run (for communication that
+ * makes progress only when it is asked); NULL: no longer. It must not touch memory that the plan is bound to. */
+void cohort_executor_poll(cohort_executor *executor, void (*poll)(void *argument), void *argument);
+
 /* Memory for leaves and external outputs, by value of the graph that the plan was made from: memory[value]. The array
  * has cohort_graph_values entries; only leaves that the plan needs and external outputs are read. */
 typedef struct cohort_bindings {

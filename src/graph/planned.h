@@ -2,6 +2,7 @@
 #ifndef COHORT_GRAPH_PLANNED_H
 #define COHORT_GRAPH_PLANNED_H
 
+#include "graph/allocation.h"
 #include "graph/executor.h"
 #include "graph/node.h"
 #include "graph/plan.h"
@@ -42,12 +43,6 @@ typedef struct cohort_phase {
   int first_lane, last_lane; /* of the lane operations that end it */
 } cohort_phase;
 
-/* A piece of the arena and when it is in use: positions [first, last] of the order of steps and exchanges. */
-typedef struct cohort_interval {
-  size_t bytes, offset;
-  int first, last;
-} cohort_interval;
-
 struct cohort_plan {
   cohort_step *step;
   cohort_chain *chain;     /* [chains], which the calls of steps point to */
@@ -65,10 +60,6 @@ struct cohort_plan {
   int intervals;
   char *description;
 };
-
-/* Gives every interval an offset such that no two in use at once overlap: greedy, largest first, each into the smallest
- * gap that holds it. Returns the bytes of the whole. */
-size_t cohort_allocate_intervals(int count, cohort_interval *interval);
 
 static inline void *cohort_place_memory(const cohort_place *place, char *arena, const cohort_plan *plan,
                                         void *const *memory) {
