@@ -1,8 +1,9 @@
+#include "graph/allocation.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "graph/planned.h"
 
 typedef struct ranked {
   cohort_interval *interval;

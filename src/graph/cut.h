@@ -19,9 +19,9 @@ typedef struct cohort_plan_groups {
  * and after the steps (and before the lane operations) of the phase:
  *   FREE      parameters of the group are not read until the next NEED, if there is one
  *   COMPLETE  all external outputs of the group are written, nothing in the plan reads or writes their memory again
- * A group that no step reads has no NEED, one that no step writes no OPEN. A group is needed again when a parameter of
- * another group was read between: so NEED and FREE follow one another like brackets, and only groups that one step
- * reads together are needed together. OPEN and COMPLETE come once for a group.
+ * A group that no step reads has no NEED, one that no step writes no OPEN. A group is FREE and needed again when
+ * another group was needed since it was read last: NEED and FREE of a group follow one another like brackets. OPEN and
+ * COMPLETE come once for a group.
  *
  * NEED stands at the phase that begins with the interval's first reading step, COMPLETE at the phase that ends with the
  * last step that touches the group's external outputs (or with the lane operations that follow it at once): these two

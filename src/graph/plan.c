@@ -1,6 +1,5 @@
 #include "graph/plan.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,8 +83,8 @@ static void find_lifetimes(cohort_draft *own) {
   for (int i = 0; i < own->outputs; i++) use(own, own->output[i].value, own->end_time);
 }
 
-/* An external output is written in place when its memory is made in the last phase: earlier ones need not be bound yet.
- */
+/* An external output is written in place when it is made in the last phase: in earlier ones it need not be bound
+ * yet, unless the plan is cut, which moves borders of phases alone. */
 static void find_externals(cohort_draft *own) {
   for (int i = 0; i < own->outputs; i++) {
     if (!own->output[i].external) continue;
@@ -274,6 +273,7 @@ static void make_exchange(cohort_draft *own, int phase) {
     const cohort_node *node = &graph->node[n];
     if (!own->needed[n] || !cohort_op_is_lane(node->op) || own->phase[n] != phase) continue;
     const cohort_value input = node->input[0];
+    plan->lane_label[plan->lanes] = (cohort_lane_label){cohort_copy_text(node->name), graph->value[node->first].shape};
     plan->lane[plan->lanes++] =
         (cohort_lane_operation){.op = node->op,
                                 .input = input,
@@ -361,35 +361,6 @@ static void cut_phases(cohort_draft *own) {
   plan->phases = own->phases;
 }
 
-static void describe(cohort_draft *own) {
-  cohort_plan *plan = own->plan;
-  size_t length = 0;
-  FILE *text = open_memstream(&plan->description, &length);
-  if (!text) return;
-  for (int p = 0; p < plan->phases; p++) {
-    const cohort_phase *phase = &plan->phase[p];
-    for (int i = phase->first_step; i < phase->last_step; i++) {
-      const cohort_step *step = &plan->step[i];
-      const cohort_plan_step *label = &plan->label[i];
-      char shape[COHORT_SHAPE_TEXT];
-      fprintf(text, "%d %s %s %s ", p, label->name, cohort_op_name(label->op),
-              cohort_shape_text(step->call.output[0].shape, shape));
-      if (step->output[0].kind == COHORT_PLACE_ARENA) {
-        fprintf(text, "%zu\n", step->output[0].offset);
-      } else {
-        fprintf(text, "external\n");
-      }
-    }
-    for (int i = phase->first_lane; i < phase->last_lane; i++) {
-      const cohort_value output = plan->lane[i].output;
-      char shape[COHORT_SHAPE_TEXT];
-      fprintf(text, "%d %s %s %s lanes\n", p, cohort_draft_node(own, output)->name, cohort_op_name(plan->lane[i].op),
-              cohort_shape_text(own->graph->value[output].shape, shape));
-    }
-  }
-  (void)fclose(text);
-}
-
 static void make_room(cohort_draft *own) {
   const size_t nodes = (size_t)own->graph->nodes + 1, values = (size_t)own->graph->values + 1;
   own->needed = cohort_allocate(nodes * sizeof *own->needed);
@@ -415,6 +386,7 @@ static void make_plan_room(cohort_draft *own) {
   plan->place = cohort_allocate((values + 1) * sizeof *plan->place);
   plan->interval = cohort_allocate((values + 2 * nodes + 1) * sizeof *plan->interval);
   plan->lane = cohort_allocate((nodes + 1) * sizeof *plan->lane);
+  plan->lane_label = cohort_allocate((nodes + 1) * sizeof *plan->lane_label);
   plan->copy = cohort_allocate((nodes + (size_t)own->outputs + 1) * sizeof *plan->copy);
   plan->phase = cohort_allocate((size_t)own->phases * sizeof *plan->phase);
 }
@@ -447,7 +419,6 @@ static cohort_status build(cohort_draft *own, cohort_error *error) {
   fill_places(own);
   cut_phases(own);
   settle_places(own);
-  describe(own);
   return COHORT_DONE;
 }
 
@@ -473,7 +444,10 @@ cohort_status cohort_plan_create(const cohort_graph *graph, const cohort_kernel_
 void cohort_plan_destroy(cohort_plan *plan) {
   if (!plan) return;
   for (int i = 0; i < plan->steps; i++) free((char *)(uintptr_t)plan->label[i].name);
+  for (int i = 0; i < plan->lanes; i++) free(plan->lane_label[i].name);
   free(plan->label);
+  free(plan->lane_label);
+  free(plan->event);
   free(plan->step);
   free(plan->chain);
   free(plan->copy);
@@ -481,7 +455,6 @@ void cohort_plan_destroy(cohort_plan *plan) {
   free(plan->phase);
   free(plan->place);
   free(plan->interval);
-  free(plan->description);
   cohort_memory_release(plan->fixed);
   free(plan);
 }
@@ -491,10 +464,6 @@ int cohort_plan_phases(const cohort_plan *plan) { return plan->phases; }
 int cohort_plan_nodes(const cohort_plan *plan) { return plan->steps; }
 double cohort_plan_flops(const cohort_plan *plan) { return plan->flops; }
 cohort_plan_step cohort_plan_step_at(const cohort_plan *plan, int step) { return plan->label[step]; }
-char *cohort_plan_describe(const cohort_plan *plan) {
-  return cohort_copy_text(plan->description ? plan->description : "");
-}
-
 int cohort_plan_lane_operations(const cohort_plan *plan, int phase, cohort_lane_operation *out, int capacity) {
   const cohort_phase *own = &plan->phase[phase];
   const int count = own->last_lane - own->first_lane;

@@ -12,8 +12,8 @@ typedef struct cohort_plan cohort_plan;
 
 /* What must be computed. An output may be `external`: its kernel writes to memory that the caller binds (gradients go
  * straight into the gradient vector); others lie in the arena and are read with cohort_executor_value. External memory
- * is written in the last phase alone and need not be bound before; one output must not be asked for twice with
- * different memory: values that cohort_graph_gradient returns are distinct for that reason. */
+ * is written in the last phase alone and need not be bound before, until the plan is cut (cut.h); one output must not
+ * be asked for twice with different memory: values that cohort_graph_gradient returns are distinct for that reason. */
 typedef struct cohort_plan_output {
   cohort_value value;
   bool external;
@@ -37,7 +37,7 @@ typedef struct cohort_plan_step {
   double bytes;  /* of inputs and outputs of one call */
 } cohort_plan_step;
 cohort_plan_step cohort_plan_step_at(const cohort_plan *plan, int step);
-/* A line per node: name, operation, shape, offset; for people. Owned by the caller (free). */
+/* A line per step and event: phase, name, operation, shape, offset; for people. Owned by the caller (free). */
 char *cohort_plan_describe(const cohort_plan *plan);
 
 #endif

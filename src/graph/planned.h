@@ -3,6 +3,7 @@
 #define COHORT_GRAPH_PLANNED_H
 
 #include "graph/allocation.h"
+#include "graph/cut.h"
 #include "graph/executor.h"
 #include "graph/node.h"
 #include "graph/plan.h"
@@ -41,7 +42,14 @@ typedef struct cohort_phase {
   int first_step, last_step; /* [first, last) */
   int first_copy, last_copy;
   int first_lane, last_lane; /* of the lane operations that end it */
+  int first_event, last_event;
 } cohort_phase;
+
+/* Of a lane operation, for people. */
+typedef struct cohort_lane_label {
+  char *name;
+  cohort_shape shape; /* of what comes out */
+} cohort_lane_label;
 
 struct cohort_plan {
   cohort_step *step;
@@ -49,6 +57,7 @@ struct cohort_plan {
   cohort_plan_step *label; /* [steps]; names owned */
   cohort_copy *copy;
   cohort_lane_operation *lane;
+  cohort_lane_label *lane_label;
   cohort_phase *phase;
   int steps, chains, copies, lanes, phases;
   cohort_place *place; /* [values]: where to read each value of the graph */
@@ -58,7 +67,7 @@ struct cohort_plan {
   double flops;
   cohort_interval *interval;
   int intervals;
-  char *description;
+  cohort_plan_event *event; /* of all phases, one after another; NULL until the plan is cut */
 };
 
 static inline void *cohort_place_memory(const cohort_place *place, char *arena, const cohort_plan *plan,
