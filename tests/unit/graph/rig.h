@@ -14,7 +14,7 @@
 #include "graph/gradient.h"
 #include "tests/check.h"
 
-enum { RIG_LEAVES = 24 };
+enum { RIG_LEAVES = 80 };
 
 typedef struct rig {
   cohort_graph *graph;
