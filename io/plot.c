@@ -184,7 +184,8 @@ static void draw_all(const plotting *own) {
 }
 
 /* gnuplot reads a file, not a pipe: one that ends early must not end us by a signal. Returns its exit status, or -1
- * when it could not be started, with errno. */
+ * when it could not be started, with errno. A child that finds no program after posix_spawn has returned ends with 127
+ * (POSIX): so where fork stands in for vfork, as under valgrind. */
 static int run_gnuplot(FILE *script) {
   extern char **environ;
   char name[] = "gnuplot", *arguments[] = {name, NULL};
@@ -204,7 +205,10 @@ static int run_gnuplot(FILE *script) {
   if (fault) return -1;
   while (waitpid(child, &ended, 0) < 0)
     if (errno != EINTR) return -1;
-  return WIFEXITED(ended) ? WEXITSTATUS(ended) : 128;
+  enum { NOT_STARTED = 127, BY_SIGNAL };
+  if (!WIFEXITED(ended)) return BY_SIGNAL;
+  errno = ENOENT;
+  return WEXITSTATUS(ended) == NOT_STARTED ? -1 : WEXITSTATUS(ended);
 }
 
 static void plot_tables(const plotting *tables, const cohort_log *log) {
