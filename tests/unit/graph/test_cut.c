@@ -320,7 +320,8 @@ static void test_transformer(void) {
   rig_destroy(&gpt.at);
 }
 
-/* Equal gradients of two groups: one is written in place and copied to the other at once; a view of a parameter is
+/* Equal gradients of two groups: one is written in place and copied to the other at once,
+ * though that one is complete later; a view of a parameter is
  * copied out while the parameter is bound; a value of no group is there in the end. */
 static void test_copies(void) {
   rig at = rig_create(2);
@@ -328,43 +329,45 @@ static void test_copies(void) {
   const cohort_value x = rig_real(&at, COHORT_SHAPE(2, 6), -1, 1), other = rig_real(&at, COHORT_SHAPE(2, 6), -1, 1);
   const cohort_value late = rig_real(&at, COHORT_SHAPE(2, 6), -1, 1);
   const cohort_value view = cohort_reshape(g, x, COHORT_SHAPE(12)), again = cohort_reshape(g, x, COHORT_SHAPE(12, 1));
-  const cohort_value sum = cohort_add(g, x, other);
+  const cohort_value first = rig_real(&at, COHORT_SHAPE(1), -1, 1);
+  const cohort_value sum = cohort_add(g, cohort_add(g, x, other), first);
   const cohort_value loss = cohort_sum_all(g, cohort_multiply(g, cohort_multiply(g, sum, sum), late));
-  cohort_value gradient[3];
-  cohort_graph_gradient(g, loss, COHORT_NO_VALUE, 3, at.real, gradient);
-  const cohort_plan_output output[] = {{gradient[0], true}, {gradient[1], true}, {gradient[2], true},
-                                       {view, true},        {again, true},       {loss, false}};
+  cohort_value gradient[4];
+  cohort_graph_gradient(g, loss, COHORT_NO_VALUE, 4, at.real, gradient);
+  const cohort_plan_output output[] = {{gradient[0], true}, {gradient[1], true}, {gradient[2], true}, {view, true},
+                                       {gradient[3], true}, {again, true},       {loss, false}};
   cohort_plan *plan = NULL;
-  CU_ASSERT_EQUAL_FATAL(cohort_plan_create(g, cohort_kernels_float64(), 6, output, &plan, NULL), COHORT_DONE);
+  CU_ASSERT_EQUAL_FATAL(cohort_plan_create(g, cohort_kernels_float64(), 7, output, &plan, NULL), COHORT_DONE);
+  static const int group_of[] = {0, 1, 2, 1};
   int read[64], written[64];
   for (int v = 0; v < 64; v++) read[v] = written[v] = -1;
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < 4; i++) {
     read[at.real[i]] = i;
-    written[gradient[i]] = i;
+    written[gradient[i]] = group_of[i];
   }
   written[view] = 2;
-  CU_ASSERT_EQUAL_FATAL(cohort_plan_cut(plan, &(cohort_plan_groups){3, read, written}, NULL), COHORT_DONE);
-  double target[5][12], taken[5][12], nans[12];
+  CU_ASSERT_EQUAL_FATAL(cohort_plan_cut(plan, &(cohort_plan_groups){4, read, written}, NULL), COHORT_DONE);
+  double target[6][12], taken[6][12], nans[12];
   memset(target, 0xff, sizeof target);
   memset(nans, 0xff, sizeof nans);
   void *memory[64] = {0};
   cohort_executor *executor = NULL;
   CU_ASSERT_EQUAL_FATAL(cohort_executor_create(cohort_plan_arena_bytes(plan), 1, 1, &executor, NULL), COHORT_DONE);
   const cohort_bindings bindings = {memory, {{0, 0}}};
-  for (int i = 0; i < 3; i++) memory[at.real[i]] = nans;
-  memory[again] = target[4];
+  for (int i = 0; i < 4; i++) memory[at.real[i]] = nans;
+  memory[again] = target[5];
   for (int p = 0; p < cohort_plan_phases(plan); p++) {
     const cohort_plan_event *event = NULL;
     const int events = cohort_plan_events(plan, p, &event);
     for (int i = 0; i < events; i++) {
       if (event[i].kind == COHORT_PLAN_NEED) memory[at.real[event[i].group]] = at.real_data[event[i].group];
-      for (int k = 0; k < 4 && event[i].kind == COHORT_PLAN_OPEN; k++)
+      for (int k = 0; k < 5 && event[i].kind == COHORT_PLAN_OPEN; k++)
         if (written[output[k].value] == event[i].group) memory[output[k].value] = target[k];
     }
     cohort_executor_run(executor, plan, p, 0, &bindings);
     for (int i = 0; i < events; i++) {
       if (event[i].kind == COHORT_PLAN_FREE) memory[at.real[event[i].group]] = nans;
-      for (int k = 0; k < 4 && event[i].kind == COHORT_PLAN_COMPLETE; k++) {
+      for (int k = 0; k < 5 && event[i].kind == COHORT_PLAN_COMPLETE; k++) {
         if (written[output[k].value] != event[i].group) continue;
         memcpy(taken[k], target[k], sizeof taken[k]);
         memset(target[k], 0xff, sizeof target[k]);
@@ -372,14 +375,17 @@ static void test_copies(void) {
       }
     }
   }
+  double all = 0;
   for (int i = 0; i < 12; i++) {
-    const double s = at.real_data[0][i] + at.real_data[1][i];
+    const double s = at.real_data[0][i] + at.real_data[1][i] + at.real_data[3][0];
+    all += taken[0][i];
     CU_ASSERT_DOUBLE_EQUAL(taken[0][i], 2 * s * at.real_data[2][i], 1e-12);
     CU_ASSERT_EQUAL(taken[0][i], taken[1][i]);
     CU_ASSERT_DOUBLE_EQUAL(taken[2][i], s * s, 1e-12);
     CU_ASSERT_EQUAL(taken[3][i], at.real_data[0][i]);
-    CU_ASSERT_EQUAL(target[4][i], at.real_data[0][i]);
+    CU_ASSERT_EQUAL(target[5][i], at.real_data[0][i]);
   }
+  CU_ASSERT_DOUBLE_EQUAL(taken[4][0], all, 1e-12);
   cohort_executor_destroy(executor);
   cohort_plan_destroy(plan);
   rig_destroy(&at);
