@@ -150,7 +150,7 @@ static void start_watchdog(cohort_comm *comm, world *state) {
   cohort_comm_gather_all(comm, contacts, offsets, offsets + size);
   cohort_watchdog_limit(state->watchdog, START_SECONDS, NULL);
   cohort_watchdog_start(state->watchdog, contacts, state->hosts, HOST_BYTES);
-  comm->wait = cohort_watchdog_wait(state->watchdog);
+  comm->watched = cohort_watchdog_wait(state->watchdog);
   cohort_comm_phase(comm, "start", -1);
   cohort_comm_name(comm, "exchange");
   free(offsets);

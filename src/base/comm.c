@@ -1,7 +1,10 @@
 #include "base/comm.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/clock.h"
 
 static void exchange_alone(cohort_comm *comm, int sends, const cohort_message *send, int receives,
                            const cohort_message *receive) {
@@ -15,13 +18,63 @@ static void exchange_alone(cohort_comm *comm, int sends, const cohort_message *s
   }
 }
 
+static int post_alone(cohort_comm *comm, cohort_channel channel, int sends, const cohort_message *send, int receives,
+                      const cohort_message *receive) {
+  (void)channel;
+  exchange_alone(comm, sends, send, receives, receive);
+  return 0;
+}
+
+static bool test_alone(cohort_comm *comm, int ticket) {
+  (void)comm, (void)ticket;
+  return true;
+}
+
+static void wait_alone(cohort_comm *comm, int ticket) { (void)comm, (void)ticket; }
+
+static void idle_alone(cohort_comm *comm) {
+  (void)comm;
+  (void)sched_yield();
+}
+
+static void await_alone(cohort_comm *comm, const _Atomic uint64_t *flag, uint64_t value) {
+  while (atomic_load_explicit(flag, memory_order_acquire) < value) idle_alone(comm);
+}
+
 static void abort_alone(cohort_comm *comm, int status) {
   (void)comm;
   exit(status);
 }
 
 cohort_comm cohort_comm_alone(void) {
-  return (cohort_comm){.rank = 0, .size = 1, .exchange = exchange_alone, .abort = abort_alone};
+  return (cohort_comm){.rank = 0,
+                       .size = 1,
+                       .hosts = 1,
+                       .exchange = exchange_alone,
+                       .post = post_alone,
+                       .test = test_alone,
+                       .wait = wait_alone,
+                       .await = await_alone,
+                       .idle = idle_alone,
+                       .abort = abort_alone};
+}
+
+void cohort_comm_count(cohort_comm *comm, double now) {
+  if (comm->flights && !comm->waits) comm->hidden += now - comm->counted;
+  comm->counted = now;
+}
+
+void cohort_comm_wait_begins(cohort_comm *comm, double now) {
+  cohort_comm_count(comm, now);
+  comm->waits = true;
+  comm->waits_since = now;
+  if (comm->watched) atomic_store_explicit(&comm->watched->since, now, memory_order_release);
+}
+
+void cohort_comm_wait_ends(cohort_comm *comm) {
+  if (comm->watched) atomic_store_explicit(&comm->watched->since, 0, memory_order_relaxed);
+  comm->waits = false;
+  comm->counted = cohort_clock_seconds();
 }
 
 /* Rank `distance` after this one, on the ring. */
