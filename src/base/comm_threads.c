@@ -1,7 +1,9 @@
-/* Ranks as threads of one process. A sender publishes its list of messages and waits; receivers copy straight out of
- * its memory and tick the messages off. So nothing is buffered or allocated, and an exchange that would hang between
- * processes without buffers hangs here too, unless a rank it waits for has ended: that is reported as a lost rank. */
+/* Ranks as threads of one process. For each channel and pair of ranks there is a queue of messages that only one side
+ * has posted; whoever posts the other side copies the bytes straight from memory to memory. So nothing is buffered, and
+ * a transfer that would hang between processes without buffers hangs here too, unless a rank that it waits for has
+ * ended: that is reported as a lost rank. */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +13,22 @@
 #include "base/comm.h"
 #include "base/memory.h"
 
-struct world;
+/* ALL_ENDED, ONE_ENDED: seconds after which a wait for memory is hopeless when all others, or some, have ended. */
+enum { EXCHANGE = COHORT_CHANNELS, QUEUES = COHORT_CHANNELS + 1, SPINS = 1000, ALL_ENDED = 2, ONE_ENDED = 30 };
+
+typedef struct ticket ticket;
+
+/* A message as one side has posted it. */
+typedef struct entry {
+  ticket *ticket;
+  cohort_message message;
+  bool receive, open;
+  struct entry *next;
+} entry;
+
+typedef struct queue {
+  entry *first, *last;
+} queue;
 
 typedef struct rank_state {
   cohort_comm comm;
@@ -21,30 +38,32 @@ typedef struct rank_state {
   cohort_status result;
   bool ended;
   pthread_cond_t changed; /* something this rank may wait for has happened */
-  const cohort_message *sends;
-  int send_count;
-  int untaken;   /* published messages that no one has fully copied yet */
-  int copying;   /* messages that others copy out of this rank's memory right now */
-  int *taken_to; /* [size] by receiver: where in `sends` its next message may be */
-  int *received; /* [size] by sender: where in this rank's list of receives its next message may be */
+  int copying;            /* messages that others copy from or to this rank's memory right now */
+  ticket **ticket;        /* [tickets], by number; grown on demand */
+  int tickets;
 } rank_state;
+
+struct ticket {
+  rank_state *owner;
+  bool used;
+  int entries, open; /* posted, and of these not through */
+  int capacity;
+  entry *entry;
+};
 
 typedef struct world {
   pthread_mutex_t mutex; /* of everything but the messages' bytes */
   int size;
-  bool aborted;
+  int *host;
+  _Atomic bool aborted;
   cohort_status abort_status;
+  _Atomic int ended;
+  _Atomic double last_end;
   cohort_rank_function function;
   void *argument;
   rank_state *ranks;
+  queue *queues; /* [QUEUES][sender][receiver] */
 } world;
-
-/* Index of the first message with `rank` and with bytes at or after `start`; `count` when there is none. */
-static int next_message(int rank, int start, int count, const cohort_message *messages) {
-  int i = start;
-  while (i < count && (messages[i].rank != rank || !messages[i].bytes)) i++;
-  return i;
-}
 
 static void wake_all(world *shared) {
   for (int rank = 0; rank < shared->size; rank++) pthread_cond_broadcast(&shared->ranks[rank].changed);
@@ -56,7 +75,7 @@ static void mark_aborted(world *shared, cohort_status status) {
   wake_all(shared);
 }
 
-/* Ends the calling thread of a rank; the mutex is held and no one copies out of its memory any more. */
+/* Ends the calling thread of a rank; the mutex is held and no one copies in its memory any more. */
 static _Noreturn void leave(rank_state *self) {
   pthread_mutex_unlock(&self->world->mutex);
   if (pthread_equal(pthread_self(), self->thread)) longjmp(self->leave, 1);
@@ -64,78 +83,84 @@ static _Noreturn void leave(rank_state *self) {
 }
 
 static void leave_if_aborted(rank_state *self) {
-  if (!self->world->aborted) return;
-  self->send_count = 0; /* no new copies begin */
+  if (!self->world->aborted) return; /* else no new copies begin */
   while (self->copying) pthread_cond_wait(&self->changed, &self->world->mutex);
   leave(self);
 }
 
-/* Copies one message without holding the mutex. */
-static void take(rank_state *self, rank_state *sender, const cohort_message *send, const cohort_message *receive) {
-  if (send->bytes != receive->bytes) {
-    fprintf(stderr, "cohort: error: rank %d sends %zu bytes where rank %d expects %zu; report this\n",
-            sender->comm.rank, send->bytes, self->comm.rank, receive->bytes);
+static void close_entry(entry *own) {
+  own->open = false;
+  own->ticket->open--;
+}
+
+/* Copies one message without holding the mutex; `waiting` is in no queue any more. */
+static void copy(rank_state *self, entry *own, entry *waiting) {
+  rank_state *const other = waiting->ticket->owner;
+  const cohort_message *const from = own->receive ? &waiting->message : &own->message;
+  const cohort_message *const to = own->receive ? &own->message : &waiting->message;
+  if (from->bytes != to->bytes) {
+    fprintf(stderr, "cohort: error: rank %d sends %zu bytes where rank %d expects %zu; report this\n", to->rank,
+            from->bytes, from->rank, to->bytes);
     mark_aborted(self->world, COHORT_BUG);
+  } else if (other->ended) {
+    mark_aborted(self->world, COHORT_RANK_LOST);
+  }
+  leave_if_aborted(self);
+  const cohort_message source = *from, target = *to;
+  other->copying++;
+  pthread_mutex_unlock(&self->world->mutex);
+  memmove(target.data, source.data, target.bytes);
+  pthread_mutex_lock(&self->world->mutex);
+  other->copying--;
+  close_entry(own);
+  close_entry(waiting);
+  pthread_cond_broadcast(&other->changed);
+  leave_if_aborted(self);
+}
+
+static void post_entry(rank_state *self, int channel, entry *own) {
+  world *const shared = self->world;
+  const int me = self->comm.rank, other = own->message.rank, size = shared->size;
+  const int sender = own->receive ? other : me, receiver = own->receive ? me : other;
+  queue *const waiting = &shared->queues[(channel * size + sender) * size + receiver];
+  entry *const first = waiting->first;
+  if (first && first->receive != own->receive) {
+    waiting->first = first->next;
+    copy(self, own, first);
     return;
   }
-  const void *from = send->data;
-  sender->copying++;
-  pthread_mutex_unlock(&self->world->mutex);
-  memcpy(receive->data, from, receive->bytes);
-  pthread_mutex_lock(&self->world->mutex);
-  sender->copying--;
-  sender->untaken--;
-  if (!sender->untaken || self->world->aborted) pthread_cond_broadcast(&sender->changed);
+  own->next = NULL;
+  if (first)
+    waiting->last->next = own;
+  else
+    waiting->first = own;
+  waiting->last = own;
 }
 
-/* Takes all that is there; returns how many of this rank's receives are still open, or -1 when it took something (and
- * more may have come meanwhile). */
-static int take_ready(rank_state *self, int receives, const cohort_message *receive) {
-  world *shared = self->world;
-  const int me = self->comm.rank;
-  int open = 0;
-  bool took = false;
-  for (int rank = 0; rank < shared->size; rank++) {
-    rank_state *sender = &shared->ranks[rank];
-    for (;;) {
-      const int to = self->received[rank] = next_message(rank, self->received[rank], receives, receive);
-      if (to == receives) break;
-      const int from = next_message(me, sender->taken_to[me], sender->send_count, sender->sends);
-      if (shared->aborted || from >= sender->send_count) {
-        open++;
-        break;
-      }
-      self->received[rank] = to + 1;
-      sender->taken_to[me] = from + 1;
-      take(self, sender, &sender->sends[from], &receive[to]);
-      took = true;
-    }
+/* An unused ticket with room for this many messages. */
+static int take_ticket(rank_state *self, int entries) {
+  int number = 0;
+  while (number < self->tickets && self->ticket[number]->used) number++;
+  if (number == self->tickets) {
+    self->ticket = cohort_reallocate(self->ticket, (size_t)(number + 1) * sizeof(ticket *));
+    self->ticket[number] = cohort_allocate(sizeof(ticket));
+    self->ticket[number]->owner = self;
+    self->tickets++;
   }
-  return took ? -1 : open;
-}
-
-/* Whether an open message is to or from a rank that has ended. */
-static bool waits_for_ended(const rank_state *self, int receives, const cohort_message *receive) {
-  const world *shared = self->world;
-  for (int rank = 0; rank < shared->size; rank++) {
-    if (!shared->ranks[rank].ended) continue;
-    if (next_message(rank, self->received[rank], receives, receive) < receives) return true;
-    if (next_message(rank, self->taken_to[rank], self->send_count, self->sends) < self->send_count) return true;
+  ticket *const own = self->ticket[number];
+  if (entries > own->capacity) {
+    own->entry = cohort_reallocate(own->entry, (size_t)entries * sizeof *own->entry);
+    own->capacity = entries;
   }
-  return false;
+  own->used = true;
+  own->entries = own->open = 0;
+  return number;
 }
 
-static void publish(rank_state *self, int sends, const cohort_message *send) {
-  const int size = self->world->size;
-  memset(self->taken_to, 0, (size_t)size * sizeof *self->taken_to);
-  memset(self->received, 0, (size_t)size * sizeof *self->received);
-  self->sends = send;
-  self->send_count = sends;
-  self->untaken = 0;
-  for (int i = 0; i < sends; i++) {
-    if (!send[i].bytes) continue;
-    self->untaken++;
-    pthread_cond_broadcast(&self->world->ranks[send[i].rank].changed);
+static void add_entries(ticket *own, int count, const cohort_message *message, bool receive) {
+  for (int i = 0; i < count; i++) {
+    if (!message[i].bytes) continue;
+    own->entry[own->entries++] = (entry){.ticket = own, .message = message[i], .receive = receive, .open = true};
   }
 }
 
@@ -148,29 +173,117 @@ static void count_traffic(cohort_comm *comm, int sends, const cohort_message *se
   for (int i = 0; i < receives; i++) comm->bytes_received += receive[i].bytes;
 }
 
+/* The mutex is held. */
+static int begin(rank_state *self, int channel, int sends, const cohort_message *send, int receives,
+                 const cohort_message *receive) {
+  leave_if_aborted(self);
+  const int number = take_ticket(self, sends + receives);
+  ticket *const own = self->ticket[number];
+  add_entries(own, receives, receive, true);
+  add_entries(own, sends, send, false);
+  own->open = own->entries;
+  count_traffic(&self->comm, sends, send, receives, receive);
+  for (int i = 0; i < own->entries; i++) post_entry(self, channel, &own->entry[i]);
+  return number;
+}
+
+/* Ends the world when a message of the ticket is to or from a rank that has ended. */
+static void leave_if_lost(rank_state *self, const ticket *own) {
+  for (int i = 0; i < own->entries; i++) {
+    if (own->entry[i].open && self->world->ranks[own->entry[i].message.rank].ended)
+      mark_aborted(self->world, COHORT_RANK_LOST);
+  }
+  leave_if_aborted(self);
+}
+
+/* The mutex is held. */
+static void finish(rank_state *self, ticket *own) {
+  leave_if_aborted(self);
+  while (own->open) {
+    leave_if_lost(self, own);
+    pthread_cond_wait(&self->changed, &self->world->mutex);
+    leave_if_aborted(self);
+  }
+  own->used = false;
+}
+
 static void exchange_threads(cohort_comm *comm, int sends, const cohort_message *send, int receives,
                              const cohort_message *receive) {
-  rank_state *self = comm->implementation;
-  world *shared = self->world;
+  rank_state *const self = comm->implementation;
   const double start = cohort_clock_seconds();
-  pthread_mutex_lock(&shared->mutex);
+  cohort_comm_wait_begins(comm, start);
+  pthread_mutex_lock(&self->world->mutex);
+  const int number = begin(self, EXCHANGE, sends, send, receives, receive);
+  finish(self, self->ticket[number]);
+  pthread_mutex_unlock(&self->world->mutex);
+  cohort_comm_wait_ends(comm);
+  comm->seconds += cohort_clock_seconds() - start;
+}
+
+static int post_threads(cohort_comm *comm, cohort_channel channel, int sends, const cohort_message *send, int receives,
+                        const cohort_message *receive) {
+  rank_state *const self = comm->implementation;
+  cohort_comm_count(comm, cohort_clock_seconds());
+  comm->flights++;
+  pthread_mutex_lock(&self->world->mutex);
+  const int number = begin(self, (int)channel, sends, send, receives, receive);
+  pthread_mutex_unlock(&self->world->mutex);
+  return number;
+}
+
+static void land(cohort_comm *comm) {
+  cohort_comm_count(comm, cohort_clock_seconds());
+  comm->flights--;
+}
+
+static bool test_threads(cohort_comm *comm, int number) {
+  rank_state *const self = comm->implementation;
+  pthread_mutex_lock(&self->world->mutex);
   leave_if_aborted(self);
-  publish(self, sends, send);
-  for (;;) {
-    const int open = take_ready(self, receives, receive);
-    leave_if_aborted(self);
-    if (open < 0) continue;
-    if (!open && !self->untaken) break;
-    if (waits_for_ended(self, receives, receive)) {
-      mark_aborted(shared, COHORT_RANK_LOST);
-      leave_if_aborted(self);
-    }
-    pthread_cond_wait(&self->changed, &shared->mutex);
-  }
-  self->send_count = 0;
-  self->sends = NULL;
+  ticket *const own = self->ticket[number];
+  const bool done = !own->open;
+  if (done)
+    own->used = false;
+  else
+    leave_if_lost(self, own);
+  pthread_mutex_unlock(&self->world->mutex);
+  if (done) land(comm);
+  return done;
+}
+
+static void wait_threads(cohort_comm *comm, int number) {
+  rank_state *const self = comm->implementation;
+  const double start = cohort_clock_seconds();
+  cohort_comm_wait_begins(comm, start);
+  pthread_mutex_lock(&self->world->mutex);
+  finish(self, self->ticket[number]);
+  pthread_mutex_unlock(&self->world->mutex);
+  land(comm);
+  cohort_comm_wait_ends(comm);
+  comm->seconds += cohort_clock_seconds() - start;
+}
+
+static void idle_threads(cohort_comm *comm) {
+  rank_state *const self = comm->implementation;
+  world *const shared = self->world;
+  (void)sched_yield();
+  const int ended = shared->ended;
+  if (!ended && !shared->aborted) return;
+  const double since = comm->waits_since > shared->last_end ? comm->waits_since : shared->last_end;
+  const bool lost = ended && cohort_clock_seconds() - since > (ended == shared->size - 1 ? ALL_ENDED : ONE_ENDED);
+  pthread_mutex_lock(&shared->mutex);
+  if (lost) mark_aborted(shared, COHORT_RANK_LOST);
+  leave_if_aborted(self);
   pthread_mutex_unlock(&shared->mutex);
-  count_traffic(comm, sends, send, receives, receive);
+}
+
+static void await_threads(cohort_comm *comm, const _Atomic uint64_t *flag, uint64_t value) {
+  for (int i = 0; i < SPINS; i++)
+    if (atomic_load_explicit(flag, memory_order_acquire) >= value) return;
+  const double start = cohort_clock_seconds();
+  cohort_comm_wait_begins(comm, start);
+  while (atomic_load_explicit(flag, memory_order_acquire) < value) idle_threads(comm);
+  cohort_comm_wait_ends(comm);
   comm->seconds += cohort_clock_seconds() - start;
 }
 
@@ -178,7 +291,8 @@ static void abort_threads(cohort_comm *comm, int status) {
   rank_state *self = comm->implementation;
   pthread_mutex_lock(&self->world->mutex);
   mark_aborted(self->world, (cohort_status)status);
-  leave(self);
+  leave_if_aborted(self);
+  abort(); /* it has left */
 }
 
 static void *run_rank(void *argument) {
@@ -190,6 +304,8 @@ static void *run_rank(void *argument) {
   if (!setjmp(self->leave)) self->result = shared->function(&self->comm, shared->argument);
   pthread_mutex_lock(&shared->mutex);
   self->ended = true;
+  shared->last_end = cohort_clock_seconds();
+  shared->ended++;
   wake_all(shared);
   pthread_mutex_unlock(&shared->mutex);
   return NULL;
@@ -197,18 +313,30 @@ static void *run_rank(void *argument) {
 
 static void prepare_rank(world *shared, int rank) {
   rank_state *self = &shared->ranks[rank];
-  self->comm = (cohort_comm){
-      .rank = rank, .size = shared->size, .exchange = exchange_threads, .abort = abort_threads, .implementation = self};
+  self->comm = (cohort_comm){.rank = rank,
+                             .size = shared->size,
+                             .hosts = shared->host[shared->size - 1] + 1,
+                             .host = shared->host,
+                             .one_process = true,
+                             .exchange = exchange_threads,
+                             .post = post_threads,
+                             .test = test_threads,
+                             .wait = wait_threads,
+                             .await = await_threads,
+                             .idle = idle_threads,
+                             .abort = abort_threads,
+                             .implementation = self};
   self->world = shared;
   pthread_cond_init(&self->changed, NULL);
-  self->taken_to = cohort_allocate((size_t)shared->size * sizeof(int));
-  self->received = cohort_allocate((size_t)shared->size * sizeof(int));
 }
 
 static void release_rank(rank_state *self) {
   pthread_cond_destroy(&self->changed);
-  free(self->taken_to);
-  free(self->received);
+  for (int i = 0; i < self->tickets; i++) {
+    free(self->ticket[i]->entry);
+    free(self->ticket[i]);
+  }
+  free(self->ticket);
 }
 
 static void run_all(world *shared) {
@@ -227,9 +355,17 @@ static void run_all(world *shared) {
 }
 
 cohort_status cohort_comm_run_threads(int size, cohort_rank_function function, void *argument) {
+  return cohort_comm_run_threads_on_hosts(size, size, function, argument);
+}
+
+cohort_status cohort_comm_run_threads_on_hosts(int size, int per_host, cohort_rank_function function, void *argument) {
   world shared = {.size = size, .function = function, .argument = argument};
+  const size_t ranks = (size_t)size;
   pthread_mutex_init(&shared.mutex, NULL);
-  shared.ranks = cohort_allocate((size_t)size * sizeof *shared.ranks);
+  shared.host = cohort_allocate(ranks * sizeof *shared.host);
+  for (int rank = 0; rank < size; rank++) shared.host[rank] = rank / per_host;
+  shared.queues = cohort_allocate(QUEUES * ranks * ranks * sizeof *shared.queues);
+  shared.ranks = cohort_allocate(ranks * sizeof *shared.ranks);
   for (int rank = 0; rank < size; rank++) prepare_rank(&shared, rank);
   run_all(&shared);
   cohort_status worst = shared.aborted ? shared.abort_status : COHORT_DONE;
@@ -238,6 +374,8 @@ cohort_status cohort_comm_run_threads(int size, cohort_rank_function function, v
     release_rank(&shared.ranks[rank]);
   }
   free(shared.ranks);
+  free(shared.queues);
+  free(shared.host);
   pthread_mutex_destroy(&shared.mutex);
   return worst;
 }
