@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <mpi.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,15 +11,24 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "mpi/hosts.h"
 #include "mpi/watchdog.h"
 
 /* START_SECONDS: what the watchdog allows until the settings say; before it runs, MPI_START_SECONDS end a start that
  * hangs. */
-enum { SLICE_BYTES = 1 << 30, HOST_BYTES = 256, TAG = 1, START_SECONDS = 60, MPI_START_SECONDS = 600 };
+enum { SLICE_BYTES = 1 << 30, HOST_BYTES = 256, START_SECONDS = 60, MPI_START_SECONDS = 600, SPINS = 1000 };
+enum { TAG_EXCHANGE = 1, TAG_NEVER, TAG_CHANNELS };
+
+typedef struct ticket {
+  bool used;
+  int requests, capacity; /* grown on demand, so a steady state allocates nothing */
+  MPI_Request *request;
+} ticket;
 
 typedef struct world {
-  int requests; /* capacity of `request`; grown on demand, so a steady state allocates nothing */
-  MPI_Request *request;
+  int tickets;
+  ticket *ticket; /* by number; grown on demand */
+  int *host;      /* [size] */
   int local_rank, local_size;
   char *hosts; /* size x HOST_BYTES */
   cohort_watchdog *watchdog;
@@ -39,52 +49,124 @@ static void require(cohort_comm *comm, int code, const char *what) {
   comm->abort(comm, COHORT_RANK_LOST);
 }
 
-static void reserve_requests(world *state, int count) {
-  if (count <= state->requests) return;
-  state->request = cohort_reallocate(state->request, (size_t)count * sizeof *state->request);
-  state->requests = count;
-}
-
-/* One tag serves all: MPI keeps the order of messages between two ranks, both of sends and of receives posted, so the
- * slices of a message and the messages of the lists match in order. */
-static int post(cohort_comm *comm, const cohort_message *message, bool receive, MPI_Request *request) {
+/* One tag a channel: MPI keeps the order of messages between two ranks and of one tag, both of sends and of receives
+ * posted, so the slices of a message and the messages of the lists match in order. */
+static int start(cohort_comm *comm, const cohort_message *message, int tag, bool receive, MPI_Request *request) {
   int posted = 0;
   for (size_t first = 0; first < message->bytes; first += SLICE_BYTES) {
     const size_t left = message->bytes - first;
     const int bytes = (int)(left < SLICE_BYTES ? left : SLICE_BYTES);
     char *const data = (char *)message->data + first;
     if (receive) {
-      require(comm, MPI_Irecv(data, bytes, MPI_BYTE, message->rank, TAG, MPI_COMM_WORLD, &request[posted]), "receive");
+      require(comm, MPI_Irecv(data, bytes, MPI_BYTE, message->rank, tag, MPI_COMM_WORLD, &request[posted]), "receive");
     } else {
-      require(comm, MPI_Isend(data, bytes, MPI_BYTE, message->rank, TAG, MPI_COMM_WORLD, &request[posted]), "send");
+      require(comm, MPI_Isend(data, bytes, MPI_BYTE, message->rank, tag, MPI_COMM_WORLD, &request[posted]), "send");
     }
     posted++;
   }
   return posted;
 }
 
-static void world_exchange(cohort_comm *comm, int sends, const cohort_message *send, int receives,
-                           const cohort_message *receive) {
-  const double start = cohort_clock_seconds();
+/* An unused ticket with room for this many requests. */
+static int take_ticket(world *state, int requests) {
+  int number = 0;
+  while (number < state->tickets && state->ticket[number].used) number++;
+  if (number == state->tickets) {
+    state->ticket = cohort_reallocate(state->ticket, (size_t)(number + 1) * sizeof *state->ticket);
+    state->ticket[state->tickets++] = (ticket){0};
+  }
+  ticket *const own = &state->ticket[number];
+  if (requests > own->capacity) {
+    own->request = cohort_reallocate(own->request, (size_t)requests * sizeof *own->request);
+    own->capacity = requests;
+  }
+  own->used = true;
+  return number;
+}
+
+static int start_all(cohort_comm *comm, int tag, int sends, const cohort_message *send, int receives,
+                     const cohort_message *receive) {
   world *const state = comm->implementation;
   int needed = 0;
   for (int i = 0; i < receives; i++) needed += slices(receive[i].bytes);
   for (int i = 0; i < sends; i++) needed += slices(send[i].bytes);
-  reserve_requests(state, needed);
-  cohort_comm_wait_begins(comm, start);
+  const int number = take_ticket(state, needed);
+  MPI_Request *const request = state->ticket[number].request;
   int posted = 0;
   for (int i = 0; i < receives; i++) {
-    posted += post(comm, &receive[i], true, state->request + posted);
+    posted += start(comm, &receive[i], tag, true, request + posted);
     comm->bytes_received += receive[i].bytes;
   }
   for (int i = 0; i < sends; i++) {
-    posted += post(comm, &send[i], false, state->request + posted);
+    posted += start(comm, &send[i], tag, false, request + posted);
     comm->bytes_sent += send[i].bytes;
     comm->messages += send[i].bytes > 0;
   }
-  if (posted > 0) require(comm, MPI_Waitall(posted, state->request, MPI_STATUSES_IGNORE), "exchange");
+  state->ticket[number].requests = posted;
+  return number;
+}
+
+static void finish(cohort_comm *comm, int number, const char *what) {
+  ticket *const own = &((world *)comm->implementation)->ticket[number];
+  if (own->requests) require(comm, MPI_Waitall(own->requests, own->request, MPI_STATUSES_IGNORE), what);
+  own->used = false;
+}
+
+static void world_exchange(cohort_comm *comm, int sends, const cohort_message *send, int receives,
+                           const cohort_message *receive) {
+  const double before = cohort_clock_seconds();
+  cohort_comm_wait_begins(comm, before);
+  finish(comm, start_all(comm, TAG_EXCHANGE, sends, send, receives, receive), "exchange");
   cohort_comm_wait_ends(comm);
-  comm->seconds += cohort_clock_seconds() - start;
+  comm->seconds += cohort_clock_seconds() - before;
+}
+
+static int world_post(cohort_comm *comm, cohort_channel channel, int sends, const cohort_message *send, int receives,
+                      const cohort_message *receive) {
+  cohort_comm_count(comm, cohort_clock_seconds());
+  comm->flights++;
+  return start_all(comm, TAG_CHANNELS + (int)channel, sends, send, receives, receive);
+}
+
+static void land(cohort_comm *comm) {
+  cohort_comm_count(comm, cohort_clock_seconds());
+  comm->flights--;
+}
+
+static bool world_test(cohort_comm *comm, int number) {
+  ticket *const own = &((world *)comm->implementation)->ticket[number];
+  int done = 1;
+  if (own->requests) require(comm, MPI_Testall(own->requests, own->request, &done, MPI_STATUSES_IGNORE), "transfer");
+  if (!done) return false;
+  own->used = false;
+  land(comm);
+  return true;
+}
+
+static void world_wait(cohort_comm *comm, int number) {
+  const double before = cohort_clock_seconds();
+  cohort_comm_wait_begins(comm, before);
+  finish(comm, number, "transfer");
+  land(comm);
+  cohort_comm_wait_ends(comm);
+  comm->seconds += cohort_clock_seconds() - before;
+}
+
+/* To look for a message that never comes is what makes MPI look at all that do. */
+static void world_idle(cohort_comm *comm) {
+  int there = 0;
+  require(comm, MPI_Iprobe(MPI_ANY_SOURCE, TAG_NEVER, MPI_COMM_WORLD, &there, MPI_STATUS_IGNORE), "wait");
+  (void)sched_yield();
+}
+
+static void world_await(cohort_comm *comm, const _Atomic uint64_t *flag, uint64_t value) {
+  for (int i = 0; i < SPINS; i++)
+    if (atomic_load_explicit(flag, memory_order_acquire) >= value) return;
+  const double before = cohort_clock_seconds();
+  cohort_comm_wait_begins(comm, before);
+  while (atomic_load_explicit(flag, memory_order_acquire) < value) world_idle(comm);
+  cohort_comm_wait_ends(comm);
+  comm->seconds += cohort_clock_seconds() - before;
 }
 
 static void world_abort(cohort_comm *comm, int status) {
@@ -200,7 +282,13 @@ cohort_status cohort_world_open(cohort_comm *comm, cohort_error *error) {
     return cohort_fail(error, COHORT_RANK_LOST, "MPI: it did not start; check the launcher with a small MPI program");
   }
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-  cohort_comm opened = {.exchange = world_exchange, .abort = world_abort};
+  cohort_comm opened = {.exchange = world_exchange,
+                        .post = world_post,
+                        .test = world_test,
+                        .wait = world_wait,
+                        .await = world_await,
+                        .idle = world_idle,
+                        .abort = world_abort};
   MPI_Comm_rank(MPI_COMM_WORLD, &opened.rank);
   MPI_Comm_size(MPI_COMM_WORLD, &opened.size);
   if (provided < MPI_THREAD_FUNNELED) {
@@ -218,6 +306,9 @@ cohort_status cohort_world_open(cohort_comm *comm, cohort_error *error) {
   world *const state = cohort_allocate(sizeof *state);
   opened.implementation = state;
   start_watchdog(&opened, state);
+  state->host = cohort_allocate((size_t)opened.size * sizeof *state->host);
+  opened.hosts = cohort_hosts_number(&opened, state->hosts, HOST_BYTES, state->host);
+  opened.host = state->host;
   limit_start(0);
   opened.bytes_received = opened.bytes_sent = opened.messages = 0;
   opened.seconds = 0;
@@ -232,7 +323,9 @@ void cohort_world_close(cohort_comm *comm) {
   cohort_comm_wait_begins(comm, cohort_clock_seconds());
   MPI_Finalize();
   cohort_watchdog_close(state->watchdog);
-  free(state->request);
+  for (int i = 0; i < state->tickets; i++) free(state->ticket[i].request);
+  free(state->ticket);
+  free(state->host);
   free(state->hosts);
   free(state);
   *comm = cohort_comm_alone();

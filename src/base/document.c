@@ -48,7 +48,7 @@ void cohort_document_set_text(cohort_document *scalar, const char *text) {
 
 static size_t find(const cohort_document *map, const char *name) {
   size_t i = 0;
-  while (i < map->count && strcmp(map->names[i], name)) i++;
+  while (i < map->count && strcmp(map->names[i], name) != 0) i++;
   return i;
 }
 

@@ -118,7 +118,7 @@ static void format_real(double value, char out[32]) {
   for (int digits = 1; digits <= 17; digits++) {
     snprintf(out, 32, "%.*g", digits, value);
     const double back = strtod(out, NULL);
-    if (!memcmp(&back, &value, sizeof value)) return;
+    if (memcmp(&back, &value, sizeof value) == 0) return; /* NOLINT(bugprone-suspicious-memory-comparison): bits */
   }
 }
 
@@ -197,7 +197,7 @@ static void read_boolean(const reading *in) {
   const char *text = plain_text(in, "true or false");
   if (!text) return;
   const bool value = !strcmp(text, "true");
-  if (!value && strcmp(text, "false")) {
+  if (!value && strcmp(text, "false") != 0) {
     fault_type(in, "true or false");
     return;
   }
@@ -317,7 +317,7 @@ static void report_unknown(const cohort_parameter *table, const cohort_document 
   for (size_t i = 0; i < document->count; i++) {
     const char *name = document->names[i];
     size_t known = 0;
-    while (known < count && strcmp(names[known], name)) known++;
+    while (known < count && strcmp(names[known], name) != 0) known++;
     if (known < count || document->children[i]->used) continue;
     const char *nearest = cohort_nearest_name(name, names, count);
     if (nearest) {

@@ -61,7 +61,7 @@ void cohort_processor_name(char out[64]) {
   char line[512];
   while (fgets(line, sizeof line, file)) {
     const char *colon = strchr(line, ':');
-    if (strncmp(line, "model name", 10) || !colon) continue;
+    if (strncmp(line, "model name", 10) != 0 || !colon) continue;
     line[strcspn(line, "\n")] = '\0';
     snprintf(out, 64, "%.63s", colon + 1 + strspn(colon + 1, " "));
     break;

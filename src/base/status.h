@@ -27,10 +27,6 @@ typedef struct cohort_error {
 cohort_status cohort_fail(cohort_error *error, cohort_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts "prefix: " before the text of an error that is passed up, for context; returns its status. */
-cohort_status cohort_fail_within(cohort_error *error, cohort_status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
 #define COHORT_TRY(call)                        \
   do {                                          \
     const cohort_status status_ = (call);       \
