@@ -9,7 +9,7 @@ function(cohort_mpi_test name ranks command)
 endfunction()
 
 string(REPLACE ";" " " mpirun_text "${COHORT_MPIRUN}")
-foreach(program world checkpoint)
+foreach(program world checkpoint transfers)
   add_executable(test_mpi_${program}_ranks mpi/test_${program}.c)
   target_link_libraries(test_mpi_${program}_ranks PRIVATE cohort_io)
 endforeach()
@@ -19,6 +19,12 @@ foreach(ranks 2 3 4 8)
   cohort_mpi_test(test_mpi_checkpoint ${ranks} "rm -rf ${directory} && mkdir ${directory} && \
 ${mpirun_text} -n ${ranks} $<TARGET_FILE:test_mpi_checkpoint_ranks> ${directory} && rm -r ${directory}")
 endforeach()
+foreach(ranks 1 2 3 4)
+  cohort_mpi_test(test_mpi_transfers ${ranks} "${mpirun_text} -n ${ranks} $<TARGET_FILE:test_mpi_transfers_ranks>")
+endforeach()
+# Without /proc the ranks share no memory, say so and send messages (Open MPI's own way through /proc hangs then).
+cohort_mpi_test(test_mpi_transfers_blind 3 "${mpirun_text} --mca btl_vader_single_copy_mechanism none -n 3 $<TARGET_FILE:test_mpi_transfers_ranks> blind")
+set_tests_properties(test_mpi_transfers_blind_3 PROPERTIES SKIP_RETURN_CODE 77)
 # The status of an abort is that of the job.
 cohort_mpi_test(test_mpi_abort 3 "${mpirun_text} -n 3 $<TARGET_FILE:test_mpi_world_ranks> abort 75; test $? = 75")
 
