@@ -1,4 +1,4 @@
-#include "method/optimizer/optimizer_real.h"
+#include "method/optimizer/adaptive_real.h"
 
 typedef struct adamw_config {
   double learning_rate, beta1, beta2, epsilon, weight_decay;
@@ -28,38 +28,10 @@ static const cohort_identity identities[] = {
     {.settings = NULL, .method = NULL},
 };
 
-typedef struct constants {
-  real keep, rate, beta1, rest1, beta2, rest2, root, epsilon, scale;
-} constants;
-
-static void step_range(int64_t n, constants c, real *restrict w, const real *restrict gradient, real *restrict first,
-                       real *restrict second) {
-  for (int64_t i = 0; i < n; i++) {
-    const real g = c.scale * gradient[i];
-    const real m = c.beta1 * first[i] + c.rest1 * g;
-    const real v = c.beta2 * second[i] + c.rest2 * (g * g);
-    first[i] = m;
-    second[i] = v;
-    w[i] = c.keep * w[i] - c.rate * m / (COHORT_SQRT(v) * c.root + c.epsilon);
-  }
-}
-
 static void update(const cohort_update *u) {
   const adamw_config *config = u->config;
-  const double correction1 = 1 - pow(config->beta1, (double)u->step);
-  const double correction2 = 1 - pow(config->beta2, (double)u->step);
-  const constants c = {
-      .keep = (real)(1 - u->learning_rate * u->weight_decay),
-      .rate = (real)(u->learning_rate / correction1),
-      .beta1 = (real)config->beta1,
-      .rest1 = (real)(1 - config->beta1),
-      .beta2 = (real)config->beta2,
-      .rest2 = (real)(1 - config->beta2),
-      .root = (real)(1 / sqrt(correction2)),
-      .epsilon = (real)config->epsilon,
-      .scale = (real)u->gradient_scale,
-  };
-  step_range(u->elements, c, u->parameters, u->gradient, u->state[0], u->state[1]);
+  const cohort_adaptive settings = {config->beta1, config->beta2, config->epsilon, true, true};
+  cohort_adaptive_update(u, settings, cohort_adaptive_mean);
 }
 
 static const cohort_optimizer functions = {.update = update};

@@ -1,4 +1,4 @@
-#include "method/optimizer/optimizer_real.h"
+#include "method/optimizer/adaptive_real.h"
 
 typedef struct yogi_config {
   double learning_rate, beta1, beta2, epsilon, initial_accumulator, weight_decay;
@@ -25,42 +25,19 @@ static const cohort_state states[] = {
     {.name = NULL},
 };
 
-typedef struct constants {
-  real keep, rate, beta1, rest1, rest2, root, epsilon, scale;
-} constants;
-
-static void step_range(int64_t n, constants c, real *restrict w, const real *restrict gradient, real *restrict first,
-                       real *restrict second) {
-  for (int64_t i = 0; i < n; i++) {
-    const real g = c.scale * gradient[i];
-    const real square = g * g;
-    const real m = c.beta1 * first[i] + c.rest1 * g;
-    const real change = c.rest2 * square;
-    const real above = second[i] > square ? change : (real)0;
-    const real below = second[i] < square ? change : (real)0;
-    /* The change never takes more than (1 - beta2) v from v, so v stays positive. */
-    const real v = second[i] - above + below;
-    first[i] = m;
-    second[i] = v;
-    w[i] = c.keep * w[i] - c.rate * m / (COHORT_SQRT(v) * c.root + c.epsilon);
-  }
+/* The change never takes more than (1 - beta2) v from v, so v stays positive. */
+static inline real next_second(real v, real square, real beta2, real rest) {
+  (void)beta2;
+  const real change = rest * square;
+  const real above = v > square ? change : (real)0;
+  const real below = v < square ? change : (real)0;
+  return v - above + below;
 }
 
 static void update(const cohort_update *u) {
   const yogi_config *config = u->config;
-  const double correction1 = config->bias_correction ? 1 - pow(config->beta1, (double)u->step) : 1;
-  const double correction2 = config->bias_correction ? 1 - pow(config->beta2, (double)u->step) : 1;
-  const constants c = {
-      .keep = (real)(1 - u->learning_rate * u->weight_decay),
-      .rate = (real)(u->learning_rate / correction1),
-      .beta1 = (real)config->beta1,
-      .rest1 = (real)(1 - config->beta1),
-      .rest2 = (real)(1 - config->beta2),
-      .root = (real)(1 / sqrt(correction2)),
-      .epsilon = (real)config->epsilon,
-      .scale = (real)u->gradient_scale,
-  };
-  step_range(u->elements, c, u->parameters, u->gradient, u->state[0], u->state[1]);
+  const cohort_adaptive settings = {config->beta1, config->beta2, config->epsilon, config->bias_correction, true};
+  cohort_adaptive_update(u, settings, next_second);
 }
 
 static const cohort_optimizer functions = {.update = update};
