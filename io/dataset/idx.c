@@ -15,6 +15,10 @@ typedef struct idx_file {
   size_t bytes;
 } idx_file;
 
+static int64_t size_at(const unsigned char *at) {
+  return (int64_t)at[0] << 24 | (int64_t)at[1] << 16 | (int64_t)at[2] << 8 | (int64_t)at[3];
+}
+
 static cohort_status parse(const char *path, idx_file *own, size_t length, int axes, cohort_error *error) {
   const unsigned char *head = own->file;
   if (length < 4 || head[0] != 0 || head[1] != 0)
@@ -28,8 +32,7 @@ static cohort_status parse(const char *path, idx_file *own, size_t length, int a
   if (length < start) return cohort_fail(error, COHORT_BAD_DATA, "%s: cut off inside its header", path);
   double elements = 1;
   for (int a = 0; a < axes; a++) {
-    const unsigned char *at = head + 4 + 4 * a;
-    own->size[a] = (int64_t)at[0] << 24 | (int64_t)at[1] << 16 | (int64_t)at[2] << 8 | (int64_t)at[3];
+    own->size[a] = size_at(head + 4 + 4 * a);
     if (own->size[a] == 0) return cohort_fail(error, COHORT_BAD_DATA, "%s: axis %d has size 0", path, a);
     elements *= (double)own->size[a];
   }
@@ -41,10 +44,19 @@ static cohort_status parse(const char *path, idx_file *own, size_t length, int a
   return COHORT_DONE;
 }
 
+/* What the header promises; 0 for a header that will be refused. */
+static size_t promised(const unsigned char *head, size_t bytes) {
+  const size_t start = bytes >= 4 ? 4 + 4 * (size_t)head[3] : SIZE_MAX;
+  if (start > bytes || head[0] || head[1] || head[2] != UNSIGNED_BYTES) return 0;
+  double elements = 1;
+  for (size_t at = 4; at < start; at += 4) elements *= (double)size_at(head + at);
+  return elements < (double)(PTRDIFF_MAX / 2) ? start + (size_t)elements : PTRDIFF_MAX;
+}
+
 static cohort_status read_idx(const char *path, int axes, idx_file *out, cohort_error *error) {
   size_t length = 0;
   memset(out, 0, sizeof *out);
-  COHORT_TRY(cohort_compressed_read(path, &out->file, &length, error));
+  COHORT_TRY(cohort_compressed_read(path, promised, &out->file, &length, error));
   const cohort_status status = parse(path, out, length, axes, error);
   if (status != COHORT_DONE) {
     free(out->file);

@@ -136,6 +136,48 @@ static void idx_cut_archive(void) {
   scratch_remove(directory);
 }
 
+/* Archives of archives, and what holds more than its header says. */
+static void idx_members_and_bombs(void) {
+  enum { ZEROS = 48 << 20 };
+  char *const directory = scratch_create();
+  char *const l = scratch_file(directory, "l", labels, sizeof labels);
+  unsigned char all[4096];
+  size_t length = 0;
+  const size_t cut[] = {0, 3, 17, sizeof images};
+  for (int m = 0; m < 3; m++) { /* three members; the first ends inside the header */
+    char *const part = compressed(directory, "part.gz", images + cut[m], cut[m + 1] - cut[m]);
+    size_t bytes = 0;
+    char *const data = scratch_read(part, &bytes);
+    memcpy(all + length, data, bytes);
+    length += bytes;
+    free(data);
+    free(part);
+  }
+  char *const i = scratch_file(directory, "i.gz", all, length);
+  cohort_samples samples;
+  CU_ASSERT_EQUAL_FATAL(cohort_samples_read_idx(i, l, &samples, NULL), COHORT_DONE);
+  check_images(&samples);
+  cohort_samples_release(&samples);
+  idx_refused(true, all, length - 9, "damaged or cut off");
+  memcpy(all + length, all, length);
+  idx_refused(true, all, 2 * length, "promises 12 bytes of data, but 40 follow");
+
+  unsigned char *const bomb = cohort_allocate(ZEROS);
+  for (int known = 0; known < 2; known++) {
+    if (known) memcpy(bomb, images, 16);
+    char *const path = compressed(directory, "bomb.gz", bomb, ZEROS);
+    size_t bytes = 0;
+    char *const data = scratch_read(path, &bytes);
+    idx_refused(true, data, bytes, known ? "promises 28 bytes with itself, but more follow" : "IDX type 0x00");
+    free(data);
+    free(path);
+  }
+  free(bomb);
+  free(i);
+  free(l);
+  scratch_remove(directory);
+}
+
 static void missing_files_and_directories(void) {
   char *const directory = scratch_create();
   cohort_samples samples;
@@ -414,6 +456,7 @@ int main(void) {
       {"digest sees every byte", digest_sees_every_byte},
       {"IDX faults are named", idx_faults_are_named},
       {"IDX archive cut or damaged", idx_cut_archive},
+      {"IDX archives of members, bombs", idx_members_and_bombs},
       {"missing files and directories", missing_files_and_directories},
       {"HDF5 classes", hdf5_classes},
       {"HDF5 images and real targets", hdf5_images_and_real_targets},
