@@ -64,11 +64,16 @@ static inline void *filled(int64_t count, size_t size, unsigned seed) {
   return x;
 }
 
-static inline matrices make(const product_case *p, size_t size) {
+/* The rows of A, B and C lie this many elements further apart than they are long. */
+typedef struct gaps {
+  int64_t a, b, c;
+} gaps;
+
+static inline matrices make_with(const product_case *p, size_t size, gaps gap) {
   matrices x = {.size = size};
-  x.stride_a = (p->transpose_a ? p->m : p->k) + 3;
-  x.stride_b = (p->transpose_b ? p->k : p->n) + 1;
-  x.stride_c = p->n + 2;
+  x.stride_a = (p->transpose_a ? p->m : p->k) + gap.a;
+  x.stride_b = (p->transpose_b ? p->k : p->n) + gap.b;
+  x.stride_c = p->n + gap.c;
   x.cells = p->m * x.stride_c;
   x.a = filled((p->transpose_a ? p->k : p->m) * x.stride_a, size, 1);
   x.b = filled((p->transpose_b ? p->n : p->k) * x.stride_b, size, 2);
@@ -76,6 +81,8 @@ static inline matrices make(const product_case *p, size_t size) {
   x.before = filled(x.cells, size, 3);
   return x;
 }
+
+static inline matrices make(const product_case *p, size_t size) { return make_with(p, size, (gaps){3, 1, 2}); }
 
 static inline void release(matrices *x) {
   free(x->a);
