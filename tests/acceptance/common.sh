@@ -1,6 +1,6 @@
 # What the checks share: a scratch folder, mpirun with the right words, counting.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-binary=$(realpath "$1")
+binary=$(realpath -e "${1:-}" 2>/dev/null) || { echo "${1:-the program} is not there; build it first: ./bootstrap build" >&2; exit 1; }
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/cohort_check.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 passed=0
