@@ -258,7 +258,7 @@ static void release_room(cutting *own) {
 
 static cohort_status check_groups(const cohort_plan *plan, const cohort_plan_groups *groups, cohort_error *error) {
   if (plan->event) return cohort_fail(error, COHORT_BUG, "plan: cut already; cut it once");
-  for (int32_t v = 0; v < plan->values; v++)
+  for (int32_t v = 0; v < plan->given; v++)
     if (groups->read[v] >= groups->groups || groups->written[v] >= groups->groups)
       return cohort_fail(error, COHORT_BUG, "plan: value %d is in a group that there is not; there are %d", (int)v,
                          groups->groups);

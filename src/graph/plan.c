@@ -404,11 +404,15 @@ static void release_draft(cohort_draft *own) {
   free(own->storage);
 }
 
-static cohort_status build(cohort_draft *own, cohort_error *error) {
+static void survey(cohort_draft *own) {
+  make_room(own);
   mark_needed(own);
   find_phases(own);
   find_order(own);
   find_roots(own);
+}
+
+static cohort_status build(cohort_draft *own, cohort_error *error) {
   cohort_draft_group(own);
   find_lifetimes(own);
   find_externals(own);
@@ -428,11 +432,22 @@ cohort_status cohort_plan_create(const cohort_graph *graph, const cohort_kernel_
   for (int i = 0; i < outputs; i++)
     if (output[i].value < 0 || output[i].value >= graph->values)
       return cohort_fail(error, COHORT_BUG, "plan: output %d is no value of the graph; give it one", i);
-  cohort_draft own = {.graph = graph, .kernels = kernels, .outputs = outputs, .output = output};
+  const cohort_draft empty = {.graph = graph, .kernels = kernels, .outputs = outputs, .output = output};
+  cohort_draft own = empty;
+  survey(&own);
+  find_lifetimes(&own);
+  cohort_graph *longer = cohort_draft_rematerialise(&own);
+  if (longer) {
+    release_draft(&own);
+    own = empty;
+    own.graph = longer;
+    survey(&own);
+  }
   own.plan = cohort_allocate(sizeof *own.plan);
-  make_room(&own);
+  own.plan->given = graph->values;
   const cohort_status status = build(&own, error);
   release_draft(&own);
+  cohort_draft_release_graph(longer);
   if (status != COHORT_DONE) {
     cohort_plan_destroy(own.plan);
     return status;

@@ -60,9 +60,9 @@ struct cohort_plan {
   cohort_lane_label *lane_label;
   cohort_phase *phase;
   int steps, chains, copies, lanes, phases;
-  cohort_place *place; /* [values]: where to read each value of the graph */
-  int32_t values;
-  void *fixed; /* constants and iotas */
+  cohort_place *place;   /* [values]: where to read each value of the graph */
+  int32_t values, given; /* given: those of the caller's graph, which come first */
+  void *fixed;           /* constants and iotas */
   size_t arena_bytes;
   double flops;
   cohort_interval *interval;
