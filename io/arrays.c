@@ -134,7 +134,7 @@ static cohort_status read_values(const reading *own, hid_t dataset, const descri
 
 static cohort_status read_dataset(const reading *own, const char *name, hid_t dataset) {
   const hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
-  described found;
+  described found = {.kind = COHORT_ARRAY_FLOAT64};
   cohort_status status = describe(own, name, dataset, type, space, &found);
   if (status == COHORT_DONE)
     status =

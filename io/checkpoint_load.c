@@ -225,9 +225,10 @@ static int64_t *candidates(const char *directory, int64_t *count) {
 cohort_status cohort_checkpoint_resume(cohort_comm *comm, const cohort_log *log, const char *directory,
                                        cohort_checkpoint *checkpoint, bool *found, char **path, cohort_error *error) {
   int64_t count = 0;
-  int64_t *steps = comm->rank == 0 ? candidates(directory, &count) : NULL;
+  const bool first = comm->rank == 0;
+  int64_t *steps = first ? candidates(directory, &count) : NULL;
   cohort_comm_broadcast(comm, 0, &count, sizeof count);
-  if (comm->rank != 0) steps = cohort_allocate((size_t)(count + 1) * sizeof *steps);
+  if (!first) steps = cohort_allocate((size_t)(count + 1) * sizeof *steps);
   cohort_comm_broadcast(comm, 0, steps, (size_t)count * sizeof *steps);
   cohort_status status = COHORT_DONE;
   bool loaded = false, damaged = true;

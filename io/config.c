@@ -196,9 +196,9 @@ static cohort_status parse_value(const char *text, const char *whole, cohort_doc
   cohort_error own;
   const cohort_status status = cohort_config_parse(wrapped, strlen(wrapped), "command line", &map, &own);
   free(wrapped);
-  cohort_document *value = status == COHORT_DONE ? cohort_document_get(map, "value") : NULL;
+  cohort_document *value = status == COHORT_DONE && map ? cohort_document_get(map, "value") : NULL;
   if (!value || map->count != 1) {
-    if (status == COHORT_DONE) cohort_document_destroy(map);
+    cohort_document_destroy(map);
     return cohort_fail(error, COHORT_BAD_CONFIG, "command line: %s: the value is not YAML", whole);
   }
   *out = cohort_document_copy(value);
@@ -208,7 +208,7 @@ static cohort_status parse_value(const char *text, const char *whole, cohort_doc
 
 static int levels(const cohort_document *document) {
   int deepest = 0;
-  for (size_t i = 0; i < document->count; i++) {
+  for (size_t i = 0; document && i < document->count; i++) {
     const int below = levels(document->children[i]);
     if (below > deepest) deepest = below;
   }

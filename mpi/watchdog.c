@@ -132,7 +132,7 @@ static void send_to(const cohort_watchdog *own, const sign *message, uint32_t ad
 static void receive_all(cohort_watchdog *own) {
   for (;;) {
     sign message;
-    struct sockaddr_in from;
+    struct sockaddr_in from = {0};
     socklen_t length = sizeof from;
     const ssize_t bytes = recvfrom(own->socket, &message, sizeof message, 0, (struct sockaddr *)&from, &length);
     if (bytes < 0 && (errno == EAGAIN || errno == EBADF)) return;

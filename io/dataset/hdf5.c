@@ -81,7 +81,8 @@ cohort_status cohort_samples_read_hdf5(const char *path, cohort_samples *out, co
   cohort_status status = COHORT_DONE;
   if (!x || !y)
     status = cohort_fail(error, COHORT_BAD_DATA, "%s: has no array %s; x and y are wanted", path, x ? "y" : "x");
-  if (status == COHORT_DONE) status = take_input(path, x, out, error);
+  else
+    status = take_input(path, x, out, error);
   if (status == COHORT_DONE) status = take_target(path, y, out, error);
   if (status == COHORT_DONE) {
     const uint64_t inputs = cohort_digest(out->input, input_bytes(out), 1);

@@ -26,7 +26,7 @@ static cohort_status read_options(const cohort_command_line *line, tokenize_opti
       if (!value || end == value || *end)
         return cohort_fail(error, COHORT_BAD_CONFIG, "tokenize: %s wants a number", word);
       w++;
-    } else if (strcmp(word, "-o") == 0 && value) {
+    } else if (value && strcmp(word, "-o") == 0) {
       out->out = value;
       w++;
     } else if (word[0] == '-' || out->text) {

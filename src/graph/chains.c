@@ -23,11 +23,11 @@ static readers find_readers(const cohort_draft *own) {
       const cohort_node *node = &graph->node[n];
       if (!own->needed[n] || cohort_op_is_view(node->op)) continue;
       for (int i = 0; i < node->inputs; i++) {
-        int32_t *slot = &all.first[own->root[node->input[i]] + 1];
+        const int32_t root = own->root[node->input[i]];
         if (pass == 0) {
-          slot[1]++;
+          all.first[root + 2]++;
         } else {
-          all.node[(*slot)++] = n;
+          all.node[all.first[root + 1]++] = n;
         }
       }
     }

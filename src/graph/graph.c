@@ -307,8 +307,9 @@ static cohort_value constant_of(cohort_graph *graph, double number, cohort_type 
   if (cohort_graph_failed(graph)) return COHORT_NO_VALUE;
   for (int i = 0; i < graph->constants; i++) {
     const cohort_value_entry *entry = &graph->value[graph->constant[i]];
-    if (entry->type == type && memcmp(&graph->node[entry->node].attributes.reals[0], &number, sizeof number) == 0)
-      return graph->constant[i];
+    const double *constant = &graph->node[entry->node].attributes.reals[0];
+    /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): the same bits, so that 0 and -0 are two */
+    if (entry->type == type && memcmp(constant, &number, sizeof number) == 0) return graph->constant[i];
   }
   const cohort_attributes attributes = {.integers = {type == COHORT_TYPE_INTEGER}, .reals = {number}};
   graph->constant = grown(graph->constant, graph->constants, &graph->constant_room, sizeof *graph->constant);

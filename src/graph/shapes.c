@@ -173,9 +173,10 @@ static bool infer_slice(infer *own) {
   if (!takes(own, "?") || !has_axis(own, axis)) return false;
   cohort_shape shape = own->in[0];
   char text[COHORT_SHAPE_TEXT];
-  if (first < 0 || count < 0 || first + count > shape.size[axis])
+  const int64_t end = first + count;
+  if (first < 0 || count < 0 || end > shape.size[axis])
     return wrong(own, "axis %lld of %s has no part [%lld, %lld); stay inside", (long long)axis,
-                 cohort_shape_text(shape, text), (long long)first, (long long)(first + count));
+                 cohort_shape_text(shape, text), (long long)first, (long long)end);
   shape.size[axis] = count;
   return give(own, shape, own->in_type[0]);
 }

@@ -28,9 +28,9 @@ static real *take(real **memory, int64_t reals) {
 
 static int64_t slot_reals(const attention_shape *s) {
   const int64_t across = ATTENTION_TILE * attention_cells(s->width), square = ATTENTION_TILE * ATTENTION_TILE;
-  const int64_t cells = ALONG * s->width + 3 * ALONG * ATTENTION_TILE;
-  return 4 * across + ATTENTION_TILE * s->width + 2 * ALONG * round_to_blocks(s->width) + 2 * square +
-         2 * ATTENTION_TILE + (ATTENTION_CELL > 1 ? cells : 0);
+  const int64_t plain =
+      4 * across + ATTENTION_TILE * s->width + 2 * ALONG * round_to_blocks(s->width) + 2 * square + 2 * ATTENTION_TILE;
+  return ATTENTION_CELL > 1 ? plain + ALONG * s->width + 3 * ALONG * ATTENTION_TILE : plain;
 }
 
 static backward_tile divide_slot(const attention_shape *s, int64_t slot) {

@@ -173,9 +173,7 @@ static void find_sums(const cohort_call *call, chain_work *work) {
 }
 
 void COHORT_VARIED(cohort_run_chain)(const cohort_call *call) {
-  chain_work work;
-  work.call = call;
-  work.chain = call->chain;
+  chain_work work = {.call = call, .chain = call->chain};
   cut(call->chain, &work);
   find_sums(call, &work);
   for (int i = 0; i < work.chain->links; i++) work.function[i] = find_function(work.chain, &work.chain->link[i]);
@@ -187,7 +185,7 @@ void COHORT_VARIED(cohort_run_chain)(const cohort_call *call) {
 }
 
 size_t COHORT_VARIED(cohort_workspace_chain)(const cohort_call *call) {
-  chain_work work;
+  chain_work work = {.call = NULL};
   cut(call->chain, &work);
   return work.chunks == 1 ? 0 : cohort_workspace_reals(call->chain->sums * work.chunks * call->chain->columns);
 }

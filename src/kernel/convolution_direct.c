@@ -74,6 +74,7 @@ static inline __attribute__((always_inline)) void convolve_block(const direct *d
   const convolution *c = d->c;
   const int64_t step = c->stride * c->channels, run = c->kernel_width * c->channels;
   cohort_register sum[NARROW_ROWS][2];
+  /* cppcheck-suppress arrayIndexOutOfBounds ; `rows` is no more than there are */
   for (int m = 0; m < rows; m++) sum[m][0] = sum[m][1] = (cohort_register){0};
   for (int64_t ky = 0; ky < c->kernel_height; ky++) {
     const real *p[4];
@@ -85,6 +86,7 @@ static inline __attribute__((always_inline)) void convolve_block(const direct *d
 #pragma GCC unroll 16
       for (int m = 0; m < rows; m++) {
         const real factor = p[m / 4][m % 4 * step];
+        /* cppcheck-suppress arrayIndexOutOfBounds ; `rows` is no more than there are */
         sum[m][0] += factor * left;
         if (vectors == 2) sum[m][1] += factor * right;
       }
@@ -198,6 +200,7 @@ static inline __attribute__((always_inline)) void weigh_block(const direct *d, i
       if (vectors == 2) right = *(const cohort_unaligned_register *)(dy + LANES);
 #pragma GCC unroll 12
       for (int m = 0; m < rows; m++) {
+        /* cppcheck-suppress arrayIndexOutOfBounds ; `rows` is no more than there are */
         sum[m][0] += x[m] * left;
         if (vectors == 2) sum[m][1] += x[m] * right;
       }

@@ -21,7 +21,7 @@ static real total(const vector *sum, int sums) {
 }
 
 double COHORT_VARIED(cohort_peak_multiply_add)(int64_t rounds, real *sink) {
-  vector sum[SUMS], factor, term;
+  vector sum[SUMS], factor = {0}, term = {0};
   for (int lane = 0; lane < WIDTH; lane++) {
     factor[lane] = (real)0.999;
     term[lane] = (real)0.001;

@@ -70,6 +70,7 @@ static void end(void) {}
  * its rows or its k one element apart. */
 static inline __attribute__((always_inline)) void multiply_rows(const product_strip *s, int vectors, bool packed,
                                                                 int64_t rows, const product_target *to) {
+/* NOLINTBEGIN(bugprone-redundant-branch-condition): in BLOCK `packed` is asked again */
 #define BLOCK(ROWS)                                                                                              \
   for (; m + (ROWS) <= rows; m += (ROWS)) {                                                                      \
     real *c = to->c + m * to->row;                                                                               \
@@ -88,6 +89,7 @@ static inline __attribute__((always_inline)) void multiply_rows(const product_st
   if (packed) BLOCK(2)
   BLOCK(1)
 #undef BLOCK
+  /* NOLINTEND(bugprone-redundant-branch-condition) */
 }
 
 static void multiply_strip(const product_strip *s, int vectors, bool packed, int64_t rows, const product_target *to) {

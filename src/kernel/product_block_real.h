@@ -239,7 +239,8 @@ static inline __attribute__((always_inline)) void product_rows(const product_str
   for (int m = 0; m < rows; m++)
     for (int v = 0; v < vectors; v++) {
       product_memory *to = (product_memory *)(out + m * out_row + v * PRODUCT_LANES);
-      const product_vector old = beta == 0 ? (product_vector){0} : beta * (product_vector)*to;
+      product_vector old = {0};
+      if (beta != 0) old = beta * (product_vector)*to;
       *to = old + alpha * sum[m][v];
     }
 }

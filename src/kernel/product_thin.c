@@ -1,5 +1,7 @@
 /* Products of few rows (at most 16) with a large matrix: one pass over the matrix, so that memory sets the pace. Tiles
  * are columns of C. Every sum has one order, given by the depth alone: a row's bits do not depend on the other rows. */
+#include <string.h>
+
 #include "kernel/product_thin_real.h"
 #include "kernel/row_real.h"
 
@@ -27,7 +29,7 @@ static inline thin_vector load(const real *x) { return *(const thin_memory *)x; 
 /* Lanes are joined as a tree. */
 static inline real join(thin_vector sum) {
   real part[LANES];
-  *(thin_memory *)part = sum;
+  memcpy(part, &sum, sizeof part);
   for (int half = LANES / 2; half > 0; half /= 2) {
     for (int lane = 0; lane < half; lane++) part[lane] += part[lane + half];
   }

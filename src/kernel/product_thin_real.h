@@ -25,6 +25,7 @@ typedef struct cohort_thin_product {
 
 /* Whether the shape suits: few rows, and a B of 65536 elements or more. */
 static inline bool cohort_is_thin(int64_t m, int64_t n, int64_t k) {
+  /* NOLINTNEXTLINE(misc-redundant-expression): COHORT_THIN_ROWS may be 0 */
   return m > 0 && m <= COHORT_THIN_ROWS && k > 0 && n >= 8 && n * k >= 1 << 16;
 }
 

@@ -71,6 +71,7 @@ static void reduce_columns(int largest, const real *x, int64_t stride, int64_t r
   memcpy(y, x, (size_t)columns * sizeof(real));
   for (int64_t i = 1; i < rows; i++) {
     const real *row = x + i * stride;
+    /* NOLINTNEXTLINE(bugprone-branch-clone): loops under a pragma look alike to it */
     if (largest) {
 #pragma omp simd
       for (int64_t j = 0; j < columns; j++) y[j] = cohort_larger(y[j], row[j]);

@@ -118,14 +118,15 @@ static void tsv_list(cohort_writer *out, const char *family, const char *key) {
   }
 }
 
-static const char *nearest(const char *word, const char *family, bool families) {
+/* Of the methods of a family, or of all families. */
+static const char *nearest(const char *word, const char *family) {
   const char **names = NULL;
   size_t count = 0;
   const cohort_method *method;
   for (int i = 0; (method = cohort_registry_at(variant, i)); i++) {
-    if (!families && strcmp(method->family, family) != 0) continue;
+    if (family && strcmp(method->family, family) != 0) continue;
     names = cohort_reallocate(names, (count + 1) * sizeof *names);
-    names[count++] = families ? method->family : method->key;
+    names[count++] = family ? method->key : method->family;
   }
   const char *found = count ? cohort_nearest_name(word, names, count) : NULL;
   free(names);
@@ -144,10 +145,10 @@ static cohort_status fail_unknown(const char *kind, const char *word, const char
 cohort_status cohort_describe(const char *family, const char *key, cohort_describe_format format, char **out,
                               cohort_error *error) {
   const char *canonical = cohort_registry_family(family);
-  if (family && !canonical) return fail_unknown("family", family, nearest(family, NULL, true), "", error);
+  if (family && !canonical) return fail_unknown("family", family, nearest(family, NULL), "", error);
   const cohort_method *method = key ? cohort_registry_find(variant, canonical, key) : NULL;
   if (key && !method)
-    return fail_unknown(canonical ? canonical : "method", key, canonical ? nearest(key, canonical, false) : NULL,
+    return fail_unknown(canonical ? canonical : "method", key, canonical ? nearest(key, canonical) : NULL,
                         canonical ? canonical : "", error);
   cohort_writer writer = {.text = NULL};
   if (format == COHORT_DESCRIBE_TSV) {

@@ -142,7 +142,8 @@ static cohort_value attention(const builder *b, int64_t layer, cohort_value x) {
   const gpt_config *settings = b->settings;
   const int64_t rows = cohort_shape_rows(cohort_graph_shape(b->graph, x));
   const int64_t key_heads = settings->key_heads ? settings->key_heads : settings->heads;
-  const double scale = 1 / sqrt((double)(settings->width / settings->heads));
+  const int64_t head_width = settings->width / settings->heads;
+  const double scale = 1 / sqrt((double)head_width);
   const bool turned = !is_gpt2(b);
   cohort_graph_enter(b->graph, "attention");
   const cohort_value query = heads_of(b, "query", x, settings->heads, turned);

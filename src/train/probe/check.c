@@ -239,7 +239,7 @@ static cohort_status check_presence(const cohort_probe_state *probe, cohort_erro
   COHORT_TRY(choose_either(probe, &chosen, error));
   for (const cohort_probe_array *entry = probe->table->inputs; entry->name; entry++) {
     if (!applies(probe, entry) || entry->optional) continue;
-    if (entry->either && strcmp(entry->either, chosen) != 0) continue;
+    if (entry->either && chosen && strcmp(entry->either, chosen) != 0) continue;
     if (is_pattern(entry))
       COHORT_TRY(check_patterns(probe, entry, error));
     else if (!given(probe, entry, NULL))

@@ -50,7 +50,7 @@ void cohort_probe_updater_create(cohort_probe_state *probe, const cohort_choice 
   out->workspace = cohort_probe_memory(probe, (size_t)workspace * real);
   out->state = cohort_probe_memory(probe, (size_t)(tensors * out->states) * sizeof *out->state);
   for (int t = 0; t < tensors; t++)
-    for (int s = 0; s < out->states; s++)
+    for (int s = 0; method->states && s < out->states; s++)
       out->state[t * out->states + s] = create_state(probe, choice, &method->states[s], &tensor[t]);
 }
 
