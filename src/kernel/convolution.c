@@ -1,6 +1,6 @@
-/* Convolutions: small ones directly (convolution_direct.c), large ones as products over patches: the rows of a patch
- * matrix are output positions, its columns the KH x KW x I inputs that the position sees. A band of images is patched
- * and multiplied at a time; bands are cut by shape. */
+/* Convolutions: small ones by Winograd's algorithm (convolution_winograd.c) or directly (convolution_direct.c), large
+ * ones as products over patches: the rows of a patch matrix are output positions, its columns the KH x KW x I inputs
+ * that the position sees. A band of images is patched and multiplied at a time; bands are cut by shape. */
 #include <stdbool.h>
 #include <string.h>
 
@@ -130,7 +130,9 @@ static void weight_band(void *argument, int64_t band) {
 
 void COHORT_VARIED(cohort_run_convolution)(const cohort_call *call) {
   convolution c = describe_convolution(call, call->input[0].shape, call->input[1].shape, call->output[0].shape);
-  if (is_direct(&c))
+  if (has_winograd(&c))
+    COHORT_BASED(cohort_winograd)(&c, call->input[0].data, call->input[1].data, call->output[0].data);
+  else if (is_direct(&c))
     COHORT_BASED(cohort_convolve)(&c, call->input[0].data, call->input[1].data, call->output[0].data);
   else
     cohort_team_run(call->team, c.bands, forward_band, &c);
@@ -138,7 +140,9 @@ void COHORT_VARIED(cohort_run_convolution)(const cohort_call *call) {
 
 void COHORT_VARIED(cohort_run_convolution_input)(const cohort_call *call) {
   convolution c = describe_convolution(call, call->output[0].shape, call->input[1].shape, call->input[0].shape);
-  if (has_direct_input(&c))
+  if (has_winograd_input(&c))
+    COHORT_BASED(cohort_winograd_input)(&c, call->input[0].data, call->input[1].data, call->output[0].data);
+  else if (has_direct_input(&c))
     COHORT_BASED(cohort_convolve_input)(&c, call->input[0].data, call->input[1].data, call->output[0].data);
   else
     cohort_team_run(call->team, c.bands, input_band, &c);
@@ -146,6 +150,10 @@ void COHORT_VARIED(cohort_run_convolution_input)(const cohort_call *call) {
 
 void COHORT_VARIED(cohort_run_convolution_weight)(const cohort_call *call) {
   convolution c = describe_convolution(call, call->input[0].shape, call->output[0].shape, call->input[1].shape);
+  if (has_winograd(&c)) {
+    COHORT_BASED(cohort_winograd_weight)(&c, call->input[0].data, call->input[1].data, call->output[0].data);
+    return;
+  }
   if (has_direct_weight(&c)) {
     COHORT_BASED(cohort_convolve_weight)(&c, call->input[0].data, call->input[1].data, call->output[0].data);
     return;
@@ -163,6 +171,7 @@ void COHORT_VARIED(cohort_run_convolution_weight)(const cohort_call *call) {
 
 size_t COHORT_VARIED(cohort_workspace_convolution)(const cohort_call *call) {
   const convolution c = describe_convolution(call, call->input[0].shape, call->input[1].shape, call->output[0].shape);
+  if (has_winograd(&c)) return COHORT_BASED(cohort_winograd_workspace)(&c, false);
   return is_direct(&c) ? COHORT_BASED(cohort_convolve_workspace)(&c) : (size_t)c.bands * patches_bytes(&c);
 }
 
@@ -170,13 +179,15 @@ size_t COHORT_VARIED(cohort_workspace_convolution_input)(const cohort_call *call
   const convolution c = describe_convolution(call, call->output[0].shape, call->input[1].shape, call->input[0].shape);
   if (has_direct_input(&c)) {
     const convolution turned = turn_convolution(&c);
-    return COHORT_BASED(cohort_convolve_workspace)(&turned);
+    return has_winograd(&turned) ? COHORT_BASED(cohort_winograd_workspace)(&turned, false)
+                                 : COHORT_BASED(cohort_convolve_workspace)(&turned);
   }
   return (size_t)c.bands * patches_bytes(&c);
 }
 
 size_t COHORT_VARIED(cohort_workspace_convolution_weight)(const cohort_call *call) {
   const convolution c = describe_convolution(call, call->input[0].shape, call->output[0].shape, call->input[1].shape);
+  if (has_winograd(&c)) return COHORT_BASED(cohort_winograd_workspace)(&c, true);
   if (has_direct_weight(&c)) return COHORT_BASED(cohort_convolve_workspace)(&c);
   const size_t sums = ((size_t)(c.outputs * c.patch) * sizeof(real) + 63) / 64 * 64;
   return (size_t)c.bands * (patches_bytes(&c) + sums);

@@ -75,6 +75,27 @@ static inline convolution turn_convolution(const convolution *c) {
   return turned;
 }
 
+/* Whether by Winograd's algorithm (convolution_winograd.c), in float32 alone: where its points stay in the second
+ * cache, whole vectors lie along both kinds of channels and no more than half of the tiles is waste. */
+static inline bool has_winograd(const convolution *c) {
+  const int64_t tiles = (c->out_height + 3) / 4 * ((c->out_width + 3) / 4);
+  return sizeof(real) == 4 && is_direct(c) && c->kernel_height == 3 && c->kernel_width == 3 && c->stride == 1 &&
+         c->padding <= 2 && c->channels % 16 == 0 && c->outputs % 16 == 0 && c->positions >= 8 * tiles;
+}
+
+static inline bool has_winograd_input(const convolution *c) {
+  if (!has_direct_input(c)) return false;
+  const convolution turned = turn_convolution(c);
+  return has_winograd(&turned);
+}
+
+/* y = x * weight, dx and dweight; the call's workspace is as large as cohort_winograd_workspace says (of the turned
+ * convolution for dx; `weights`: for dweight). */
+void COHORT_BASED(cohort_winograd)(const convolution *c, const real *x, const real *weight, real *y);
+void COHORT_BASED(cohort_winograd_input)(const convolution *c, const real *dy, const real *weight, real *dx);
+void COHORT_BASED(cohort_winograd_weight)(const convolution *c, const real *x, const real *dy, real *dweight);
+size_t COHORT_BASED(cohort_winograd_workspace)(const convolution *c, bool weights);
+
 /* y = x * weight and dweight, images cut into bands; the call's workspace is as large as cohort_convolve_workspace
  * says. */
 void COHORT_BASED(cohort_convolve)(const convolution *c, const real *x, const real *weight, real *y);

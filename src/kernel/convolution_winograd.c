@@ -1,0 +1,415 @@
+/* 3x3 convolutions of stride 1 by Winograd's algorithm F(4x4, 3x3) (Lavin and Gray, Fast Algorithms for Convolutional
+ * Neural Networks, CVPR 2016; points after Alam et al., 2022): a tile of 4x4 outputs takes 36 products instead of 144.
+ *
+ * Along one axis 6 inputs d, 3 weights g and 4 outputs y are polynomials evaluated at 0, +-a, +-b and infinity, with
+ * a = sqrt(1/2), b = sqrt(2): y = A' ((G g) * (B' d)). With these points the error in float32 is about five times that
+ * of a sum in order, some 5e-7 of the result's root mean square. The gradient of the weights is the same with the
+ * roles exchanged, F(3x3, 4x4): weights' gradients are the outputs, 4x4 tiles of dy the weights; its last step is taken
+ * once, after the sum over tiles. An element's sum runs in the order of channels, or of tiles; both are cut by shape.
+ */
+#include "kernel/convolution_real.h"
+#include "kernel/row_real.h"
+
+enum { LANES = COHORT_REGISTER_LANES, OUT = 4, IN = 6, POINTS = IN * IN, BLOCK = 16, MOST_CUTS = 8, CUT_TILES = 128 };
+enum { WEIGHT_BLOCK_REALS = 96 * 1024, APART = 16 };
+
+/* Rows of a block of products with two vectors of outputs, and with one. */
+#if defined(__AVX512F__)
+enum { WIDE_ROWS = 8, NARROW_ROWS = 16 };
+#else
+enum { WIDE_ROWS = 4, NARROW_ROWS = 8 };
+#endif
+
+#define ROOT_HALF ((real)0.70710678118654752440)
+#define ROOT_TWO ((real)1.41421356237309504880)
+
+typedef cohort_unaligned_register unaligned;
+
+typedef struct six {
+  cohort_register at[IN];
+} six;
+
+typedef struct winograd {
+  const convolution *c;
+  const real *x, *weight, *dy;
+  real *y;
+  real *kernels;               /* [POINTS][C][O]: the weights at the points */
+  real *sums;                  /* [bands][POINTS][C][O]: of the weight's gradient */
+  real *scratch;               /* [bands][band_reals]: zeros, tiles at the points */
+  bool turned;                 /* weights are turned around, in and out exchanged */
+  int64_t down, across, tiles; /* tiles of an image, and of all */
+  int64_t bands, block;        /* tiles at the points at a time */
+  int64_t left_row, right_row; /* of a block's channels, and outputs, at one point */
+  int64_t zeros, band_reals;
+} winograd;
+
+static winograd lay_out(const convolution *c, bool weights) {
+  winograd w = {.c = c,
+                .down = cohort_ceil_divide(c->out_height, OUT),
+                .across = cohort_ceil_divide(c->out_width, OUT),
+                .block = BLOCK};
+  w.tiles = c->images * w.down * w.across;
+  w.bands = cohort_most(1, cohort_least(MOST_CUTS, weights ? w.tiles / CUT_TILES : cohort_ceil_divide(w.tiles, BLOCK)));
+  if (weights) w.block = cohort_most(BLOCK, WEIGHT_BLOCK_REALS / (POINTS * (c->channels + c->outputs)));
+  /* Rows of a power of two would all lie in the same few lines of the first cache. */
+  w.left_row = w.block * c->channels + APART;
+  w.right_row = w.block * c->outputs + APART;
+  w.zeros = IN * cohort_most(c->channels, c->outputs);
+  w.band_reals = w.zeros + POINTS * (w.left_row + w.right_row);
+  return w;
+}
+
+static winograd divide(const convolution *c, bool weights) {
+  winograd w = lay_out(c, weights);
+  const int64_t kernels = POINTS * c->channels * c->outputs;
+  w.kernels = w.sums = c->call->workspace;
+  w.scratch = w.kernels + kernels * (weights ? w.bands : 1);
+  return w;
+}
+
+size_t COHORT_BASED(cohort_winograd_workspace)(const convolution *c, bool weights) {
+  const winograd w = lay_out(c, weights);
+  return cohort_workspace_reals(POINTS * c->channels * c->outputs * (weights ? w.bands : 1) + w.bands * w.band_reals);
+}
+
+/* B' d */
+static inline six points_of_inputs(six d) {
+  const cohort_register near = d.at[4] - 2 * d.at[2], near_odd = ROOT_HALF * (d.at[3] - 2 * d.at[1]);
+  const cohort_register far = d.at[4] - (real)0.5 * d.at[2], far_odd = ROOT_TWO * (d.at[3] - (real)0.5 * d.at[1]);
+  return (six){{d.at[0] - (real)2.5 * d.at[2] + d.at[4], near + near_odd, near - near_odd, far + far_odd, far - far_odd,
+                d.at[1] - (real)2.5 * d.at[3] + d.at[5]}};
+}
+
+/* Four values as a polynomial at the points. */
+static inline six points_of_four(six g) {
+  const cohort_register near = g.at[0] + (real)0.5 * g.at[2], near_odd = ROOT_HALF * (g.at[1] + (real)0.5 * g.at[3]);
+  const cohort_register far = g.at[0] + 2 * g.at[2], far_odd = ROOT_TWO * (g.at[1] + 2 * g.at[3]);
+  return (six){{g.at[0], near + near_odd, near - near_odd, far + far_odd, far - far_odd, g.at[3]}};
+}
+
+/* G g: three values as a polynomial at the points, divided by the products of the points' distances. */
+static inline six points_of_kernel(six g) {
+  const cohort_register near = (g.at[0] + (real)0.5 * g.at[2]) * (real)(-1 / 1.5), far = (g.at[0] + 2 * g.at[2]) / 6;
+  const cohort_register near_odd = g.at[1] * (real)(-0.70710678118654752440 / 1.5);
+  const cohort_register far_odd = g.at[1] * (real)(1.41421356237309504880 / 6);
+  return (six){{g.at[0], near + near_odd, near - near_odd, far + far_odd, far - far_odd, g.at[2]}};
+}
+
+/* A' m: four outputs. */
+static inline six four_outputs(six m) {
+  const cohort_register near = m.at[1] + m.at[2], near_odd = ROOT_HALF * (m.at[1] - m.at[2]);
+  const cohort_register far = m.at[3] + m.at[4], far_odd = ROOT_TWO * (m.at[3] - m.at[4]);
+  return (six){{m.at[0] + near + far, near_odd + far_odd, (real)0.5 * near + 2 * far,
+                (real)0.5 * near_odd + 2 * far_odd + m.at[5]}};
+}
+
+/* Three outputs of products that the kernel's divisors have not reached. */
+static inline six three_outputs(six m) {
+  const cohort_register near = (m.at[1] + m.at[2]) * (real)(-1 / 1.5), far = (m.at[3] + m.at[4]) / 6;
+  const cohort_register near_odd = (m.at[1] - m.at[2]) * (real)(-0.70710678118654752440 / 1.5);
+  const cohort_register far_odd = (m.at[3] - m.at[4]) * (real)(1.41421356237309504880 / 6);
+  return (six){{m.at[0] + near + far, near_odd + far_odd, (real)0.5 * near + 2 * far + m.at[5]}};
+}
+
+typedef six (*axis)(six);
+
+/* Both axes of `from` x `from` values; columns outside [first, last) are zeros. Values of the first column inside are
+ * at row[r], those of the next `step` further; point p goes to out[p * stride]. */
+static inline __attribute__((always_inline)) void to_points(axis turn, int from, const real *const row[IN],
+                                                            int64_t step, int first, int last, real *out,
+                                                            int64_t stride) {
+  six half[IN];
+#pragma GCC unroll 6
+  for (int x = 0; x < from; x++) {
+    if (x < first || x >= last) {
+      half[x] = (six){0};
+      continue;
+    }
+    six value = {0};
+#pragma GCC unroll 6
+    for (int r = 0; r < from; r++) value.at[r] = *(const unaligned *)(row[r] + (x - first) * step);
+    half[x] = turn(value);
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < IN; r++) {
+    six value = {0};
+#pragma GCC unroll 6
+    for (int x = 0; x < from; x++) value.at[x] = half[x].at[r];
+    value = turn(value);
+#pragma GCC unroll 6
+    for (int x = 0; x < IN; x++) *(unaligned *)(out + (r * IN + x) * stride) = value.at[x];
+  }
+}
+
+typedef struct place {
+  int64_t image, y, x; /* of a tile */
+} place;
+
+static inline place find_tile(const winograd *w, int64_t tile) {
+  return (place){tile / (w->down * w->across), tile / w->across % w->down * OUT, tile % w->across * OUT};
+}
+
+/* A tile's values of an image [height][width][channels] beginning at (y, x), zeros around it, at the points. */
+static inline __attribute__((always_inline)) void tile_to_points(axis turn, int from, const real *image, int64_t height,
+                                                                 int64_t width, int64_t channels, int64_t y, int64_t x,
+                                                                 const real *zeros, real *out, int64_t stride) {
+  const int first = x < 0 ? (int)-x : 0, last = (int)cohort_least(from, width - x);
+  const real *row[IN];
+  for (int r = 0; r < from; r++)
+    row[r] = y + r < 0 || y + r >= height ? zeros : image + ((y + r) * width + x + first) * channels;
+  for (int64_t c = 0; c < channels; c += LANES) {
+    if (first == 0 && last == from)
+      to_points(turn, from, row, channels, 0, from, out + c, stride);
+    else
+      to_points(turn, from, row, channels, first, last, out + c, stride);
+    for (int r = 0; r < from; r++) row[r] += LANES;
+  }
+}
+
+/* Tiles of several neighbouring rows are too short for the processor to see what comes next: asks for the part of
+ * images [height][width][channels] under tiles [first, first + count), a share at each of the points. */
+static inline void ask_for(const winograd *w, const real *images, int64_t height, int64_t width, int64_t channels,
+                           int64_t first, int64_t count, int64_t point, bool to_write) {
+  enum { LINE = 64 / sizeof(real) };
+  const int64_t size = height * width * channels, end = w->c->images * size;
+  const int64_t per_tile = size / (w->down * w->across), from = first * per_tile;
+  const int64_t length = cohort_least(count * per_tile, end - from);
+  const int64_t share = cohort_ceil_divide(cohort_ceil_divide(length, POINTS), LINE) * LINE;
+  const int64_t last = cohort_least((point + 1) * share, length);
+  for (int64_t i = point * share; i < last; i += LINE) {
+    if (to_write)
+      __builtin_prefetch(images + from + i, 1, 2);
+    else
+      __builtin_prefetch(images + from + i, 0, 2);
+  }
+}
+
+static void inputs_to_points(const winograd *w, int64_t first, int64_t count, const real *zeros, real *out) {
+  const convolution *c = w->c;
+  for (int64_t t = 0; t < count; t++) {
+    const place at = find_tile(w, first + t);
+    tile_to_points(points_of_inputs, IN, w->x + at.image * c->height * c->width * c->channels, c->height, c->width,
+                   c->channels, at.y - c->padding, at.x - c->padding, zeros, out + t * c->channels, w->left_row);
+  }
+}
+
+static void gradients_to_points(const winograd *w, int64_t first, int64_t count, const real *zeros, real *out) {
+  const convolution *c = w->c;
+  for (int64_t t = 0; t < count; t++) {
+    const place at = find_tile(w, first + t);
+    tile_to_points(points_of_four, OUT, w->dy + at.image * c->positions * c->outputs, c->out_height, c->out_width,
+                   c->outputs, at.y, at.x, zeros, out + t * c->outputs, w->right_row);
+  }
+}
+
+static void outputs_of_points(const winograd *w, int64_t tile, const real *points) {
+  const convolution *c = w->c;
+  const place at = find_tile(w, tile);
+  const int rows = (int)cohort_least(OUT, c->out_height - at.y), columns = (int)cohort_least(OUT, c->out_width - at.x);
+  real *out = w->y + ((at.image * c->out_height + at.y) * c->out_width + at.x) * c->outputs;
+  for (int64_t o = 0; o < c->outputs; o += LANES) {
+    six half[IN];
+#pragma GCC unroll 6
+    for (int x = 0; x < IN; x++) {
+      six value;
+#pragma GCC unroll 6
+      for (int r = 0; r < IN; r++) value.at[r] = *(const unaligned *)(points + (r * IN + x) * w->right_row + o);
+      half[x] = four_outputs(value);
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < OUT; r++) {
+      six value;
+#pragma GCC unroll 6
+      for (int x = 0; x < IN; x++) value.at[x] = half[x].at[r];
+      value = four_outputs(value);
+#pragma GCC unroll 4
+      for (int x = 0; x < OUT; x++)
+        if (r < rows && x < columns) *(unaligned *)(out + (r * c->out_width + x) * c->outputs + o) = value.at[x];
+    }
+  }
+}
+
+/* The weights at the points: kernels[p][channel][o]. */
+static void kernels_to_points(const winograd *w) {
+  const convolution *c = w->c;
+  const int64_t stride = c->channels * c->outputs;
+  for (int64_t channel = 0; channel < c->channels; channel++)
+    for (int64_t o = 0; o < c->outputs; o += LANES) {
+      real window[3][3][LANES];
+      for (int64_t at = 0; at < 9; at++)
+        for (int64_t lane = 0; lane < LANES; lane++)
+          window[at / 3][at % 3][lane] = w->turned ? w->weight[(channel * 9 + 8 - at) * c->outputs + o + lane]
+                                                   : w->weight[(o + lane) * c->patch + at * c->channels + channel];
+      const real *row[IN] = {window[0][0], window[1][0], window[2][0]};
+      to_points(points_of_kernel, 3, row, LANES, 0, 3, w->kernels + channel * c->outputs + o, stride);
+    }
+}
+
+/* out[m][o] = sum over k of left[m][k] right[k][o] for `rows` m and `vectors` of o. */
+static inline __attribute__((always_inline)) void multiply_block(int rows, int vectors, int64_t channels,
+                                                                 int64_t outputs, const real *left, const real *right,
+                                                                 real *out) {
+  cohort_register sum[NARROW_ROWS][2];
+  const real *p[4];
+  for (int i = 0; i < 4; i++) p[i] = left + 4 * i * channels;
+  for (int m = 0; m < rows; m++) sum[m][0] = sum[m][1] = (cohort_register){0};
+  for (int64_t k = 0; k < channels; k++, right += outputs) {
+    const cohort_register one = *(const unaligned *)right;
+    cohort_register two = {0};
+    if (vectors == 2) two = *(const unaligned *)(right + LANES);
+#pragma GCC unroll 16
+    for (int m = 0; m < rows; m++) {
+      const real factor = p[m / 4][m % 4 * channels];
+      sum[m][0] += factor * one;
+      if (vectors == 2) sum[m][1] += factor * two;
+    }
+    for (int i = 0; i < 4; i++) p[i]++;
+  }
+#pragma GCC unroll 16
+  for (int m = 0; m < rows; m++)
+    for (int v = 0; v < vectors; v++) *(unaligned *)(out + m * outputs + v * LANES) = sum[m][v];
+}
+
+static inline __attribute__((always_inline)) void multiply_rows(int vectors, int64_t count, int64_t channels,
+                                                                int64_t outputs, const real *left, const real *right,
+                                                                real *out) {
+  enum { FEW = 4 };
+  const int rows = vectors == 2 ? WIDE_ROWS : NARROW_ROWS;
+  int64_t m = 0;
+  for (; m + rows <= count; m += rows)
+    multiply_block(rows, vectors, channels, outputs, left + m * channels, right, out + m * outputs);
+  for (; m + FEW <= count; m += FEW)
+    multiply_block(FEW, vectors, channels, outputs, left + m * channels, right, out + m * outputs);
+  for (; m < count; m++) multiply_block(1, vectors, channels, outputs, left + m * channels, right, out + m * outputs);
+}
+
+static void convolve_band(void *argument, int64_t band) {
+  const winograd *w = argument;
+  const convolution *c = w->c;
+  real *zeros = w->scratch + band * w->band_reals, *left = zeros + w->zeros, *out = left + POINTS * w->left_row;
+  memset(zeros, 0, (size_t)w->zeros * sizeof *zeros);
+  const int64_t end = (band + 1) * w->tiles / w->bands;
+  for (int64_t first = band * w->tiles / w->bands; first < end; first += w->block) {
+    const int64_t count = cohort_least(w->block, end - first);
+    inputs_to_points(w, first, count, zeros, left);
+    for (int64_t p = 0; p < POINTS; p++) {
+      const real *from = left + p * w->left_row, *right = w->kernels + p * c->channels * c->outputs;
+      real *to = out + p * w->right_row;
+      ask_for(w, w->x, c->height, c->width, c->channels, first + count, w->block, p, false);
+      ask_for(w, w->y, c->out_height, c->out_width, c->outputs, first, count, p, true);
+      int64_t o = 0;
+      for (; o + 2 * LANES <= c->outputs; o += 2 * LANES)
+        multiply_rows(2, count, c->channels, c->outputs, from, right + o, to + o);
+      for (; o < c->outputs; o += LANES) multiply_rows(1, count, c->channels, c->outputs, from, right + o, to + o);
+    }
+    for (int64_t t = 0; t < count; t++) outputs_of_points(w, first + t, out + t * c->outputs);
+  }
+}
+
+static void convolve(const convolution *c, bool turned, const real *x, const real *weight, real *y) {
+  winograd w = divide(c, false);
+  w.turned = turned;
+  w.x = x;
+  w.weight = weight;
+  w.y = y;
+  kernels_to_points(&w);
+  cohort_team_run(c->call->team, w.bands, convolve_band, &w);
+}
+
+void COHORT_BASED(cohort_winograd)(const convolution *c, const real *x, const real *weight, real *y) {
+  convolve(c, false, x, weight, y);
+}
+
+void COHORT_BASED(cohort_winograd_input)(const convolution *c, const real *dy, const real *weight, real *dx) {
+  const convolution turned = turn_convolution(c);
+  convolve(&turned, true, dy, weight, dx);
+}
+
+/* sums[m][o] += sum over tiles t of left[t][m] right[t][o] for `rows` m and `vectors` of o. */
+static inline __attribute__((always_inline)) void weigh_block(int rows, int vectors, int64_t count, int64_t channels,
+                                                              int64_t outputs, const real *left, const real *right,
+                                                              real *sums) {
+  cohort_register sum[NARROW_ROWS][2];
+#pragma GCC unroll 16
+  for (int m = 0; m < rows; m++)
+    for (int v = 0; v < vectors; v++) sum[m][v] = *(const unaligned *)(sums + m * outputs + v * LANES);
+  for (int64_t t = 0; t < count; t++, left += channels, right += outputs) {
+    const cohort_register one = *(const unaligned *)right;
+    cohort_register two = {0};
+    if (vectors == 2) two = *(const unaligned *)(right + LANES);
+#pragma GCC unroll 16
+    for (int m = 0; m < rows; m++) {
+      sum[m][0] += left[m] * one;
+      if (vectors == 2) sum[m][1] += left[m] * two;
+    }
+  }
+#pragma GCC unroll 16
+  for (int m = 0; m < rows; m++)
+    for (int v = 0; v < vectors; v++) *(unaligned *)(sums + m * outputs + v * LANES) = sum[m][v];
+}
+
+static void weigh_point(const convolution *c, int64_t count, const real *left, const real *right, real *sums) {
+  int64_t o = 0;
+  for (; o + 2 * LANES <= c->outputs; o += 2 * LANES)
+    for (int64_t m = 0; m < c->channels; m += WIDE_ROWS)
+      weigh_block(WIDE_ROWS, 2, count, c->channels, c->outputs, left + m, right + o, sums + m * c->outputs + o);
+  for (; o < c->outputs; o += LANES)
+    for (int64_t m = 0; m < c->channels; m += NARROW_ROWS)
+      weigh_block(NARROW_ROWS, 1, count, c->channels, c->outputs, left + m, right + o, sums + m * c->outputs + o);
+}
+
+static void weigh_band(void *argument, int64_t band) {
+  const winograd *w = argument;
+  const convolution *c = w->c;
+  const int64_t size = c->channels * c->outputs, end = (band + 1) * w->tiles / w->bands;
+  real *zeros = w->scratch + band * w->band_reals, *left = zeros + w->zeros, *right = left + POINTS * w->left_row;
+  real *sums = w->sums + band * POINTS * size;
+  memset(zeros, 0, (size_t)w->zeros * sizeof *zeros);
+  memset(sums, 0, (size_t)(POINTS * size) * sizeof *sums);
+  for (int64_t first = band * w->tiles / w->bands; first < end; first += w->block) {
+    const int64_t count = cohort_least(w->block, end - first);
+    inputs_to_points(w, first, count, zeros, left);
+    gradients_to_points(w, first, count, zeros, right);
+    for (int64_t p = 0; p < POINTS; p++) {
+      ask_for(w, w->x, c->height, c->width, c->channels, first + count, w->block, p, false);
+      ask_for(w, w->dy, c->out_height, c->out_width, c->outputs, first + count, w->block, p, false);
+      weigh_point(c, count, left + p * w->left_row, right + p * w->right_row, sums + p * size);
+    }
+  }
+}
+
+/* Joins the bands' sums in order and leaves the points: dweight[o][3][3][channel]. */
+static void leave_points(const winograd *w, real *dweight) {
+  const convolution *c = w->c;
+  const int64_t size = c->channels * c->outputs;
+  for (int64_t e = 0; e < size; e += LANES) {
+    six half[IN];
+    for (int x = 0; x < IN; x++) {
+      six value;
+      for (int r = 0; r < IN; r++) {
+        const real *sums = w->sums + (r * IN + x) * size + e;
+        value.at[r] = *(const unaligned *)sums;
+        for (int64_t band = 1; band < w->bands; band++)
+          value.at[r] += *(const unaligned *)(sums + band * POINTS * size);
+      }
+      half[x] = three_outputs(value);
+    }
+    const int64_t channel = e / c->outputs, o = e % c->outputs;
+    for (int r = 0; r < 3; r++) {
+      six value;
+      for (int x = 0; x < IN; x++) value.at[x] = half[x].at[r];
+      value = three_outputs(value);
+      for (int x = 0; x < 3; x++)
+        for (int64_t lane = 0; lane < LANES; lane++)
+          dweight[(o + lane) * c->patch + (r * 3 + x) * c->channels + channel] = value.at[x][lane];
+    }
+  }
+}
+
+void COHORT_BASED(cohort_winograd_weight)(const convolution *c, const real *x, const real *dy, real *dweight) {
+  winograd w = divide(c, true);
+  w.x = x;
+  w.dy = dy;
+  cohort_team_run(c->call->team, w.bands, weigh_band, &w);
+  leave_points(&w, dweight);
+}
