@@ -25,6 +25,12 @@ endforeach()
 # Without /proc the ranks share no memory, say so and send messages (Open MPI's own way through /proc hangs then).
 cohort_mpi_test(test_mpi_transfers_blind 3 "${mpirun_text} --mca btl_vader_single_copy_mechanism none -n 3 $<TARGET_FILE:test_mpi_transfers_ranks> blind")
 set_tests_properties(test_mpi_transfers_blind_3 PROPERTIES SKIP_RETURN_CODE 77)
+# A stopped rank is noticed however the others wait for it.
+foreach(how wait await)
+  cohort_mpi_test(test_mpi_transfers_stopped_${how} 3
+    "${mpirun_text} -n 3 $<TARGET_FILE:test_mpi_transfers_ranks> ${how} 2>errors_${how}; test $? = 6 && \
+grep 'in gather; no sign of life from rank 1 ' errors_${how}")
+endforeach()
 # The status of an abort is that of the job.
 cohort_mpi_test(test_mpi_abort 3 "${mpirun_text} -n 3 $<TARGET_FILE:test_mpi_world_ranks> abort 75; test $? = 75")
 

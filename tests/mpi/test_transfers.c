@@ -1,7 +1,9 @@
 /* Run by mpirun on 1, 2, 3 and 4 ranks: transfers that are posted, flags in shared memory, segments. With the argument
  * "blind", rank 1 cannot look into /proc: the ranks are hosts of their own and all else holds; exit status 77 when that
- * cannot be arranged. Exit status 0 when all holds. */
+ * cannot be arranged. With "wait" or "await", rank 1 stops itself while the others wait for it in that way: the job
+ * ends with status 6. Exit status 0 when all holds. */
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,6 +150,24 @@ static bool hide_processes(void) {
          mount("none", "/proc", "tmpfs", 0, NULL) == 0;
 }
 
+/* The watchdog ends this: rank 1 is stopped for ever. */
+static void wait_for_stopped(cohort_comm *comm, const char *how) {
+  cohort_segment *segment = NULL;
+  if (cohort_segment_create(comm, sizeof(board), "a test", &segment, NULL) != COHORT_DONE) exit(1);
+  cohort_world_watch(comm, 2, NULL);
+  cohort_comm_phase(comm, "step", 7);
+  cohort_comm_barrier(comm);
+  usleep(500000); /* the ranks' watchdogs hear one another */
+  if (comm->rank == 1) (void)raise(SIGSTOP);
+  char byte = 0;
+  cohort_comm_name(comm, "gather");
+  const cohort_message receive = {1, &byte, 1};
+  if (strcmp(how, "wait") == 0)
+    comm->wait(comm, comm->post(comm, COHORT_CHANNEL_GATHER, 0, NULL, 1, &receive));
+  else
+    comm->await(comm, &((board *)(void *)segment->part[1])->flag, 1);
+}
+
 int main(int count, char **arguments) {
   const bool blind = count > 1 && strcmp(arguments[1], "blind") == 0;
   if (blind && !hide_processes()) return 77;
@@ -157,6 +177,7 @@ int main(int count, char **arguments) {
     fprintf(stderr, "%s\n", error.text);
     return 1;
   }
+  if (count > 1 && !blind) wait_for_stopped(&comm, arguments[1]);
   test_many_at_once(&comm);
   test_hidden_and_exposed(&comm);
   test_segment(&comm, !blind);
