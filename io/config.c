@@ -189,8 +189,8 @@ static bool set_value(cohort_document *at, const char *name, cohort_document *va
   return place != NULL;
 }
 
-/* A value is parsed inside a map, so that it may be a scalar, [list] or {map}. */
-static cohort_status parse_value(const char *text, const char *whole, cohort_document **out, cohort_error *error) {
+/* A value is parsed inside a map, so that it may be a scalar, [list] or {map}. NULL: it is none (COHORT_BAD_CONFIG). */
+static cohort_document *parse_value(const char *text, const char *whole, cohort_error *error) {
   char *wrapped = cohort_format_text("value: %s\n", text);
   cohort_document *map = NULL;
   cohort_error own;
@@ -199,16 +199,17 @@ static cohort_status parse_value(const char *text, const char *whole, cohort_doc
   cohort_document *value = status == COHORT_DONE && map ? cohort_document_get(map, "value") : NULL;
   if (!value || map->count != 1) {
     cohort_document_destroy(map);
-    return cohort_fail(error, COHORT_BAD_CONFIG, "command line: %s: the value is not YAML", whole);
+    (void)cohort_fail(error, COHORT_BAD_CONFIG, "command line: %s: the value is not YAML", whole);
+    return NULL;
   }
-  *out = cohort_document_copy(value);
+  cohort_document *copy = cohort_document_copy(value);
   cohort_document_destroy(map);
-  return COHORT_DONE;
+  return copy;
 }
 
 static int levels(const cohort_document *document) {
   int deepest = 0;
-  for (size_t i = 0; document && i < document->count; i++) {
+  for (size_t i = 0; i < document->count; i++) {
     const int below = levels(document->children[i]);
     if (below > deepest) deepest = below;
   }
@@ -232,8 +233,8 @@ cohort_status cohort_config_override(cohort_document *root, const char *override
   const char *equals = strchr(override, '=');
   if (!equals || equals == override)
     return cohort_fail(error, COHORT_BAD_CONFIG, "command line: %s: wants key=value", override);
-  cohort_document *value = NULL;
-  COHORT_TRY(parse_value(equals + 1, override, &value, error));
+  cohort_document *value = parse_value(equals + 1, override, error);
+  if (!value) return COHORT_BAD_CONFIG;
   cohort_status status = check_place(override, (size_t)(equals - override), value, error);
   if (status != COHORT_DONE) {
     cohort_document_destroy(value);

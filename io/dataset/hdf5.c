@@ -73,17 +73,20 @@ static size_t input_bytes(const cohort_samples *out) {
   return (size_t)(out->count * out->size[0] * (out->axes == 3 ? out->size[1] * out->size[2] : 1)) * sizeof(float);
 }
 
+static cohort_status take_both(const char *path, const cohort_array *x, const cohort_array *y, cohort_samples *out,
+                               cohort_error *error) {
+  COHORT_TRY(take_input(path, x, out, error));
+  return take_target(path, y, out, error);
+}
+
 cohort_status cohort_samples_read_hdf5(const char *path, cohort_samples *out, cohort_error *error) {
   cohort_arrays arrays = {0};
   memset(out, 0, sizeof *out);
   COHORT_TRY(cohort_arrays_read(path, &arrays, error));
   const cohort_array *x = cohort_arrays_find(&arrays, "x"), *y = cohort_arrays_find(&arrays, "y");
-  cohort_status status = COHORT_DONE;
-  if (!x || !y)
-    status = cohort_fail(error, COHORT_BAD_DATA, "%s: has no array %s; x and y are wanted", path, x ? "y" : "x");
-  else
-    status = take_input(path, x, out, error);
-  if (status == COHORT_DONE) status = take_target(path, y, out, error);
+  cohort_status status =
+      x && y ? take_both(path, x, y, out, error)
+             : cohort_fail(error, COHORT_BAD_DATA, "%s: has no array %s; x and y are wanted", path, x ? "y" : "x");
   if (status == COHORT_DONE) {
     const uint64_t inputs = cohort_digest(out->input, input_bytes(out), 1);
     out->digest = out->labels

@@ -16,17 +16,17 @@ typedef struct tokenize_options {
 static cohort_status read_options(const cohort_command_line *line, tokenize_options *out, cohort_error *error) {
   *out = (tokenize_options){.vocabulary = 1024, .share = 0.95};
   for (int w = 0; w < line->count; w++) {
-    const char *word = line->word[w], *value = w + 1 < line->count ? line->word[w + 1] : NULL;
+    const bool more = w + 1 < line->count;
+    const char *word = line->word[w], *value = more ? line->word[w + 1] : "";
     char *end = NULL;
     double *number = strcmp(word, "--vocabulary") == 0 ? &out->vocabulary
                      : strcmp(word, "--share") == 0    ? &out->share
                                                        : NULL;
     if (number) {
-      *number = value ? strtod(value, &end) : 0;
-      if (!value || end == value || *end)
-        return cohort_fail(error, COHORT_BAD_CONFIG, "tokenize: %s wants a number", word);
+      *number = strtod(value, &end);
+      if (end == value || *end) return cohort_fail(error, COHORT_BAD_CONFIG, "tokenize: %s wants a number", word);
       w++;
-    } else if (value && strcmp(word, "-o") == 0) {
+    } else if (more && strcmp(word, "-o") == 0) {
       out->out = value;
       w++;
     } else if (word[0] == '-' || out->text) {
