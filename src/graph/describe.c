@@ -1,7 +1,50 @@
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
-#include "graph/planned.h"
+#include "graph/draft.h"
+
+static size_t tensor_bytes(const cohort_draft *own, const cohort_tensor *tensor) {
+  return (size_t)cohort_shape_elements(tensor->shape) *
+         (tensor->type == COHORT_TYPE_INTEGER ? sizeof(int32_t) : own->kernels->real_size);
+}
+
+/* The gradient transform puts all its nodes into a scope of its own (gradient.c). */
+static bool is_backward(const cohort_node *node) { return strncmp(node->name, "gradient/", 9) == 0; }
+
+/* What a call moves: rows that are added to a table touch as much of it as they hold. */
+static double step_bytes(const cohort_draft *own, const cohort_call *call, cohort_op op) {
+  double bytes = 0;
+  if (op == COHORT_OP_SCATTER_ADD && call->inputs == 3)
+    return 3 * (double)tensor_bytes(own, &call->input[0]) + (double)tensor_bytes(own, &call->input[1]);
+  for (int i = 0; i < call->inputs; i++) bytes += (double)tensor_bytes(own, &call->input[i]);
+  for (int i = 0; i < call->outputs; i++) bytes += (double)tensor_bytes(own, &call->output[i]);
+  return bytes;
+}
+
+/* "layer0/feed_forward/up/add+gelu": the first member's name and the others' operations. */
+static char *step_name(const cohort_draft *own, const cohort_group *group, const cohort_node *node) {
+  if (!group) return cohort_copy_text(node->name);
+  char *text = cohort_copy_text(own->graph->node[group->member[0]].name);
+  for (int i = 1; i < group->members; i++) {
+    char *longer = cohort_format_text("%s+%s", text, cohort_op_name(own->graph->node[group->member[i]].op));
+    free(text);
+    text = longer;
+  }
+  return text;
+}
+
+void cohort_draft_label(cohort_draft *own, const cohort_step *step, const cohort_group *group, cohort_op op) {
+  const cohort_node *node = &own->graph->node[step->node];
+  cohort_plan_step *label = &own->plan->label[own->plan->steps - 1];
+  *label = (cohort_plan_step){.name = step_name(own, group, node),
+                              .op = op,
+                              .backward = is_backward(node),
+                              .flops = cohort_op_flops(op, &step->call)};
+  label->bytes = step_bytes(own, &step->call, op);
+  own->plan->flops += label->flops;
+}
 
 static void describe_step(const cohort_plan *plan, int phase, int index, FILE *text) {
   const cohort_step *step = &plan->step[index];

@@ -64,6 +64,9 @@ void cohort_draft_release_groups(cohort_draft *own);
 /* Whether the output of a group may lie over the input: each element is read for the last time before it is written. */
 bool cohort_group_in_place(const cohort_draft *own, const cohort_group *group, cohort_value input, cohort_value output);
 
+/* Names the plan's last step and counts its work. `group`: the chain that it runs, or NULL. */
+void cohort_draft_label(cohort_draft *own, const cohort_step *step, const cohort_group *group, cohort_op op);
+
 /* The graph with some nodes twice, so that what the second sweep reads again need not be kept through the first; NULL
  * when nothing is worth it. Values of the given graph keep their numbers, new ones follow; nodes get others. Needs the
  * order, roots and lifetimes of nodes that are not grouped yet. Names belong to the given graph. */

@@ -36,10 +36,21 @@ static void mark_active(sweep *own, int count, const cohort_value *wrt) {
   }
 }
 
+/* Rows that are scattered are added where they belong: a table as large as that of a tied embedding is neither made a
+ * second time nor passed over. The scatter_add that the rule made is then read by nobody. */
+static cohort_value sum_of(cohort_graph *graph, cohort_value sum, cohort_value cotangent) {
+  const cohort_node *node = &graph->node[graph->value[cotangent].node];
+  if (cohort_graph_failed(graph) || node->op != COHORT_OP_SCATTER_ADD || node->inputs != 2)
+    return cohort_add(graph, sum, cotangent);
+  const cohort_attributes attributes = node->attributes;
+  return cohort_graph_add(graph, COHORT_OP_SCATTER_ADD, 3, (cohort_value[]){node->input[0], node->input[1], sum},
+                          &attributes);
+}
+
 static void accumulate(sweep *own, cohort_value value, cohort_value cotangent) {
   if (cotangent == COHORT_NO_VALUE) return;
   cohort_value *sum = &own->cotangent[value];
-  *sum = *sum == COHORT_NO_VALUE ? cotangent : cohort_add(own->graph, *sum, cotangent);
+  *sum = *sum == COHORT_NO_VALUE ? cotangent : sum_of(own->graph, *sum, cotangent);
 }
 
 static void pass_back(sweep *own, int32_t index) {

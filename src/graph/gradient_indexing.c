@@ -8,6 +8,7 @@ static void gather(cohort_rule *rule) {
 
 static void scatter_add(cohort_rule *rule) {
   rule->dx[0] = cohort_gather(rule->graph, rule->dy[0], rule->node.input[1]);
+  if (rule->node.inputs == 3) rule->dx[2] = rule->dy[0];
 }
 
 static void take_along(cohort_rule *rule) {

@@ -96,6 +96,27 @@ static void find_externals(cohort_draft *own) {
   }
 }
 
+/* Of a node that adds to what is there: the root that its output may lie over, as the node is its last reader. */
+static cohort_value find_base(const cohort_draft *own, const cohort_node *node) {
+  if (node->op != COHORT_OP_SCATTER_ADD || node->inputs < 3) return COHORT_NO_VALUE;
+  const cohort_value base = own->root[node->input[2]];
+  const cohort_op maker = cohort_draft_node(own, base)->op;
+  if (cohort_op_is_leaf(maker) || cohort_op_is_lane(maker)) return COHORT_NO_VALUE;
+  const bool last = own->storage[base].last == own->storage[node->first].first && own->root[node->input[0]] != base;
+  return last ? base : COHORT_NO_VALUE;
+}
+
+/* What an external output is added to lies in its memory too: later nodes first. */
+static void find_external_bases(cohort_draft *own) {
+  for (int32_t n = own->graph->nodes - 1; n >= 0; n--) {
+    if (!own->needed[n]) continue;
+    const cohort_value base = find_base(own, &own->graph->node[n]);
+    const cohort_value external = own->storage[own->graph->node[n].first].external;
+    if (base != COHORT_NO_VALUE && external != COHORT_NO_VALUE && own->value_phase[base] == own->phases - 1)
+      own->storage[base].external = external;
+  }
+}
+
 static int add_interval(cohort_draft *own, size_t bytes, int first, int last) {
   cohort_plan *plan = own->plan;
   plan->interval[plan->intervals] =
@@ -146,7 +167,11 @@ static cohort_status place_leaves(cohort_draft *own, cohort_error *error) {
 /* An input of the value's step that is read there for the last time and that the value may lie over, or NO_VALUE. */
 static cohort_value find_under(const cohort_draft *own, cohort_value value) {
   const cohort_group *group = own->group[own->graph->value[value].node];
-  if (!group) return COHORT_NO_VALUE;
+  if (!group) {
+    const cohort_value base = find_base(own, cohort_draft_node(own, value));
+    const bool free = base != COHORT_NO_VALUE && own->storage[base].interval >= 0 && !own->storage[base].covered;
+    return free ? base : COHORT_NO_VALUE;
+  }
   const cohort_node *node = cohort_draft_node(own, value);
   const int inputs = group->chained ? group->inputs : node->inputs;
   const cohort_value *input = group->chained ? group->input : node->input;
@@ -182,38 +207,6 @@ static void place_computed(cohort_draft *own) {
   }
 }
 
-static size_t tensor_bytes(const cohort_draft *own, const cohort_tensor *tensor) {
-  return (size_t)cohort_shape_elements(tensor->shape) *
-         (tensor->type == COHORT_TYPE_INTEGER ? sizeof(int32_t) : own->kernels->real_size);
-}
-
-/* The gradient transform puts all its nodes into a scope of its own (gradient.c). */
-static bool is_backward(const cohort_node *node) { return strncmp(node->name, "gradient/", 9) == 0; }
-
-/* "layer0/feed_forward/up/add+gelu": the first member's name and the others' operations. */
-static char *step_name(const cohort_draft *own, const cohort_group *group, const cohort_node *node) {
-  if (!group) return cohort_copy_text(node->name);
-  char *text = cohort_copy_text(own->graph->node[group->member[0]].name);
-  for (int i = 1; i < group->members; i++) {
-    char *longer = cohort_format_text("%s+%s", text, cohort_op_name(own->graph->node[group->member[i]].op));
-    free(text);
-    text = longer;
-  }
-  return text;
-}
-
-static void label_step(cohort_draft *own, const cohort_step *step, const cohort_group *group, cohort_op op) {
-  const cohort_node *node = &own->graph->node[step->node];
-  cohort_plan_step *label = &own->plan->label[own->plan->steps - 1];
-  *label = (cohort_plan_step){.name = step_name(own, group, node),
-                              .op = op,
-                              .backward = is_backward(node),
-                              .flops = cohort_op_flops(op, &step->call)};
-  for (int i = 0; i < step->call.inputs; i++) label->bytes += (double)tensor_bytes(own, &step->call.input[i]);
-  for (int i = 0; i < step->call.outputs; i++) label->bytes += (double)tensor_bytes(own, &step->call.output[i]);
-  own->plan->flops += label->flops;
-}
-
 static cohort_tensor tensor_of(const cohort_draft *own, cohort_value value) {
   const cohort_value_entry *entry = &own->graph->value[value];
   return (cohort_tensor){NULL, entry->shape, entry->type};
@@ -244,7 +237,7 @@ static void make_step(cohort_draft *own, int32_t n) {
     step->call.input[i] = tensor_of(own, group ? group->input[i] : node->input[i]);
   for (int i = 0; i < step->call.outputs; i++)
     step->call.output[i] = tensor_of(own, group ? group->output[i] : node->first + i);
-  label_step(own, step, group, op);
+  cohort_draft_label(own, step, group, op);
   const size_t workspace = own->kernels->workspace[op] ? own->kernels->workspace[op](&step->call) : 0;
   step->has_workspace = workspace > 0;
   if (workspace) step->workspace = (size_t)add_interval(own, workspace, own->time[n], own->time[n]);
@@ -416,6 +409,7 @@ static cohort_status build(cohort_draft *own, cohort_error *error) {
   cohort_draft_group(own);
   find_lifetimes(own);
   find_externals(own);
+  find_external_bases(own);
   make_plan_room(own);
   COHORT_TRY(place_leaves(own, error));
   place_computed(own);

@@ -255,13 +255,17 @@ static bool infer_gather(infer *own) {
 
 static bool infer_scatter(infer *own) { /* scatter_add, segment_sum */
   cohort_shape shape, head = {.axes = 1, .size = {attribute(own, 0)}};
-  if (!takes(own, "ri")) return false;
+  const bool onto = own->op == COHORT_OP_SCATTER_ADD && own->inputs == 3;
+  if (!takes(own, onto ? "rir" : "ri")) return false;
   const cohort_shape rows = own->in[0], index = own->in[1];
   if (head.size[0] < 0) return bad(own, 0, "the count of rows cannot be negative");
   if (rows.axes < index.axes) return misfit(own, 0, 1, "the rows' first axes must be the index's");
   for (int axis = 0; axis < index.axes; axis++)
     if (rows.size[axis] != index.size[axis]) return misfit(own, 0, 1, "the rows' first axes must be the index's");
-  return join_shapes(own, &shape, head, rows, index.axes) && give_real(own, shape);
+  if (!join_shapes(own, &shape, head, rows, index.axes)) return false;
+  if (onto && !cohort_shape_equal(own->in[2], shape))
+    return bad(own, 2, "what the sums start from must have the result's shape");
+  return give_real(own, shape);
 }
 
 static bool infer_take_along(infer *own) {

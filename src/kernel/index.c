@@ -7,6 +7,7 @@ enum { SCATTER_TILES = 32 };
 
 typedef struct index_work {
   const char *x;
+  const char *base; /* of a scatter: where the sums start, NULL: at 0 */
   const int32_t *index;
   char *y;
   size_t element;
@@ -46,13 +47,20 @@ void COHORT_VARIED(cohort_run_gather)(const cohort_call *call) {
   cohort_run_tiles(call, cohort_ceil_divide(work.rows, work.tile_rows), gather_tile, &work);
 }
 
-/* A tile owns a range of the table's rows: it zeroes them, then adds what the index sends there, in order. */
+/* A tile owns a range of the table's rows: it sets them to where the sums start, then adds what the index sends there,
+ * in order. */
 static void scatter_tile(void *argument, int64_t tile) {
   const index_work *work = argument;
   const int64_t columns = work->columns;
   const int64_t first = tile * work->tile_rows, last = cohort_least(first + work->tile_rows, work->table);
   real *table = (real *)work->y;
-  memset(table + first * columns, 0, (size_t)((last - first) * columns) * sizeof(real));
+  const size_t start = (size_t)(first * columns) * sizeof(real),
+               bytes = (size_t)((last - first) * columns) * sizeof(real);
+  if (!work->base) {
+    memset(work->y + start, 0, bytes);
+  } else if (work->base != work->y) {
+    memcpy(work->y + start, work->base + start, bytes);
+  }
   for (int64_t row = 0; row < work->rows; row++) {
     const int64_t index = work->index[row];
     if (index < first || index >= last) continue;
@@ -66,6 +74,7 @@ static void scatter_tile(void *argument, int64_t tile) {
 static void run_scatter(const cohort_call *call) {
   const cohort_shape output = call->output[0].shape;
   index_work work = {.x = call->input[0].data,
+                     .base = call->inputs == 3 ? call->input[2].data : NULL,
                      .index = call->input[1].data,
                      .y = call->output[0].data,
                      .rows = cohort_shape_elements(call->input[1].shape),

@@ -81,7 +81,8 @@ typedef enum cohort_op {
   COHORT_OP_CUMSUM,    /* along axis i0; i1 = 1: from the end */
   /* indexing */
   COHORT_OP_GATHER,      /* (table [V, ...], index integer [any]) -> index.shape + table.shape[1:] */
-  COHORT_OP_SCATTER_ADD, /* (rows index.shape + tail, index) -> [i0, tail]; sums in order of rows */
+  COHORT_OP_SCATTER_ADD, /* (rows index.shape + tail, index) -> [i0, tail]; sums in order of rows; with a third input of
+                            the output's shape they start from it, and the output may lie where it lies */
   COHORT_OP_TAKE_ALONG,  /* (x [..., C], index [...]) -> [...]: one element of each row */
   COHORT_OP_PUT_ALONG,   /* (v [...], index [...]) -> [..., i0]: v at index, zeros elsewhere */
   /* products */

@@ -90,16 +90,24 @@ static inline cohort_value case_max(rig *own, int mask) {
   return cohort_max(own->graph, rig_distinct(own, COHORT_SHAPE(3, 4, 5), 0.05), (unsigned)mask);
 }
 
-/* Indices include -1: none. */
+/* Indices include -1: none. 1: the table is gathered from twice; 2: it is a factor too, as a tied embedding is. */
 static inline cohort_value case_gather(rig *own, int variant) {
-  (void)variant;
   const cohort_value table = rig_real(own, COHORT_SHAPE(6, 5), -1, 1);
-  return cohort_gather(own->graph, table, rig_integer(own, COHORT_SHAPE(3, 4), -1, 5));
+  const cohort_value rows = cohort_gather(own->graph, table, rig_integer(own, COHORT_SHAPE(3, 4), -1, 5));
+  if (variant == 0) return rows;
+  if (variant == 2)
+    return cohort_matmul(own->graph, cohort_reshape(own->graph, rows, COHORT_SHAPE(12, 5)), table, false, true);
+  return cohort_multiply(own->graph, rows,
+                         cohort_gather(own->graph, table, rig_integer(own, COHORT_SHAPE(3, 4), -1, 5)));
 }
+/* 1: onto a table. */
 static inline cohort_value case_scatter_add(rig *own, int variant) {
-  (void)variant;
   const cohort_value rows = rig_real(own, COHORT_SHAPE(3, 4, 5), -1, 1);
-  return cohort_scatter_add(own->graph, rows, rig_integer(own, COHORT_SHAPE(3, 4), -1, 5), 6);
+  const cohort_value index = rig_integer(own, COHORT_SHAPE(3, 4), -1, 5);
+  if (variant == 0) return cohort_scatter_add(own->graph, rows, index, 6);
+  const cohort_value table = rig_real(own, COHORT_SHAPE(6, 5), -1, 1);
+  return cohort_graph_add(own->graph, COHORT_OP_SCATTER_ADD, 3, (cohort_value[]){rows, index, table},
+                          &(cohort_attributes){.integers = {6}});
 }
 static inline cohort_value case_take_along(rig *own, int variant) {
   (void)variant;
@@ -296,7 +304,10 @@ static const trial_case small_cases[] = {
     {"cumsum", case_movement, COHORT_OP_CUMSUM},
     {"cumsum from the end", case_cumsum_back, 2},
     {"gather", case_gather, 0},
+    {"gather twice", case_gather, 1},
+    {"gather and matmul", case_gather, 2},
     {"scatter_add", case_scatter_add, 0},
+    {"scatter_add onto", case_scatter_add, 1},
     {"take_along", case_take_along, 0},
     {"put_along", case_put_along, 0},
     {"segment_sum", case_segment_sum, 0},

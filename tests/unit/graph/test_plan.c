@@ -224,6 +224,52 @@ static void test_views(void) {
   rig_destroy(&at);
 }
 
+/* Rows are added to a table where it lies, in the arena or in the memory of an external output, unless it is a leaf or
+ * read later. */
+static void test_onto(void) {
+  rig at = rig_create(12);
+  cohort_graph *g = at.graph;
+  const cohort_value leaf = rig_real(&at, COHORT_SHAPE(6, 5), -1, 1), rows = rig_real(&at, COHORT_SHAPE(4, 5), -1, 1);
+  const cohort_value index = rig_integer(&at, COHORT_SHAPE(4), 0, 5);
+  cohort_value table[4] = {leaf}, sum[4];
+  for (int i = 1; i < 4; i++) table[i] = cohort_cumsum(g, i == 1 ? leaf : table[i - 1], 1, false);
+  for (int i = 0; i < 4; i++)
+    sum[i] = cohort_graph_add(g, COHORT_OP_SCATTER_ADD, 3, (cohort_value[]){rows, index, table[i]},
+                              &(cohort_attributes){.integers = {6}});
+  const cohort_value later = cohort_cumsum(g, table[1], 0, false);
+  const cohort_plan_output output[] = {{sum[0], true}, {sum[1], true}, {sum[2], false}, {sum[3], true}, {later, false}};
+  cohort_plan *plan = plan_of(g, 5, output);
+  double target[3][30];
+  void **memory = cohort_allocate((size_t)cohort_graph_values(g) * sizeof *memory);
+  for (int i = 0; i < 2; i++) memory[at.real[i]] = at.real_data[i];
+  memory[index] = at.input_data[0];
+  for (int i = 0; i < 4; i++)
+    if (i != 2) memory[sum[i]] = target[i - i / 3];
+  cohort_executor *executor = executor_of(plan, 1);
+  const cohort_bindings bindings = {memory, {{0, 0}}};
+  cohort_executor_run(executor, plan, 0, 0, &bindings);
+  const double *place[4], *base[4];
+  double expected[30];
+  memcpy(expected, at.real_data[0], sizeof expected);
+  for (int i = 0; i < 4; i++) {
+    place[i] = cohort_executor_value(executor, plan, 0, sum[i], &bindings);
+    base[i] = cohort_executor_value(executor, plan, 0, table[i], &bindings);
+    for (int k = 0; i > 0 && k < 30; k++) expected[k] += k % 5 ? expected[k - 1] : 0;
+    for (int k = 0; k < 30; k++) {
+      double all = expected[k];
+      for (int r = 0; r < 4; r++)
+        if (((const int32_t *)at.input_data[0])[r] == k / 5) all += at.real_data[1][r * 5 + k % 5];
+      CU_ASSERT_EQUAL(place[i][k], all);
+    }
+    CU_ASSERT_EQUAL(place[i] == base[i], i >= 2);
+  }
+  CU_ASSERT_PTR_EQUAL(place[3], target[2]);
+  cohort_executor_destroy(executor);
+  cohort_plan_destroy(plan);
+  free(memory);
+  rig_destroy(&at);
+}
+
 /* Nodes that no output needs are left out, and what only they need. */
 static void test_dead_code(void) {
   network own = network_create();
@@ -430,6 +476,7 @@ int main(void) {
       {"sharing memory changes no bit", test_poison},
       {"external outputs", test_external},
       {"views", test_views},
+      {"rows onto a table", test_onto},
       {"dead code", test_dead_code},
       {"no allocation in a run", test_no_allocation},
       {"three lanes are one big lane", test_lanes},

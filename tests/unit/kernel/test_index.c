@@ -29,7 +29,7 @@ static void test_gather(void) {
   }
 }
 
-static void scatter_trial(cohort_op op, cohort_shape table, cohort_shape index) {
+static void scatter_trial(cohort_op op, cohort_shape table, cohort_shape index, int onto) {
   trial t = trial_of(op);
   t.attributes.integers[0] = table.size[0];
   const int64_t rows = cohort_shape_elements(index), tail = tail_of(table);
@@ -38,7 +38,9 @@ static void scatter_trial(cohort_op op, cohort_shape table, cohort_shape index) 
   for (int64_t row = 0; op == COHORT_OP_SEGMENT_SUM && row < rows; row++) {
     at[row] = row >= rows - rows / 5 ? -1 : (double)(row * table.size[0] / rows);
   }
+  const double *base = onto ? trial_real(&t, table, -1, 1) : NULL;
   double *y = trial_output(&t, table, COHORT_TYPE_REAL);
+  for (int64_t i = 0; onto && i < cohort_shape_elements(table); i++) y[i] = base[i];
   for (int64_t i = 0; i < rows * tail; i++) {
     if (at[i / tail] >= 0) y[(int64_t)at[i / tail] * tail + i % tail] += x[i];
   }
@@ -48,14 +50,15 @@ static void scatter_trial(cohort_op op, cohort_shape table, cohort_shape index) 
 
 static void test_scatter_add(void) {
   for (int k = 0; k < TABLES * INDICES; k++) {
-    scatter_trial(COHORT_OP_SCATTER_ADD, tables[k % TABLES], indices[k / TABLES]);
+    scatter_trial(COHORT_OP_SCATTER_ADD, tables[k % TABLES], indices[k / TABLES], k % 2);
+    scatter_trial(COHORT_OP_SCATTER_ADD, tables[k % TABLES], indices[k / TABLES], (k + 1) % 2);
   }
 }
 
 static void test_segment_sum(void) {
   for (int k = 0; k < TABLES; k++) {
-    scatter_trial(COHORT_OP_SEGMENT_SUM, tables[k], SHAPE(1));
-    scatter_trial(COHORT_OP_SEGMENT_SUM, tables[k], SHAPE(4001));
+    scatter_trial(COHORT_OP_SEGMENT_SUM, tables[k], SHAPE(1), 0);
+    scatter_trial(COHORT_OP_SEGMENT_SUM, tables[k], SHAPE(4001), 0);
   }
 }
 
