@@ -185,12 +185,13 @@ static cohort_status inflate_all(const char *path, const content *packed, cohort
   size_t known = 0;
   if (!inflate_head(packed, head, &known)) return cohort_fail(error, COHORT_BAD_DATA, "%s: damaged or cut off", path);
   const size_t most = least(most_of(head, known), PTRDIFF_MAX);
-  COHORT_TRY(make_room(out, least(told_size(packed->data, packed->bytes), most) + SPARE, error));
   if (most == 0) {
-    memcpy(out->data, head, known);
+    out->data = cohort_allocate(sizeof head);
+    memcpy(out->data, head, sizeof head);
     out->bytes = known;
     return COHORT_DONE;
   }
+  COHORT_TRY(make_room(out, least(told_size(packed->data, packed->bytes), most) + SPARE, error));
   helper help = {.ahead = *out};
   help.runs = out->room >= WORTH_A_THREAD && pthread_create(&help.thread, NULL, touch, &help.ahead) == 0;
   const cohort_status status = inflate_members(path, packed, most, out, &help, error);

@@ -177,7 +177,7 @@ static void make_phases(cutting *own) {
   int phases = 0, copies = 0, steps = 0, lanes = 0;
   for (int m = 0; m < own->moments; m++) {
     const moment *at = &own->moment[m];
-    if (at->cut) {
+    if (at->cut || !current) {
       current = &phase[phases++];
       *current = (cohort_phase){.first_step = steps, .first_copy = copies, .first_lane = lanes};
     }
@@ -233,7 +233,7 @@ static void make_events(cutting *own) {
 
 static void make_room(cutting *own) {
   const cohort_plan *plan = own->plan;
-  const size_t moments = (size_t)(plan->steps + plan->phases), groups = (size_t)own->groups->groups + 1;
+  const size_t moments = (size_t)plan->steps + (size_t)plan->phases, groups = (size_t)own->groups->groups + 1;
   const size_t most_reads = moments * COHORT_MAX_INPUTS + (size_t)plan->copies + 1;
   own->moment = cohort_allocate(moments * sizeof *own->moment);
   own->phase_of = cohort_allocate(moments * sizeof *own->phase_of);

@@ -122,6 +122,7 @@ static inline __attribute__((always_inline)) void to_points(axis turn, int from,
 #pragma GCC unroll 6
   for (int x = 0; x < from; x++) {
     if (x < first || x >= last) {
+      /* cppcheck-suppress negativeIndex ; x counts from 0 */
       half[x] = (six){0};
       continue;
     }
