@@ -1,6 +1,6 @@
 #include "base/lanes.h"
 
-#include <stdbool.h>
+#include <string.h>
 
 void cohort_lanes_of(int lanes, int holders, int holder, int *first, int *last) {
   *first = (int)((int64_t)lanes * holder / holders);
@@ -41,57 +41,83 @@ int cohort_lanes_subtrees(int lanes, int first, int last, cohort_subtree *out) {
   return first < last ? subtrees_below(lanes, first, last, root_level(lanes), 0, out) : 0;
 }
 
-/* The additions of a join, in order: row `to` += row `from`. */
-typedef struct join_plan {
-  int count;
-  int16_t to[COHORT_MAX_LANES], from[COHORT_MAX_LANES];
-} join_plan;
+cohort_subtree cohort_lanes_root(int lanes) { return (cohort_subtree){root_level(lanes), 0}; }
 
-/* Plans the value of node (level, index) from the nodes at *next on; returns the row that will hold it. */
-static int plan_node(int lanes, const cohort_subtree *nodes, int *next, int level, int index, join_plan *plan) {
-  const cohort_subtree node = nodes[*next];
-  if (level == 0 || (node.level == level && node.index == index)) return (*next)++;
-  const int left = plan_node(lanes, nodes, next, level - 1, 2 * index, plan);
-  if (node_exists(lanes, level - 1, 2 * index + 1)) {
-    const int right = plan_node(lanes, nodes, next, level - 1, 2 * index + 1, plan);
-    plan->to[plan->count] = (int16_t)left;
-    plan->from[plan->count++] = (int16_t)right;
+bool cohort_lanes_inside(cohort_subtree node, cohort_subtree whole) {
+  return node.level <= whole.level && node.index >> (whole.level - node.level) == whole.index;
+}
+
+/* A node whose right sibling holds no lane equals its parent. */
+static cohort_subtree promote(int lanes, cohort_subtree node) {
+  const int top = root_level(lanes);
+  while (node.level < top && node.index % 2 == 0 && !node_exists(lanes, node.level, node.index + 1))
+    node = (cohort_subtree){node.level + 1, node.index / 2};
+  return node;
+}
+
+int cohort_lanes_merge(int lanes, int count, const cohort_subtree *nodes, cohort_subtree *out) {
+  int left = 0;
+  for (int i = 0; i < count; i++) {
+    cohort_subtree node = promote(lanes, nodes[i]);
+    for (; left > 0; left--) {
+      const cohort_subtree before = out[left - 1];
+      if (before.level != node.level || before.index % 2 != 0 || before.index + 1 != node.index) break;
+      node = promote(lanes, (cohort_subtree){node.level + 1, node.index / 2});
+    }
+    out[left++] = node;
   }
   return left;
 }
 
-static void plan_join(int lanes, int count, const cohort_subtree *nodes, join_plan *plan) {
-  int next = 0;
-  plan->count = 0;
-  if (count > 1) plan_node(lanes, nodes, &next, root_level(lanes), 0, plan);
-}
+/* Sums are taken block by block, so that partial sums stay in the first cache. */
+enum { SUM_BLOCK = 512, MAX_LEVELS = 13 };
 
-/* Long vectors are joined block by block, so that partial sums stay in the cache. */
-enum { JOIN_BLOCK = 2048 };
+typedef struct float_sum {
+  int lanes, next; /* the next row to take */
+  const cohort_subtree *nodes;
+  const float *const *rows;
+  int64_t first, length; /* the block */
+  float partial[MAX_LEVELS][2][SUM_BLOCK];
+} float_sum;
 
-static void add_floats(float *restrict to, const float *restrict from, int64_t n) {
+static void add_to(float *restrict to, const float *restrict from, int64_t n) {
   for (int64_t i = 0; i < n; i++) to[i] += from[i];
 }
 
-static void add_doubles(double *restrict to, const double *restrict from, int64_t n) {
-  for (int64_t i = 0; i < n; i++) to[i] += from[i];
+static void add_both(float *restrict out, const float *restrict a, const float *restrict b, int64_t n) {
+  for (int64_t i = 0; i < n; i++) out[i] = a[i] + b[i];
 }
 
-void cohort_lanes_join_float(int lanes, int count, const cohort_subtree *nodes, float *const *rows, int64_t n) {
-  join_plan plan;
-  plan_join(lanes, count, nodes, &plan);
-  for (int64_t start = 0; start < n; start += JOIN_BLOCK) {
-    const int64_t length = n - start < JOIN_BLOCK ? n - start : JOIN_BLOCK;
-    for (int i = 0; i < plan.count; i++) add_floats(rows[plan.to[i]] + start, rows[plan.from[i]] + start, length);
+/* The block of node (level, index): a row's own, or a sum left in `out`, which may be the block of a row. */
+static const float *sum_block(float_sum *sum, int level, int index, float *out) {
+  const cohort_subtree node = sum->nodes[sum->next];
+  if (level == 0 || (node.level == level && node.index == index)) return sum->rows[sum->next++] + sum->first;
+  if (!node_exists(sum->lanes, level - 1, 2 * index + 1)) return sum_block(sum, level - 1, 2 * index, out);
+  const float *left = sum_block(sum, level - 1, 2 * index, sum->partial[level - 1][0]);
+  const float *right = sum_block(sum, level - 1, 2 * index + 1, sum->partial[level - 1][1]);
+  if (left == out) {
+    add_to(out, right, sum->length);
+  } else if (right == out) {
+    add_to(out, left, sum->length);
+  } else {
+    add_both(out, left, right, sum->length);
   }
+  return out;
 }
 
-void cohort_lanes_join_double(int lanes, int count, const cohort_subtree *nodes, double *const *rows, int64_t n) {
-  join_plan plan;
-  plan_join(lanes, count, nodes, &plan);
-  for (int64_t start = 0; start < n; start += JOIN_BLOCK) {
-    const int64_t length = n - start < JOIN_BLOCK ? n - start : JOIN_BLOCK;
-    for (int i = 0; i < plan.count; i++) add_doubles(rows[plan.to[i]] + start, rows[plan.from[i]] + start, length);
+void cohort_lanes_sum_float(int lanes, cohort_subtree whole, int count, const cohort_subtree *nodes,
+                            const float *const *rows, int64_t n, float *out) {
+  float_sum sum;
+  sum.lanes = lanes;
+  sum.nodes = nodes;
+  sum.rows = rows;
+  int begin = 0;
+  while (begin < count && !cohort_lanes_inside(nodes[begin], whole)) begin++;
+  for (sum.first = 0; sum.first < n; sum.first += SUM_BLOCK) {
+    sum.length = n - sum.first < SUM_BLOCK ? n - sum.first : SUM_BLOCK;
+    sum.next = begin;
+    const float *block = sum_block(&sum, whole.level, whole.index, out + sum.first);
+    if (block != out + sum.first) memcpy(out + sum.first, block, (size_t)sum.length * sizeof *out);
   }
 }
 

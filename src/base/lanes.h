@@ -7,6 +7,7 @@
 #ifndef COHORT_BASE_LANES_H
 #define COHORT_BASE_LANES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { COHORT_MAX_LANES = 4096, COHORT_MAX_SUBTREES = 26 };
@@ -24,11 +25,17 @@ void cohort_lane_samples(int64_t samples, int lanes, int lane, int64_t *first, i
 /* The maximal nodes inside [first, last), left to right, into out[COHORT_MAX_SUBTREES]; returns how many. */
 int cohort_lanes_subtrees(int lanes, int first, int last, cohort_subtree *out);
 
-/* Sums subtree values that together cover all lanes, left to right (as cohort_lanes_subtrees of every holder in turn
- * lists them), along the tree: rows[i] has n elements; the result is left in rows[0]. The other rows are
- * overwritten. */
-void cohort_lanes_join_float(int lanes, int count, const cohort_subtree *nodes, float *const *rows, int64_t n);
-void cohort_lanes_join_double(int lanes, int count, const cohort_subtree *nodes, double *const *rows, int64_t n);
+/* The maximal nodes that some subtrees (ascending, none inside another) join to, in out[count]; returns how many. */
+int cohort_lanes_merge(int lanes, int count, const cohort_subtree *nodes, cohort_subtree *out);
+
+/* Whether `node` lies inside `whole`. */
+bool cohort_lanes_inside(cohort_subtree node, cohort_subtree whole);
+cohort_subtree cohort_lanes_root(int lanes);
+
+/* Sums the values of subtrees along the tree: rows[i], n elements, belongs to nodes[i]; the nodes inside `whole`, left
+ * to right, cover it, others are passed over. `out` may be one of the rows; no other row is written. */
+void cohort_lanes_sum_float(int lanes, cohort_subtree whole, int count, const cohort_subtree *nodes,
+                            const float *const *rows, int64_t n, float *out);
 
 /* The sum of one double per lane along the tree. */
 double cohort_lanes_sum(int lanes, const double *values);

@@ -299,7 +299,10 @@ static cohort_status generate(const cohort_settings *settings, const char *weigh
   cohort_space *space = NULL;
   text_list texts = {0};
   status = cohort_generator_graph(&model, &data, &graph, error);
-  if (status == COHORT_DONE) status = cohort_space_create(graph, 0, "model", &space, error);
+  if (status == COHORT_DONE) {
+    space = cohort_space_create(graph, 0, "model");
+    status = cohort_space_hold(space, error);
+  }
   if (status == COHORT_DONE) status = load(weights, space, error);
   if (status == COHORT_DONE) status = read_prompts(&texts, tokenizer, options, error);
   if (status == COHORT_DONE) status = write_texts(&model, &data, space, tokenizer, options, &texts, error);

@@ -226,19 +226,21 @@ void cohort_federation_client(cohort_federation *federation, int executor, int l
   const cohort_random_key round =
       cohort_random_key_derive(cohort_random_key_derive_name(federation->key, "client"), (uint64_t)federation->round);
   const cohort_random_key key = cohort_random_key_derive(round, (uint64_t)client);
-  double local[COHORT_MAX_SCALARS], loss = 0;
+  double local[COHORT_MAX_SCALARS] = {0}, loss = 0;
   memcpy(own->weights, point, (size_t)elements * sizeof *own->weights);
   reset_state(federation, own);
   for (int64_t step = 0; step < settings->local_steps; step++) {
     const int64_t count = choose_samples(federation, client, step, key, context->position);
+    const float *const weights[1] = {own->weights};
+    const int64_t place[1] = {0};
+    const cohort_lane_row gradient = {own->gradient, place, elements};
     const cohort_lane_run run = {.split = COHORT_SPLIT_TRAIN,
                                  .direct = true,
                                  .count = count,
                                  .inverse_count = 1.0 / (double)count,
-                                 .point = own->weights,
+                                 .point = weights,
                                  .random_key = cohort_random_key_derive(key, (uint64_t)step),
-                                 .row = own->gradient,
-                                 .elements = elements,
+                                 .row = &gradient,
                                  .scalars = local};
     cohort_lane_graph_run(federation->plan.task, federation->graph, context, 0, 0, &run);
     loss += local[0] / (double)count;

@@ -172,7 +172,6 @@ static cohort_shards *slot_shards(const cohort_space *space, const cohort_shards
   own->ranges = cohort_allocate((size_t)shards->ranks * sizeof *own->ranges);
   own->range = cohort_allocate((size_t)shards->ranks * sizeof *own->range);
   own->elements = cohort_allocate((size_t)shards->ranks * sizeof *own->elements);
-  own->message = cohort_allocate(2 * (size_t)shards->ranks * sizeof *own->message);
   for (int r = 0; r < shards->ranks; r++)
     own->range[r] = cohort_allocate((size_t)(space->pieces + 1) * sizeof(cohort_range));
   int at = 0;
@@ -200,8 +199,8 @@ static void fill(float *values, int64_t elements, double value) {
   for (int64_t e = 0; e < elements; e++) values[e] = (float)value;
 }
 
-/* Of an element state only this rank's pieces: the rest stays untouched and takes no memory. */
-static void fill_initial(const cohort_player_plan *plan, const cohort_shards *shards, const cohort_group *group,
+/* Of an element state only the pieces updated here: the rest stays untouched and takes no memory. */
+static void fill_initial(const cohort_player_plan *plan, const bool *updates, const cohort_group *group,
                          const cohort_state *state, const cohort_space_tensor *tensor, float *values) {
   const double value = state->initial_parameter ? cohort_choice_real(&group->choice, state->initial_parameter, 0) : 0;
   if (value == 0) return;
@@ -209,12 +208,12 @@ static void fill_initial(const cohort_player_plan *plan, const cohort_shards *sh
   for (int p = tensor->first_piece; state->axis == COHORT_AXIS_ELEMENT && p < tensor->first_piece + tensor->pieces;
        p++) {
     const cohort_piece *piece = &plan->space->piece[p];
-    if (shards->owner[p] == plan->comm->rank) fill(values + (piece->offset - tensor->offset), piece->elements, value);
+    if (updates[p]) fill(values + (piece->offset - tensor->offset), piece->elements, value);
   }
 }
 
-cohort_status cohort_groups_allocate(const cohort_player_plan *plan, const cohort_shards *shards, cohort_groups *groups,
-                                     cohort_error *error) {
+cohort_status cohort_groups_allocate(const cohort_player_plan *plan, const cohort_shards *shards, const bool *updates,
+                                     cohort_groups *groups, cohort_error *error) {
   const cohort_space *space = plan->space;
   int most = 0;
   for (int g = 0; g < groups->count; g++) most += groups->group[g].states;
@@ -232,7 +231,7 @@ cohort_status cohort_groups_allocate(const cohort_player_plan *plan, const cohor
     COHORT_TRY(
         cohort_memory_reserve((size_t)groups->slot[s].elements * sizeof(float), "optimizer state", &values, error));
     groups->slot[s].values = values;
-    groups->slot[s].shards = slot_shards(space, shards, &groups->slot[s]);
+    if (plan->sharding != COHORT_SHARDING_NONE) groups->slot[s].shards = slot_shards(space, shards, &groups->slot[s]);
   }
   for (int t = 0; t < space->tensors; t++) {
     const cohort_group *group = &groups->group[groups->of_tensor[t]];
@@ -243,7 +242,7 @@ cohort_status cohort_groups_allocate(const cohort_player_plan *plan, const cohor
       while (slot->tensor[at].name != space->tensor[t].declared.name) at++;
       groups->state[t].state[s] = slot->values + slot->tensor[at].offset;
       groups->state[t].per_element[s] = state->axis == COHORT_AXIS_ELEMENT;
-      fill_initial(plan, shards, group, state, &space->tensor[t], groups->state[t].state[s]);
+      fill_initial(plan, updates, group, state, &space->tensor[t], groups->state[t].state[s]);
     }
   }
   return COHORT_DONE;

@@ -35,9 +35,10 @@ typedef struct cohort_groups {
 cohort_status cohort_groups_create(const cohort_player_plan *plan, const cohort_document *optimizer,
                                    const cohort_document *groups, cohort_document *expanded, cohort_groups *out,
                                    cohort_faults *faults, cohort_error *error);
-/* After the shards are known: allocates the state vectors and their shards. */
-cohort_status cohort_groups_allocate(const cohort_player_plan *plan, const cohort_shards *shards, cohort_groups *groups,
-                                     cohort_error *error);
+/* After the shards are known: allocates the state vectors and their shards; `updates` marks the pieces whose state is
+ * held here. */
+cohort_status cohort_groups_allocate(const cohort_player_plan *plan, const cohort_shards *shards, const bool *updates,
+                                     cohort_groups *groups, cohort_error *error);
 void cohort_groups_release(cohort_groups *groups);
 
 /* Whether a tensor of this role decays by default: matrices, kernels, embeddings and heads do; norms and biases do not.

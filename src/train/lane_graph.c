@@ -58,6 +58,7 @@ static cohort_status list_parameters(cohort_lane_graph *own, const cohort_graph 
   own->parameter = cohort_allocate(count * sizeof *own->parameter);
   own->space = cohort_allocate(count * sizeof *own->space);
   own->offset = cohort_allocate(count * sizeof *own->offset);
+  own->bucket = cohort_allocate(count * sizeof *own->bucket);
   for (int t = 0; t < own->tensors; t++) {
     const cohort_parameter_tensor *declared = cohort_graph_parameter_at(graph, t, &own->parameter[t]);
     own->space[t] = declared->space;
@@ -191,11 +192,46 @@ void cohort_lane_graph_destroy(cohort_lane_graph *graph) {
   free(graph->parameter);
   free(graph->space);
   free(graph->offset);
+  free(graph->bucket);
   free(graph->gradient);
   free(graph->direction);
   free(graph->product);
   free(graph);
 }
+
+/* Which tensor of the space begins at an offset. */
+static int tensor_at(const cohort_space *space, int64_t offset) {
+  int low = 0, high = space->tensors - 1;
+  while (low < high) {
+    const int middle = (low + high + 1) / 2;
+    if (space->tensor[middle].offset <= offset)
+      low = middle;
+    else
+      high = middle - 1;
+  }
+  return low;
+}
+
+cohort_status cohort_lane_graph_cut(cohort_lane_graph *graph, const cohort_shards *shards, cohort_error *error) {
+  int *read = cohort_allocate(2 * (size_t)(graph->values + 1) * sizeof *read), *written = read + graph->values + 1;
+  for (int v = 0; v < graph->values; v++) read[v] = written[v] = -1;
+  for (int t = 0; t < graph->tensors; t++) {
+    if (graph->space[t] != 0) continue;
+    const int bucket = shards->bucket_of[tensor_at(shards->space, graph->offset[t])];
+    graph->bucket[t] = bucket;
+    graph->offset[t] -= shards->bucket[bucket].offset;
+    read[graph->parameter[t]] = bucket;
+    for (int i = 0; graph->options.gradients && i < graph->objectives; i++)
+      written[graph->gradient[i * graph->tensors + t]] = bucket;
+    if (graph->options.curvature) written[graph->product[t]] = bucket;
+  }
+  const cohort_plan_groups groups = {shards->buckets, read, written};
+  const cohort_status status = cohort_plan_cut(graph->plan, &groups, error);
+  free(read);
+  return status;
+}
+
+bool cohort_lane_graph_together(const cohort_lane_graph *graph) { return cohort_plan_has_lane_operations(graph->plan); }
 
 cohort_status cohort_lane_context_create(int graphs, cohort_lane_graph *const *graph, int slots, int threads,
                                          cohort_lane_context *out, cohort_error *error) {
@@ -203,9 +239,8 @@ cohort_status cohort_lane_context_create(int graphs, cohort_lane_graph *const *g
   int32_t values = 0;
   int64_t capacity = 0;
   memset(out, 0, sizeof *out);
-  out->slots = 1;
+  out->slots = slots;
   for (int g = 0; g < graphs; g++) {
-    if (cohort_plan_phases(graph[g]->plan) > 1) out->slots = slots;
     if (cohort_plan_arena_bytes(graph[g]->plan) > arena) arena = cohort_plan_arena_bytes(graph[g]->plan);
     if (graph[g]->values > values) values = graph[g]->values;
     if (graph[g]->options.capacity > capacity) capacity = graph[g]->options.capacity;
@@ -245,15 +280,20 @@ static void bind(const cohort_lane_graph *graph, cohort_lane_context *context, i
   context->inverse_count = (float)run->inverse_count;
   memory[graph->inverse_count] = &context->inverse_count;
   for (int t = 0; t < graph->tensors; t++) {
-    const float *values = graph->space[t] == 0 ? run->point : run->frozen;
-    memory[graph->parameter[t]] = (void *)(uintptr_t)(values + graph->offset[t]);
-    if (!graph->options.gradients || graph->space[t] != 0) continue;
-    for (int i = 0; i < graph->objectives; i++)
-      memory[graph->gradient[i * graph->tensors + t]] =
-          run->row ? run->row + i * run->elements + graph->offset[t] : NULL;
+    const int64_t offset = graph->offset[t];
+    if (graph->space[t] != 0) {
+      memory[graph->parameter[t]] = (void *)(uintptr_t)(run->frozen + offset);
+      continue;
+    }
+    const int bucket = graph->bucket[t];
+    memory[graph->parameter[t]] = (void *)(uintptr_t)(run->point[bucket] ? run->point[bucket] + offset : NULL);
+    if (!graph->options.gradients || !run->row || !run->row->base) continue;
+    float *row = run->row->base + run->row->place[bucket] + offset;
+    for (int i = 0; i < graph->objectives; i++, row += run->row->vector)
+      memory[graph->gradient[i * graph->tensors + t]] = row;
     if (!graph->options.curvature) continue;
-    memory[graph->direction[t]] = (void *)(uintptr_t)(run->direction + graph->offset[t]);
-    memory[graph->product[t]] = run->row ? run->row + graph->objectives * run->elements + graph->offset[t] : NULL;
+    memory[graph->direction[t]] = (void *)(uintptr_t)(run->direction[bucket] + offset);
+    memory[graph->product[t]] = row;
   }
 }
 
@@ -317,13 +357,13 @@ static void reduce_rows(const cohort_lane_operation *operation, int lanes, float
         if (rows[lane * n + e] > rows[e]) rows[e] = rows[lane * n + e];
     return;
   }
-  float *row[COHORT_MAX_LANES];
+  const float *row[COHORT_MAX_LANES];
   cohort_subtree node[COHORT_MAX_LANES];
   for (int lane = 0; lane < lanes; lane++) {
     row[lane] = rows + lane * n;
     node[lane] = (cohort_subtree){0, lane};
   }
-  cohort_lanes_join_float(lanes, lanes, node, row, n);
+  cohort_lanes_sum_float(lanes, cohort_lanes_root(lanes), lanes, node, row, n, rows);
 }
 
 void cohort_lane_graph_exchange(const cohort_lane_graph *graph, const cohort_lane_engine *engine, cohort_comm *comm,

@@ -29,7 +29,8 @@ typedef struct cohort_lane_graph {
   int tensors;                       /* of all spaces */
   cohort_value *parameter;           /* [tensors] */
   int *space;                        /* [tensors] */
-  int64_t *offset;                   /* [tensors]: in the space's vector */
+  int64_t *offset;                   /* [tensors]: in the space's vector, or (space 0 of a cut graph) in the bucket */
+  int *bucket;                       /* [tensors]: of space 0; 0 unless the graph is cut */
   cohort_value *gradient;            /* [objectives][tensors], NO_VALUE for frozen ones */
   cohort_value *direction, *product; /* [tensors] */
 } cohort_lane_graph;
@@ -39,6 +40,12 @@ cohort_status cohort_lane_graph_create(const cohort_task *task, const cohort_lan
                                        cohort_space *const *spaces, const cohort_kernel_set *kernels,
                                        cohort_lane_graph **out, cohort_error *error);
 void cohort_lane_graph_destroy(cohort_lane_graph *graph);
+
+/* Cuts the plan at the events of the buckets of space 0 (graph/cut.h, groups are buckets): what a run binds then has a
+ * place for every bucket. Once, before it runs. */
+cohort_status cohort_lane_graph_cut(cohort_lane_graph *graph, const cohort_shards *shards, cohort_error *error);
+/* Whether lanes must run phase by phase together. */
+bool cohort_lane_graph_together(const cohort_lane_graph *graph);
 
 /* The task's bare graph, to make spaces from; destroyed by the caller. */
 cohort_status cohort_task_graph_create(const cohort_task *task, cohort_graph **out, cohort_error *error);
@@ -53,6 +60,7 @@ typedef struct cohort_lane_context {
   float inverse_count;
   cohort_recorder *recorder; /* or NULL */
 } cohort_lane_context;
+/* `slots`: lanes that are alive at once, the most of all graphs. */
 cohort_status cohort_lane_context_create(int graphs, cohort_lane_graph *const *graph, int slots, int threads,
                                          cohort_lane_context *out, cohort_error *error);
 void cohort_lane_context_release(cohort_lane_context *context);
@@ -62,16 +70,15 @@ void cohort_lane_context_record(cohort_lane_context *context, cohort_recorder *r
 /* What a run is about. */
 typedef struct cohort_lane_run {
   cohort_split split;
-  bool direct;            /* as in cohort_feed */
-  int64_t count;          /* samples of this lane */
-  double inverse_count;   /* 1 / what the whole batch is divided by */
-  const float *point;     /* weights of space 0 */
-  const float *frozen;    /* weights of space 1, or NULL */
-  const float *direction; /* or NULL */
+  bool direct;                   /* as in cohort_feed */
+  int64_t count;                 /* samples of this lane */
+  double inverse_count;          /* 1 / what the whole batch is divided by */
+  const float *const *point;     /* [buckets]: weights of space 0; a bucket counts while it is needed */
+  const float *frozen;           /* weights of space 1, or NULL */
+  const float *const *direction; /* [buckets], or NULL */
   cohort_random_key random_key;
-  float *row; /* gradients of the objectives, then the product: each `elements` long; NULL: forward only */
-  int64_t elements;
-  double *scalars; /* [scalars]; filled in the last phase */
+  const cohort_lane_row *row; /* for the gradients of the objectives, then the product; NULL or empty: forward only */
+  double *scalars;            /* [scalars]; filled in the last phase */
 } cohort_lane_run;
 
 /* Runs one phase; in phase 0 the samples at context->position[0..count) are fed. */

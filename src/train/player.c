@@ -17,16 +17,20 @@ struct cohort_player {
   cohort_groups groups;
   cohort_shards *shards;
   cohort_team team;
+  bool *updates; /* [pieces] */
+  const cohort_vector *weights, *sum;
+  cohort_transfer *transfer;
+  uint64_t *arrival;   /* [buckets]: of what was last gathered of each */
+  int *first_owned;    /* [buckets + 1]: where a bucket's begin in `owned` */
   cohort_piece *owned; /* element-cut pieces of this rank, small neighbours as one */
   int owned_count;
   int *whole;        /* whole tensors of this rank, costliest first */
   int *whole_thread; /* which thread takes each */
   int whole_count;
   double *piece_sums; /* [pieces] */
-  float *staging;     /* [cohort_space_gather_room], to gather weights */
   float *direction;   /* Rademacher draws, when an update needs curvature */
   float *gradient;    /* kept by a driver between asks */
-  float *shadow[MAX_SHADOWS];
+  cohort_vector shadow[MAX_SHADOWS];
   char *workspace; /* one per thread */
   size_t workspace_bytes;
   cohort_random_key key;
@@ -88,17 +92,21 @@ static void own_piece(cohort_player *player, const cohort_piece *piece) {
 
 static void list_work(cohort_player *player) {
   const cohort_space *space = player->plan.space;
-  const int me = player->plan.comm->rank, threads = player->plan.threads;
+  const int threads = player->plan.threads;
   player->owned = cohort_allocate((size_t)(space->pieces + 1) * sizeof *player->owned);
   player->whole = cohort_allocate((size_t)(space->tensors + 1) * sizeof *player->whole);
   player->whole_thread = cohort_allocate((size_t)(space->tensors + 1) * sizeof *player->whole_thread);
   double *load = cohort_allocate((size_t)threads * sizeof *load);
-  for (int p = 0; p < space->pieces; p++)
-    if (player->shards->owner[p] == me && player->groups.cut[space->piece[p].tensor] == COHORT_CUT_ELEMENT)
-      own_piece(player, &space->piece[p]);
+  for (int b = 0; b < player->shards->buckets; b++) {
+    const cohort_bucket *bucket = &player->shards->bucket[b];
+    player->first_owned[b] = player->owned_count;
+    for (int p = bucket->first_piece; p < bucket->last_piece; p++)
+      if (player->updates[p] && player->groups.cut[space->piece[p].tensor] == COHORT_CUT_ELEMENT)
+        own_piece(player, &space->piece[p]);
+  }
+  player->first_owned[player->shards->buckets] = player->owned_count;
   for (int t = 0; t < space->tensors; t++) {
-    if (player->groups.cut[t] == COHORT_CUT_ELEMENT || player->shards->owner[space->tensor[t].first_piece] != me)
-      continue;
+    if (player->groups.cut[t] == COHORT_CUT_ELEMENT || !player->updates[space->tensor[t].first_piece]) continue;
     int at = player->whole_count++;
     for (; at > 0 && player->groups.cost[player->whole[at - 1]] < player->groups.cost[t]; at--)
       player->whole[at] = player->whole[at - 1];
@@ -149,14 +157,9 @@ static cohort_status allocate(cohort_player *player, cohort_error *error) {
   player->workspace = memory;
   player->piece_sums = cohort_allocate((size_t)(player->plan.space->pieces + 1) * sizeof *player->piece_sums);
   const int64_t elements = player->plan.space->elements;
-  COHORT_TRY(
-      allocate_vector("weights on their way", cohort_space_gather_room(player->shards), &player->staging, error));
   if (player->curvature) COHORT_TRY(allocate_vector("curvature draws", elements, &player->direction, error));
   if (!player->driver.method) return COHORT_DONE;
-  COHORT_TRY(allocate_vector("gradient", elements, &player->gradient, error));
-  const cohort_optimizer *driver = player->driver.method->functions;
-  for (int s = 0; s < driver->shadows; s++) COHORT_TRY(allocate_vector("shadow", elements, &player->shadow[s], error));
-  return COHORT_DONE;
+  return allocate_vector("gradient", elements, &player->gradient, error);
 }
 
 static cohort_status build(cohort_player *player, cohort_faults *faults, cohort_error *error) {
@@ -182,8 +185,14 @@ static cohort_status build(cohort_player *player, cohort_faults *faults, cohort_
                         player->driver.method->key, method->key);
   }
   COHORT_TRY(cohort_faults_status(faults, error));
-  player->shards = cohort_shards_create(plan->space, plan->comm->size, player->groups.cut, player->groups.cost);
-  COHORT_TRY(cohort_groups_allocate(plan, player->shards, &player->groups, error));
+  player->shards =
+      cohort_shards_create(plan->space, plan->comm->size, player->groups.cut, player->groups.cost, plan->sizes);
+  player->updates = cohort_allocate((size_t)plan->space->pieces + 1);
+  player->arrival = cohort_allocate((size_t)(player->shards->buckets + 1) * sizeof *player->arrival);
+  player->first_owned = cohort_allocate((size_t)(player->shards->buckets + 1) * sizeof *player->first_owned);
+  for (int p = 0; p < plan->space->pieces; p++)
+    player->updates[p] = plan->sharding == COHORT_SHARDING_NONE || player->shards->owner[p] == plan->comm->rank;
+  COHORT_TRY(cohort_groups_allocate(plan, player->shards, player->updates, &player->groups, error));
   list_work(player);
   count_bytes(player);
   return allocate(player, error);
@@ -212,10 +221,12 @@ void cohort_player_destroy(cohort_player *player) {
   cohort_groups_release(&player->groups);
   cohort_shards_destroy(player->shards);
   cohort_memory_release(player->workspace);
-  cohort_memory_release(player->staging);
   cohort_memory_release(player->direction);
   cohort_memory_release(player->gradient);
-  for (int s = 0; s < MAX_SHADOWS; s++) cohort_memory_release(player->shadow[s]);
+  for (int s = 0; s < MAX_SHADOWS; s++) cohort_vector_release(&player->shadow[s]);
+  free(player->updates);
+  free(player->arrival);
+  free(player->first_owned);
   free(player->piece_sums);
   free(player->owned);
   free(player->whole);
@@ -224,6 +235,36 @@ void cohort_player_destroy(cohort_player *player) {
 }
 
 const cohort_shards *cohort_player_shards(const cohort_player *player) { return player->shards; }
+const bool *cohort_player_updates(const cohort_player *player) { return player->updates; }
+
+cohort_status cohort_player_connect(cohort_player *player, const cohort_vector *weights, cohort_transfer *transfer,
+                                    const cohort_vector *sum, cohort_error *error) {
+  player->weights = weights;
+  player->transfer = transfer;
+  player->sum = sum;
+  const cohort_optimizer *driver = player->driver.method ? player->driver.method->functions : NULL;
+  for (int s = 0; driver && s < driver->shadows; s++)
+    COHORT_TRY(
+        cohort_vector_create(player->plan.comm, player->plan.space->elements, "shadow", &player->shadow[s], error));
+  return COHORT_DONE;
+}
+
+cohort_point cohort_player_point(const cohort_player *player) {
+  return (cohort_point){player->weights, player->arrival};
+}
+
+void cohort_player_settle(cohort_player *player) {
+  for (int b = 0; b < player->shards->buckets; b++)
+    if (player->arrival[b]) cohort_transfer_gather_wait(player->transfer, player->arrival[b]);
+}
+
+/* Own pieces of a vector are final: they go to all who compute with it. With sharded parameters those who do fetch them
+ * when they need them; with nothing sharded everyone has made them. */
+static void begin_gather(const cohort_player *player, const cohort_vector *vector, int bucket) {
+  if (player->plan.sharding == COHORT_SHARDING_NONE || player->plan.sharding == COHORT_SHARDING_PARAMETERS) return;
+  player->arrival[bucket] =
+      cohort_transfer_gather(player->transfer, vector, bucket, vector->values + player->shards->bucket[bucket].offset);
+}
 bool cohort_player_needs_curvature(const cohort_player *player) { return player->curvature; }
 void cohort_player_record(cohort_player *player, cohort_recorder *recorder) { player->recorder = recorder; }
 
@@ -264,7 +305,7 @@ static double dot(const cohort_player *player, const float *a, const float *b) {
   return sum;
 }
 
-/* out = alpha a + beta b on this rank's shard. */
+/* out = alpha a + beta b on the pieces that this rank updates. */
 typedef struct combine_job {
   const cohort_player *player;
   float *out, alpha, beta;
@@ -274,7 +315,7 @@ typedef struct combine_job {
 static void combine_piece(void *argument, int64_t p) {
   const combine_job *job = argument;
   const cohort_player *player = job->player;
-  if (player->shards->owner[p] != player->plan.comm->rank) return;
+  if (!player->updates[p]) return;
   const cohort_piece *piece = &player->plan.space->piece[p];
   const float *a = job->a + piece->offset, *b = job->b + piece->offset, alpha = job->alpha, beta = job->beta;
   float *out = job->out + piece->offset;
@@ -294,15 +335,30 @@ static double largest_loss(const cohort_step_report *report, int objectives) {
   return largest;
 }
 
+/* Nothing is sharded: all ranks get all of a sum, to make the same step. */
+static void gather_sum(const cohort_player *player, int vector) {
+  if (player->plan.comm->size == 1) return;
+  const double start = cohort_recorder_start(player->recorder);
+  const int64_t first = vector * player->plan.space->elements;
+  const cohort_vector whole = {player->sum->values + first, player->sum->segment, player->sum->first + first};
+  uint64_t number = 0;
+  for (int b = 0; b < player->shards->buckets; b++)
+    number = cohort_transfer_gather(player->transfer, &whole, b, whole.values + player->shards->bucket[b].offset);
+  cohort_transfer_gather_wait(player->transfer, number);
+  cohort_recorder_stop(player->recorder, COHORT_ACTIVITY_GATHER, start, 0);
+}
+
 /* Asks the oracle at `point`; on the first ask of a step its losses are the step's. Leaves the aggregated gradient in
  * rows. */
-static cohort_status ask(step_state *state, const float *point, cohort_error *error) {
+static cohort_status ask(step_state *state, const cohort_point *point, cohort_error *error) {
   cohort_player *player = state->player;
   const int objectives = state->oracle->objectives;
   const int64_t elements = player->plan.space->elements;
   double losses[COHORT_MAX_OBJECTIVES];
   COHORT_TRY(state->oracle->ask(state->oracle->argument, point, player->direction, &state->rows, losses, error));
   if (state->asked++ == 0) memcpy(state->report->losses, losses, (size_t)objectives * sizeof *losses);
+  for (int v = 0; player->plan.sharding == COHORT_SHARDING_NONE && v < objectives + player->curvature; v++)
+    gather_sum(player, v);
   if (objectives == 1) return COHORT_DONE;
   const cohort_aggregator *aggregator = player->aggregator.method->functions;
   double products[COHORT_MAX_OBJECTIVES * COHORT_MAX_OBJECTIVES] = {0}, weights[COHORT_MAX_OBJECTIVES];
@@ -374,22 +430,40 @@ static void update_whole(void *argument, int64_t thread) {
   }
 }
 
+typedef struct bucket_job {
+  step_state *state;
+  int first;
+} bucket_job;
+
+static void update_bucket_piece(void *argument, int64_t index) {
+  const bucket_job *job = argument;
+  update_piece(job->state, job->first + index);
+}
+
+/* Bucket by bucket in the order in which the next step reads them; each leaves when it is made. */
+static void update_buckets(step_state *state) {
+  cohort_player *player = state->player;
+  for (int b = 0; b < player->shards->buckets; b++) {
+    const double start = cohort_clock_seconds();
+    bucket_job job = {state, player->first_owned[b]};
+    cohort_team_run(&player->team, player->first_owned[b + 1] - job.first, update_bucket_piece, &job);
+    player->figures.update_seconds += cohort_clock_seconds() - start;
+    begin_gather(player, player->weights, b);
+  }
+  player->figures.update_bytes += player->owned_bytes;
+}
+
 static void run_updates(step_state *state) {
   cohort_player *player = state->player;
   const double start = cohort_clock_seconds();
-  cohort_team_run(&player->team, player->owned_count, update_piece, state);
-  player->figures.update_seconds += cohort_clock_seconds() - start;
-  player->figures.update_bytes += player->owned_bytes;
+  if (player->plan.comm->size == 1) {
+    cohort_team_run(&player->team, player->owned_count, update_piece, state);
+    player->figures.update_seconds += cohort_clock_seconds() - start;
+    player->figures.update_bytes += player->owned_bytes;
+  }
   if (player->whole_count) cohort_team_run(&player->team, player->plan.threads, update_whole, state);
+  if (player->plan.comm->size > 1) update_buckets(state);
   cohort_recorder_stop(player->recorder, COHORT_ACTIVITY_UPDATE, start, player->owned_bytes + player->whole_bytes);
-}
-
-static void gather(const cohort_player *player, float *vector) {
-  const double start = cohort_recorder_start(player->recorder);
-  const uint64_t before = player->plan.comm->bytes_received;
-  cohort_space_gather(player->shards, player->plan.comm, vector, player->staging);
-  cohort_recorder_stop(player->recorder, COHORT_ACTIVITY_GATHER, start,
-                       (double)(player->plan.comm->bytes_received - before));
 }
 
 /* The gradient's square, without reading it again when the oracle has left it by pieces and nothing has changed since.
@@ -418,21 +492,27 @@ static void apply(step_state *state, const float *gradient) {
   state->gradient_scale = scale < 1 ? scale : 1;
   state->gradient = gradient;
   run_updates(state);
-  gather(player, player->plan.space->values);
+  if (player->plan.overlap) return;
+  const double start = cohort_recorder_start(player->recorder);
+  cohort_player_settle(player);
+  cohort_recorder_stop(player->recorder, COHORT_ACTIVITY_GATHER, start, 0);
 }
 
 static float *vector_of(const cohort_player *player, int vector) {
   if (vector == COHORT_VECTOR_WEIGHTS) return player->plan.space->values;
   if (vector == COHORT_VECTOR_GRADIENT) return player->gradient;
-  return player->shadow[vector - COHORT_VECTOR_SHADOW];
+  return player->shadow[vector - COHORT_VECTOR_SHADOW].values;
 }
 
 static cohort_status driver_ask(cohort_driver *driver, int point, int gradient, cohort_error *error) {
   step_state *state = driver->implementation;
   cohort_player *player = state->player;
-  float *at = vector_of(player, point);
-  if (point != COHORT_VECTOR_WEIGHTS) gather(player, at);
-  COHORT_TRY(ask(state, at, error));
+  cohort_point at = cohort_player_point(player);
+  if (point >= COHORT_VECTOR_SHADOW) {
+    at.vector = &player->shadow[point - COHORT_VECTOR_SHADOW];
+    for (int b = 0; b < player->shards->buckets; b++) begin_gather(player, at.vector, b);
+  }
+  COHORT_TRY(ask(state, &at, error));
   combine(player, vector_of(player, gradient), 1, state->rows, 0, state->rows);
   return COHORT_DONE;
 }
@@ -468,13 +548,14 @@ static void draw_direction(cohort_player *player, int64_t step) {
 
 static cohort_status plain_step(step_state *state, cohort_error *error) {
   cohort_player *player = state->player;
-  COHORT_TRY(ask(state, player->plan.space->values, error));
+  const cohort_point point = cohort_player_point(player);
+  COHORT_TRY(ask(state, &point, error));
   if (player->curvature) {
     float *product = state->rows + state->oracle->objectives * player->plan.space->elements;
-    const int me = player->plan.comm->rank;
-    for (int i = 0; i < player->shards->ranges[me]; i++) {
-      const cohort_range range = player->shards->range[me][i];
-      for (int64_t e = range.offset; e < range.offset + range.elements; e++) product[e] *= player->direction[e];
+    for (int p = 0; p < player->plan.space->pieces; p++) {
+      const cohort_piece *piece = &player->plan.space->piece[p];
+      if (!player->updates[p]) continue;
+      for (int64_t e = piece->offset; e < piece->offset + piece->elements; e++) product[e] *= player->direction[e];
     }
     state->curvature = product;
   }

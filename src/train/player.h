@@ -12,18 +12,19 @@
 #include "method/optimizer/optimizer.h"
 #include "method/registry.h"
 #include "train/activity.h"
+#include "train/fetch.h"
 #include "train/settings.h"
 #include "train/space.h"
 
 typedef struct cohort_player cohort_player;
 
-/* Evaluates the step's batch at the weights `point` (the whole flat vector). *rows receives the sums over lanes on this
- * rank's shard: `objectives` gradients one after another, then the Hessian-vector product with `direction` when that is
- * not NULL. losses[objectives] are the means over the batch. Collective. */
+/* Evaluates the step's batch at the weights `point`. *rows receives the sums over lanes on this rank's shard:
+ * `objectives` gradients one after another, then the Hessian-vector product with `direction` when that is not NULL.
+ * losses[objectives] are the means over the batch. Collective. */
 typedef struct cohort_oracle {
   void *argument;
   int objectives;
-  cohort_status (*ask)(void *argument, const float *point, const float *direction, float **rows, double *losses,
+  cohort_status (*ask)(void *argument, const cohort_point *point, const float *direction, float **rows, double *losses,
                        cohort_error *error);
   /* Of the last ask's first gradient: the sum of squares of each of this rank's pieces, by the kernels' dot; others are
    * undefined. NULL: the player reads the gradient itself. */
@@ -41,6 +42,9 @@ typedef struct cohort_player_plan {
   cohort_variant variant;
   int threads;
   int objectives;
+  cohort_sharding sharding; /* what it does with one rank is that of any */
+  bool overlap;             /* new weights travel while the next step begins */
+  cohort_shard_sizes sizes;
 } cohort_player_plan;
 
 cohort_status cohort_player_create(const cohort_player_plan *plan, cohort_faults *faults, cohort_player **out,
@@ -48,6 +52,17 @@ cohort_status cohort_player_create(const cohort_player_plan *plan, cohort_faults
 void cohort_player_destroy(cohort_player *player);
 
 const cohort_shards *cohort_player_shards(const cohort_player *player);
+/* [pieces]: those whose weights it updates here; with sharding none all, else its own. */
+const bool *cohort_player_updates(const cohort_player *player);
+
+/* What it steps: the space's weights, and how they and the sums of gradients travel. Before the first step; all stay
+ * the caller's. Collective. `sum`: where the oracle's first row lies, for sharding none. */
+cohort_status cohort_player_connect(cohort_player *player, const cohort_vector *weights, cohort_transfer *transfer,
+                                    const cohort_vector *sum, cohort_error *error);
+/* The weights as an oracle takes them: some may still be on their way. */
+cohort_point cohort_player_point(const cohort_player *player);
+/* Waits until all weights are here. Collective. */
+void cohort_player_settle(cohort_player *player);
 bool cohort_player_needs_curvature(const cohort_player *player);
 
 /* From now on steps are measured; NULL: no longer. */
@@ -78,7 +93,7 @@ typedef struct cohort_slot {
   cohort_stored_tensor *tensor;
   int64_t elements;
   float *values;         /* whole vector; this rank's part is current */
-  cohort_shards *shards; /* who holds what, in the vector's own offsets */
+  cohort_shards *shards; /* who holds what, in the vector's own offsets; NULL: all hold all */
 } cohort_slot;
 int cohort_player_slots(const cohort_player *player);
 const cohort_slot *cohort_player_slot(const cohort_player *player, int index);

@@ -11,10 +11,12 @@
 typedef struct batch_work {
   cohort_run *run;
   const cohort_lane_graph *graph;
+  cohort_fetch *fetch;
   cohort_split split;
   int64_t base, samples, lane_samples; /* positions; lane_samples 0: cut `samples` evenly */
   double inverse_count;
-  const float *point, *direction;
+  const cohort_point *point;
+  const float *const *direction;
   cohort_random_key key;
 } batch_work;
 
@@ -42,7 +44,8 @@ static void lane_range(const batch_work *work, int lane, int64_t *first, int64_t
   if (*first > *last) *first = *last;
 }
 
-static void run_lane(void *argument, int executor, int slot, int lane, int phase, float *row, double *scalars) {
+static void run_lane(void *argument, int executor, int slot, int lane, int phase, const cohort_lane_row *row,
+                     double *scalars) {
   const batch_work *work = argument;
   cohort_run *run = work->run;
   cohort_lane_context *context = &run->context[executor];
@@ -52,45 +55,63 @@ static void run_lane(void *argument, int executor, int slot, int lane, int phase
   const cohort_lane_run own = {.split = work->split,
                                .count = last - first,
                                .inverse_count = work->inverse_count,
-                               .point = work->point,
+                               .point = cohort_fetch_buckets(work->fetch),
                                .frozen = run->spaces > 1 ? run->space[1]->values : NULL,
                                .direction = work->direction,
                                .random_key = work->key,
                                .row = row,
-                               .elements = run->space[0]->elements,
                                .scalars = scalars};
   cohort_lane_graph_run(&run->task, work->graph, context, phase, slot, &own);
 }
 
-static void between_phases(void *argument, int phase) {
+static void before_phase(void *argument, int phase) {
   const batch_work *work = argument;
+  cohort_fetch_before(work->fetch, phase);
+}
+
+static void after_phase(void *argument, int phase) {
+  const batch_work *work = argument;
+  cohort_fetch_after(work->fetch, phase);
   cohort_lane_graph_exchange(work->graph, work->run->engine, work->run->comm, work->run->context, phase,
                              work->run->exchange);
 }
 
-static void run_client(void *argument, int executor, int slot, int lane, int phase, float *row, double *scalars) {
+static void run_client(void *argument, int executor, int slot, int lane, int phase, const cohort_lane_row *row,
+                       double *scalars) {
   const batch_work *work = argument;
   (void)slot, (void)phase;
-  cohort_federation_client(work->run->federation, executor, lane, &work->run->context[executor], work->point, row,
-                           scalars);
+  cohort_federation_client(work->run->federation, executor, lane, &work->run->context[executor],
+                           work->point->vector->values, row->base, scalars);
+}
+
+/* Whether lanes of work on a graph run phase by phase together: values cross lanes, or its parameters come and go, or
+ * its gradients leave before another lane's. */
+static bool together(const cohort_run *run, const cohort_lane_graph *graph) {
+  const bool sharded = graph->options.gradients ? run->sharding >= COHORT_SHARDING_GRADIENTS
+                                                : run->sharding >= COHORT_SHARDING_PARAMETERS;
+  return sharded || cohort_lane_graph_together(graph);
 }
 
 static void run_batch(cohort_run *run, batch_work *work, int vectors, double *sums, float **rows) {
   const cohort_lane_work lanes = {.argument = work,
                                   .phases = cohort_plan_phases(work->graph->plan),
+                                  .together = together(run, work->graph),
+                                  .plan = work->graph->plan,
                                   .vectors = vectors,
                                   .scalars = work->graph->scalars,
                                   .run = run_lane,
-                                  .between = between_phases};
-  cohort_lane_engine_run(run->engine, &lanes, cohort_player_shards(run->player), sums, NULL, rows);
+                                  .before = before_phase,
+                                  .after = after_phase};
+  cohort_fetch_begin(work->fetch, cohort_lane_engine_transfer(run->engine), work->point, run->fetched);
+  cohort_lane_engine_run(run->engine, &lanes, sums, NULL, rows);
   if (!vectors) return;
   int first, last;
   cohort_lane_engine_own(run->engine, &first, &last);
   run->figures.flops += (last - first) * cohort_plan_flops(work->graph->plan);
 }
 
-static cohort_status ask_batch(void *argument, const float *point, const float *direction, float **rows, double *losses,
-                               cohort_error *error) {
+static cohort_status ask_batch(void *argument, const cohort_point *point, const float *direction, float **rows,
+                               double *losses, cohort_error *error) {
   (void)error;
   step_oracle *oracle = argument;
   cohort_run *run = oracle->run;
@@ -98,13 +119,16 @@ static cohort_status ask_batch(void *argument, const float *point, const float *
   const int64_t count = run->task.functions->count(&run->task, COHORT_SPLIT_TRAIN, batch);
   batch_work work = {.run = run,
                      .graph = run->train,
+                     .fetch = run->train_fetch,
                      .split = COHORT_SPLIT_TRAIN,
                      .base = run->samples,
                      .samples = batch,
                      .inverse_count = 1.0 / (double)count,
                      .point = point,
-                     .direction = direction,
+                     .direction = direction ? run->direction : NULL,
                      .key = cohort_run_key(run->settings, "batch", run->step)};
+  const cohort_shards *shards = cohort_player_shards(run->player);
+  for (int b = 0; direction && b < shards->buckets; b++) run->direction[b] = direction + shards->bucket[b].offset;
   double sums[COHORT_MAX_SCALARS];
   run_batch(run, &work, run->train->objectives + run->train->options.curvature, sums, rows);
   for (int i = 0; i < run->train->objectives; i++) losses[i] = sums[i] / (double)count;
@@ -112,15 +136,16 @@ static cohort_status ask_batch(void *argument, const float *point, const float *
   return COHORT_DONE;
 }
 
-static cohort_status ask_clients(void *argument, const float *point, const float *direction, float **rows,
+static cohort_status ask_clients(void *argument, const cohort_point *point, const float *direction, float **rows,
                                  double *losses, cohort_error *error) {
   (void)error, (void)direction;
   step_oracle *oracle = argument;
   cohort_run *run = oracle->run;
+  cohort_player_settle(run->player);
   cohort_federation_begin(run->federation, run->step);
   batch_work work = {.run = run, .point = point};
   const cohort_lane_work lanes = {.argument = &work, .phases = 1, .vectors = 1, .scalars = 1, .run = run_client};
-  cohort_lane_engine_run(run->engine, &lanes, cohort_player_shards(run->player), losses, NULL, rows);
+  cohort_lane_engine_run(run->engine, &lanes, losses, NULL, rows);
   int first, last;
   cohort_lane_engine_own(run->engine, &first, &last);
   run->figures.flops += (double)(last - first) * (double)run->settings->federated_settings.local_steps *
@@ -189,15 +214,17 @@ cohort_status cohort_run_evaluate(cohort_run *run, cohort_split split, cohort_ru
   const int64_t capacity = run->evaluate->options.capacity, batch = capacity * run->lanes;
   double total[COHORT_MAX_SCALARS] = {0};
   memset(row, 0, sizeof *row);
+  const cohort_point point = cohort_player_point(run->player);
   for (int64_t base = 0; base < samples; base += batch) {
     batch_work work = {.run = run,
                        .graph = run->evaluate,
+                       .fetch = run->evaluate_fetch,
                        .split = split,
                        .base = base,
                        .samples = samples - base < batch ? samples - base : batch,
                        .lane_samples = capacity,
                        .inverse_count = 1,
-                       .point = run->space[0]->values};
+                       .point = &point};
     double sums[COHORT_MAX_SCALARS];
     run_batch(run, &work, 0, sums, NULL);
     for (int i = 0; i < run->evaluate->scalars; i++) total[i] += sums[i];
@@ -218,17 +245,22 @@ static cohort_status make_spaces(cohort_run *run, cohort_error *error) {
   static const char *const names[] = {"model", "reference"};
   cohort_graph *graph = NULL;
   COHORT_TRY(cohort_task_graph_create(&run->task, &graph, error));
-  cohort_status status = COHORT_DONE;
   run->spaces = run->task.spaces;
-  for (int s = 0; s < run->spaces && status == COHORT_DONE; s++)
-    status = cohort_space_create(graph, s, names[s], &run->space[s], error);
+  for (int s = 0; s < run->spaces; s++) run->space[s] = cohort_space_create(graph, s, names[s]);
   cohort_graph_destroy(graph);
-  if (status != COHORT_DONE) return status;
+  return COHORT_DONE;
+}
+
+/* Of sharded parameters own pieces alone. The reference begins as the same weights. */
+static cohort_status make_weights(cohort_run *run, cohort_error *error) {
+  COHORT_TRY(cohort_vector_create(run->comm, run->space[0]->elements, "parameters", &run->weights, error));
+  run->space[0]->values = run->weights.values;
+  if (run->spaces > 1) COHORT_TRY(cohort_comm_agree_error(run->comm, cohort_space_hold(run->space[1], error), error));
   const cohort_random_key key =
       cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)run->settings->seed), "initial");
-  cohort_space_initialise(run->space[0], key);
-  if (run->spaces > 1)
-    memcpy(run->space[1]->values, run->space[0]->values, (size_t)run->space[0]->elements * sizeof(float));
+  const bool sharded = run->sharding == COHORT_SHARDING_PARAMETERS;
+  cohort_space_initialise(run->space[0], key, sharded ? cohort_player_updates(run->player) : NULL);
+  if (run->spaces > 1) cohort_space_initialise(run->space[1], key, NULL);
   return COHORT_DONE;
 }
 
@@ -251,40 +283,88 @@ static cohort_status make_player(cohort_run *run, cohort_faults *faults, cohort_
                                    .kernels = cohort_kernels_float32(run->isa),
                                    .variant = run->variant,
                                    .threads = run->threads,
-                                   .objectives = run->task.objectives};
+                                   .objectives = run->task.objectives,
+                                   .sharding = run->sharding,
+                                   .overlap = run->settings->overlap,
+                                   .sizes = cohort_shard_sizes_of(run->settings->bucket)};
   return cohort_player_create(&plan, faults, &run->player, error);
 }
 
-static cohort_status make_graphs(cohort_run *run, cohort_faults *faults, cohort_error *error) {
-  const int64_t capacity = capacity_of(run->settings->batch, run->lanes);
-  cohort_lane_graph_options options = {.lanes = run->lanes, .capacity = capacity};
-  COHORT_TRY(cohort_lane_graph_create(&run->task, &options, run->space, run->kernels, &run->evaluate, error));
-  if (run->settings->is_federated) {
-    const cohort_federation_plan plan = {.task = &run->task,
-                                         .settings = run->settings,
-                                         .space = run->space[0],
-                                         .kernels = run->kernels,
-                                         .variant = run->variant,
-                                         .executors = cohort_lane_engine_executors(run->engine)};
-    return cohort_federation_create(&plan, run->settings->expanded, faults, &run->federation, error);
-  }
+static cohort_status make_train_graph(cohort_run *run, cohort_lane_graph_options options, cohort_error *error) {
+  const cohort_shards *shards = cohort_player_shards(run->player);
   options.gradients = options.training = true;
   options.curvature = cohort_player_needs_curvature(run->player);
-  return cohort_lane_graph_create(&run->task, &options, run->space, run->kernels, &run->train, error);
+  COHORT_TRY(cohort_lane_graph_create(&run->task, &options, run->space, run->kernels, &run->train, error));
+  COHORT_TRY(cohort_lane_graph_cut(run->train, shards, error));
+  run->train_fetch = cohort_fetch_create(run->train->plan, shards, run->sharding == COHORT_SHARDING_PARAMETERS);
+  run->direction = cohort_allocate((size_t)(shards->buckets + 1) * sizeof *run->direction);
+  return COHORT_DONE;
 }
+
+static cohort_status make_graphs(cohort_run *run, cohort_faults *faults, cohort_error *error) {
+  const cohort_shards *shards = cohort_player_shards(run->player);
+  const int64_t capacity = capacity_of(run->settings->batch, run->lanes);
+  const cohort_lane_graph_options options = {.lanes = run->lanes, .capacity = capacity};
+  COHORT_TRY(cohort_lane_graph_create(&run->task, &options, run->space, run->kernels, &run->evaluate, error));
+  COHORT_TRY(cohort_lane_graph_cut(run->evaluate, shards, error));
+  run->evaluate_fetch = cohort_fetch_create(run->evaluate->plan, shards, run->sharding == COHORT_SHARDING_PARAMETERS);
+  if (!run->settings->is_federated) return make_train_graph(run, options, error);
+  if (run->sharding >= COHORT_SHARDING_GRADIENTS)
+    cohort_faults_add(faults, run->settings->federated,
+                      "sharding: a client holds the whole model and its gradient; take none or optimizer");
+  const cohort_federation_plan plan = {.task = &run->task,
+                                       .settings = run->settings,
+                                       .space = run->space[0],
+                                       .kernels = run->kernels,
+                                       .variant = run->variant,
+                                       .executors = cohort_lane_engine_executors(run->engine)};
+  return cohort_federation_create(&plan, run->settings->expanded, faults, &run->federation, error);
+}
+
+/* Parts on their way: what another rank may still have to read, or the network to carry. */
+static int lag_of(const cohort_run *run) { return run->comm->size == 1 ? 0 : run->comm->hosts > 1 ? 4 : 2; }
+
+static cohort_status make_rows(cohort_run *run, cohort_error *error) {
+  cohort_lane_rows rows = {.shards = cohort_player_shards(run->player),
+                           .vectors = run->task.objectives + cohort_player_needs_curvature(run->player),
+                           .apart = run->sharding >= COHORT_SHARDING_GRADIENTS,
+                           .overlap = run->settings->overlap};
+  if (run->train) {
+    cohort_scratch_plan(run->train->plan, rows.shards, lag_of(run), &run->scratch);
+    rows.together = together(run, run->train);
+    rows.place = run->scratch.place;
+    rows.before = run->scratch.before;
+    rows.elements = run->scratch.elements;
+  }
+  COHORT_TRY(cohort_lane_engine_prepare(run->engine, &rows, error));
+  return cohort_player_connect(run->player, &run->weights, cohort_lane_engine_transfer(run->engine),
+                               cohort_lane_engine_sum(run->engine), error);
+}
+
+static void poll_transfer(void *argument) { (void)cohort_transfer_progress(argument, true); }
 
 static cohort_status make_contexts(cohort_run *run, cohort_error *error) {
   cohort_lane_graph *const graphs[2] = {run->evaluate,
                                         run->train ? run->train : cohort_federation_graph(run->federation)};
   const int executors = cohort_lane_engine_executors(run->engine);
+  const bool all = together(run, run->evaluate) || (run->train && together(run, run->train));
   run->context = cohort_allocate((size_t)executors * sizeof *run->context);
   for (int e = 0; e < executors; e++)
-    COHORT_TRY(cohort_lane_context_create(2, graphs, cohort_lane_engine_slots(run->engine),
+    COHORT_TRY(cohort_lane_context_create(2, graphs, all ? cohort_lane_engine_slots(run->engine) : 1,
                                           cohort_lane_engine_executor_threads(run->engine), &run->context[e], error));
+  if (run->comm->hosts > 1 && run->settings->overlap)
+    cohort_executor_poll(run->context[0].executor, poll_transfer, cohort_lane_engine_transfer(run->engine));
   size_t bytes = 0;
   for (int g = 0; g < 2; g++)
     if (cohort_lane_graph_exchange_bytes(graphs[g]) > bytes) bytes = cohort_lane_graph_exchange_bytes(graphs[g]);
-  return cohort_memory_create(bytes, "values across lanes", &run->exchange, error);
+  COHORT_TRY(cohort_memory_create(bytes, "values across lanes", &run->exchange, error));
+  int64_t elements = cohort_fetch_elements(run->evaluate_fetch);
+  if (run->train && cohort_fetch_elements(run->train_fetch) > elements)
+    elements = cohort_fetch_elements(run->train_fetch);
+  void *memory = NULL;
+  COHORT_TRY(cohort_memory_create((size_t)elements * sizeof(float), "parameters in use", &memory, error));
+  run->fetched = memory;
+  return COHORT_DONE;
 }
 
 static void make_profile(cohort_run *run) {
@@ -317,19 +397,23 @@ static cohort_status check_batch(const cohort_run *run, cohort_error *error) {
   return COHORT_DONE;
 }
 
-static cohort_status build(cohort_run *run, cohort_faults *faults, cohort_error *error) {
+/* What each rank does alone. */
+static cohort_status plan_run(cohort_run *run, cohort_faults *faults, cohort_error *error) {
   COHORT_TRY(cohort_task_open(run->settings, run->log, faults, &run->task, error));
   run->lanes = cohort_settings_lanes(run->settings, run->task.tokens_per_sample);
   COHORT_TRY(check_batch(run, error));
   COHORT_TRY(make_spaces(run, error));
   COHORT_TRY(make_player(run, faults, error));
-  const int vectors = run->task.objectives + cohort_player_needs_curvature(run->player);
-  COHORT_TRY(cohort_lane_engine_create(run->comm, run->lanes, run->threads, run->space[0]->elements, vectors,
-                                       &run->engine, error));
-  COHORT_TRY(cohort_lane_engine_prepare(run->engine, cohort_player_shards(run->player), error));
-  COHORT_TRY(make_graphs(run, faults, error));
-  COHORT_TRY(make_contexts(run, error));
-  return COHORT_DONE;
+  COHORT_TRY(cohort_lane_engine_create(run->comm, run->lanes, run->threads, &run->engine, error));
+  return make_graphs(run, faults, error);
+}
+
+static cohort_status build(cohort_run *run, cohort_faults *faults, cohort_error *error) {
+  /* What follows shares memory: a rank that fails by itself must not leave the others waiting. */
+  COHORT_TRY(cohort_comm_agree_error(run->comm, plan_run(run, faults, error), error));
+  COHORT_TRY(make_weights(run, error));
+  COHORT_TRY(make_rows(run, error));
+  return make_contexts(run, error);
 }
 
 /* The best that the processors of all ranks can do. */
@@ -340,6 +424,24 @@ static void choose_kernels(cohort_run *run) {
   run->variant = cohort_variant_of(run->isa);
 }
 
+/* Every rank is a host by itself. */
+static void separate_hosts(cohort_run *run) {
+  cohort_comm *comm = run->comm;
+  run->own_host = cohort_allocate((size_t)comm->size * sizeof *run->own_host);
+  for (int r = 0; r < comm->size; r++) run->own_host[r] = r;
+  run->hosts = comm->hosts;
+  run->host = comm->host;
+  comm->hosts = comm->size;
+  comm->host = run->own_host;
+}
+
+static void join_hosts(cohort_run *run) {
+  if (!run->own_host) return;
+  run->comm->hosts = run->hosts;
+  run->comm->host = run->host;
+  free(run->own_host);
+}
+
 cohort_status cohort_run_create(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
                                 cohort_run **out, cohort_error *error) {
   cohort_run *run = cohort_allocate(sizeof *run);
@@ -348,6 +450,9 @@ cohort_status cohort_run_create(cohort_settings *settings, cohort_comm *comm, co
   run->log = log;
   run->threads = threads;
   run->best_step = -1;
+  /* Alone, a rank holds everything: nothing is apart or comes and goes. */
+  run->sharding = comm->size > 1 ? (cohort_sharding)settings->sharding : COHORT_SHARDING_OPTIMIZER;
+  if (!settings->shared_memory) separate_hosts(run);
   choose_kernels(run);
   cohort_faults faults = {0};
   cohort_status status = cohort_comm_agree_error(comm, build(run, &faults, error), error);
@@ -380,14 +485,21 @@ void cohort_run_destroy(cohort_run *run) {
   cohort_profile_destroy(run->profile);
   cohort_run_release_lanes(run);
   cohort_memory_release(run->exchange);
+  cohort_memory_release(run->fetched);
+  free(run->direction);
+  cohort_fetch_destroy(run->train_fetch);
+  cohort_fetch_destroy(run->evaluate_fetch);
+  cohort_scratch_release(&run->scratch);
   cohort_lane_graph_destroy(run->train);
   cohort_lane_graph_destroy(run->evaluate);
   cohort_federation_destroy(run->federation);
   cohort_lane_engine_destroy(run->engine);
   cohort_player_destroy(run->player);
   for (int s = 0; s < 2; s++) cohort_space_destroy(run->space[s]);
+  cohort_vector_release(&run->weights);
   cohort_document_destroy(run->server);
   cohort_task_close(&run->task);
+  join_hosts(run);
   free(run);
 }
 

@@ -56,8 +56,9 @@ static void list_flats(const cohort_run *run, stored_run *stored) {
     stored->tensor[s] = table_of(space);
     (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/parameters", space->name);
     (void)snprintf(view_path, PATH_ROOM, "/%s/parameters", space->name);
+    const bool sharded = s == 0 && run->sharding == COHORT_SHARDING_PARAMETERS;
     add_flat(run, stored, flat_path, view_path, space->elements, space->tensors, stored->tensor[s], space->values,
-             NULL);
+             sharded ? cohort_player_shards(run->player) : NULL);
   }
   for (int i = 0; i < cohort_player_slots(run->player); i++) {
     const cohort_slot *slot = cohort_player_slot(run->player, i);
@@ -160,6 +161,7 @@ static cohort_checkpoint describe(const cohort_run *run, stored_run *stored, con
 cohort_status cohort_run_save(cohort_run *run, const char *directory, const char *name, uint64_t *bytes_written,
                               cohort_error *error) {
   stored_run stored;
+  cohort_player_settle(run->player);
   list_flats(run, &stored);
   char *config = cohort_config_write(run->settings->expanded);
   const cohort_stored_text texts[] = {

@@ -3,8 +3,10 @@
 #define COHORT_TRAIN_RUN_STATE_H
 
 #include "train/federated.h"
+#include "train/fetch.h"
 #include "train/lane_graph.h"
 #include "train/run.h"
+#include "train/scratch.h"
 
 struct cohort_run {
   cohort_settings *settings;
@@ -16,9 +18,17 @@ struct cohort_run {
   cohort_isa isa;
   cohort_variant variant;
   cohort_space *space[2];
+  cohort_vector weights; /* of space 0 */
+  cohort_sharding sharding;
+  int hosts, *own_host; /* what the launcher says, when ranks shall not share memory, and what is said instead */
+  const int *host;
   cohort_player *player;
   cohort_lane_engine *engine;
   cohort_lane_graph *train, *evaluate;
+  cohort_fetch *train_fetch, *evaluate_fetch;
+  float *fetched;          /* arena of sharded parameters */
+  const float **direction; /* [buckets] */
+  cohort_scratch scratch;
   cohort_federation *federation;
   cohort_document *server;      /* optimizer of a federated run */
   cohort_lane_context *context; /* [executors] */

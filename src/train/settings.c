@@ -4,6 +4,7 @@
 
 static const char *const tasks[] = {"supervised", "language", "preference", NULL};
 static const char *const precisions[] = {"float32", "bf16", NULL};
+static const char *const shardings[] = {"none", "optimizer", "gradients", "parameters", NULL};
 static const char *const nan_policies[] = {"stop", "skip", NULL};
 
 const cohort_parameter cohort_settings_table[] = {
@@ -17,6 +18,13 @@ const cohort_parameter cohort_settings_table[] = {
     COHORT_INTEGER_RANGE(cohort_settings, threads, "0", 0, 4096, "threads of a rank; 0: the rank's share of the cores"),
     COHORT_CHOICE(cohort_settings, precision, "float32", precisions,
                   "of the operands of products; weights, sums, states and all else stay float32"),
+    COHORT_CHOICE(cohort_settings, sharding, "optimizer", shardings,
+                  "what ranks hold a share of: nothing; the optimizer's state; gradients too; parameters too"),
+    COHORT_BOOLEAN(cohort_settings, overlap, "true",
+                   "gradients leave and weights arrive while the network computes; no bit depends on it"),
+    COHORT_BOOLEAN(cohort_settings, shared_memory, "true",
+                   "ranks of a host read one another's memory; false: they exchange messages"),
+    COHORT_REAL_ATLEAST(cohort_settings, bucket, "4", 0.0001, "MiB of parameters that are gathered or leave together"),
     COHORT_METHOD_OF(cohort_settings, model, NULL, "model", "the network"),
     COHORT_METHOD_OF(cohort_settings, loss, "cross_entropy", "loss", "of supervised and language tasks"),
     COHORT_TREE(cohort_settings, losses, "a list of losses: several objectives instead of `loss`"),
@@ -121,19 +129,10 @@ void cohort_settings_choice(cohort_variant variant, const char *family, const co
 }
 
 bool cohort_settings_may_change(const char *key) {
-  static const char *const free_keys[] = {"run",
-                                          "threads",
-                                          "steps",
-                                          "max_seconds",
-                                          "log_every",
-                                          "evaluate.every",
-                                          "evaluate.stride",
-                                          "checkpoint.every",
-                                          "checkpoint.keep",
-                                          "rival",
-                                          "on_nan",
-                                          "profile",
-                                          "watchdog"};
+  static const char *const free_keys[] = {
+      "run",         "sharding",  "overlap",        "shared_memory",   "bucket",           "threads",         "steps",
+      "max_seconds", "log_every", "evaluate.every", "evaluate.stride", "checkpoint.every", "checkpoint.keep", "rival",
+      "on_nan",      "profile",   "watchdog"};
   for (size_t i = 0; i < sizeof free_keys / sizeof *free_keys; i++)
     if (strcmp(key, free_keys[i]) == 0) return true;
   return false;

@@ -6,6 +6,13 @@
 #include "method/registry.h"
 
 typedef enum { COHORT_TASK_SUPERVISED, COHORT_TASK_LANGUAGE, COHORT_TASK_PREFERENCE } cohort_task_kind;
+/* What is spread over the ranks: nothing, states, gradients too, parameters too (ZeRO 0 to 3). */
+typedef enum {
+  COHORT_SHARDING_NONE,
+  COHORT_SHARDING_OPTIMIZER,
+  COHORT_SHARDING_GRADIENTS,
+  COHORT_SHARDING_PARAMETERS
+} cohort_sharding;
 typedef enum { COHORT_NAN_STOP, COHORT_NAN_SKIP } cohort_nan_policy;
 
 typedef struct cohort_data_settings {
@@ -40,6 +47,9 @@ typedef struct cohort_settings {
   const char *run;
   int64_t seed, steps, batch, lanes, threads;
   int precision; /* 0: float32, 1: bf16 */
+  int sharding;  /* cohort_sharding */
+  bool overlap, shared_memory;
+  double bucket; /* MiB */
   const cohort_document *model, *loss, *losses, *aggregator, *preference, *optimizer, *groups, *schedule;
   double clip;
   int on_nan;

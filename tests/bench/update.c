@@ -32,7 +32,7 @@ typedef struct bench {
   float *stream; /* STREAMS vectors as long as the space */
 } bench;
 
-static cohort_status give_gradient(void *argument, const float *point, const float *direction, float **rows,
+static cohort_status give_gradient(void *argument, const cohort_point *point, const float *direction, float **rows,
                                    double *losses, cohort_error *error) {
   (void)point, (void)direction, (void)error;
   *rows = ((bench *)argument)->gradient;
@@ -69,7 +69,8 @@ static cohort_status build_space(bench *own, cohort_error *error) {
       .ids = cohort_graph_input(own->graph, "ids", COHORT_TYPE_INTEGER, rows)};
   (void)model->build(own->model.config, own->graph, &data, &inputs);
   COHORT_TRY(cohort_graph_status(own->graph, error));
-  return cohort_space_create(own->graph, 0, "model", &own->space, error);
+  own->space = cohort_space_create(own->graph, 0, "model");
+  return cohort_space_hold(own->space, error);
 }
 
 static cohort_status set_up(bench *own, const char *config, cohort_error *error) {
@@ -78,7 +79,7 @@ static cohort_status set_up(bench *own, const char *config, cohort_error *error)
   COHORT_TRY(cohort_faults_status(&own->faults, error));
   COHORT_TRY(build_space(own, error));
   const cohort_random_key key = cohort_random_key_from_seed(1);
-  cohort_space_initialise(own->space, key);
+  cohort_space_initialise(own->space, key, NULL);
   own->comm = cohort_comm_alone();
   const cohort_isa isa = cohort_processor_isa();
   static const cohort_variant variants[] = {COHORT_VARIANT_F32_SSE2, COHORT_VARIANT_F32_AVX2,
@@ -89,7 +90,9 @@ static cohort_status set_up(bench *own, const char *config, cohort_error *error)
                                    .kernels = cohort_kernels_float32(isa),
                                    .variant = variants[isa],
                                    .threads = own->threads,
-                                   .objectives = 1};
+                                   .objectives = 1,
+                                   .sharding = COHORT_SHARDING_OPTIMIZER,
+                                   .sizes = cohort_shard_sizes_of(own->settings.bucket)};
   COHORT_TRY(cohort_player_create(&plan, &own->faults, &own->player, error));
   const size_t bytes = (size_t)own->space->elements * sizeof(float);
   void *memory = NULL;

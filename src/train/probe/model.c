@@ -1,5 +1,6 @@
 #include "method/model/model.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +63,7 @@ static cohort_model_outputs build_model(cohort_probe_state *probe, model_graph *
   inputs.ids = add_integers(own, "ids", segments);
   cohort_model_outputs outputs = functions->build(probe->choice.config, own->graph, &data, &inputs);
   if (tokens) outputs.logits = cohort_matmul(own->graph, outputs.hidden, outputs.head, false, true);
+  /* cppcheck-suppress returnDanglingLifetime ; it keeps nothing of `data` */
   return outputs;
 }
 
@@ -86,10 +88,14 @@ static void build(cohort_probe_state *probe, model_graph *own) {
 /* Draws as a run with this seed does. */
 static cohort_status draw_parameters(cohort_probe_state *probe, const model_graph *own, void **values,
                                      cohort_error *error) {
-  cohort_space *space = NULL;
-  COHORT_TRY(cohort_space_create(own->graph, 0, "model", &space, error));
+  cohort_space *space = cohort_space_create(own->graph, 0, "model");
+  const cohort_status status = cohort_space_hold(space, error);
+  if (status != COHORT_DONE) {
+    cohort_space_destroy(space);
+    return status;
+  }
   const uint64_t seed = (uint64_t)cohort_probe_setting_value(probe, "seed");
-  cohort_space_initialise(space, cohort_random_key_derive_name(cohort_random_key_from_seed(seed), "initial"));
+  cohort_space_initialise(space, cohort_random_key_derive_name(cohort_random_key_from_seed(seed), "initial"), NULL);
   for (int t = 0; t < own->tensors; t++)
     for (int64_t e = 0; e < space->tensor[t].elements; e++)
       cohort_probe_set(probe, values[t], e, (double)space->values[space->tensor[t].offset + e]);
@@ -188,8 +194,9 @@ static cohort_status evaluate(cohort_probe_state *probe, model_graph *own, cohor
   wanted[1] = (cohort_probe_wanted){own->loss, "loss", COHORT_SCALAR_SHAPE};
   for (int t = 0; t < own->tensors; t++) {
     const cohort_parameter_tensor *declared = cohort_graph_parameter_at(own->graph, t, NULL);
-    char *name = cohort_probe_memory(probe, sizeof declared->name + sizeof "gradients/");
-    (void)strcat(strcpy(name, "gradients/"), declared->name);
+    const size_t room = sizeof declared->name + sizeof "gradients/";
+    char *name = cohort_probe_memory(probe, room);
+    (void)snprintf(name, room, "gradients/%s", declared->name);
     wanted[t + 2] = (cohort_probe_wanted){own->gradient[t], name, declared->shape};
   }
   return cohort_probe_evaluate(probe, own->graph, own->leaves, own->leaf, own->tensors + 2, wanted, error);

@@ -53,12 +53,42 @@ static void check_split(int lanes, int holders, const float *expected) {
     rows[i] = memory[i];
     holder_row(lanes, nodes[i], rows[i]);
   }
-  /* As threads do: each joins a slice of its own. */
-  float *late[MOST_LANES];
-  for (int i = 0; i < count; i++) late[i] = rows[i] + 2051;
-  cohort_lanes_join_float(lanes, count, nodes, rows, 2051);
-  cohort_lanes_join_float(lanes, count, nodes, late, WIDTH - 2051);
-  CU_ASSERT_EQUAL(memcmp(rows[0], expected, WIDTH * sizeof *expected), 0);
+  cohort_subtree joined[MOST_LANES + COHORT_MAX_SUBTREES];
+  CU_ASSERT_EQUAL(cohort_lanes_merge(lanes, count, nodes, joined), 1);
+  const cohort_subtree root = cohort_lanes_root(lanes);
+  CU_ASSERT(joined[0].level == root.level && joined[0].index == 0);
+  const float *const *from = (const float *const *)rows;
+  static float sum[WIDTH];
+  cohort_lanes_sum_float(lanes, root, count, nodes, from, WIDTH, sum);
+  CU_ASSERT_EQUAL(memcmp(sum, expected, sizeof sum), 0);
+  /* In place, into any of the rows. */
+  const int into = count / 2;
+  cohort_lanes_sum_float(lanes, root, count, nodes, from, WIDTH, rows[into]);
+  CU_ASSERT_EQUAL(memcmp(rows[into], expected, sizeof sum), 0);
+}
+
+/* Neighbouring holders' subtrees join to those of both together, and so do their values. */
+static void test_merge(void) {
+  static float memory[MOST_LANES][WIDTH], both[WIDTH], expected[WIDTH];
+  for (int lanes = 1; lanes <= MOST_LANES; lanes++)
+    for (int first = 0; first < lanes; first++)
+      for (int last = first + 1; last <= lanes; last++) {
+        cohort_subtree nodes[MOST_LANES], joined[MOST_LANES], whole[COHORT_MAX_SUBTREES];
+        const float *rows[MOST_LANES];
+        for (int lane = first; lane < last; lane++) {
+          nodes[lane - first] = (cohort_subtree){0, lane};
+          rows[lane - first] = memory[lane];
+          for (int i = 0; i < 64; i++) memory[lane][i] = lane_value(lane, i);
+        }
+        const int count = cohort_lanes_merge(lanes, last - first, nodes, joined);
+        CU_ASSERT_EQUAL_FATAL(count, cohort_lanes_subtrees(lanes, first, last, whole));
+        for (int i = 0; i < count; i++) {
+          CU_ASSERT(joined[i].level == whole[i].level && joined[i].index == whole[i].index);
+          cohort_lanes_sum_float(lanes, joined[i], last - first, nodes, rows, 64, both);
+          holder_row(lanes, joined[i], expected);
+          CU_ASSERT_EQUAL(memcmp(both, expected, 64 * sizeof *both), 0);
+        }
+      }
 }
 
 static void test_same_bits_on_any_split(void) {
@@ -82,16 +112,17 @@ static void test_order_matters(void) {
 
 static void test_doubles(void) {
   for (int lanes = 1; lanes <= MOST_LANES; lanes++) {
-    double values[MOST_LANES], copies[MOST_LANES], *rows[MOST_LANES];
+    double values[MOST_LANES];
+    float floats[MOST_LANES], sum = 0;
+    const float *rows[MOST_LANES];
     cohort_subtree nodes[MOST_LANES];
     for (int lane = 0; lane < lanes; lane++) {
-      values[lane] = copies[lane] = lane_value(lane, 1) * 1.1;
-      rows[lane] = &copies[lane];
+      values[lane] = floats[lane] = (float)(lane % 5 - 2); /* sums are exact */
+      rows[lane] = &floats[lane];
       CU_ASSERT_EQUAL(cohort_lanes_subtrees(lanes, lane, lane + 1, &nodes[lane]), 1);
     }
-    cohort_lanes_join_double(lanes, lanes, nodes, rows, 1);
-    const double sum = cohort_lanes_sum(lanes, values);
-    CU_ASSERT_EQUAL(memcmp(&sum, rows[0], sizeof sum), 0);
+    cohort_lanes_sum_float(lanes, cohort_lanes_root(lanes), lanes, nodes, rows, 1, &sum);
+    CU_ASSERT_EQUAL(cohort_lanes_sum(lanes, values), sum);
   }
   const double five[] = {1e16, 1, 1, -1e16, 3};
   CU_ASSERT_EQUAL(cohort_lanes_sum(5, five), ((1e16 + 1) + (1 + -1e16)) + 3);
@@ -140,6 +171,7 @@ static void test_samples(void) {
 
 static const check checks[] = {
     {"the same bits on any split", test_same_bits_on_any_split},
+    {"subtrees merge", test_merge},
     {"the order matters", test_order_matters},
     {"doubles", test_doubles},
     {"subtrees", test_subtrees},

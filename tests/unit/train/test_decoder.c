@@ -237,11 +237,11 @@ static void check_greedy(const char *style) {
   fixture f;
   int32_t token[SLOTS][MOST_CONTEXT];
   cohort_error error;
-  cohort_space *space = NULL;
   cohort_generator *generator = NULL;
   open_fixture(&f, style, cohort_kernels_float32(cohort_processor_isa()));
   draw_tokens(token);
-  CU_ASSERT_EQUAL_FATAL(cohort_space_create(f.graph, 0, "model", &space, &error), COHORT_DONE);
+  cohort_space *space = cohort_space_create(f.graph, 0, "model");
+  CU_ASSERT_EQUAL_FATAL(cohort_space_hold(space, &error), COHORT_DONE);
   for (int t = 0; t < space->tensors; t++)
     memcpy(space->values + space->tensor[t].offset, find(&f, space->tensor[t].declared.name),
            (size_t)space->tensor[t].elements * sizeof(float));

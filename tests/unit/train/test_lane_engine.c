@@ -13,13 +13,16 @@ enum { TENSORS = 5, VECTORS = 2, SCALARS = 3, MOST_LANES = 64, MOST_RANKS = 8 };
 
 typedef struct lane_bench {
   int lanes, threads, phases;
+  int per_host; /* ranks that share memory; 0: all */
+  bool together, apart, quiet;
+  int64_t bucket; /* elements */
   cohort_space *space;
   cohort_cut cut[TENSORS];
   float *expected; /* [VECTORS * elements] */
   double expected_scalars[SCALARS];
   _Atomic int wrong;               /* differences that any rank saw */
   _Atomic int touched[MOST_LANES]; /* runs of each lane's last phase */
-  _Atomic int betweens;
+  _Atomic int afters;
   uint64_t received[MOST_RANKS]; /* by one run with rows, scalars included */
 } lane_bench;
 
@@ -47,19 +50,23 @@ static double tree_scalar(int lanes, int start, int width, int scalar) {
   return left + tree_scalar(lanes, start + width / 2, width / 2, scalar);
 }
 
-static void run_lane(void *argument, int executor, int slot, int lane, int phase, float *row, double *scalars) {
+/* Rows without scratch of their own lie as the space does. */
+static void run_lane(void *argument, int executor, int slot, int lane, int phase, const cohort_lane_row *row,
+                     double *scalars) {
   lane_bench *bench = argument;
   (void)executor;
   (void)slot;
   if (phase < bench->phases - 1) return;
   bench->touched[lane]++;
-  for (int64_t e = 0; row && e < VECTORS * bench->space->elements; e++) row[e] = row_value(lane, e);
+  for (int v = 0; v < VECTORS; v++)
+    for (int64_t e = 0; e < bench->space->elements; e++)
+      row->base[v * row->vector + e] = row_value(lane, v * bench->space->elements + e);
   for (int s = 0; s < SCALARS; s++) scalars[s] = scalar_value(lane, s);
 }
 
-static void between(void *argument, int phase) {
+static void after(void *argument, int phase) {
   lane_bench *bench = argument;
-  if (phase == 0) bench->betweens++;
+  if (phase == 0) bench->afters++;
 }
 
 static void hold_shard(lane_bench *bench, const cohort_comm *comm, const cohort_shards *shards, const float *sum) {
@@ -90,17 +97,28 @@ static cohort_status run_rank(cohort_comm *comm, void *argument) {
   cohort_error error;
   const double cost[TENSORS] = {5, 1, 9, 2, 2};
   cohort_lane_engine *engine = NULL;
-  COHORT_TRY(
-      cohort_lane_engine_create(comm, bench->lanes, bench->threads, bench->space->elements, VECTORS, &engine, &error));
-  cohort_shards *shards = cohort_shards_create(bench->space, comm->size, bench->cut, cost);
-  cohort_status status = cohort_lane_engine_prepare(engine, shards, &error);
+  COHORT_TRY(cohort_lane_engine_create(comm, bench->lanes, bench->threads, &engine, &error));
+  const cohort_shard_sizes sizes = {bench->bucket, 2 * bench->bucket};
+  cohort_shards *shards = cohort_shards_create(bench->space, comm->size, bench->cut, cost, sizes);
+  const cohort_lane_rows rows = {.shards = shards,
+                                 .vectors = VECTORS,
+                                 .together = bench->together,
+                                 .apart = bench->apart,
+                                 .overlap = !bench->quiet};
+  cohort_status status = cohort_lane_engine_prepare(engine, &rows, &error);
   for (int again = 0; status == COHORT_DONE && again < 2; again++) { /* rows are free again after a run */
-    const cohort_lane_work work = {bench, bench->phases, VECTORS, SCALARS, run_lane, between};
+    const cohort_lane_work work = {.argument = bench,
+                                   .phases = bench->phases,
+                                   .together = bench->together,
+                                   .vectors = VECTORS,
+                                   .scalars = SCALARS,
+                                   .run = run_lane,
+                                   .after = after};
     double scalars[SCALARS], lane_scalars[MOST_LANES * SCALARS];
     float *sum = NULL;
-    comm->bytes_received = 0;
-    cohort_lane_engine_run(engine, &work, shards, scalars, lane_scalars, &sum);
-    bench->received[comm->rank] = comm->bytes_received;
+    comm->bytes_received = comm->bytes_shared = 0;
+    cohort_lane_engine_run(engine, &work, scalars, lane_scalars, &sum);
+    bench->received[comm->rank] = comm->bytes_received + comm->bytes_shared;
     hold_shard(bench, comm, shards, sum);
     hold_squares(bench, comm, shards, cohort_lane_engine_squares(engine));
     if (memcmp(scalars, bench->expected_scalars, sizeof scalars) != 0) bench->wrong++;
@@ -108,15 +126,14 @@ static cohort_status run_rank(cohort_comm *comm, void *argument) {
       for (int s = 0; s < SCALARS; s++)
         if (lane_scalars[lane * SCALARS + s] != scalar_value(lane, s)) bench->wrong++;
   }
-  cohort_shards_destroy(shards);
   cohort_lane_engine_destroy(engine);
+  cohort_shards_destroy(shards);
   return status;
 }
 
 /* Five tensors of odd sizes; every second is cut whole. */
 static void open_bench(lane_bench *bench) {
   static const int64_t sizes[TENSORS] = {700, 33, 1025, 1, 260};
-  cohort_error error;
   cohort_graph *graph = cohort_graph_create();
   for (int t = 0; t < TENSORS; t++) {
     const char name[] = {(char)('a' + t), 0};
@@ -124,7 +141,8 @@ static void open_bench(lane_bench *bench) {
                                  0);
     bench->cut[t] = t % 2 ? COHORT_CUT_TENSOR : COHORT_CUT_ELEMENT;
   }
-  CU_ASSERT_EQUAL_FATAL(cohort_space_create(graph, 0, "model", &bench->space, &error), COHORT_DONE);
+  bench->space = cohort_space_create(graph, 0, "model");
+  bench->bucket = bench->bucket ? bench->bucket : 512;
   cohort_graph_destroy(graph);
   bench->expected = cohort_allocate((size_t)(VECTORS * bench->space->elements) * sizeof(float));
 }
@@ -145,11 +163,12 @@ static void expect_lanes(lane_bench *bench, int lanes) {
 static void hold_case(lane_bench *bench, int ranks, int threads) {
   bench->threads = threads;
   bench->wrong = 0;
-  bench->betweens = 0;
+  bench->afters = 0;
   for (int lane = 0; lane < bench->lanes; lane++) bench->touched[lane] = 0;
-  CU_ASSERT_EQUAL(cohort_comm_run_threads(ranks, run_rank, bench), COHORT_DONE);
+  CU_ASSERT_EQUAL(cohort_comm_run_threads_on_hosts(ranks, bench->per_host ? bench->per_host : ranks, run_rank, bench),
+                  COHORT_DONE);
   CU_ASSERT_EQUAL(bench->wrong, 0);
-  CU_ASSERT_EQUAL(bench->betweens, bench->phases > 1 ? 2 * ranks : 0);
+  CU_ASSERT_EQUAL(bench->afters, 2 * ranks);
   for (int lane = 0; lane < bench->lanes; lane++) CU_ASSERT_EQUAL(bench->touched[lane], 2);
 }
 
@@ -161,10 +180,21 @@ static void same_bits_as_the_tree(void) {
     for (int ranks = 1; ranks <= 8 && ranks <= lanes; ranks++)
       for (int threads = 1; threads <= 3; threads++) hold_case(&bench, ranks, threads);
   }
-  bench.phases = 2;
-  expect_lanes(&bench, 7);
-  for (int ranks = 1; ranks <= 4; ranks++) hold_case(&bench, ranks, 2);
   close_bench(&bench);
+}
+
+/* Phases, lanes together, sums apart, hosts of every size, buckets of one piece and of everything. */
+static void same_bits_however_it_travels(void) {
+  for (int64_t bucket = 64; bucket <= 4096; bucket *= 64)
+    for (int way = 0; way < 8; way++) {
+      lane_bench bench = {
+          .phases = 2, .together = way & 1, .apart = way & 1 && way & 2, .quiet = way & 4, .bucket = bucket};
+      open_bench(&bench);
+      expect_lanes(&bench, 7 + (way & 1));
+      for (int ranks = 1; ranks <= 7; ranks++)
+        for (bench.per_host = 1; bench.per_host <= ranks; bench.per_host++) hold_case(&bench, ranks, 1 + ranks % 2);
+      close_bench(&bench);
+    }
 }
 
 /* A holder whose lanes lie on both sides of a high node of the tree keeps more open sums than log2 of its lanes. */
@@ -178,8 +208,8 @@ static void many_open_sums(void) {
 }
 
 /* At 2 and 4 ranks nobody receives more than 4 times the row, nor more than its shard from each of the others. */
-static void bytes_are_bounded(void) {
-  lane_bench bench = {.phases = 1};
+static void bytes_of(lane_bench *at) {
+  lane_bench bench = *at;
   open_bench(&bench);
   const uint64_t row = (uint64_t)(VECTORS * bench.space->elements) * sizeof(float);
   for (int lanes = 7; lanes <= 8; lanes++)
@@ -199,6 +229,11 @@ static void bytes_are_bounded(void) {
   close_bench(&bench);
 }
 
+static void bytes_are_bounded(void) {
+  lane_bench bench = {.phases = 1};
+  for (bench.per_host = 0; bench.per_host <= 2; bench.per_host++) bytes_of(&bench);
+}
+
 static void more_ranks_than_lanes(void) {
   lane_bench bench = {.phases = 1};
   open_bench(&bench);
@@ -210,6 +245,7 @@ static void more_ranks_than_lanes(void) {
 int main(void) {
   static const check checks[] = {
       {"1 to 9 lanes on 1 to 8 ranks of 1 to 3 threads: the tree's bits", same_bits_as_the_tree},
+      {"the same bits however it travels", same_bits_however_it_travels},
       {"many open sums", many_open_sums},
       {"bytes are bounded", bytes_are_bounded},
       {"more ranks than lanes are refused", more_ranks_than_lanes},

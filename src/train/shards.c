@@ -1,0 +1,209 @@
+#include "train/shards.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+cohort_shard_sizes cohort_shard_sizes_of(double bucket) {
+  const int64_t elements = (int64_t)(bucket * (1 << 20) / sizeof(float)) + 1;
+  return (cohort_shard_sizes){elements, 2 * elements};
+}
+
+static void close_bucket(cohort_shards *shards, int first_tensor, int last_tensor) {
+  const cohort_space *space = shards->space;
+  const cohort_space_tensor *first = &space->tensor[first_tensor], *last = &space->tensor[last_tensor - 1];
+  const int64_t end = last_tensor < space->tensors ? space->tensor[last_tensor].offset : space->elements;
+  for (int t = first_tensor; t < last_tensor; t++) shards->bucket_of[t] = shards->buckets;
+  shards->bucket[shards->buckets++] = (cohort_bucket){.first_tensor = first_tensor,
+                                                      .last_tensor = last_tensor,
+                                                      .first_piece = first->first_piece,
+                                                      .last_piece = last->first_piece + last->pieces,
+                                                      .offset = first->offset,
+                                                      .elements = end - first->offset};
+}
+
+/* A tensor larger than a bucket is one by itself: what is read early or written late holds up no others. */
+static void cut_into_buckets(cohort_shards *shards, int64_t size) {
+  const cohort_space *space = shards->space;
+  shards->bucket = cohort_allocate((size_t)(space->tensors + 1) * sizeof *shards->bucket);
+  shards->bucket_of = cohort_allocate((size_t)(space->tensors + 1) * sizeof *shards->bucket_of);
+  int first = 0;
+  int64_t filled = 0;
+  for (int t = 0; t < space->tensors; t++) {
+    const int64_t elements = space->tensor[t].elements;
+    if (t > first && filled + elements > size) {
+      close_bucket(shards, first, t);
+      first = t;
+      filled = 0;
+    }
+    filled += elements;
+  }
+  if (first < space->tensors) close_bucket(shards, first, space->tensors);
+}
+
+static void cut_into_parts(cohort_shards *shards, int64_t size) {
+  const cohort_space *space = shards->space;
+  shards->part = cohort_allocate((size_t)(space->pieces + 1) * sizeof *shards->part);
+  for (int b = 0; b < shards->buckets; b++) {
+    cohort_bucket *bucket = &shards->bucket[b];
+    bucket->first_part = shards->parts;
+    int64_t filled = 0;
+    for (int p = bucket->first_piece; p < bucket->last_piece; p++) {
+      if (p == bucket->first_piece || filled + space->piece[p].elements > size) {
+        shards->part[shards->parts++] = (cohort_part){b, p, p};
+        filled = 0;
+      }
+      shards->part[shards->parts - 1].last_piece = p + 1;
+      filled += space->piece[p].elements;
+    }
+    bucket->last_part = shards->parts;
+  }
+}
+
+/* Whole tensors: the costliest first, each to the rank with the least so far; equal costs in order of the table. */
+static void deal_whole_tensors(const cohort_space *space, int ranks, const cohort_cut *cut, const double *cost,
+                               int *owner, int64_t *elements) {
+  double *load = cohort_allocate((size_t)ranks * sizeof *load);
+  bool *dealt = cohort_allocate((size_t)space->tensors + 1);
+  for (;;) {
+    int costliest = -1;
+    for (int t = 0; t < space->tensors; t++)
+      if (cut[t] != COHORT_CUT_ELEMENT && !dealt[t] && (costliest < 0 || cost[t] > cost[costliest])) costliest = t;
+    if (costliest < 0) break;
+    int rank = 0;
+    for (int r = 1; r < ranks; r++)
+      if (load[r] < load[rank]) rank = r;
+    dealt[costliest] = true;
+    load[rank] += cost[costliest];
+    const cohort_space_tensor *tensor = &space->tensor[costliest];
+    elements[rank] += tensor->elements;
+    for (int p = 0; p < tensor->pieces; p++) owner[tensor->first_piece + p] = rank;
+  }
+  free(dealt);
+  free(load);
+}
+
+/* Which share of the pieces cut by elements each rank shall own, so that all own equally many elements in all. */
+static void find_shares(int64_t parameters, int ranks, const int64_t *whole, double *share) {
+  double all = 0;
+  for (int r = 0; r < ranks; r++) {
+    share[r] = (double)parameters / ranks - (double)whole[r];
+    if (share[r] < 0) share[r] = 0;
+    all += share[r];
+  }
+  for (int r = 0; r < ranks; r++) share[r] = all > 0 ? share[r] / all : 1.0 / ranks;
+}
+
+/* The pieces of a part that are cut by elements, in runs: each rank gets what it lacks of its share of all so far. */
+static void deal_part(cohort_shards *shards, const cohort_part *part, const cohort_cut *cut, const double *share,
+                      double *dealt, double *wanted) {
+  const cohort_space *space = shards->space;
+  double here = 0, before = 0;
+  for (int p = part->first_piece; p < part->last_piece; p++)
+    if (cut[space->piece[p].tensor] == COHORT_CUT_ELEMENT) here += (double)space->piece[p].elements;
+  int rank = 0;
+  for (int r = 0; r < shards->ranks; r++) wanted[r] += here * share[r];
+  double until = wanted[0] - dealt[0];
+  for (int p = part->first_piece; p < part->last_piece; p++) {
+    const cohort_piece *piece = &space->piece[p];
+    if (cut[piece->tensor] != COHORT_CUT_ELEMENT) continue;
+    const double middle = before + (double)piece->elements / 2;
+    while (rank + 1 < shards->ranks && middle >= until) {
+      rank++;
+      if (wanted[rank] > dealt[rank]) until += wanted[rank] - dealt[rank];
+    }
+    shards->owner[p] = rank;
+    before += (double)piece->elements;
+  }
+  for (int p = part->first_piece; p < part->last_piece; p++)
+    if (cut[space->piece[p].tensor] == COHORT_CUT_ELEMENT) dealt[shards->owner[p]] += (double)space->piece[p].elements;
+}
+
+static void deal(cohort_shards *shards, const cohort_cut *cut, const double *cost) {
+  const size_t ranks = (size_t)shards->ranks;
+  int64_t *whole = cohort_allocate(ranks * sizeof *whole);
+  double *share = cohort_allocate(3 * ranks * sizeof *share), *dealt = share + ranks, *wanted = dealt + ranks;
+  deal_whole_tensors(shards->space, shards->ranks, cut, cost, shards->owner, whole);
+  find_shares(shards->space->parameters, shards->ranks, whole, share);
+  for (int i = 0; i < shards->parts; i++) deal_part(shards, &shards->part[i], cut, share, dealt, wanted);
+  free(share);
+  free(whole);
+}
+
+static void list_ranges(cohort_shards *shards) {
+  const cohort_space *space = shards->space;
+  for (int r = 0; r < shards->ranks; r++) {
+    cohort_range *range = cohort_allocate((size_t)(space->pieces + 1) * sizeof *range);
+    int count = 0;
+    for (int p = 0; p < space->pieces; p++) {
+      if (shards->owner[p] != r) continue;
+      const cohort_piece *piece = &space->piece[p];
+      if (count && range[count - 1].offset + range[count - 1].elements == piece->offset)
+        range[count - 1].elements += piece->elements;
+      else
+        range[count++] = (cohort_range){piece->offset, piece->elements};
+      shards->elements[r] += piece->elements;
+    }
+    shards->range[r] = range;
+    shards->ranges[r] = count;
+  }
+}
+
+cohort_shards *cohort_shards_create(const cohort_space *space, int ranks, const cohort_cut *cut, const double *cost,
+                                    cohort_shard_sizes sizes) {
+  cohort_shards *shards = cohort_allocate(sizeof *shards);
+  shards->space = space;
+  shards->ranks = ranks;
+  shards->owner = cohort_allocate((size_t)(space->pieces + 1) * sizeof *shards->owner);
+  shards->ranges = cohort_allocate((size_t)ranks * sizeof *shards->ranges);
+  shards->range = cohort_allocate((size_t)ranks * sizeof *shards->range);
+  shards->elements = cohort_allocate((size_t)ranks * sizeof *shards->elements);
+  shards->packed = cohort_allocate((size_t)(space->pieces + 1) * sizeof *shards->packed);
+  shards->place = cohort_allocate(2 * (size_t)ranks * sizeof *shards->place);
+  cut_into_buckets(shards, sizes.bucket);
+  cut_into_parts(shards, sizes.part);
+  deal(shards, cut, cost);
+  list_ranges(shards);
+  return shards;
+}
+
+void cohort_shards_destroy(cohort_shards *shards) {
+  if (!shards) return;
+  for (int r = 0; r < shards->ranks; r++) free(shards->range[r]);
+  free(shards->range);
+  free(shards->ranges);
+  free(shards->elements);
+  free(shards->bucket);
+  free(shards->bucket_of);
+  free(shards->part);
+  free(shards->packed);
+  free(shards->place);
+  free(shards->owner);
+  free(shards);
+}
+
+/* Exchanges the values of pieces: packed by owner, each owner's in order of pieces. */
+static void share_pieces(const cohort_space *space, const cohort_shards *shards, cohort_comm *comm, double *values) {
+  size_t *offsets = shards->place, *bytes = shards->place + comm->size;
+  size_t next = 0;
+  for (int r = 0; r < comm->size; r++) {
+    offsets[r] = next * sizeof(double);
+    for (int p = 0; p < space->pieces; p++)
+      if (shards->owner[p] == r) shards->packed[next++] = values[p];
+    bytes[r] = next * sizeof(double) - offsets[r];
+  }
+  cohort_comm_gather_all(comm, shards->packed, offsets, bytes);
+  next = 0;
+  for (int r = 0; r < comm->size; r++)
+    for (int p = 0; p < space->pieces; p++)
+      if (shards->owner[p] == r) values[p] = shards->packed[next++];
+}
+
+double cohort_space_sum(const cohort_space *space, const cohort_shards *shards, cohort_comm *comm, double *values) {
+  if (comm->size > 1) share_pieces(space, shards, comm, values);
+  /* The tree: neighbours first. */
+  for (int width = 1; width < space->pieces; width *= 2)
+    for (int p = 0; p + width < space->pieces; p += 2 * width) values[p] += values[p + width];
+  return space->pieces ? values[0] : 0;
+}

@@ -1,0 +1,62 @@
+/* Who owns which pieces of a space, and how a space is cut for its way between ranks.
+ *
+ * A bucket is a run of whole tensors: what is fetched before it is read and leaves once its gradients are there. A part
+ * is a run of pieces of one bucket: what travels at a time. Every part is dealt over all ranks, so that each step of a
+ * sum or of a gather is work for all. All of it is a pure function of (table, cuts, ranks, sizes) and changes no bit.
+ */
+#ifndef COHORT_TRAIN_SHARDS_H
+#define COHORT_TRAIN_SHARDS_H
+
+#include "base/comm.h"
+#include "train/space.h"
+
+/* A run of elements that one rank owns. */
+typedef struct cohort_range {
+  int64_t offset, elements;
+} cohort_range;
+
+typedef struct cohort_part {
+  int bucket, first_piece, last_piece;
+} cohort_part;
+
+typedef struct cohort_bucket {
+  int first_tensor, last_tensor, first_piece, last_piece, first_part, last_part;
+  int64_t offset, elements; /* of the flat vector, padding included */
+} cohort_bucket;
+
+typedef struct cohort_shards {
+  const cohort_space *space; /* NULL for vectors of another layout, which have ranges alone */
+  int ranks;
+  int *owner;           /* [pieces] */
+  int *ranges;          /* [ranks]: how many ranges */
+  cohort_range **range; /* [ranks][ranges]: merged runs of pieces, ascending */
+  int64_t *elements;    /* [ranks] */
+  int buckets, parts;
+  cohort_bucket *bucket;
+  cohort_part *part;
+  int *bucket_of; /* [tensors] */
+  /* Scratch of sums over pieces, so that no step allocates. */
+  double *packed; /* [pieces] */
+  size_t *place;  /* [2 * ranks] */
+} cohort_shards;
+
+/* How large buckets and parts are, in elements; a bucket of one tensor may be larger, a part never is. */
+typedef struct cohort_shard_sizes {
+  int64_t bucket, part;
+} cohort_shard_sizes;
+
+/* Buckets of so many MiB of parameters, parts twice as large. */
+cohort_shard_sizes cohort_shard_sizes_of(double bucket);
+
+/* cut[tensor] and cost[tensor] (of whole tensors, any unit) come from the update that serves the tensor. Whole tensors
+ * are dealt by cost, largest first, to the least loaded rank; the other pieces so that ranks own equally many elements
+ * of each part, and of the whole. */
+cohort_shards *cohort_shards_create(const cohort_space *space, int ranks, const cohort_cut *cut, const double *cost,
+                                    cohort_shard_sizes sizes);
+void cohort_shards_destroy(cohort_shards *shards);
+
+/* Sum over the space of f(piece): this rank fills values[piece] for the pieces it owns; afterwards all ranks hold all
+ * and the sum along a fixed tree over the pieces is returned. Collective. */
+double cohort_space_sum(const cohort_space *space, const cohort_shards *shards, cohort_comm *comm, double *values);
+
+#endif

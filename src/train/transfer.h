@@ -1,0 +1,73 @@
+/* What travels between ranks: sums of gradients to the owners of their pieces, and what owners hold to everyone.
+ *
+ * Both go part by part (train/shards.h) through one queue each, in the same order on all ranks, without blocking: they
+ * move when cohort_transfer_progress is called and when somebody waits. Ranks of a host read one another's memory in
+ * place; between hosts each host has an agent for every owner: the owner itself at home, elsewhere the rank with the
+ * same number on its host. A sum is taken along the tree of lanes by the agents over their host's rows, then by the
+ * owner over the hosts'; so its bits do not depend on who holds which lane, and a rank receives (ranks - 1) / ranks of
+ * the vector each way. Bytes read from other ranks' memory are counted like messages (comm->bytes_shared). */
+#ifndef COHORT_TRAIN_TRANSFER_H
+#define COHORT_TRAIN_TRANSFER_H
+
+#include "base/comm.h"
+#include "base/lanes.h"
+#include "base/team.h"
+#include "train/shards.h"
+
+/* A flat vector of a space whose elements the ranks of a host can read. Laid out whole; what is not touched takes no
+ * memory. */
+typedef struct cohort_vector {
+  float *values;
+  cohort_segment *segment;
+  int64_t first; /* element of each rank's part where the vector begins */
+} cohort_vector;
+
+/* Zero. Collective. */
+cohort_status cohort_vector_create(cohort_comm *comm, int64_t elements, const char *purpose, cohort_vector *out,
+                                   cohort_error *error);
+void cohort_vector_release(cohort_vector *vector); /* collective; nothing is fine */
+
+typedef struct cohort_transfer cohort_transfer;
+
+typedef struct cohort_transfer_plan {
+  cohort_comm *comm;
+  const cohort_shards *shards;
+  int lanes;
+  /* The values that this rank's rows hold: its maximal subtrees; with one rank any that cover all lanes. */
+  int nodes;
+  const cohort_subtree *node;
+  const cohort_segment *rows; /* where all ranks' rows lie; NULL: nothing is ever reduced */
+  int vectors;                /* the most that are reduced at once */
+  cohort_team team;
+} cohort_transfer_plan;
+
+/* Collective. Nothing is allocated later. */
+cohort_status cohort_transfer_create(const cohort_transfer_plan *plan, cohort_transfer **out, cohort_error *error);
+void cohort_transfer_destroy(cohort_transfer *transfer);
+
+/* Where a rank's rows of a bucket lie: node i, vector v, element e of the bucket at
+ * rows->part[rank] + sizeof(float) * (place[i] + v * vector[i] + e). */
+typedef struct cohort_bucket_rows {
+  const int64_t *place, *vector; /* [nodes] */
+} cohort_bucket_rows;
+
+/* Begins the sums of a bucket: vector v of this rank's own pieces will be left at sum + v * stride + piece.offset. The
+ * rows stay as they are until the result is there on all ranks of the host, for which the caller waits:
+ * cohort_transfer_reduce_wait with the returned number. All ranks begin the same buckets in the same order. */
+uint64_t cohort_transfer_reduce(cohort_transfer *transfer, int bucket, const cohort_bucket_rows *rows, int vectors,
+                                float *sum, int64_t stride);
+void cohort_transfer_reduce_wait(cohort_transfer *transfer, uint64_t number);
+
+/* Of vector 0 of the last sums: of each own piece the sum of squares, by the kernels' dot; others are undefined. */
+const double *cohort_transfer_squares(const cohort_transfer *transfer);
+
+/* Begins to bring a bucket of a vector here from those who own its pieces: to[e] is element e of the bucket; `to` may
+ * be the vector's own place, then own pieces stay. Own pieces must be final, and stay so until all ranks have what they
+ * want. All ranks begin the same gathers in the same order. */
+uint64_t cohort_transfer_gather(cohort_transfer *transfer, const cohort_vector *from, int bucket, float *to);
+void cohort_transfer_gather_wait(cohort_transfer *transfer, uint64_t number);
+
+/* Moves what can be moved, with the team or (`alone`) in the calling thread, the main one. */
+bool cohort_transfer_progress(cohort_transfer *transfer, bool alone);
+
+#endif

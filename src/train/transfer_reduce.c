@@ -1,0 +1,177 @@
+/* Sums of gradients along the tree of lanes, to the owners of their pieces. */
+#include <stddef.h>
+#include <string.h>
+
+#include "train/transfer_state.h"
+
+uint64_t cohort_transfer_reduce(cohort_transfer *transfer, int bucket, const cohort_bucket_rows *rows, int vectors,
+                                float *sum, int64_t stride) {
+  const cohort_bucket *own = &transfer->plan.shards->bucket[bucket];
+  const int me = transfer->plan.comm->rank, nodes = transfer->nodes_of[me];
+  for (int v = 0; v < vectors; v++)
+    for (int part = own->first_part; part < own->last_part; part++) {
+      const size_t at = transfer->reduce_posted++ % (uint64_t)transfer->ring;
+      transfer->reduction[at] = (reduction){part, v == 0, sum + v * stride, -1};
+      int64_t *place = transfer->place[me] + at * (size_t)nodes;
+      for (int i = 0; i < nodes; i++) place[i] = rows->place[i] + v * rows->vector[i];
+    }
+  atomic_store_explicit(&transfer->show[me]->rows_ready, transfer->reduce_posted, memory_order_release);
+  (void)cohort_transfer_progress_reduce(transfer, &transfer->plan.team);
+  return transfer->reduce_posted;
+}
+
+/* One part's sums, over the runs of its owners. */
+typedef struct sum_job {
+  cohort_transfer *transfer;
+  const reduction *operation;
+  uint64_t number;
+  int first_run;
+} sum_job;
+
+/* Where the rows of this host lie for a run. */
+static void find_rows(const sum_job *job, const run *own, const float **rows) {
+  const cohort_transfer *transfer = job->transfer;
+  const cohort_shards *shards = transfer->plan.shards;
+  const int64_t within = own->offset - shards->bucket[part_of(transfer, job->operation->part)->bucket].offset;
+  const size_t at = job->number % (uint64_t)transfer->ring;
+  for (int l = 0; l < transfer->leaves; l++) {
+    const int rank = transfer->leaf_rank[l];
+    const int64_t place =
+        transfer->place[rank][at * (size_t)transfer->nodes_of[rank] + (size_t)transfer->leaf_index[l]];
+    rows[l] = (const float *)(const void *)transfer->plan.rows->part[rank] + place + within;
+  }
+}
+
+static void leave_squares(cohort_transfer *transfer, const run *own, const float *sum) {
+  const cohort_space *space = transfer->plan.shards->space;
+  for (int p = own->first_piece; p < own->last_piece; p++) {
+    const float *values = sum + space->piece[p].offset;
+    transfer->squares[p] = transfer->dot(values, values, space->piece[p].elements);
+  }
+}
+
+/* All ranks share memory: owners read every row. */
+static void sum_here(void *argument, int64_t index) {
+  const sum_job *job = argument;
+  cohort_transfer *transfer = job->transfer;
+  const run *own = &transfer->run[job->first_run + index];
+  if (own->owner != transfer->plan.comm->rank) return;
+  const float *rows[COHORT_MAX_LANES];
+  find_rows(job, own, rows);
+  cohort_lanes_sum_float(transfer->plan.lanes, cohort_lanes_root(transfer->plan.lanes), transfer->leaves,
+                         transfer->leaf, rows, own->elements, job->operation->sum + own->offset);
+  if (job->operation->squares) leave_squares(transfer, own, job->operation->sum);
+}
+
+/* An agent sums its host's rows, for itself and for owners elsewhere. */
+static void sum_host(void *argument, int64_t index) {
+  const sum_job *job = argument;
+  cohort_transfer *transfer = job->transfer;
+  const run *own = &transfer->run[job->first_run + index];
+  const int me = transfer->plan.comm->rank, slot = (int)(job->number % SLOTS), part = job->operation->part;
+  if (agent_of(transfer, transfer->host, own->owner) != me) return;
+  const float *rows[COHORT_MAX_LANES];
+  find_rows(job, own, rows);
+  const int64_t span = span_of(transfer, part, own->owner);
+  float *to = own->owner == me ? transfer->partial[slot]
+                               : transfer->outgoing[slot] + transfer->joined * transfer->base[own->owner];
+  for (int i = 0; i < transfer->joined; i++)
+    cohort_lanes_sum_float(transfer->plan.lanes, transfer->joined_node[i], transfer->leaves, transfer->leaf, rows,
+                           own->elements, to + i * span + own->place);
+}
+
+/* The owner sums what the hosts' agents have sent. */
+static void sum_hosts(void *argument, int64_t index) {
+  const sum_job *job = argument;
+  cohort_transfer *transfer = job->transfer;
+  const run *own = &transfer->run[job->first_run + index];
+  const int me = transfer->plan.comm->rank, slot = (int)(job->number % SLOTS);
+  if (own->owner != me) return;
+  const int64_t span = span_of(transfer, job->operation->part, me);
+  const float *rows[COHORT_MAX_LANES];
+  for (int i = 0; i < transfer->all; i++) {
+    const float *from = transfer->partial[slot];
+    if (transfer->all_host[i] != transfer->host) {
+      from = transfer->incoming[slot];
+      for (int h = 0; h < transfer->all_host[i]; h++)
+        if (h != transfer->host) from += span * transfer->host_values[h];
+    }
+    rows[i] = from + span * transfer->all_index[i] + own->place;
+  }
+  cohort_lanes_sum_float(transfer->plan.lanes, cohort_lanes_root(transfer->plan.lanes), transfer->all,
+                         transfer->all_node, rows, own->elements, job->operation->sum + own->offset);
+  if (job->operation->squares) leave_squares(transfer, own, job->operation->sum);
+}
+
+static void run_job(const cohort_team *team, sum_job *job, cohort_tile_function function) {
+  const int part = job->operation->part;
+  job->first_run = job->transfer->first_run[part];
+  cohort_team_run(team, job->transfer->first_run[part + 1] - job->first_run, function, job);
+}
+
+/* Rows of other ranks that this one has read. */
+static void count_read(const cohort_transfer *transfer, int part) {
+  cohort_comm *comm = transfer->plan.comm;
+  int64_t elements = 0;
+  for (int owner = 0; owner < comm->size; owner++)
+    if (agent_of(transfer, transfer->host, owner) == comm->rank) elements += span_of(transfer, part, owner);
+  comm->bytes_shared +=
+      (uint64_t)elements * (uint64_t)(transfer->leaves - transfer->nodes_of[comm->rank]) * sizeof(float);
+}
+
+static int post_messages(cohort_transfer *transfer, const reduction *operation, int slot) {
+  cohort_comm *comm = transfer->plan.comm;
+  cohort_message *send = transfer->message, *receive = send + comm->size;
+  const int64_t span = span_of(transfer, operation->part, comm->rank);
+  int sends = 0, receives = 0;
+  for (int owner = 0; owner < comm->size; owner++)
+    if (comm->host[owner] != transfer->host && agent_of(transfer, transfer->host, owner) == comm->rank)
+      send[sends++] =
+          (cohort_message){owner, transfer->outgoing[slot] + transfer->joined * transfer->base[owner],
+                           (size_t)(transfer->joined * span_of(transfer, operation->part, owner)) * sizeof(float)};
+  float *in = transfer->incoming[slot];
+  for (int host = 0; host < comm->hosts; host++) {
+    if (host == transfer->host) continue;
+    const int64_t elements = span * transfer->host_values[host];
+    receive[receives++] = (cohort_message){agent_of(transfer, host, comm->rank), in, (size_t)elements * sizeof(float)};
+    in += elements;
+  }
+  return comm->post(comm, COHORT_CHANNEL_REDUCE, sends, send, receives, receive);
+}
+
+/* Whether the next reduction can begin: all rows of the host are there, and a slot is free. */
+static bool may_begin(const cohort_transfer *transfer) {
+  if (transfer->reduce_begun == transfer->reduce_posted) return false;
+  if (transfer->plan.comm->hosts > 1 && transfer->reduce_begun - transfer->reduce_done >= SLOTS) return false;
+  return all_mates_past(transfer, offsetof(control, rows_ready), transfer->reduce_begun + 1);
+}
+
+bool cohort_transfer_progress_reduce(cohort_transfer *transfer, const cohort_team *team) {
+  cohort_comm *comm = transfer->plan.comm;
+  bool moved = false;
+  for (; may_begin(transfer); moved = true) {
+    const uint64_t number = transfer->reduce_begun;
+    reduction *operation = &transfer->reduction[number % (uint64_t)transfer->ring];
+    sum_job job = {transfer, operation, number, 0};
+    count_read(transfer, operation->part);
+    if (comm->hosts == 1) {
+      run_job(team, &job, sum_here);
+      transfer->reduce_done++;
+    } else {
+      (void)cohort_transfer_relay_places(transfer, operation->part, comm->rank, transfer->base);
+      run_job(team, &job, sum_host);
+      operation->ticket = post_messages(transfer, operation, (int)(number % SLOTS));
+    }
+    transfer->reduce_begun++;
+    atomic_store_explicit(&transfer->show[comm->rank]->rows_read, transfer->reduce_begun, memory_order_release);
+  }
+  while (transfer->reduce_done < transfer->reduce_begun) {
+    reduction *operation = &transfer->reduction[transfer->reduce_done % (uint64_t)transfer->ring];
+    if (!comm->test(comm, operation->ticket)) break;
+    sum_job job = {transfer, operation, transfer->reduce_done, 0};
+    run_job(team, &job, sum_hosts);
+    transfer->reduce_done++;
+    moved = true;
+  }
+  return moved;
+}
