@@ -28,7 +28,7 @@ typedef struct product_job {
   real *c;
   int64_t stride_c;
   int64_t tile; /* rows or columns of C for a thread */
-  bool by_columns, blas, transpose_a, transpose_b;
+  bool by_columns, blas, turned, transpose_a, transpose_b;
 } product_job;
 
 /* A chunk of k and what stands packed for it. */
@@ -195,6 +195,44 @@ static void multiply_tile(const product_job *job, int64_t m0, int64_t m1, int64_
   end();
 }
 
+enum { TURNED_ROWS = 256, TURNED_COLUMNS = 2 * PRODUCT_COLUMNS };
+
+/* Few rows of A would leave each packed element of B little to do: C' = B' A' instead reads B where it lies, as its
+ * left side. A sum's order and bits are the same. */
+static bool is_turned(const product_job *job) {
+  return !PRODUCT_ROUNDS && !job->blas && job->beta == 0 && job->b.step != 1 && job->m >= PRODUCT_LANES &&
+         job->m <= TURNED_COLUMNS && job->n >= 2 * job->m;
+}
+
+static void multiply_turned(const product_job *job, int64_t n0, int64_t n1) {
+  real turned[TURNED_ROWS * TURNED_COLUMNS] __attribute__((aligned(64)));
+  const product_quad_memory *from = (const product_quad_memory *)turned;
+  for (int64_t n = n0; n < n1; n += TURNED_ROWS) {
+    const int64_t rows = cohort_least(TURNED_ROWS, n1 - n);
+    const product_job other = {.m = rows,
+                               .n = job->m,
+                               .k = job->k,
+                               .alpha = job->alpha,
+                               .a = part_of(&job->b, n, 0),
+                               .b = job->a,
+                               .c = turned,
+                               .stride_c = TURNED_COLUMNS};
+    multiply_tile(&other, 0, rows, 0, job->m);
+    for (int64_t m = 0; m < job->m; m += 4) {
+      real *to = job->c + m * job->stride_c + n;
+      int64_t i = 0;
+      for (; i + 4 <= rows && m + 4 <= job->m; i += 4) {
+        enum { ROW = TURNED_COLUMNS / 4 };
+        const product_quad_memory *at = from + i * ROW + m / 4;
+        product_store_transposed(at[0], at[ROW], at[2 * ROW], at[3 * ROW], to + i, job->stride_c);
+      }
+      for (; i < rows; i++)
+        for (int64_t j = 0; j < cohort_least(4, job->m - m); j++)
+          to[j * job->stride_c + i] = turned[i * TURNED_COLUMNS + m + j];
+    }
+  }
+}
+
 /* OpenBLAS: its bits depend on the shape of a tile, so the tiles do not depend on the team. */
 static pthread_once_t single_threaded = PTHREAD_ONCE_INIT;
 static void make_single_threaded(void) { openblas_set_num_threads(1); }
@@ -212,6 +250,10 @@ static void run_tile(void *argument, int64_t index) {
   const product_job *job = argument;
   const int64_t first = index * job->tile, side = job->by_columns ? job->n : job->m;
   const int64_t last = cohort_least(side, first + job->tile);
+  if (job->turned) {
+    multiply_turned(job, first, last);
+    return;
+  }
   (job->blas ? multiply_library : multiply_tile)(job, job->by_columns ? 0 : first, job->by_columns ? job->m : last,
                                                  job->by_columns ? first : 0, job->by_columns ? last : job->n);
 }
@@ -221,7 +263,9 @@ static int64_t cut(product_job *job, int64_t most) {
   const double work = (double)job->m * (double)job->n * (double)job->k;
   const int64_t tiles = cohort_least(most, (int64_t)(work / LEAST_WORK) + 1);
   job->by_columns = job->n > job->m;
-  const int64_t side = job->by_columns ? job->n : job->m, panel = job->by_columns ? PRODUCT_COLUMNS : PRODUCT_ROWS;
+  const int64_t side = job->by_columns ? job->n : job->m, panel = job->turned       ? 8
+                                                                  : job->by_columns ? PRODUCT_COLUMNS
+                                                                                    : PRODUCT_ROWS;
   job->tile = cohort_ceil_divide(cohort_ceil_divide(side, tiles), panel) * panel;
   return cohort_ceil_divide(side, job->tile);
 }
@@ -238,6 +282,7 @@ void COHORT_VARIED(cohort_product)(const cohort_team *team, int transpose_a, int
   /* Below this the library's own kernels for small matrices would allocate. */
   job.blas = sizeof(real) == sizeof(double) && (double)m * (double)n * (double)k > LIBRARY_WORK;
   if (job.blas) (void)pthread_once(&single_threaded, make_single_threaded);
+  job.turned = is_turned(&job);
   const int64_t tiles = cut(&job, job.blas ? LIBRARY_TILES : team->threads);
   if (tiles == 1)
     run_tile(&job, 0);
