@@ -81,11 +81,14 @@ static void read_driver(cohort_player *player, const cohort_document *optimizer,
 /* An update's own cost is paid once for so many elements. */
 enum { UPDATE_ELEMENTS = 16384 };
 
+static bool goes_on(const cohort_piece *last, const cohort_piece *piece) {
+  return last->tensor == piece->tensor && last->offset + last->elements == piece->offset &&
+         last->elements + piece->elements <= UPDATE_ELEMENTS;
+}
+
 static void own_piece(cohort_player *player, const cohort_piece *piece) {
-  cohort_piece *last = player->owned_count ? &player->owned[player->owned_count - 1] : NULL;
-  if (last && last->tensor == piece->tensor && last->offset + last->elements == piece->offset &&
-      last->elements + piece->elements <= UPDATE_ELEMENTS)
-    last->elements += piece->elements;
+  if (player->owned_count && goes_on(&player->owned[player->owned_count - 1], piece))
+    player->owned[player->owned_count - 1].elements += piece->elements;
   else
     player->owned[player->owned_count++] = *piece;
 }

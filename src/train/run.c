@@ -243,10 +243,11 @@ int64_t cohort_run_best_step(const cohort_run *run) { return run->best_step; }
 
 static cohort_status make_spaces(cohort_run *run, cohort_error *error) {
   static const char *const names[] = {"model", "reference"};
+  const int named = sizeof names / sizeof *names;
   cohort_graph *graph = NULL;
   COHORT_TRY(cohort_task_graph_create(&run->task, &graph, error));
   run->spaces = run->task.spaces;
-  for (int s = 0; s < run->spaces; s++) run->space[s] = cohort_space_create(graph, s, names[s]);
+  for (int s = 0; s < run->spaces && s < named; s++) run->space[s] = cohort_space_create(graph, s, names[s]);
   cohort_graph_destroy(graph);
   return COHORT_DONE;
 }
