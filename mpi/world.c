@@ -337,6 +337,11 @@ void cohort_world_local(const cohort_comm *comm, int *local_rank, int *local_siz
   *local_size = state ? state->local_size : 1;
 }
 
+const char *cohort_world_host(const cohort_comm *comm, int rank) {
+  const world *const state = comm->exchange == world_exchange ? comm->implementation : NULL;
+  return state ? state->hosts + (size_t)rank * HOST_BYTES : "";
+}
+
 char *cohort_world_hosts(cohort_comm *comm) {
   if (comm->rank != 0) return NULL;
   if (comm->exchange != world_exchange) {

@@ -15,6 +15,8 @@ void cohort_world_watch(const cohort_comm *comm, double seconds, const char *log
 
 /* Ranks on this host, and this rank's number among them. */
 void cohort_world_local(const cohort_comm *comm, int *local_rank, int *local_size);
+/* Name of a rank's host; "" when it is not known. */
+const char *cohort_world_host(const cohort_comm *comm, int rank);
 /* Host names, one per rank, joined by ','; rank 0 only, owned by the caller; NULL elsewhere. Collective. */
 char *cohort_world_hosts(cohort_comm *comm);
 

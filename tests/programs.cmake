@@ -9,7 +9,7 @@ function(cohort_mpi_test name ranks command)
 endfunction()
 
 string(REPLACE ";" " " mpirun_text "${COHORT_MPIRUN}")
-foreach(program world checkpoint transfers)
+foreach(program world checkpoint transfers topology)
   add_executable(test_mpi_${program}_ranks mpi/test_${program}.c)
   target_link_libraries(test_mpi_${program}_ranks PRIVATE cohort_io)
 endforeach()
@@ -31,6 +31,15 @@ foreach(how wait await)
     "${mpirun_text} -n 3 $<TARGET_FILE:test_mpi_transfers_ranks> ${how} 2>errors_${how}; test $? = 6 && \
 grep 'in gather; no sign of life from rank 1 ' errors_${how}")
 endforeach()
+# What the map says of ranks that may run everywhere, and of ranks that mpirun has put on one core.
+string(REPLACE "--oversubscribe" "--bind-to none" mpirun_free "${mpirun_text}")
+string(REPLACE "--oversubscribe" "--bind-to core" mpirun_core "${mpirun_text}")
+set(two_cores "test $(nproc --all) -ge 2 || exit 77")
+cohort_mpi_test(test_mpi_topology_free 2 "${two_cores}; ${mpirun_free} -n 2 $<TARGET_FILE:test_mpi_topology_ranks> 0 \
+2>map_free && grep 'may run everywhere' map_free && ! grep warning map_free")
+cohort_mpi_test(test_mpi_topology_core 2 "${two_cores}; ${mpirun_core} -n 2 $<TARGET_FILE:test_mpi_topology_ranks> 3 \
+2>map_core && grep 'rank 0 on .* has 3 threads but was given' map_core")
+set_tests_properties(test_mpi_topology_free_2 test_mpi_topology_core_2 PROPERTIES SKIP_RETURN_CODE 77)
 # The status of an abort is that of the job.
 cohort_mpi_test(test_mpi_abort 3 "${mpirun_text} -n 3 $<TARGET_FILE:test_mpi_world_ranks> abort 75; test $? = 75")
 

@@ -1,6 +1,31 @@
 #include "base/team.h"
 
 #include <omp.h>
+#include <sched.h>
+
+/* Processors that threads are held to, like the affinity it leads to a property of the whole process; written once,
+ * before there are threads. */
+static cohort_binding binding;
+
+/* Which of them the calling thread is held to: [first, first + count). The program's first thread has all. */
+static _Thread_local struct { int first, count; } place;
+
+void cohort_team_bind(const cohort_binding *processors) {
+  binding = *processors;
+  place.first = 0;
+  place.count = binding.count;
+}
+
+void cohort_team_settle(int first, int count) {
+  if (!binding.count || first + count > binding.count) return;
+  if (place.first == first && place.count == count) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int i = first; i < first + count; i++) CPU_SET((size_t)binding.processor[i], &set);
+  if (sched_setaffinity(0, sizeof set, &set) != 0) return;
+  place.first = first;
+  place.count = count;
+}
 
 void cohort_team_run(const cohort_team *team, int64_t tiles, cohort_tile_function function, void *argument) {
   const int64_t wanted = team->threads < tiles ? team->threads : tiles;
@@ -11,6 +36,12 @@ void cohort_team_run(const cohort_team *team, int64_t tiles, cohort_tile_functio
   /* By default OpenMP serialises a parallel region inside another one. */
   const int level = omp_get_active_level();
   if (omp_get_max_active_levels() <= level) omp_set_max_active_levels(level + 1);
-#pragma omp parallel for schedule(dynamic, 1) num_threads((int)wanted)
-  for (int64_t tile = 0; tile < tiles; tile++) function(argument, tile);
+  const int first = place.first, count = place.count;
+#pragma omp parallel num_threads((int)wanted)
+  {
+    const int thread = omp_get_thread_num();
+    if (thread > 0 && thread < count) cohort_team_settle(first + thread, 1);
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t tile = 0; tile < tiles; tile++) function(argument, tile);
+  }
 }

@@ -14,4 +14,19 @@ typedef void (*cohort_tile_function)(void *argument, int64_t tile);
 /* Calls function(argument, tile) once for every tile in [0, tiles), on the team's threads, and waits for all. */
 void cohort_team_run(const cohort_team *team, int64_t tiles, cohort_tile_function function, void *argument);
 
+/* Processors that the threads of this process are held to, one a thread. */
+enum { COHORT_MAX_BOUND = 1024 };
+typedef struct cohort_binding {
+  int count;                       /* 0: threads run where the system puts them */
+  int processor[COHORT_MAX_BOUND]; /* the system's numbers */
+} cohort_binding;
+
+/* From now on thread t of a team runs on processor t. Not the calling thread, from which others inherit where they may
+ * run: it stays free in its set, where one processor is left to it. Call it once, before there are teams. */
+void cohort_team_bind(const cohort_binding *processors);
+
+/* Holds the calling thread, and the teams it starts, to `count` of the processors from number `first` on. For threads
+ * that are not started by a team; nothing when threads are not bound. A few instructions when it is so already. */
+void cohort_team_settle(int first, int count);
+
 #endif

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/processor.h"
 #include "io/config.h"
 #include "io/run_directory.h"
 #include "mpi/world.h"
@@ -34,10 +33,9 @@ cohort_status cohort_command_open(const char *config, int overrides, char *const
   COHORT_TRY(
       cohort_comm_agree_error(&session->comm, read_settings(config, overrides, override, session, error), error));
   cohort_world_watch(&session->comm, session->settings.watchdog, NULL);
-  int local_rank, local_size;
-  cohort_world_local(&session->comm, &local_rank, &local_size);
-  const int share = cohort_processor_cores() / local_size;
-  session->threads = session->settings.threads ? (int)session->settings.threads : share > 1 ? share : 1;
+  session->topology =
+      cohort_topology_create(&session->comm, session->settings.threads, session->settings.bind == COHORT_BIND_AUTO);
+  session->threads = cohort_topology_threads(session->topology);
   session->run_path = session->settings.run ? cohort_copy_text(session->settings.run) : default_run_path(config);
   return COHORT_DONE;
 }
@@ -47,6 +45,7 @@ cohort_status cohort_command_close(cohort_command_session *session, cohort_statu
   cohort_settings_release(&session->settings);
   cohort_document_destroy(session->document);
   free(session->run_path);
+  cohort_topology_destroy(session->topology);
   cohort_world_close(&session->comm);
   return status;
 }

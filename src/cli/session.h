@@ -5,6 +5,7 @@
 #include "base/comm.h"
 #include "base/log.h"
 #include "cli/verb.h"
+#include "mpi/topology.h"
 #include "train/loop.h"
 #include "train/settings.h"
 
@@ -13,6 +14,7 @@ typedef struct cohort_command_session {
   cohort_log log;
   cohort_document *document; /* owned */
   cohort_settings settings;
+  cohort_topology *topology; /* owned */
   int threads;
   char *run_path; /* owned */
 } cohort_command_session;

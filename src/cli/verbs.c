@@ -20,7 +20,7 @@ cohort_loop_program cohort_command_program(void) {
   /* The second start finds the right core, so this only reads its name. */
   static char *nothing[] = {NULL};
   return (cohort_loop_program){cohort_command_version(), cohort_command_commit(), cohort_product_guard(nothing),
-                               getenv("COHORT_BLAS_CORE_SET")};
+                               getenv("COHORT_BLAS_CORE_SET"), NULL};
 }
 
 static void print_help(FILE *out) {

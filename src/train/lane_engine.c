@@ -365,7 +365,11 @@ static void run_workers(cohort_lane_engine *engine, const wave *now) {
     run_worker(engine, now, 0);
   } else {
 #pragma omp parallel num_threads(engine->executors)
-    run_worker(engine, now, omp_get_thread_num());
+    {
+      const int executor = omp_get_thread_num(), threads = engine->executor_threads;
+      if (executor) cohort_team_settle(executor * threads, threads);
+      run_worker(engine, now, executor);
+    }
   }
   cohort_recorder_stop(recorder_of(engine, 0), COHORT_ACTIVITY_LANES, start, 0);
 }

@@ -311,6 +311,7 @@ static cohort_status run_loop(loop *own, const char *run_path, const cohort_loop
   cohort_log_line(own->log, "cohort %s (%s), kernels %s, OpenBLAS %s\n%s\nrun directory %s", program->version,
                   program->commit, cohort_run_kernels(own->run), program->blas, text, run_path);
   free(text);
+  if (program->topology) cohort_topology_print(program->topology, cohort_run_lanes(own->run), own->log);
   if (program->blas_before)
     cohort_log_line(own->log, "OpenBLAS had chosen its %s kernels; started again with %s, which this processor can run",
                     program->blas_before, program->blas);

@@ -3,12 +3,14 @@
 #ifndef COHORT_TRAIN_LOOP_H
 #define COHORT_TRAIN_LOOP_H
 
+#include "mpi/topology.h"
 #include "train/run.h"
 
 /* Provenance that the program knows: version, commit. */
 typedef struct cohort_loop_program {
   const char *version, *commit;
-  const char *blas, *blas_before; /* OpenBLAS's core; the one it had chosen itself when that was changed, or NULL */
+  const char *blas, *blas_before;  /* OpenBLAS's core; the one it had chosen itself when that was changed, or NULL */
+  const cohort_topology *topology; /* printed with the run's first lines; or NULL */
 } cohort_loop_program;
 
 /* Collective. Trains to the end, or until a signal (SIGTERM, SIGINT, SIGUSR1) or max_seconds: then saves and returns

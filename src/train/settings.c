@@ -5,6 +5,7 @@
 static const char *const tasks[] = {"supervised", "language", "preference", NULL};
 static const char *const precisions[] = {"float32", "bf16", NULL};
 static const char *const shardings[] = {"none", "optimizer", "gradients", "parameters", NULL};
+static const char *const binds[] = {"auto", "none", NULL};
 static const char *const nan_policies[] = {"stop", "skip", NULL};
 
 const cohort_parameter cohort_settings_table[] = {
@@ -16,6 +17,8 @@ const cohort_parameter cohort_settings_table[] = {
     COHORT_INTEGER_RANGE(cohort_settings, lanes, "0", 0, 4096,
                          "streams of arithmetic a batch is cut into; 0: by the batch"),
     COHORT_INTEGER_RANGE(cohort_settings, threads, "0", 0, 4096, "threads of a rank; 0: the rank's share of the cores"),
+    COHORT_CHOICE(cohort_settings, bind, "auto", binds,
+                  "threads to processors: one to each where the launcher gave this rank its own; or not at all"),
     COHORT_CHOICE(cohort_settings, precision, "float32", precisions,
                   "of the operands of products; weights, sums, states and all else stay float32"),
     COHORT_CHOICE(cohort_settings, sharding, "optimizer", shardings,
@@ -130,9 +133,9 @@ void cohort_settings_choice(cohort_variant variant, const char *family, const co
 
 bool cohort_settings_may_change(const char *key) {
   static const char *const free_keys[] = {
-      "run",         "sharding",  "overlap",        "shared_memory",   "bucket",           "threads",         "steps",
-      "max_seconds", "log_every", "evaluate.every", "evaluate.stride", "checkpoint.every", "checkpoint.keep", "rival",
-      "on_nan",      "profile",   "watchdog"};
+      "run",   "sharding",    "overlap",   "shared_memory",  "bucket",          "threads",          "bind",
+      "steps", "max_seconds", "log_every", "evaluate.every", "evaluate.stride", "checkpoint.every", "checkpoint.keep",
+      "rival", "on_nan",      "profile",   "watchdog"};
   for (size_t i = 0; i < sizeof free_keys / sizeof *free_keys; i++)
     if (strcmp(key, free_keys[i]) == 0) return true;
   return false;

@@ -42,6 +42,8 @@ typedef struct cohort_federated_settings {
   const cohort_document *client;
 } cohort_federated_settings;
 
+typedef enum { COHORT_BIND_AUTO, COHORT_BIND_NONE } cohort_bind;
+
 typedef struct cohort_settings {
   int task;
   const char *run;
@@ -57,6 +59,7 @@ typedef struct cohort_settings {
   double max_seconds, watchdog;
   int64_t log_every;
   const char *init_from;
+  int bind; /* cohort_bind */
   bool profile;
   int64_t rival; /* order of the n-gram rival; 0: none */
 

@@ -12,6 +12,7 @@ only() {
   [ -z "$found" ] || fault "$2 belongs to $1/ alone, but is included by: $found"
 }
 only mpi 'mpi\.h'
+only mpi 'hwloc\.h'
 only io 'hdf5\.h'
 only io 'yaml\.h'
 
