@@ -1,40 +1,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/lanes.h"
 #include "cli/session.h"
 #include "io/config.h"
-#include "train/run.h"
+#include "train/estimate.h"
 
-/* Bytes that one rank receives in a step: its shard of every other rank's subtrees, then the other shards of the
- * weights. */
-static double received_bytes(const cohort_run *run, int ranks, int vectors) {
-  const cohort_space *space = cohort_run_space(run, 0);
-  const int lanes = cohort_run_lanes(run);
-  cohort_subtree nodes[COHORT_MAX_SUBTREES];
-  int all = 0, own = 0;
-  for (int r = 0; r < ranks; r++) {
-    int first, last;
-    cohort_lanes_of(lanes, ranks, r, &first, &last);
-    const int subtrees = cohort_lanes_subtrees(lanes, first, last, nodes);
-    all += subtrees;
-    if (r == 0) own = subtrees;
-  }
-  const double shard = (double)space->parameters / ranks * sizeof(float);
-  return shard * vectors * (all - own) + shard * (ranks - 1);
-}
-
-static void print_estimates(const cohort_run *run) {
+static void print_estimates(const cohort_run *run, const cohort_settings *settings, int cores) {
+  static const char *const names[] = {"none", "optimizer", "gradients", "parameters"};
   const double parameters = (double)cohort_run_space(run, 0)->parameters;
   double state = 0;
   for (int i = 0; i < cohort_player_slots(cohort_run_player(run)); i++)
     state += (double)cohort_player_slot(cohort_run_player(run), i)->elements;
   printf("# parameters %.0f, optimizer state %.0f numbers; a checkpoint takes about %.1f MB\n", parameters, state,
          (parameters + state) * 4 / 1e6);
-  printf("# ranks  MB received by rank 0 a step\n");
-  for (int ranks = 1; ranks <= cohort_run_lanes(run) && ranks <= 8; ranks *= 2)
-    printf("# %5d  %.2f\n", ranks,
-           ranks == 1 ? 0.0 : received_bytes(run, ranks, cohort_run_task(run)->objectives) / 1e6);
+  printf("# MB of one rank on a host of %d cores; received: in a step, from the other ranks\n", cores);
+  printf("# %-10s %5s %7s %10s %9s %9s %11s %7s %9s %9s\n", "sharding", "ranks", "threads", "parameters", "gradients",
+         "state", "activations", "process", "memory", "received");
+  const int last = settings->is_federated ? COHORT_SHARDING_OPTIMIZER : COHORT_SHARDING_PARAMETERS;
+  for (int sharding = COHORT_SHARDING_NONE; sharding <= last; sharding++)
+    for (int ranks = sharding == COHORT_SHARDING_NONE ? 1 : 2; ranks <= cohort_run_lanes(run) && ranks <= 8;
+         ranks *= 2) {
+      const int share = cores / ranks > 1 ? cores / ranks : 1;
+      const int threads = settings->threads ? (int)settings->threads : share;
+      const cohort_estimate of = cohort_run_estimate(run, ranks, threads, (cohort_sharding)sharding);
+      printf("# %-10s %5d %7d %10.1f %9.1f %9.1f %11.1f %7.1f %9.1f %9.2f%s\n", ranks > 1 ? names[sharding] : "any",
+             ranks, threads, of.parameters / 1e6, of.gradients / 1e6, of.state / 1e6, of.activations / 1e6,
+             of.process / 1e6, cohort_estimate_memory(&of) / 1e6, of.received / 1e6,
+             sharding == settings->sharding || ranks == 1 ? "  <" : "");
+    }
 }
 
 static cohort_status run_check(const cohort_command_line *line, cohort_error *error) {
@@ -43,7 +36,7 @@ static cohort_status run_check(const cohort_command_line *line, cohort_error *er
   cohort_run *run = NULL;
   cohort_status status = cohort_command_open(line->word[0], line->count - 1, line->word + 1, &session, error);
   if (status == COHORT_DONE)
-    status = cohort_run_create(&session.settings, &session.comm, &session.log, session.threads, &run, error);
+    status = cohort_run_plan(&session.settings, &session.comm, &session.log, session.threads, &run, error);
   if (status == COHORT_DONE && session.comm.rank == 0) {
     char *config = cohort_config_write(session.settings.expanded), *text = cohort_run_describe(run);
     printf("%s", config);
@@ -52,7 +45,7 @@ static cohort_status run_check(const cohort_command_line *line, cohort_error *er
       putchar(*at);
     }
     printf("\n");
-    print_estimates(run);
+    print_estimates(run, &session.settings, session.threads);
     free(text);
     free(config);
   }

@@ -27,13 +27,18 @@ struct cohort_fetch {
   uint64_t *number;    /* [intervals] */
 };
 
+/* A bucket that is needed again after one other stays: two that take turns would be gathered again and again. */
+static void begin_interval(cohort_fetch *fetch, int bucket, int phase) {
+  if (fetch->intervals > 1 && fetch->interval[fetch->intervals - 2].bucket == bucket) return;
+  fetch->interval[fetch->intervals++] = (interval){bucket, phase, phase, 0};
+}
+
 static void list_intervals(cohort_fetch *fetch) {
   const cohort_plan_event *event;
   for (int phase = 0; phase < cohort_plan_phases(fetch->plan); phase++) {
     const int events = cohort_plan_events(fetch->plan, phase, &event);
     for (int i = 0; i < events; i++) {
-      if (event[i].kind == COHORT_PLAN_NEED)
-        fetch->interval[fetch->intervals++] = (interval){event[i].group, phase, phase, 0};
+      if (event[i].kind == COHORT_PLAN_NEED) begin_interval(fetch, event[i].group, phase);
       if (event[i].kind != COHORT_PLAN_FREE) continue;
       int at = fetch->intervals - 1;
       while (fetch->interval[at].bucket != event[i].group) at--;
@@ -129,8 +134,6 @@ void cohort_fetch_before(cohort_fetch *fetch, int phase) {
 }
 
 void cohort_fetch_after(cohort_fetch *fetch, int phase) {
-  const cohort_plan_event *event;
-  const int events = fetch->sharded ? cohort_plan_events(fetch->plan, phase, &event) : 0;
-  for (int i = 0; i < events; i++)
-    if (event[i].kind == COHORT_PLAN_FREE) fetch->bucket[event[i].group] = NULL;
+  for (int i = fetch->sharded ? fetch->present - 1 : -1; i >= 0 && i >= fetch->present - 4; i--)
+    if (fetch->interval[i].free == phase) fetch->bucket[fetch->interval[i].bucket] = NULL;
 }

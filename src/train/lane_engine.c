@@ -103,6 +103,39 @@ static int rows_needed(int lanes, int first, int last) {
   return most;
 }
 
+/* Who runs when in a rank with lanes [first, last), and the rows it needs. */
+static cohort_lane_needs count_rows(int lanes, int first, int last, int executors, bool together, bool apart,
+                                    worker *workers) {
+  cohort_lane_needs needs = {.executors = executors};
+  for (int e = 0; e < executors; e++) {
+    worker *w = &workers[e];
+    cohort_lanes_of(last - first, executors, e, &w->first, &w->last);
+    w->first += first;
+    w->last += first;
+    const int own = w->last - w->first;
+    w->early = together ? 0 : own - 1;
+    w->rows = rows_needed(lanes, w->first, w->first + w->early);
+    needs.whole += w->rows;
+    needs.scratch += own - w->early;
+    if (own > needs.slots) needs.slots = own;
+  }
+  /* The leftmost row is where the sum goes. */
+  if (apart || workers[0].early) return needs;
+  needs.whole++;
+  needs.scratch--;
+  return needs;
+}
+
+cohort_lane_needs cohort_lane_engine_needs(int lanes, int ranks, int rank, int threads, bool together, bool apart) {
+  int first, last;
+  cohort_lanes_of(lanes, ranks, rank, &first, &last);
+  const int executors = last - first < threads ? last - first : threads;
+  worker *workers = cohort_allocate((size_t)executors * sizeof *workers);
+  const cohort_lane_needs needs = count_rows(lanes, first, last, executors, together, apart, workers);
+  free(workers);
+  return needs;
+}
+
 cohort_status cohort_lane_engine_create(cohort_comm *comm, int lanes, int threads, cohort_lane_engine **out,
                                         cohort_error *error) {
   if (comm->size > lanes)
@@ -120,13 +153,7 @@ cohort_status cohort_lane_engine_create(cohort_comm *comm, int lanes, int thread
   engine->team = (cohort_team){threads};
   engine->executor_team = (cohort_team){engine->executor_threads};
   engine->worker = cohort_allocate((size_t)engine->executors * sizeof *engine->worker);
-  for (int e = 0; e < engine->executors; e++) {
-    worker *w = &engine->worker[e];
-    cohort_lanes_of(own, engine->executors, e, &w->first, &w->last);
-    w->first += engine->first;
-    w->last += engine->first;
-    if (w->last - w->first > engine->slots) engine->slots = w->last - w->first;
-  }
+  engine->slots = count_rows(lanes, engine->first, engine->last, engine->executors, false, false, engine->worker).slots;
   engine->lane_scalars = cohort_allocate((size_t)lanes * COHORT_MAX_SCALARS * sizeof *engine->lane_scalars);
   engine->part = cohort_allocate(2 * (size_t)comm->size * sizeof *engine->part);
   *out = engine;
@@ -149,23 +176,6 @@ void cohort_lane_engine_destroy(cohort_lane_engine *engine) {
   free(engine->node_place);
   free(engine->number);
   free(engine);
-}
-
-/* How many rows of each kind this rank needs; sets who runs when. */
-static void count_rows(cohort_lane_engine *engine, int *whole, int *scratch) {
-  *whole = *scratch = 0;
-  for (int e = 0; e < engine->executors; e++) {
-    worker *w = &engine->worker[e];
-    const int lanes = w->last - w->first;
-    w->early = engine->held.together ? 0 : lanes - 1;
-    w->rows = rows_needed(engine->lanes, w->first, w->first + w->early);
-    *whole += w->rows;
-    *scratch += lanes - w->early;
-  }
-  /* The leftmost row is where the sum goes. */
-  if (engine->held.apart || engine->worker[0].early) return;
-  ++*whole;
-  --*scratch;
 }
 
 /* Gives every row its place in the shared memory: whole rows first, the leftmost at its beginning. */
@@ -231,9 +241,9 @@ static void list_nodes(cohort_lane_engine *engine) {
 
 static cohort_status hold_rows(cohort_lane_engine *engine, cohort_error *error) {
   cohort_lane_rows *held = &engine->held;
-  int whole, scratch;
-  count_rows(engine, &whole, &scratch);
-  const int64_t elements = held->vectors * (whole * engine->elements + scratch * held->elements);
+  const cohort_lane_needs needs = count_rows(engine->lanes, engine->first, engine->last, engine->executors,
+                                             held->together, held->apart, engine->worker);
+  const int64_t elements = held->vectors * (needs.whole * engine->elements + needs.scratch * held->elements);
   COHORT_TRY(cohort_segment_create(engine->comm, (size_t)elements * sizeof(float), "gradients", &engine->rows, error));
   engine->sum = (cohort_vector){(float *)(void *)engine->rows->part[engine->comm->rank], engine->rows, 0};
   if (!held->apart) return COHORT_DONE;

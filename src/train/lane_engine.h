@@ -47,6 +47,12 @@ cohort_status cohort_lane_engine_create(cohort_comm *comm, int lanes, int thread
                                         cohort_error *error);
 void cohort_lane_engine_destroy(cohort_lane_engine *engine);
 
+/* What a rank needs: executors, lanes of the busiest, rows of whole vectors and of scratch. */
+typedef struct cohort_lane_needs {
+  int executors, slots, whole, scratch;
+} cohort_lane_needs;
+cohort_lane_needs cohort_lane_engine_needs(int lanes, int ranks, int rank, int threads, bool together, bool apart);
+
 /* How rows are held, for all work with rows. */
 typedef struct cohort_lane_rows {
   const cohort_shards *shards;

@@ -268,7 +268,12 @@ static void begin_gather(const cohort_player *player, const cohort_vector *vecto
   player->arrival[bucket] =
       cohort_transfer_gather(player->transfer, vector, bucket, vector->values + player->shards->bucket[bucket].offset);
 }
-bool cohort_player_needs_curvature(const cohort_player *player) { return player->curvature; }
+
+cohort_player_needs cohort_player_needs_of(const cohort_player *player) {
+  const cohort_optimizer *driver = player->driver.method ? player->driver.method->functions : NULL;
+  return (cohort_player_needs){player->curvature, driver ? driver->asks : 1, driver ? driver->shadows : 0};
+}
+
 void cohort_player_record(cohort_player *player, cohort_recorder *recorder) { player->recorder = recorder; }
 
 cohort_player_figures cohort_player_take_figures(cohort_player *player) {

@@ -63,7 +63,12 @@ cohort_status cohort_player_connect(cohort_player *player, const cohort_vector *
 cohort_point cohort_player_point(const cohort_player *player);
 /* Waits until all weights are here. Collective. */
 void cohort_player_settle(cohort_player *player);
-bool cohort_player_needs_curvature(const cohort_player *player);
+/* What its step asks for: whether Hessian-vector products, how many evaluations, how many vectors of a driver. */
+typedef struct cohort_player_needs {
+  bool curvature;
+  int asks, shadows;
+} cohort_player_needs;
+cohort_player_needs cohort_player_needs_of(const cohort_player *player);
 
 /* From now on steps are measured; NULL: no longer. */
 void cohort_player_record(cohort_player *player, cohort_recorder *recorder);

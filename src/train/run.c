@@ -1,6 +1,7 @@
 #include "train/run.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -287,14 +288,14 @@ static cohort_status make_player(cohort_run *run, cohort_faults *faults, cohort_
                                    .objectives = run->task.objectives,
                                    .sharding = run->sharding,
                                    .overlap = run->settings->overlap,
-                                   .sizes = cohort_shard_sizes_of(run->settings->bucket)};
+                                   .sizes = cohort_shard_sizes_of(run->settings->bucket, &run->link, run->comm->size)};
   return cohort_player_create(&plan, faults, &run->player, error);
 }
 
 static cohort_status make_train_graph(cohort_run *run, cohort_lane_graph_options options, cohort_error *error) {
   const cohort_shards *shards = cohort_player_shards(run->player);
   options.gradients = options.training = true;
-  options.curvature = cohort_player_needs_curvature(run->player);
+  options.curvature = cohort_player_needs_of(run->player).curvature;
   COHORT_TRY(cohort_lane_graph_create(&run->task, &options, run->space, run->kernels, &run->train, error));
   COHORT_TRY(cohort_lane_graph_cut(run->train, shards, error));
   run->train_fetch = cohort_fetch_create(run->train->plan, shards, run->sharding == COHORT_SHARDING_PARAMETERS);
@@ -327,7 +328,7 @@ static int lag_of(const cohort_run *run) { return run->comm->size == 1 ? 0 : run
 
 static cohort_status make_rows(cohort_run *run, cohort_error *error) {
   cohort_lane_rows rows = {.shards = cohort_player_shards(run->player),
-                           .vectors = run->task.objectives + cohort_player_needs_curvature(run->player),
+                           .vectors = run->task.objectives + cohort_player_needs_of(run->player).curvature,
                            .apart = run->sharding >= COHORT_SHARDING_GRADIENTS,
                            .overlap = run->settings->overlap};
   if (run->train) {
@@ -409,9 +410,10 @@ static cohort_status plan_run(cohort_run *run, cohort_faults *faults, cohort_err
   return make_graphs(run, faults, error);
 }
 
-static cohort_status build(cohort_run *run, cohort_faults *faults, cohort_error *error) {
+static cohort_status build(cohort_run *run, bool plan_only, cohort_faults *faults, cohort_error *error) {
   /* What follows shares memory: a rank that fails by itself must not leave the others waiting. */
   COHORT_TRY(cohort_comm_agree_error(run->comm, plan_run(run, faults, error), error));
+  if (plan_only) return COHORT_DONE;
   COHORT_TRY(make_weights(run, error));
   COHORT_TRY(make_rows(run, error));
   return make_contexts(run, error);
@@ -443,8 +445,8 @@ static void join_hosts(cohort_run *run) {
   free(run->own_host);
 }
 
-cohort_status cohort_run_create(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
-                                cohort_run **out, cohort_error *error) {
+static cohort_status create(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
+                            bool plan_only, cohort_run **out, cohort_error *error) {
   cohort_run *run = cohort_allocate(sizeof *run);
   run->settings = settings;
   run->comm = comm;
@@ -454,16 +456,28 @@ cohort_status cohort_run_create(cohort_settings *settings, cohort_comm *comm, co
   /* Alone, a rank holds everything: nothing is apart or comes and goes. */
   run->sharding = comm->size > 1 ? (cohort_sharding)settings->sharding : COHORT_SHARDING_OPTIMIZER;
   if (!settings->shared_memory) separate_hosts(run);
+  run->link = cohort_link_measure(comm);
   choose_kernels(run);
   cohort_faults faults = {0};
-  cohort_status status = cohort_comm_agree_error(comm, build(run, &faults, error), error);
+  cohort_status status = cohort_comm_agree_error(comm, build(run, plan_only, &faults, error), error);
   cohort_faults_release(&faults);
   if (status != COHORT_DONE) {
     cohort_run_destroy(run);
     return status;
   }
-  make_profile(run);
   *out = run;
+  return COHORT_DONE;
+}
+
+cohort_status cohort_run_plan(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
+                              cohort_run **out, cohort_error *error) {
+  return create(settings, comm, log, threads, true, out, error);
+}
+
+cohort_status cohort_run_create(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
+                                cohort_run **out, cohort_error *error) {
+  COHORT_TRY(create(settings, comm, log, threads, false, out, error));
+  make_profile(*out);
   return COHORT_DONE;
 }
 
@@ -530,6 +544,8 @@ cohort_run_figures cohort_run_take_figures(cohort_run *run) {
 
 cohort_profile *cohort_run_profile(const cohort_run *run) { return run->profile; }
 
+void cohort_run_settle(cohort_run *run) { cohort_player_settle(run->player); }
+
 cohort_player_figures cohort_run_take_player_figures(cohort_run *run) {
   return cohort_player_take_figures(run->player);
 }
@@ -539,13 +555,21 @@ char *cohort_run_describe(const cohort_run *run) {
   cohort_lane_engine_own(run->engine, &first, &last);
   char *player = cohort_player_describe(run->player);
   const cohort_lane_graph *graph = run->train ? run->train : cohort_federation_graph(run->federation);
+  static const char *const shared[] = {"nothing", "states", "states and gradients", "states, gradients and parameters"};
+  char link[128] = "one host";
+  if (run->comm->hosts > 1)
+    (void)snprintf(link, sizeof link, "%d hosts, %.0f microseconds and %.2f GB/s between two", run->comm->hosts,
+                   run->link.latency * 1e6, run->link.bandwidth / 1e9);
   char *text = cohort_format_text(
-      "%s: %lld parameters in %d tensors, %d pieces\n%s\nlanes: %d over %d ranks x %d threads (at most %d ranks); this "
-      "rank "
-      "runs lanes %d to %d on %d executors\nplan: %d nodes, %.1f MiB an executor, %.3f GFLOP a lane",
-      run->space[0]->name, (long long)run->space[0]->parameters, run->space[0]->tensors, run->space[0]->pieces, player,
-      run->lanes, run->comm->size, run->threads, run->lanes, first, last - 1, cohort_lane_engine_executors(run->engine),
-      cohort_plan_nodes(graph->plan), (double)cohort_plan_arena_bytes(graph->plan) / 1048576,
+      "%s: %lld parameters in %d tensors, %d pieces, %d buckets\n%s\nlanes: %d over %d ranks x %d threads (at most %d "
+      "ranks); this rank runs lanes %d to %d on %d executors\nsharded: %s; %s\nplan: %d nodes in %d phases, %.1f MiB "
+      "an "
+      "executor, %.3f GFLOP a lane",
+      run->space[0]->name, (long long)run->space[0]->parameters, run->space[0]->tensors, run->space[0]->pieces,
+      cohort_player_shards(run->player)->buckets, player, run->lanes, run->comm->size, run->threads, run->lanes, first,
+      last - 1, cohort_lane_engine_executors(run->engine),
+      shared[run->comm->size > 1 ? run->sharding : COHORT_SHARDING_NONE], link, cohort_plan_nodes(graph->plan),
+      cohort_plan_phases(graph->plan), (double)cohort_plan_arena_bytes(graph->plan) / 1048576,
       cohort_plan_flops(graph->plan) / 1e9);
   free(player);
   return text;

@@ -15,6 +15,10 @@ typedef struct cohort_run cohort_run;
  * are reported together, before big memory is taken. */
 cohort_status cohort_run_create(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
                                 cohort_run **out, cohort_error *error);
+/* The same without the memory it needs: it can be described and estimated (train/estimate.h), not stepped. Collective.
+ */
+cohort_status cohort_run_plan(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
+                              cohort_run **out, cohort_error *error);
 void cohort_run_destroy(cohort_run *run);
 
 const cohort_task *cohort_run_task(const cohort_run *run);
@@ -78,6 +82,9 @@ cohort_profile *cohort_run_profile(const cohort_run *run);
 
 /* Figures of this rank's updates since the last call. */
 cohort_player_figures cohort_run_take_player_figures(cohort_run *run);
+
+/* Waits until what the last step has sent to the others is there. Collective. */
+void cohort_run_settle(cohort_run *run);
 
 /* A few lines: parameters, lanes and how they are spread, memory of an executor. Owned by the caller. */
 char *cohort_run_describe(const cohort_run *run);

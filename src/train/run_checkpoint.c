@@ -216,8 +216,8 @@ cohort_status cohort_run_resume(cohort_run *run, const char *directory, bool *fo
   return status;
 }
 
-static cohort_status copy_by_name(const char *path, const cohort_flat_contents *contents, cohort_space *space,
-                                  cohort_error *error) {
+static cohort_status copy_by_name(const char *path, const cohort_flat_contents *contents, const cohort_space *space,
+                                  float *values, cohort_error *error) {
   for (int t = 0; t < space->tensors; t++) {
     const cohort_space_tensor *tensor = &space->tensor[t];
     const cohort_stored_tensor *stored = NULL;
@@ -234,31 +234,73 @@ static cohort_status copy_by_name(const char *path, const cohort_flat_contents *
     if (!same || stored->offset < 0 || stored->offset + elements > contents->elements)
       return cohort_fail(error, COHORT_BAD_DATA, "%s: tensor %s has another shape than in this model", path,
                          tensor->declared.name);
-    memcpy(space->values + tensor->offset, contents->data + stored->offset, (size_t)elements * sizeof(float));
+    memcpy(values + tensor->offset, contents->data + stored->offset, (size_t)elements * sizeof(float));
   }
   return COHORT_DONE;
 }
 
-/* Rank 0 reads the weights of `from` in the file into `space`. */
-static cohort_status read_space(const char *path, const char *from, cohort_space *space, cohort_error *error) {
+/* Rank 0 reads a space's weights in the file. */
+static cohort_status read_space(const char *path, const cohort_space *space, float *values, cohort_error *error) {
   char flat_path[PATH_ROOM], view_path[PATH_ROOM];
-  (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/parameters", from);
-  (void)snprintf(view_path, PATH_ROOM, "/%s/parameters", from);
+  (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/parameters", space->name);
+  (void)snprintf(view_path, PATH_ROOM, "/%s/parameters", space->name);
   cohort_flat_contents contents = {0};
   cohort_status status = cohort_checkpoint_read_flat(path, flat_path, view_path, &contents, error);
-  if (status == COHORT_DONE) status = copy_by_name(path, &contents, space, error);
+  if (status == COHORT_DONE) status = copy_by_name(path, &contents, space, values, error);
   cohort_flat_release(&contents);
   return status;
 }
 
-cohort_status cohort_run_take_weights(cohort_run *run, const char *path, bool every_space, cohort_error *error) {
-  const size_t bytes = (size_t)run->space[0]->elements * sizeof(float);
-  for (int s = 0; s < (every_space ? run->spaces : 1); s++) {
-    cohort_status status = COHORT_DONE;
-    if (run->comm->rank == 0) status = read_space(path, run->space[s]->name, run->space[s], error);
-    COHORT_TRY(cohort_comm_agree_error(run->comm, status, error));
-    cohort_comm_broadcast(run->comm, 0, run->space[s]->values, bytes);
+/* Sharded weights: the file's go by, bucket by bucket, and every rank keeps its pieces. */
+static void keep_pieces(const cohort_run *run, float *whole, float *passing) {
+  const cohort_space *space = run->space[0];
+  const cohort_shards *shards = cohort_player_shards(run->player);
+  const bool *held = cohort_player_updates(run->player);
+  for (int b = 0; b < shards->buckets; b++) {
+    const cohort_bucket *bucket = &shards->bucket[b];
+    float *here = whole ? whole + bucket->offset : passing;
+    cohort_comm_broadcast(run->comm, 0, here, (size_t)bucket->elements * sizeof(float));
+    for (int p = bucket->first_piece; p < bucket->last_piece; p++) {
+      const cohort_piece *piece = &space->piece[p];
+      if (held[p])
+        memcpy(space->values + piece->offset, here + (piece->offset - bucket->offset),
+               (size_t)piece->elements * sizeof(float));
+    }
   }
-  if (run->spaces > 1 && !every_space) memcpy(run->space[1]->values, run->space[0]->values, bytes);
+}
+
+/* Rank 0 needs room for all of a sharded space, the others for a bucket. */
+static cohort_status take_sharded(cohort_run *run, const char *path, cohort_error *error) {
+  const cohort_shards *shards = cohort_player_shards(run->player);
+  int64_t elements = run->space[0]->elements;
+  if (run->comm->rank != 0) {
+    elements = 0;
+    for (int b = 0; b < shards->buckets; b++)
+      if (shards->bucket[b].elements > elements) elements = shards->bucket[b].elements;
+  }
+  void *room = NULL;
+  cohort_status status = cohort_memory_create((size_t)elements * sizeof(float), "weights of a file", &room, error);
+  if (status == COHORT_DONE && run->comm->rank == 0) status = read_space(path, run->space[0], room, error);
+  status = cohort_comm_agree_error(run->comm, status, error);
+  if (status == COHORT_DONE) keep_pieces(run, run->comm->rank == 0 ? room : NULL, room);
+  cohort_memory_release(room);
+  return status;
+}
+
+static cohort_status take_whole(cohort_run *run, const char *path, const cohort_space *named, cohort_space *space,
+                                cohort_error *error) {
+  cohort_status status = COHORT_DONE;
+  if (run->comm->rank == 0) status = read_space(path, named, space->values, error);
+  COHORT_TRY(cohort_comm_agree_error(run->comm, status, error));
+  cohort_comm_broadcast(run->comm, 0, space->values, (size_t)space->elements * sizeof(float));
   return COHORT_DONE;
+}
+
+cohort_status cohort_run_take_weights(cohort_run *run, const char *path, bool every_space, cohort_error *error) {
+  if (run->sharding == COHORT_SHARDING_PARAMETERS)
+    COHORT_TRY(take_sharded(run, path, error));
+  else
+    COHORT_TRY(take_whole(run, path, run->space[0], run->space[0], error));
+  if (run->spaces == 1) return COHORT_DONE;
+  return take_whole(run, path, run->space[every_space ? 1 : 0], run->space[1], error);
 }

@@ -5,10 +5,18 @@
 
 #include "base/memory.h"
 
-cohort_shard_sizes cohort_shard_sizes_of(double bucket) {
+cohort_shard_sizes cohort_shard_sizes_of(double bucket, const cohort_link *link, int ranks) {
+  if (bucket == 0 && link->bandwidth == 0) bucket = 4;
+  if (bucket == 0) {
+    const double message = 50 * link->latency * link->bandwidth, part = message * ranks / (1 << 20);
+    bucket = part / 2 < 2 ? 2 : part / 2 > 32 ? 32 : part / 2;
+  }
   const int64_t elements = (int64_t)(bucket * (1 << 20) / sizeof(float)) + 1;
   return (cohort_shard_sizes){elements, 2 * elements};
 }
+
+/* A tensor of so many buckets. */
+enum { GIANT = 4 };
 
 static void close_bucket(cohort_shards *shards, int first_tensor, int last_tensor) {
   const cohort_space *space = shards->space;
@@ -23,7 +31,7 @@ static void close_bucket(cohort_shards *shards, int first_tensor, int last_tenso
                                                       .elements = end - first->offset};
 }
 
-/* A tensor larger than a bucket is one by itself: what is read early or written late holds up no others. */
+/* Tensors until there are enough. A giant is one by itself: what is read early or written late holds up no others. */
 static void cut_into_buckets(cohort_shards *shards, int64_t size) {
   const cohort_space *space = shards->space;
   shards->bucket = cohort_allocate((size_t)(space->tensors + 1) * sizeof *shards->bucket);
@@ -32,7 +40,7 @@ static void cut_into_buckets(cohort_shards *shards, int64_t size) {
   int64_t filled = 0;
   for (int t = 0; t < space->tensors; t++) {
     const int64_t elements = space->tensor[t].elements;
-    if (t > first && filled + elements > size) {
+    if (t > first && (filled >= size || elements > GIANT * size)) {
       close_bucket(shards, first, t);
       first = t;
       filled = 0;

@@ -7,7 +7,7 @@
 #ifndef COHORT_TRAIN_SHARDS_H
 #define COHORT_TRAIN_SHARDS_H
 
-#include "base/comm.h"
+#include "base/link.h"
 #include "train/space.h"
 
 /* A run of elements that one rank owns. */
@@ -40,13 +40,14 @@ typedef struct cohort_shards {
   size_t *place;  /* [2 * ranks] */
 } cohort_shards;
 
-/* How large buckets and parts are, in elements; a bucket of one tensor may be larger, a part never is. */
+/* How large buckets are at least and parts at most, in elements. */
 typedef struct cohort_shard_sizes {
   int64_t bucket, part;
 } cohort_shard_sizes;
 
-/* Buckets of so many MiB of parameters, parts twice as large. */
-cohort_shard_sizes cohort_shard_sizes_of(double bucket);
+/* Buckets of so many MiB of parameters, parts twice as large. 0: 4 MiB inside a host, so that parts stay in the caches;
+ * over a link so much that a rank's message of a part takes fifty times its latency, 2 to 32 MiB. */
+cohort_shard_sizes cohort_shard_sizes_of(double bucket, const cohort_link *link, int ranks);
 
 /* cut[tensor] and cost[tensor] (of whole tensors, any unit) come from the update that serves the tensor. Whole tensors
  * are dealt by cost, largest first, to the least loaded rank; the other pieces so that ranks own equally many elements

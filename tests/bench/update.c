@@ -92,7 +92,7 @@ static cohort_status set_up(bench *own, const char *config, cohort_error *error)
                                    .threads = own->threads,
                                    .objectives = 1,
                                    .sharding = COHORT_SHARDING_OPTIMIZER,
-                                   .sizes = cohort_shard_sizes_of(own->settings.bucket)};
+                                   .sizes = {1 << 20, 1 << 21}};
   COHORT_TRY(cohort_player_create(&plan, &own->faults, &own->player, error));
   const size_t bytes = (size_t)own->space->elements * sizeof(float);
   void *memory = NULL;

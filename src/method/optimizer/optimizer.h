@@ -55,9 +55,9 @@ typedef struct cohort_driver {
 typedef struct cohort_optimizer {
   void (*update)(const cohort_update *update);                        /* NULL for a driver */
   cohort_status (*drive)(cohort_driver *driver, cohort_error *error); /* NULL for an update */
-  int shadows;                                                        /* vectors that a driver needs */
-  int64_t (*workspace)(cohort_shape shape);                           /* elements; NULL: none */
-  double (*cost)(cohort_shape shape);                                 /* FLOPs, to deal whole tensors; NULL: elements */
+  int asks, shadows;                        /* of a driver: evaluations a step, vectors that it needs */
+  int64_t (*workspace)(cohort_shape shape); /* elements; NULL: none */
+  double (*cost)(cohort_shape shape);       /* FLOPs, to deal whole tensors; NULL: elements */
 } cohort_optimizer;
 /* A driver's config has a METHOD parameter `base` of family optimizer. */
 

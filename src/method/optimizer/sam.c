@@ -33,7 +33,7 @@ static cohort_status drive(cohort_driver *driver, cohort_error *error) {
   return driver->update(driver, COHORT_VECTOR_GRADIENT, error);
 }
 
-static const cohort_optimizer functions = {.drive = drive, .shadows = 1};
+static const cohort_optimizer functions = {.drive = drive, .asks = 2, .shadows = 1};
 
 static const cohort_method sam = {
     .family = "optimizer",

@@ -1,0 +1,124 @@
+#include "train/estimate.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/lanes.h"
+#include "train/run_state.h"
+
+/* What Open MPI and its shared memory add to a rank. */
+static const double mpi_bytes = 24e6;
+
+/* Resident now; 0 where it cannot be known. */
+static double process_bytes(void) {
+  FILE *file = fopen("/proc/self/statm", "r");
+  if (!file) return 0;
+  char text[128] = "";
+  long pages[2] = {0, 0};
+  const bool read = fgets(text, sizeof text, file) && sscanf(text, "%ld %ld", &pages[0], &pages[1]) == 2;
+  (void)fclose(file);
+  return read ? (double)pages[1] * 4096 : 0;
+}
+
+/* A case: so many ranks, what they share, and what a step does. */
+typedef struct estimate_case {
+  const cohort_run *run;
+  int ranks, threads, vectors, asks;
+  cohort_sharding sharding;
+  const cohort_shards *shards;
+  double elements, share; /* of the space, of a rank's shard */
+} estimate_case;
+
+static double larger(double a, double b) { return a > b ? a : b; }
+
+static void estimate_rows(const estimate_case *own, cohort_estimate *out) {
+  const cohort_run *run = own->run;
+  const cohort_lane_graph *graph = run->train ? run->train : cohort_federation_graph(run->federation);
+  const bool apart = own->sharding >= COHORT_SHARDING_GRADIENTS;
+  const bool together = apart || cohort_lane_graph_together(graph);
+  const cohort_lane_needs needs = cohort_lane_engine_needs(run->lanes, own->ranks, 0, own->threads, together, apart);
+  double scratch_elements = own->elements;
+  if (run->train) {
+    cohort_scratch scratch;
+    cohort_scratch_plan(graph->plan, own->shards, own->ranks > 1 ? 2 : 0, &scratch);
+    scratch_elements = (double)scratch.elements;
+    cohort_scratch_release(&scratch);
+  }
+  const double rows = needs.whole * own->elements + needs.scratch * scratch_elements + (apart ? own->share : 0);
+  out->gradients = rows * own->vectors * sizeof(float);
+  const size_t arena = cohort_plan_arena_bytes(graph->plan), other = cohort_plan_arena_bytes(run->evaluate->plan);
+  const int alive = needs.executors * (together ? needs.slots : 1);
+  out->activations = larger((double)arena, (double)other) * alive;
+}
+
+static void estimate_vectors(const estimate_case *own, cohort_estimate *out) {
+  const cohort_run *run = own->run;
+  const bool sharded = own->sharding == COHORT_SHARDING_PARAMETERS;
+  double fetched = 0;
+  if (sharded && run->train) {
+    cohort_fetch *fetch = cohort_fetch_create(run->train->plan, own->shards, true);
+    fetched = (double)cohort_fetch_elements(fetch);
+    cohort_fetch_destroy(fetch);
+  }
+  out->parameters = (sharded ? own->share + fetched : own->elements) * sizeof(float);
+  if (run->spaces > 1) out->parameters += (double)run->space[1]->elements * sizeof(float);
+  double state = 0;
+  for (int i = 0; i < cohort_player_slots(run->player); i++)
+    state += (double)cohort_player_slot(run->player, i)->elements;
+  if (own->sharding != COHORT_SHARDING_NONE) state /= own->ranks;
+  const cohort_player_needs needs = cohort_player_needs_of(run->player);
+  const bool replicated = own->sharding != COHORT_SHARDING_PARAMETERS;
+  state += needs.shadows * (replicated ? own->elements : own->share);
+  if (needs.shadows) state += own->sharding == COHORT_SHARDING_NONE ? own->elements : own->share;
+  if (needs.curvature) state += own->elements;
+  out->state = state * sizeof(float);
+}
+
+/* Rank 0's: the shard of every subtree that others hold; of weights (or sums) all that is not its own; scalars of lanes
+ * and pieces. */
+static double received_bytes(const estimate_case *own) {
+  const cohort_run *run = own->run;
+  cohort_subtree nodes[COHORT_MAX_SUBTREES];
+  int others = 0;
+  for (int r = 1; r < own->ranks; r++) {
+    int first, last;
+    cohort_lanes_of(run->lanes, own->ranks, r, &first, &last);
+    others += cohort_lanes_subtrees(run->lanes, first, last, nodes);
+  }
+  const double rest = 1 - 1.0 / own->ranks;
+  double elements = own->asks * own->vectors * own->share * others;
+  if (own->sharding == COHORT_SHARDING_NONE) {
+    elements += own->asks * own->vectors * rest * own->elements;
+  } else if (own->sharding < COHORT_SHARDING_PARAMETERS) {
+    elements += own->asks * rest * own->elements;
+  } else {
+    cohort_fetch *fetch = cohort_fetch_create(run->train->plan, own->shards, true);
+    elements += own->asks * rest * (double)cohort_fetch_gathered(fetch);
+    cohort_fetch_destroy(fetch);
+  }
+  const double scalars = run->lanes * COHORT_MAX_SCALARS + run->space[0]->pieces;
+  return elements * sizeof(float) + rest * scalars * sizeof(double);
+}
+
+cohort_estimate cohort_run_estimate(const cohort_run *run, int ranks, int threads, cohort_sharding sharding) {
+  const cohort_player_needs needs = cohort_player_needs_of(run->player);
+  const double elements = (double)run->space[0]->elements;
+  const estimate_case own = {.run = run,
+                             .ranks = ranks,
+                             .threads = threads,
+                             .vectors = run->task.objectives + needs.curvature,
+                             .asks = needs.asks,
+                             .sharding = ranks > 1 ? sharding : COHORT_SHARDING_OPTIMIZER,
+                             .shards = cohort_player_shards(run->player),
+                             .elements = elements,
+                             .share = elements / ranks};
+  cohort_estimate estimate = {.process = process_bytes() + (ranks > 1 ? mpi_bytes : 0)};
+  estimate_rows(&own, &estimate);
+  estimate_vectors(&own, &estimate);
+  estimate.received = ranks > 1 ? received_bytes(&own) : 0;
+  return estimate;
+}
+
+double cohort_estimate_memory(const cohort_estimate *estimate) {
+  return estimate->parameters + estimate->gradients + estimate->state + estimate->activations + estimate->process;
+}

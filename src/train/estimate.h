@@ -1,0 +1,23 @@
+/* What a run would take on some number of ranks, known before any of it is taken. */
+#ifndef COHORT_TRAIN_ESTIMATE_H
+#define COHORT_TRAIN_ESTIMATE_H
+
+#include "train/run.h"
+
+/* Bytes, of the rank that has most. */
+typedef struct cohort_estimate {
+  double parameters;  /* held here, and gathered for use; a frozen reference too */
+  double gradients;   /* rows of lanes, and the sum */
+  double state;       /* of the optimizer, and a driver's vectors */
+  double activations; /* of all lanes that are alive at once */
+  double process;     /* the program, its libraries and the data */
+  double received;    /* in a step: messages, and what is read from other ranks' memory */
+} cohort_estimate;
+
+/* Of a run that was planned (cohort_run_plan) or made; `threads` of each rank. `process` is this process's memory as it
+ * is, and MPI's. */
+cohort_estimate cohort_run_estimate(const cohort_run *run, int ranks, int threads, cohort_sharding sharding);
+
+double cohort_estimate_memory(const cohort_estimate *estimate);
+
+#endif
