@@ -23,7 +23,7 @@ struct cohort_metrics {
 static const char fixed_columns[] = "step,split,epoch,samples,tokens,loss,learning_rate,gradient_norm";
 static const char timing_columns[] =
     "step,seconds,samples_per_second,tokens_per_second,gflops_per_second,exposed_communication_seconds,"
-    "checkpoint_seconds,evaluation_seconds,bytes_received,peak_memory_bytes";
+    "checkpoint_seconds,evaluation_seconds,bytes_received,peak_memory_bytes,messages,hidden_communication_seconds";
 
 static void sort_columns(cohort_metrics *own, int columns, const char *const *column) {
   own->columns = columns;
@@ -190,6 +190,8 @@ cohort_status cohort_metrics_write_timing(cohort_metrics *metrics, const cohort_
   put_real(file, row->evaluation_seconds);
   (void)fprintf(file, ",%llu", (unsigned long long)row->bytes_received);
   put_real(file, row->peak_memory_bytes);
+  (void)fprintf(file, ",%llu", (unsigned long long)row->messages);
+  put_real(file, row->hidden_communication_seconds);
   return finish_row(file, metrics->timing_path, error);
 }
 

@@ -34,8 +34,10 @@ typedef struct cohort_timing_row {
   double samples_per_second, tokens_per_second, gflops_per_second;
   double exposed_communication_seconds; /* in this interval */
   double checkpoint_seconds, evaluation_seconds;
-  uint64_t bytes_received; /* by rank 0, in this interval */
+  uint64_t bytes_received; /* by rank 0, in this interval: messages, and reads of other ranks' memory */
   double peak_memory_bytes;
+  uint64_t messages;                   /* sent by rank 0, in this interval */
+  double hidden_communication_seconds; /* in this interval: messages were on their way while rank 0 computed */
 } cohort_timing_row;
 cohort_status cohort_metrics_write_timing(cohort_metrics *metrics, const cohort_timing_row *row, cohort_error *error);
 

@@ -33,6 +33,12 @@ static step_hook find_step_hook(void) {
   return hook;
 }
 
+/* Counters of communication as they stood at some moment. */
+typedef struct traffic {
+  uint64_t received, shared, sent, messages;
+  double exposed, hidden;
+} traffic;
+
 typedef struct loop {
   cohort_settings *settings;
   cohort_comm *comm;
@@ -46,8 +52,7 @@ typedef struct loop {
   double last_logged;                       /* step_seconds at the last timing row */
   int64_t last_logged_samples;
   int64_t first_samples; /* where the session began */
-  uint64_t last_received;
-  double last_exposed;
+  traffic last_traffic;
   char *checkpoints;
   step_hook step_ended; /* or NULL */
 } loop;
@@ -84,26 +89,51 @@ static cohort_status write_row(loop *own, const char *split, const cohort_run_ro
   return cohort_metrics_write(own->metrics, &out, error);
 }
 
+static traffic traffic_now(cohort_comm *comm) {
+  cohort_comm_count(comm, cohort_clock_seconds());
+  return (traffic){comm->bytes_received, comm->bytes_shared, comm->bytes_sent,
+                   comm->messages,       comm->seconds,      comm->hidden};
+}
+
+/* Forgets what came after `then`: evaluation and saving are not charged to the steps. */
+static void restore_traffic(cohort_comm *comm, const traffic *then) {
+  (void)traffic_now(comm);
+  comm->bytes_received = then->received;
+  comm->bytes_shared = then->shared;
+  comm->bytes_sent = then->sent;
+  comm->messages = then->messages;
+  comm->seconds = then->exposed;
+  comm->hidden = then->hidden;
+}
+
+/* What the last step has sent is the step's, though it arrives later. */
+static traffic traffic_of_steps(loop *own) {
+  cohort_run_settle(own->run);
+  return traffic_now(own->comm);
+}
+
 static cohort_status write_timing(loop *own, cohort_error *error) {
   if (!own->metrics) return COHORT_DONE;
   const cohort_run_position where = cohort_run_where(own->run);
   const double seconds = own->step_seconds - own->last_logged;
   const double samples = (double)(where.samples - own->last_logged_samples);
   const cohort_task *task = cohort_run_task(own->run);
+  const traffic now = traffic_now(own->comm), *last = &own->last_traffic;
   const cohort_timing_row row = {.step = where.step,
                                  .seconds = cohort_clock_seconds() - own->start,
                                  .samples_per_second = samples / seconds,
                                  .tokens_per_second = samples * (double)task->tokens_per_sample / seconds,
                                  .gflops_per_second = NAN,
-                                 .exposed_communication_seconds = own->comm->seconds - own->last_exposed,
+                                 .exposed_communication_seconds = now.exposed - last->exposed,
                                  .checkpoint_seconds = own->session.checkpoint_seconds,
                                  .evaluation_seconds = own->session.evaluation_seconds,
-                                 .bytes_received = own->comm->bytes_received - own->last_received,
-                                 .peak_memory_bytes = cohort_peak_memory()};
+                                 .bytes_received = now.received + now.shared - last->received - last->shared,
+                                 .peak_memory_bytes = cohort_peak_memory(),
+                                 .messages = now.messages - last->messages,
+                                 .hidden_communication_seconds = now.hidden - last->hidden};
   own->last_logged = own->step_seconds;
   own->last_logged_samples = where.samples;
-  own->last_received = own->comm->bytes_received;
-  own->last_exposed = own->comm->seconds;
+  own->last_traffic = now;
   return cohort_metrics_write_timing(own->metrics, &row, error);
 }
 
@@ -115,8 +145,10 @@ static cohort_status agree(const loop *own, cohort_status status, cohort_error *
 static cohort_status evaluate(loop *own, cohort_split split, cohort_error *error) {
   const double start = cohort_clock_seconds();
   cohort_run_row row;
+  const traffic before = traffic_of_steps(own);
   cohort_comm_phase(own->comm, "evaluation", cohort_run_where(own->run).step);
   COHORT_TRY(cohort_run_evaluate(own->run, split, &row, error));
+  restore_traffic(own->comm, &before);
   own->session.evaluation_seconds += cohort_clock_seconds() - start;
   own->session.last_evaluation = row;
   own->session.evaluated = cohort_split_name(split);
@@ -124,19 +156,14 @@ static cohort_status evaluate(loop *own, cohort_split split, cohort_error *error
   return agree(own, write_row(own, cohort_split_name(split), &row, false, error), error);
 }
 
-/* The step counts of communication are the steps' own: evaluation and saving are not charged to them. */
 static cohort_status save(loop *own, const char *directory, const char *name, cohort_error *error) {
   const double start = cohort_clock_seconds();
-  const uint64_t received = own->comm->bytes_received, sent = own->comm->bytes_sent, messages = own->comm->messages;
-  const double exposed = own->comm->seconds;
+  const traffic before = traffic_of_steps(own);
   cohort_comm_phase(own->comm, "save", cohort_run_where(own->run).step);
   COHORT_TRY(cohort_run_save(own->run, directory, name, &own->session.checkpoint_bytes, error));
   if (!name && own->comm->rank == 0)
     cohort_checkpoint_prune(directory, (int)own->settings->checkpoint_settings.keep, cohort_run_best_step(own->run));
-  own->comm->bytes_received = received;
-  own->comm->bytes_sent = sent;
-  own->comm->messages = messages;
-  own->comm->seconds = exposed;
+  restore_traffic(own->comm, &before);
   own->session.checkpoint_seconds += cohort_clock_seconds() - start;
   return COHORT_DONE;
 }
@@ -317,8 +344,7 @@ static cohort_status run_loop(loop *own, const char *run_path, const cohort_loop
                     program->blas_before, program->blas);
   COHORT_TRY(begin(own, error));
   cohort_progress_open(&own->progress, own->log, "step", own->session.first_step, own->settings->steps);
-  own->comm->bytes_received = own->comm->bytes_sent = own->comm->messages = 0;
-  own->comm->seconds = 0;
+  restore_traffic(own->comm, &own->last_traffic); /* nothing */
   (void)cohort_run_take_figures(own->run);
   bool stopped = false;
   cohort_status status = COHORT_DONE;

@@ -14,9 +14,10 @@
 #include "mpi/world.h"
 #include "train/roofline.h"
 
-enum { FIGURES = 11 };
+enum { FIGURES = 13 };
 /* Per rank: samples, FLOPs, bytes received, bytes sent, messages, exposed seconds, busy seconds, peak memory, bytes
- * written in the last save, seconds and bytes of element-wise updates. */
+ * written in the last save, seconds and bytes of element-wise updates, hidden seconds, and of the bytes received those
+ * read from other ranks' memory. */
 
 /* A shorter run has no roofline: measuring it would take a good part of its time. */
 static const double least_seconds = 2;
@@ -37,10 +38,13 @@ static void gather(cohort_run *run, const cohort_session *session, cohort_comm *
   const cohort_run_figures figures = cohort_run_take_figures(run);
   const cohort_player_figures updates = cohort_run_take_player_figures(run);
   double *own = table + comm->rank * FIGURES;
-  const double values[FIGURES] = {(double)figures.samples,  figures.flops,          (double)comm->bytes_received,
-                                  (double)comm->bytes_sent, (double)comm->messages, comm->seconds,
-                                  figures.busy_seconds,     cohort_peak_memory(),   (double)session->checkpoint_bytes,
-                                  updates.update_seconds,   updates.update_bytes};
+  cohort_comm_count(comm, cohort_clock_seconds());
+  const double received = (double)(comm->bytes_received + comm->bytes_shared);
+  const double values[FIGURES] = {(double)figures.samples,   figures.flops,          received,
+                                  (double)comm->bytes_sent,  (double)comm->messages, comm->seconds,
+                                  figures.busy_seconds,      cohort_peak_memory(),   (double)session->checkpoint_bytes,
+                                  updates.update_seconds,    updates.update_bytes,   comm->hidden,
+                                  (double)comm->bytes_shared};
   memcpy(own, values, sizeof values);
   size_t *offsets = cohort_allocate(2 * (size_t)comm->size * sizeof *offsets), *bytes = offsets + comm->size;
   for (int r = 0; r < comm->size; r++) {
@@ -72,7 +76,8 @@ static cohort_document *rank_rows(const cohort_run *run, const double *table, in
                                              "messages",         "exposed_communication_seconds",
                                              "busy_seconds",     "peak_memory_bytes",
                                              "checkpoint_bytes", "update_seconds",
-                                             "update_bytes"};
+                                             "update_bytes",     "hidden_communication_seconds",
+                                             "bytes_shared"};
   cohort_document *list = cohort_document_create(COHORT_LIST, NULL, 0, 0);
   for (int r = 0; r < ranks; r++) {
     cohort_document *row = cohort_document_create(COHORT_MAP, NULL, 0, 0);
@@ -126,6 +131,23 @@ static void describe_machine(cohort_document *out, const cohort_run *run, cohort
   set_text(out, "processor", processor);
   set_text(out, "hosts", hosts ? hosts : "");
   set_text(out, "written", stamp);
+}
+
+static double largest(const double *table, int ranks, int figure) {
+  double out = 0;
+  for (int r = 0; r < ranks; r++) out = fmax(out, table[r * FIGURES + figure]);
+  return out;
+}
+
+/* Of the rank that has most of each, a step of this session. */
+static cohort_document *step_map(const double *table, int ranks, int64_t steps) {
+  cohort_document *map = cohort_document_create(COHORT_MAP, NULL, 0, 0);
+  const double every = steps > 0 ? (double)steps : NAN;
+  set_number(map, "bytes_received", largest(table, ranks, 2) / every);
+  set_number(map, "messages", largest(table, ranks, 4) / every);
+  set_number(map, "exposed_seconds", largest(table, ranks, 5) / every);
+  set_number(map, "hidden_seconds", largest(table, ranks, 11) / every);
+  return map;
 }
 
 static rates sum_rates(const cohort_session *session, const double *table, int ranks) {
@@ -235,13 +257,14 @@ static void print_table(const cohort_run *run, const cohort_session *session, co
     cohort_log_line(log, "%-22s %.1f GFLOP/s", "", rate->flops / 1e9);
     print_roofline(rate, cohort_run_kernels(run), log);
   }
-  cohort_log_line(log, "rank  lanes    samples    GFLOP  received MB    sent MB  exposed s   busy s  peak MB");
+  cohort_log_line(
+      log, "rank  lanes    samples    GFLOP  received MB    sent MB  messages  exposed s  hidden s   busy s  peak MB");
   for (int r = 0; r < ranks; r++) {
     int first, last;
     const double *row = table + r * FIGURES;
     cohort_lanes_of(cohort_run_lanes(run), ranks, r, &first, &last);
-    cohort_log_line(log, "%4d  %2d-%-3d %10.0f %8.1f %12.1f %10.1f %10.2f %8.2f %8.1f", r, first, last - 1, row[0],
-                    row[1] / 1e9, row[2] / 1e6, row[3] / 1e6, row[5], row[6], row[7] / 1e6);
+    cohort_log_line(log, "%4d  %2d-%-3d %10.0f %8.1f %12.1f %10.1f %9.0f %10.2f %9.2f %8.2f %8.1f", r, first, last - 1,
+                    row[0], row[1] / 1e9, row[2] / 1e6, row[3] / 1e6, row[4], row[5], row[11], row[6], row[7] / 1e6);
   }
 }
 
@@ -267,6 +290,8 @@ cohort_status cohort_summary_write(cohort_run *run, const cohort_session *sessio
     set_number(out, "gflops_per_second", rate.flops / 1e9);
     cohort_document_set(out, "roofline", roofline_map(&rate, cohort_run_kernels(run)));
     describe_machine(out, run, comm, threads, program, hosts);
+    cohort_document_set(out, "communication_per_step",
+                        step_map(table, comm->size, cohort_run_where(run).step - session->first_step));
     cohort_document_set(out, "per_rank", rank_rows(run, table, comm->size));
     char *json = cohort_config_write_json(out);
     char *path = cohort_format_text("%s/summary.json", session->run_path);

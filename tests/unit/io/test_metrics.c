@@ -44,7 +44,9 @@ static void write_step(cohort_metrics *metrics, int64_t step, const char *split,
                                     .tokens_per_second = NAN,
                                     .gflops_per_second = 2,
                                     .bytes_received = 1u << 20,
-                                    .peak_memory_bytes = 3e9};
+                                    .peak_memory_bytes = 3e9,
+                                    .messages = 7,
+                                    .hidden_communication_seconds = 0.25};
   CU_ASSERT_EQUAL(cohort_metrics_write_timing(metrics, &timing, NULL), COHORT_DONE);
 }
 
@@ -73,7 +75,8 @@ static void columns_and_numbers(void) {
   holds(run, "metrics.csv", wanted);
   holds(run, "timing.csv",
         "step,seconds,samples_per_second,tokens_per_second,gflops_per_second,exposed_communication_seconds,"
-        "checkpoint_seconds,evaluation_seconds,bytes_received,peak_memory_bytes\n1,1.5,100,,2,0,0,0,1048576,3e+09\n");
+        "checkpoint_seconds,evaluation_seconds,bytes_received,peak_memory_bytes,messages,hidden_communication_seconds\n"
+        "1,1.5,100,,2,0,0,0,1048576,3e+09,7,0.25\n");
   const double extra[] = {NAN, NAN};
   const cohort_metrics_row row = {2, "test", NAN, -1, 7, INFINITY, NAN, 1e-300, extra};
   CU_ASSERT_EQUAL(cohort_metrics_write(metrics, &row, NULL), COHORT_DONE);
