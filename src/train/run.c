@@ -546,8 +546,6 @@ cohort_profile *cohort_run_profile(const cohort_run *run) { return run->profile;
 
 void cohort_run_settle(cohort_run *run) { cohort_player_settle(run->player); }
 
-void cohort_run_settle(cohort_run *run) { cohort_player_settle(run->player); }
-
 cohort_player_figures cohort_run_take_player_figures(cohort_run *run) {
   return cohort_player_take_figures(run->player);
 }

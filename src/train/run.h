@@ -86,9 +86,6 @@ cohort_player_figures cohort_run_take_player_figures(cohort_run *run);
 /* Waits until what the last step has sent to the others is there. Collective. */
 void cohort_run_settle(cohort_run *run);
 
-/* Waits until what the last step has sent to the others is there. Collective. */
-void cohort_run_settle(cohort_run *run);
-
 /* A few lines: parameters, lanes and how they are spread, memory of an executor. Owned by the caller. */
 char *cohort_run_describe(const cohort_run *run);
 
