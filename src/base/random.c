@@ -57,3 +57,44 @@ uint64_t cohort_random_permute(cohort_random_key key, uint64_t size, uint64_t po
   while (value >= size);
   return value;
 }
+
+/* A number waits for the one before it, so several walks are under way side by side. */
+enum { WALKS = 8 };
+
+static void permute_each(cohort_random_key key, unsigned half_bits, uint64_t value[WALKS]) {
+  const uint64_t mask = (UINT64_C(1) << half_bits) - 1;
+  uint64_t left[WALKS], right[WALKS];
+  for (int i = 0; i < WALKS; i++) {
+    left[i] = value[i] >> half_bits;
+    right[i] = value[i] & mask;
+  }
+  for (unsigned round = 0; round < PERMUTE_ROUNDS; round++)
+    for (int i = 0; i < WALKS; i++) {
+      const uint64_t mixed = left[i] ^ (cohort_random_words(key, permute_domain + round, right[i]).v[0] & mask);
+      left[i] = right[i];
+      right[i] = mixed;
+    }
+  for (int i = 0; i < WALKS; i++) value[i] = left[i] << half_bits | right[i];
+}
+
+void cohort_random_permute_all(cohort_random_key key, uint64_t size, size_t count, const uint64_t *position,
+                               uint64_t *element) {
+  unsigned half_bits = 1;
+  while (half_bits < 32 && (size - 1) >> (2 * half_bits)) half_bits++;
+  uint64_t value[WALKS] = {0};
+  size_t whose[WALKS], next = 0;
+  for (int walks = 0; walks > 0 || next < count;) {
+    for (; walks < WALKS && next < count; walks++, next++) {
+      value[walks] = position[next];
+      whose[walks] = next;
+    }
+    permute_each(key, half_bits, value);
+    for (int i = walks - 1; i >= 0; i--) {
+      if (value[i] >= size) continue;
+      element[whose[i]] = value[i];
+      walks--;
+      value[i] = value[walks];
+      whose[i] = whose[walks];
+    }
+  }
+}

@@ -6,6 +6,7 @@
 
 #include <Random123/philox.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct cohort_random_key {
@@ -50,5 +51,8 @@ static inline double cohort_random_normal_at(cohort_random_key key, uint64_t hig
 /* A permutation of [0, size) as a function: position -> element, by a keyed Feistel network with cycle walking; nothing
  * is stored. size >= 1, position in [0, size). */
 uint64_t cohort_random_permute(cohort_random_key key, uint64_t size, uint64_t position);
+/* The same for `count` positions at once, in less time. */
+void cohort_random_permute_all(cohort_random_key key, uint64_t size, size_t count, const uint64_t *position,
+                               uint64_t *element);
 
 #endif

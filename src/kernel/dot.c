@@ -17,17 +17,37 @@ static inline wide load(const real *at) {
   return __builtin_convertvector(values, wide);
 }
 
+static inline double join(wide sum) {
+  const wide pairs = sum + __builtin_shufflevector(sum, sum, 1, 0, 3, 2, 5, 4, 7, 6);
+  const wide fours = pairs + __builtin_shufflevector(pairs, pairs, 2, 3, 0, 1, 6, 7, 4, 5);
+  return fours[0] + fours[4];
+}
+
+/* What is left after whole vectors. */
+static __attribute__((noinline)) wide add_rest(wide sum, const real *x, const real *y, int64_t n) {
+  for (int64_t e = 0; e < n; e++) sum[e] += (double)x[e] * (double)y[e];
+  return sum;
+}
+
 /* The product of two floats is exact in float64, so only the order of additions, which is the same everywhere, matters.
  */
 double COHORT_VARIED(cohort_dot)(const void *a, const void *b, int64_t n) {
   const real *x = a, *y = b;
   wide even = {0}, odd = {0};
   int64_t e = 0;
-  for (; e + LANES <= n; e += LANES) {
-    even += load(x + e) * load(y + e);
-    odd += load(x + e + WIDTH) * load(y + e + WIDTH);
+  if (x == y) {
+    for (; e + LANES <= n; e += LANES) {
+      const wide first = load(x + e), second = load(x + e + WIDTH);
+      even += first * first;
+      odd += second * second;
+    }
+  } else {
+    for (; e + LANES <= n; e += LANES) {
+      even += load(x + e) * load(y + e);
+      odd += load(x + e + WIDTH) * load(y + e + WIDTH);
+    }
   }
   even += odd;
-  for (; e < n; e++) even[e % WIDTH] += (double)x[e] * (double)y[e];
-  return ((even[0] + even[1]) + (even[2] + even[3])) + ((even[4] + even[5]) + (even[6] + even[7]));
+  for (; e < n; e += WIDTH) even = add_rest(even, x + e, y + e, n - e < WIDTH ? n - e : WIDTH);
+  return join(even);
 }

@@ -56,10 +56,47 @@ static void join_fold(const group_work *work, real *sum) {
   for (int64_t k = 1; k < work->fold; k++) memcpy(sum + k * n, sum, (size_t)n * sizeof *sum);
 }
 
+/* So many neighbouring channels are taken through all rows in registers, where a row has whole runs of them. */
+enum { RUN = 4, RUN_CHANNELS = RUN * COHORT_LANES };
+
+#define EACH_OF_RUN _Pragma("GCC unroll 4") for (int v = 0; v < RUN; v++)
+
+static inline cohort_vector minus(cohort_vector a, cohort_vector b) {
+  COHORT_EACH_REGISTER a.part[i] -= b.part[i];
+  return a;
+}
+
+/* As channel_sums, of one run of channels; rows are n apart. */
+static inline void run_sums(const group_work *work, const real *x, const real *centre, int power, real *sum) {
+  cohort_vector middle[RUN], all[RUN] = {0};
+  EACH_OF_RUN middle[v] = power == 1 ? (cohort_vector){0} : cohort_load(centre + v * COHORT_LANES);
+  for (int64_t first = 0; first < work->rows; first += PIXELS) {
+    cohort_vector part[RUN] = {0};
+    const int64_t last = cohort_least(first + PIXELS, work->rows);
+    for (int64_t row = first; row < last; row++) EACH_OF_RUN {
+        const cohort_vector value = cohort_load(x + row * work->width + v * COHORT_LANES);
+        const cohort_vector off = power == 1 ? value : minus(value, middle[v]);
+        part[v] = power == 1 ? cohort_plus(part[v], off) : cohort_plus_product(part[v], off, off);
+      }
+    EACH_OF_RUN all[v] = cohort_plus(all[v], part[v]);
+  }
+  EACH_OF_RUN cohort_store(sum + v * COHORT_LANES, all[v]);
+}
+
 /* sum[c] over pixels of (x - centre[c])^power, power 1 or 2. */
 static void channel_sums(const group_work *work, const real *x, const real *centre, int power, real *restrict sum,
                          real *restrict part) {
   const int64_t n = work->width;
+  if (n % RUN_CHANNELS == 0) {
+    for (int64_t c = 0; c < n; c += RUN_CHANNELS) {
+      if (power == 1)
+        run_sums(work, x + c, centre, 1, sum + c);
+      else
+        run_sums(work, x + c, centre + c, 2, sum + c);
+    }
+    join_fold(work, sum);
+    return;
+  }
   zero(sum, n);
   for (int64_t first = 0; first < work->rows; first += PIXELS) {
     const int64_t last = cohort_least(first + PIXELS, work->rows);
@@ -93,6 +130,21 @@ static void spread_groups(const group_work *work, const real *value, real *out) 
   }
 }
 
+/* y = (x - mean) scale + shift over a run of channels. */
+static void scale_run(const group_work *work, const real *x, const real *mean, const real *scale, const real *shift,
+                      real *y) {
+  cohort_vector middle[RUN], factor[RUN], added[RUN];
+  EACH_OF_RUN {
+    middle[v] = cohort_load(mean + v * COHORT_LANES);
+    factor[v] = cohort_load(scale + v * COHORT_LANES);
+    added[v] = cohort_load(shift + v * COHORT_LANES);
+  }
+  for (int64_t row = 0; row < work->rows; row++, x += work->width, y += work->width)
+    EACH_OF_RUN cohort_store(
+        y + v * COHORT_LANES,
+        cohort_plus_product(added[v], minus(cohort_load(x + v * COHORT_LANES), middle[v]), factor[v]));
+}
+
 static void forward_tile(void *argument, int64_t image) {
   const group_work *work = argument;
   const int64_t n = work->channels, wide = work->width, width = n / work->groups, size = work->pixels * n;
@@ -118,6 +170,10 @@ static void forward_tile(void *argument, int64_t image) {
   }
   spread_fold(work, scale);
   spread_fold(work, shift);
+  if (wide % RUN_CHANNELS == 0) {
+    for (int64_t c = 0; c < wide; c += RUN_CHANNELS) scale_run(work, x + c, mean + c, scale + c, shift + c, y + c);
+    return;
+  }
   for (int64_t row = 0; row < work->rows; row++) {
 #pragma omp simd
     for (int64_t c = 0; c < wide; c++) y[row * wide + c] = (x[row * wide + c] - mean[c]) * scale[c] + shift[c];
@@ -134,11 +190,47 @@ void COHORT_VARIED(cohort_run_group_norm)(const cohort_call *call) {
 
 size_t COHORT_VARIED(cohort_workspace_group_norm)(const cohort_call *call) { return workspace(call); }
 
+/* As gradient_sums, of one run of channels. */
+static void run_gradient_sums(const group_work *work, const real *x, const real *dy, const real *mean, const real *rstd,
+                              real *dgain, real *dbias) {
+  cohort_vector middle[RUN], factor[RUN], gain[RUN] = {0}, bias[RUN] = {0};
+  EACH_OF_RUN {
+    middle[v] = cohort_load(mean + v * COHORT_LANES);
+    factor[v] = cohort_load(rstd + v * COHORT_LANES);
+  }
+  for (int64_t first = 0; first < work->rows; first += PIXELS) {
+    cohort_vector part[RUN] = {0}, part_bias[RUN] = {0};
+    const int64_t last = cohort_least(first + PIXELS, work->rows);
+    for (int64_t row = first; row < last; row++) EACH_OF_RUN {
+        const int64_t at = row * work->width + v * COHORT_LANES;
+        const cohort_vector given = cohort_load(dy + at);
+        const cohort_vector normal = cohort_times(minus(cohort_load(x + at), middle[v]), factor[v]);
+        part[v] = cohort_plus_product(part[v], given, normal);
+        part_bias[v] = cohort_plus(part_bias[v], given);
+      }
+    EACH_OF_RUN {
+      gain[v] = cohort_plus(gain[v], part[v]);
+      bias[v] = cohort_plus(bias[v], part_bias[v]);
+    }
+  }
+  EACH_OF_RUN {
+    cohort_store(dgain + v * COHORT_LANES, gain[v]);
+    cohort_store(dbias + v * COHORT_LANES, bias[v]);
+  }
+}
+
 /* dgain[c] and dbias[c] of one image: sums over pixels of dy xhat and dy. `part` holds 2 rows. */
 static void gradient_sums(const group_work *work, const real *x, const real *dy, const real *mean, const real *rstd,
                           real *restrict dgain, real *restrict dbias, real *restrict part) {
   const int64_t n = work->width;
   real *restrict part_bias = part + n;
+  if (n % RUN_CHANNELS == 0) {
+    for (int64_t c = 0; c < n; c += RUN_CHANNELS)
+      run_gradient_sums(work, x + c, dy + c, mean + c, rstd + c, dgain + c, dbias + c);
+    join_fold(work, dgain);
+    join_fold(work, dbias);
+    return;
+  }
   zero(dgain, n);
   zero(dbias, n);
   for (int64_t first = 0; first < work->rows; first += PIXELS) {
@@ -157,6 +249,29 @@ static void gradient_sums(const group_work *work, const real *x, const real *dy,
   }
   join_fold(work, dgain);
   join_fold(work, dbias);
+}
+
+/* What a run's gradient is made of, a row of each. */
+typedef struct run_terms {
+  const real *mean, *rstd, *slope, *plain, *weighted;
+} run_terms;
+
+/* dx = rstd (slope dy - plain - normal weighted) over a run of channels. */
+static void gradient_run(const group_work *work, const real *x, const real *dy, run_terms of, real *dx) {
+  cohort_vector mean[RUN], rstd[RUN], slope[RUN], plain[RUN], weighted[RUN];
+  EACH_OF_RUN {
+    mean[v] = cohort_load(of.mean + v * COHORT_LANES);
+    rstd[v] = cohort_load(of.rstd + v * COHORT_LANES);
+    slope[v] = cohort_load(of.slope + v * COHORT_LANES);
+    plain[v] = cohort_load(of.plain + v * COHORT_LANES);
+    weighted[v] = cohort_load(of.weighted + v * COHORT_LANES);
+  }
+  for (int64_t row = 0; row < work->rows; row++) EACH_OF_RUN {
+      const int64_t at = row * work->width + v * COHORT_LANES;
+      const cohort_vector normal = cohort_times(minus(cohort_load(x + at), mean[v]), rstd[v]);
+      const cohort_vector straight = minus(cohort_times(slope[v], cohort_load(dy + at)), plain[v]);
+      cohort_store(dx + at, cohort_times(rstd[v], minus(straight, cohort_times(normal, weighted[v]))));
+    }
 }
 
 static void backward_tile(void *argument, int64_t image) {
@@ -185,6 +300,11 @@ static void backward_tile(void *argument, int64_t image) {
   spread_groups(work, weighted, weighted);
   spread_fold(work, plain);
   spread_fold(work, weighted);
+  if (wide % RUN_CHANNELS == 0) {
+    for (int64_t c = 0; c < wide; c += RUN_CHANNELS)
+      gradient_run(work, x + c, dy + c, (run_terms){mean + c, rstd + c, slope + c, plain + c, weighted + c}, dx + c);
+    return;
+  }
   for (int64_t pixel = 0; pixel < work->rows; pixel++) {
     const real *row = x + pixel * wide, *given = dy + pixel * wide;
 #pragma omp simd

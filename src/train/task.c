@@ -64,3 +64,22 @@ int64_t cohort_task_sample(const cohort_task *task, int64_t position) {
   const cohort_random_key epoch = cohort_random_key_derive(task->key, (uint64_t)(position / samples));
   return (int64_t)cohort_random_permute(epoch, (uint64_t)samples, (uint64_t)(position % samples));
 }
+
+void cohort_task_samples(const cohort_task *task, int64_t count, const int64_t *position, int32_t *sample) {
+  enum { MOST = 64 };
+  const int64_t samples = task->samples[COHORT_SPLIT_TRAIN];
+  uint64_t place[MOST], element[MOST];
+  for (int64_t first = 0; first < count;) {
+    const int64_t epoch = position[first] / samples;
+    size_t n = 0;
+    for (; n < MOST && first + (int64_t)n < count; n++) {
+      const int64_t at = position[first + (int64_t)n];
+      if (at / samples != epoch) break;
+      place[n] = (uint64_t)(at % samples);
+    }
+    const cohort_random_key key = cohort_random_key_derive(task->key, (uint64_t)epoch);
+    cohort_random_permute_all(key, (uint64_t)samples, n, place, element);
+    for (size_t i = 0; i < n; i++) sample[first + (int64_t)i] = (int32_t)element[i];
+    first += (int64_t)n;
+  }
+}

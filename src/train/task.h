@@ -82,5 +82,7 @@ void cohort_task_close(cohort_task *task);
 /* The sample at a position of the stream of training samples: epoch permutations one after another, computed, never
  * stored. */
 int64_t cohort_task_sample(const cohort_task *task, int64_t position);
+/* Those at `count` positions, in less time. */
+void cohort_task_samples(const cohort_task *task, int64_t count, const int64_t *position, int32_t *sample);
 
 #endif

@@ -166,11 +166,13 @@ static void augment(const cohort_task *task, int64_t position, const cohort_samp
     }
 }
 
-/* The sample at place i of a batch; 0 where there is none. */
-static int64_t sample_at(const cohort_task *task, const cohort_feed *feed, int64_t i) {
-  if (i >= feed->count) return 0;
-  const bool shuffled = feed->split == COHORT_SPLIT_TRAIN && !feed->direct;
-  return shuffled ? cohort_task_sample(task, feed->position[i]) : feed->position[i];
+/* The samples of a batch; 0 where there is none. */
+static void find_samples(const cohort_task *task, const cohort_feed *feed, int32_t *sample) {
+  memset(sample, 0, (size_t)feed->capacity * sizeof *sample);
+  if (feed->split == COHORT_SPLIT_TRAIN && !feed->direct)
+    cohort_task_samples(task, feed->count, feed->position, sample);
+  else
+    for (int64_t i = 0; i < feed->count; i++) sample[i] = (int32_t)feed->position[i];
 }
 
 static void feed(const cohort_task *task, cohort_feed *feed) {
@@ -183,14 +185,11 @@ static void feed(const cohort_task *task, cohort_feed *feed) {
   float *input = feed->input[0], *weight = feed->input[2];
   int32_t *positions = feed->input[3], *ids = feed->input[4];
   enum { AHEAD = 4 };
-  for (int64_t i = 0; i < feed->capacity && i < AHEAD; i++) ids[i] = (int32_t)sample_at(task, feed, i);
+  find_samples(task, feed, ids);
   for (int64_t i = 0; i < feed->capacity; i++, input += own->features) {
     const bool real = i < feed->count;
     const int64_t sample = ids[i];
-    if (i + AHEAD < feed->capacity) {
-      ids[i + AHEAD] = (int32_t)sample_at(task, feed, i + AHEAD);
-      call_up(own, samples, ids[i + AHEAD]);
-    }
+    if (i + AHEAD < feed->capacity) call_up(own, samples, ids[i + AHEAD]);
     const int64_t first = sample * own->features;
     if (!real)
       memset(input, 0, (size_t)own->features * sizeof *input);

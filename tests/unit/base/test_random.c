@@ -81,6 +81,19 @@ static void test_permutation_is_a_bijection(void) {
   for (uint64_t i = 0; i < 100; i++) CU_ASSERT(cohort_random_permute(key_of(1, 2), huge, i) < huge);
 }
 
+static void test_many_positions_at_once(void) {
+  enum { MOST = 300 };
+  const uint64_t sizes[] = {1, 2, 5, 64, 65, 2048, 100003, (UINT64_C(1) << 62) + 12345};
+  uint64_t position[MOST], element[MOST];
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+    for (size_t count = 0; count <= MOST; count = 3 * count + 1) {
+      for (size_t i = 0; i < count; i++) position[i] = 7919 * (uint64_t)i % sizes[s];
+      cohort_random_permute_all(key_of(3, 4), sizes[s], count, position, element);
+      for (size_t i = 0; i < count; i++)
+        CU_ASSERT_EQUAL(element[i], cohort_random_permute(key_of(3, 4), sizes[s], position[i]));
+    }
+}
+
 /* Every one of the 24 permutations of 4 elements comes up about equally often over keys: chi-squared with 23 degrees of
  * freedom below its 1e-6 quantile. */
 static void test_permutations_are_even(void) {
@@ -122,6 +135,7 @@ static const check checks[] = {
     {"words are the stream", test_words_are_the_stream},
     {"keys differ", test_keys_differ},
     {"a permutation is a bijection", test_permutation_is_a_bijection},
+    {"many positions at once", test_many_positions_at_once},
     {"permutations are even", test_permutations_are_even},
     {"moments of the normal numbers", test_normal_moments},
 };
