@@ -11,13 +11,15 @@
 #include "kernel/row_real.h"
 
 enum { LANES = COHORT_REGISTER_LANES, OUT = 4, IN = 6, POINTS = IN * IN, BLOCK = 16, MOST_CUTS = 8, CUT_TILES = 128 };
-enum { WEIGHT_BLOCK_REALS = 96 * 1024, APART = 16 };
+enum { WEIGHT_BLOCK_REALS = 96 * 1024, SPAN = POINTS * LANES };
 
 /* Rows of a block of products with two vectors of outputs, and with one. */
 #if defined(__AVX512F__)
 enum { WIDE_ROWS = 8, NARROW_ROWS = 16 };
-#else
+#elif defined(__AVX2__)
 enum { WIDE_ROWS = 4, NARROW_ROWS = 8 };
+#else
+enum { WIDE_ROWS = 4, NARROW_ROWS = 4 };
 #endif
 
 #define ROOT_HALF ((real)0.70710678118654752440)
@@ -39,7 +41,8 @@ typedef struct winograd {
   bool turned;                 /* weights are turned around, in and out exchanged */
   int64_t down, across, tiles; /* tiles of an image, and of all */
   int64_t bands, block;        /* tiles at the points at a time */
-  int64_t left_row, right_row; /* of a block's channels, and outputs, at one point */
+  /* A tile at the points is [channels / LANES][POINTS][LANES] long, or so for the outputs. */
+  int64_t left_step, right_step;
   int64_t zeros, band_reals;
 } winograd;
 
@@ -51,11 +54,10 @@ static winograd lay_out(const convolution *c, bool weights) {
   w.tiles = c->images * w.down * w.across;
   w.bands = cohort_most(1, cohort_least(MOST_CUTS, weights ? w.tiles / CUT_TILES : cohort_ceil_divide(w.tiles, BLOCK)));
   if (weights) w.block = cohort_most(BLOCK, WEIGHT_BLOCK_REALS / (POINTS * (c->channels + c->outputs)));
-  /* Rows of a power of two would all lie in the same few lines of the first cache. */
-  w.left_row = w.block * c->channels + APART;
-  w.right_row = w.block * c->outputs + APART;
+  w.left_step = c->channels * POINTS;
+  w.right_step = c->outputs * POINTS;
   w.zeros = IN * cohort_most(c->channels, c->outputs);
-  w.band_reals = w.zeros + POINTS * (w.left_row + w.right_row);
+  w.band_reals = w.zeros + w.block * (w.left_step + w.right_step);
   return w;
 }
 
@@ -153,16 +155,16 @@ static inline place find_tile(const winograd *w, int64_t tile) {
 /* A tile's values of an image [height][width][channels] beginning at (y, x), zeros around it, at the points. */
 static inline __attribute__((always_inline)) void tile_to_points(axis turn, int from, const real *image, int64_t height,
                                                                  int64_t width, int64_t channels, int64_t y, int64_t x,
-                                                                 const real *zeros, real *out, int64_t stride) {
+                                                                 const real *zeros, real *out) {
   const int first = x < 0 ? (int)-x : 0, last = (int)cohort_least(from, width - x);
   const real *row[IN];
   for (int r = 0; r < from; r++)
     row[r] = y + r < 0 || y + r >= height ? zeros : image + ((y + r) * width + x + first) * channels;
-  for (int64_t c = 0; c < channels; c += LANES) {
+  for (int64_t c = 0; c < channels; c += LANES, out += SPAN) {
     if (first == 0 && last == from)
-      to_points(turn, from, row, channels, 0, from, out + c, stride);
+      to_points(turn, from, row, channels, 0, from, out, LANES);
     else
-      to_points(turn, from, row, channels, first, last, out + c, stride);
+      to_points(turn, from, row, channels, first, last, out, LANES);
     for (int r = 0; r < from; r++) row[r] += LANES;
   }
 }
@@ -190,7 +192,7 @@ static void inputs_to_points(const winograd *w, int64_t first, int64_t count, co
   for (int64_t t = 0; t < count; t++) {
     const place at = find_tile(w, first + t);
     tile_to_points(points_of_inputs, IN, w->x + at.image * c->height * c->width * c->channels, c->height, c->width,
-                   c->channels, at.y - c->padding, at.x - c->padding, zeros, out + t * c->channels, w->left_row);
+                   c->channels, at.y - c->padding, at.x - c->padding, zeros, out + t * w->left_step);
   }
 }
 
@@ -199,7 +201,7 @@ static void gradients_to_points(const winograd *w, int64_t first, int64_t count,
   for (int64_t t = 0; t < count; t++) {
     const place at = find_tile(w, first + t);
     tile_to_points(points_of_four, OUT, w->dy + at.image * c->positions * c->outputs, c->out_height, c->out_width,
-                   c->outputs, at.y, at.x, zeros, out + t * c->outputs, w->right_row);
+                   c->outputs, at.y, at.x, zeros, out + t * w->right_step);
   }
 }
 
@@ -208,13 +210,13 @@ static void outputs_of_points(const winograd *w, int64_t tile, const real *point
   const place at = find_tile(w, tile);
   const int rows = (int)cohort_least(OUT, c->out_height - at.y), columns = (int)cohort_least(OUT, c->out_width - at.x);
   real *out = w->y + ((at.image * c->out_height + at.y) * c->out_width + at.x) * c->outputs;
-  for (int64_t o = 0; o < c->outputs; o += LANES) {
+  for (int64_t o = 0; o < c->outputs; o += LANES, points += SPAN) {
     six half[IN];
 #pragma GCC unroll 6
     for (int x = 0; x < IN; x++) {
       six value;
 #pragma GCC unroll 6
-      for (int r = 0; r < IN; r++) value.at[r] = *(const unaligned *)(points + (r * IN + x) * w->right_row + o);
+      for (int r = 0; r < IN; r++) value.at[r] = *(const unaligned *)(points + (r * IN + x) * LANES);
       half[x] = four_outputs(value);
     }
 #pragma GCC unroll 4
@@ -246,64 +248,73 @@ static void kernels_to_points(const winograd *w) {
     }
 }
 
-/* out[m][o] = sum over k of left[m][k] right[k][o] for `rows` m and `vectors` of o. */
-static inline __attribute__((always_inline)) void multiply_block(int rows, int vectors, int64_t channels,
-                                                                 int64_t outputs, const real *left, const real *right,
-                                                                 real *out) {
+/* Of one point: tiles' inputs [channels / LANES][.][LANES], left_step apart, times weights [channels][outputs]; the
+ * first `vectors` of outputs go to the tiles' outputs, out_step apart. */
+typedef struct point_product {
+  int64_t channels, outputs, left_step, out_step;
+} point_product;
+
+/* `rows` tiles. */
+static inline __attribute__((always_inline)) void multiply_block(int rows, int vectors, point_product of,
+                                                                 const real *left, const real *right, real *out) {
   cohort_register sum[NARROW_ROWS][2];
   const real *p[4];
-  for (int i = 0; i < 4; i++) p[i] = left + 4 * i * channels;
+  for (int i = 0; i < 4; i++) p[i] = left + 4 * i * of.left_step;
   for (int m = 0; m < rows; m++) sum[m][0] = sum[m][1] = (cohort_register){0};
-  for (int64_t k = 0; k < channels; k++, right += outputs) {
-    const cohort_register one = *(const unaligned *)right;
-    cohort_register two = {0};
-    if (vectors == 2) two = *(const unaligned *)(right + LANES);
+  for (int64_t channel = 0; channel < of.channels; channel += LANES) {
+    for (int k = 0; k < LANES; k++, right += of.outputs) {
+      const cohort_register one = *(const unaligned *)right;
+      cohort_register two = {0};
+      if (vectors == 2) two = *(const unaligned *)(right + LANES);
 #pragma GCC unroll 16
-    for (int m = 0; m < rows; m++) {
-      const real factor = p[m / 4][m % 4 * channels];
-      sum[m][0] += factor * one;
-      if (vectors == 2) sum[m][1] += factor * two;
+      for (int m = 0; m < rows; m++) {
+        const real factor = p[m / 4][m % 4 * of.left_step];
+        sum[m][0] += factor * one;
+        if (vectors == 2) sum[m][1] += factor * two;
+      }
+      for (int i = 0; i < 4; i++) p[i]++;
     }
-    for (int i = 0; i < 4; i++) p[i]++;
+    for (int i = 0; i < 4; i++) p[i] += SPAN - LANES;
   }
 #pragma GCC unroll 16
   for (int m = 0; m < rows; m++)
-    for (int v = 0; v < vectors; v++) *(unaligned *)(out + m * outputs + v * LANES) = sum[m][v];
+    for (int v = 0; v < vectors; v++) *(unaligned *)(out + m * of.out_step + v * SPAN) = sum[m][v];
 }
 
-static inline __attribute__((always_inline)) void multiply_rows(int vectors, int64_t count, int64_t channels,
-                                                                int64_t outputs, const real *left, const real *right,
-                                                                real *out) {
+static inline __attribute__((always_inline)) void multiply_tiles(int vectors, int64_t count, point_product of,
+                                                                 const real *left, const real *right, real *out) {
   enum { FEW = 4 };
   const int rows = vectors == 2 ? WIDE_ROWS : NARROW_ROWS;
   int64_t m = 0;
   for (; m + rows <= count; m += rows)
-    multiply_block(rows, vectors, channels, outputs, left + m * channels, right, out + m * outputs);
+    multiply_block(rows, vectors, of, left + m * of.left_step, right, out + m * of.out_step);
   for (; m + FEW <= count; m += FEW)
-    multiply_block(FEW, vectors, channels, outputs, left + m * channels, right, out + m * outputs);
-  for (; m < count; m++) multiply_block(1, vectors, channels, outputs, left + m * channels, right, out + m * outputs);
+    multiply_block(FEW, vectors, of, left + m * of.left_step, right, out + m * of.out_step);
+  for (; m < count; m++) multiply_block(1, vectors, of, left + m * of.left_step, right, out + m * of.out_step);
+}
+
+static void multiply_point(const winograd *w, int64_t count, const real *left, const real *right, real *out) {
+  const point_product of = {w->c->channels, w->c->outputs, w->left_step, w->right_step};
+  int64_t o = 0;
+  for (; o + 2 * LANES <= of.outputs; o += 2 * LANES) multiply_tiles(2, count, of, left, right + o, out + o * POINTS);
+  for (; o < of.outputs; o += LANES) multiply_tiles(1, count, of, left, right + o, out + o * POINTS);
 }
 
 static void convolve_band(void *argument, int64_t band) {
   const winograd *w = argument;
   const convolution *c = w->c;
-  real *zeros = w->scratch + band * w->band_reals, *left = zeros + w->zeros, *out = left + POINTS * w->left_row;
+  real *zeros = w->scratch + band * w->band_reals, *left = zeros + w->zeros, *out = left + w->block * w->left_step;
   memset(zeros, 0, (size_t)w->zeros * sizeof *zeros);
   const int64_t end = (band + 1) * w->tiles / w->bands;
   for (int64_t first = band * w->tiles / w->bands; first < end; first += w->block) {
     const int64_t count = cohort_least(w->block, end - first);
     inputs_to_points(w, first, count, zeros, left);
     for (int64_t p = 0; p < POINTS; p++) {
-      const real *from = left + p * w->left_row, *right = w->kernels + p * c->channels * c->outputs;
-      real *to = out + p * w->right_row;
       ask_for(w, w->x, c->height, c->width, c->channels, first + count, w->block, p, false);
       ask_for(w, w->y, c->out_height, c->out_width, c->outputs, first, count, p, true);
-      int64_t o = 0;
-      for (; o + 2 * LANES <= c->outputs; o += 2 * LANES)
-        multiply_rows(2, count, c->channels, c->outputs, from, right + o, to + o);
-      for (; o < c->outputs; o += LANES) multiply_rows(1, count, c->channels, c->outputs, from, right + o, to + o);
+      multiply_point(w, count, left + p * LANES, w->kernels + p * c->channels * c->outputs, out + p * LANES);
     }
-    for (int64_t t = 0; t < count; t++) outputs_of_points(w, first + t, out + t * c->outputs);
+    for (int64_t t = 0; t < count; t++) outputs_of_points(w, first + t, out + t * w->right_step);
   }
 }
 
@@ -326,18 +337,18 @@ void COHORT_BASED(cohort_winograd_input)(const convolution *c, const real *dy, c
   convolve(&turned, true, dy, weight, dx);
 }
 
-/* sums[m][o] += sum over tiles t of left[t][m] right[t][o] for `rows` m and `vectors` of o. */
-static inline __attribute__((always_inline)) void weigh_block(int rows, int vectors, int64_t count, int64_t channels,
-                                                              int64_t outputs, const real *left, const real *right,
-                                                              real *sums) {
+/* sums[m][o] += sum over tiles t of left[t][m] right[t][o] for `rows` m of one vector and `vectors` of o. */
+static inline __attribute__((always_inline)) void weigh_block(int rows, int vectors, int64_t count, const winograd *w,
+                                                              const real *left, const real *right, real *sums) {
+  const int64_t outputs = w->c->outputs;
   cohort_register sum[NARROW_ROWS][2];
 #pragma GCC unroll 16
   for (int m = 0; m < rows; m++)
     for (int v = 0; v < vectors; v++) sum[m][v] = *(const unaligned *)(sums + m * outputs + v * LANES);
-  for (int64_t t = 0; t < count; t++, left += channels, right += outputs) {
+  for (int64_t t = 0; t < count; t++, left += w->left_step, right += w->right_step) {
     const cohort_register one = *(const unaligned *)right;
     cohort_register two = {0};
-    if (vectors == 2) two = *(const unaligned *)(right + LANES);
+    if (vectors == 2) two = *(const unaligned *)(right + SPAN);
 #pragma GCC unroll 16
     for (int m = 0; m < rows; m++) {
       sum[m][0] += left[m] * one;
@@ -349,21 +360,24 @@ static inline __attribute__((always_inline)) void weigh_block(int rows, int vect
     for (int v = 0; v < vectors; v++) *(unaligned *)(sums + m * outputs + v * LANES) = sum[m][v];
 }
 
-static void weigh_point(const convolution *c, int64_t count, const real *left, const real *right, real *sums) {
+static void weigh_point(const winograd *w, int64_t count, const real *left, const real *right, real *sums) {
+  const int64_t channels = w->c->channels, outputs = w->c->outputs;
   int64_t o = 0;
-  for (; o + 2 * LANES <= c->outputs; o += 2 * LANES)
-    for (int64_t m = 0; m < c->channels; m += WIDE_ROWS)
-      weigh_block(WIDE_ROWS, 2, count, c->channels, c->outputs, left + m, right + o, sums + m * c->outputs + o);
-  for (; o < c->outputs; o += LANES)
-    for (int64_t m = 0; m < c->channels; m += NARROW_ROWS)
-      weigh_block(NARROW_ROWS, 1, count, c->channels, c->outputs, left + m, right + o, sums + m * c->outputs + o);
+  for (; o + 2 * LANES <= outputs; o += 2 * LANES)
+    for (int64_t m = 0; m < channels; m += WIDE_ROWS)
+      weigh_block(WIDE_ROWS, 2, count, w, left + m / LANES * SPAN + m % LANES, right + o * POINTS,
+                  sums + m * outputs + o);
+  for (; o < outputs; o += LANES)
+    for (int64_t m = 0; m < channels; m += NARROW_ROWS)
+      weigh_block(NARROW_ROWS, 1, count, w, left + m / LANES * SPAN + m % LANES, right + o * POINTS,
+                  sums + m * outputs + o);
 }
 
 static void weigh_band(void *argument, int64_t band) {
   const winograd *w = argument;
   const convolution *c = w->c;
   const int64_t size = c->channels * c->outputs, end = (band + 1) * w->tiles / w->bands;
-  real *zeros = w->scratch + band * w->band_reals, *left = zeros + w->zeros, *right = left + POINTS * w->left_row;
+  real *zeros = w->scratch + band * w->band_reals, *left = zeros + w->zeros, *right = left + w->block * w->left_step;
   real *sums = w->sums + band * POINTS * size;
   memset(zeros, 0, (size_t)w->zeros * sizeof *zeros);
   memset(sums, 0, (size_t)(POINTS * size) * sizeof *sums);
@@ -374,7 +388,7 @@ static void weigh_band(void *argument, int64_t band) {
     for (int64_t p = 0; p < POINTS; p++) {
       ask_for(w, w->x, c->height, c->width, c->channels, first + count, w->block, p, false);
       ask_for(w, w->dy, c->out_height, c->out_width, c->outputs, first + count, w->block, p, false);
-      weigh_point(c, count, left + p * w->left_row, right + p * w->right_row, sums + p * size);
+      weigh_point(w, count, left + p * LANES, right + p * LANES, sums + p * size);
     }
   }
 }
