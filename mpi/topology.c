@@ -38,7 +38,7 @@ static bool is_narrowed(const cohort_place *own, const cpu_set_t *set) {
 static int describe_own(const cohort_comm *comm, cohort_place *own, int order[COHORT_PROCESSORS]) {
   (void)snprintf(own->host, sizeof own->host, "%.63s", cohort_world_host(comm, comm->rank));
   if (!own->host[0] && gethostname(own->host, sizeof own->host - 1) != 0) (void)snprintf(own->host, 8, "unknown");
-  own->started_by = launcher();
+  own->started_by = (int)launcher();
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) != 0) return 0; /* more processors than the set has room for */
   for (unsigned p = 0; p < COHORT_PROCESSORS && p < CPU_SETSIZE; p++)
