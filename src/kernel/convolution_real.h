@@ -78,9 +78,10 @@ static inline convolution turn_convolution(const convolution *c) {
 /* Whether by Winograd's algorithm (convolution_winograd.c), in float32 alone: where its points stay in the second
  * cache, whole vectors lie along both kinds of channels and no more than half of the tiles is waste. */
 static inline bool has_winograd(const convolution *c) {
+  if (sizeof(real) != 4 || !is_direct(c)) return false;
   const int64_t tiles = (c->out_height + 3) / 4 * ((c->out_width + 3) / 4);
-  return sizeof(real) == 4 && is_direct(c) && c->kernel_height == 3 && c->kernel_width == 3 && c->stride == 1 &&
-         c->padding <= 2 && c->channels % 16 == 0 && c->outputs % 16 == 0 && c->positions >= 8 * tiles;
+  return c->kernel_height == 3 && c->kernel_width == 3 && c->stride == 1 && c->padding <= 2 && c->channels % 16 == 0 &&
+         c->outputs % 16 == 0 && c->positions >= 8 * tiles;
 }
 
 static inline bool has_winograd_input(const convolution *c) {
