@@ -28,10 +28,25 @@ typedef struct rates {
   cohort_roofline roofline;
 } rates;
 
+/* A line "name: N kB" of a file of /proc, in bytes; 0 when it is not there. */
+static double proc_bytes(const char *path, const char *name) {
+  FILE *file = fopen(path, "r");
+  char line[256];
+  double kilobytes = 0;
+  while (file && fgets(line, sizeof line, file))
+    if (strncmp(line, name, strlen(name)) == 0 && line[strlen(name)] == ':')
+      kilobytes = strtod(line + strlen(name) + 1, NULL);
+  if (file) (void)fclose(file);
+  return kilobytes * 1024;
+}
+
+/* Memory that ranks share counts for each by its share: else what a rank reads of others' would count as its own. */
 double cohort_peak_memory(void) {
   struct rusage usage;
   (void)getrusage(RUSAGE_SELF, &usage);
-  return (double)usage.ru_maxrss * 1024;
+  const double shared = proc_bytes("/proc/self/status", "RssShmem");
+  const double share = shared > 0 ? proc_bytes("/proc/self/smaps_rollup", "Pss_Shmem") : 0;
+  return (double)usage.ru_maxrss * 1024 - shared + share;
 }
 
 static void gather(cohort_run *run, const cohort_session *session, cohort_comm *comm, double *table) {
