@@ -77,7 +77,7 @@ static void test_hidden_and_exposed(cohort_comm *comm) {
   const cohort_message other = {1 - comm->rank, &byte, 1};
   if (comm->rank == 1) {
     cohort_comm_barrier(comm);
-    usleep(30000);
+    usleep(200000);
     comm->wait(comm, comm->post(comm, COHORT_CHANNEL_REDUCE, 1, &other, 0, NULL));
     return;
   }
