@@ -267,6 +267,14 @@ static void limit_start(unsigned seconds) {
   if (!seconds) (void)sigaction(SIGALRM, &action, NULL);
 }
 
+/* Open MPI asks before it sends more than 64 KiB through TCP, and the answer waits behind the data that is on its way
+ * on the same connection: parts that go both ways at once reach half of the link. Parts of up to 4 MiB go at once; who
+ * has set these has the last word. */
+static void send_at_once(void) {
+  static const char *const names[] = {"OMPI_MCA_btl_tcp_eager_limit", "OMPI_MCA_btl_tcp_max_send_size"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) (void)setenv(names[i], "4194304", 0);
+}
+
 cohort_status cohort_world_open(cohort_comm *comm, cohort_error *error) {
   const long expected = launched_ranks();
   if (expected == 1) {
@@ -276,6 +284,7 @@ cohort_status cohort_world_open(cohort_comm *comm, cohort_error *error) {
   struct sigaction survive = {.sa_handler = survive_broken_pipes, .sa_flags = SA_RESTART};
   (void)sigemptyset(&survive.sa_mask);
   (void)sigaction(SIGPIPE, &survive, NULL);
+  send_at_once();
   limit_start(MPI_START_SECONDS);
   int provided = 0;
   if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
