@@ -79,3 +79,7 @@ add_executable(bench_overhead bench/overhead.c)
 target_link_libraries(bench_overhead PRIVATE cohort_graph)
 set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/unit/kernel/test_product_tiles.c PROPERTIES COMPILE_OPTIONS
   "-mavx2;-mfma;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512bf16")
+
+# Sums over the ranks of a node against MPI's (no test: it is a time).
+add_executable(bench_reduction bench/reduction.c)
+target_link_libraries(bench_reduction PRIVATE cohort_train)
