@@ -9,7 +9,9 @@ cohort_shard_sizes cohort_shard_sizes_of(double bucket, const cohort_link *link,
   if (bucket == 0 && link->bandwidth == 0) bucket = 4;
   if (bucket == 0) {
     const double message = 50 * link->latency * link->bandwidth, part = message * ranks / (1 << 20);
-    bucket = part / 2 < 2 ? 2 : part / 2 > 32 ? 32 : part / 2;
+    /* Nothing hides the last bucket's sums and the first one's weights: on a slow link they are kept small. */
+    const double least = link->bandwidth < 1e9 ? 0.25 : 2;
+    bucket = part / 2 < least ? least : part / 2 > 32 ? 32 : part / 2;
   }
   const int64_t elements = (int64_t)(bucket * (1 << 20) / sizeof(float)) + 1;
   return (cohort_shard_sizes){elements, 2 * elements};

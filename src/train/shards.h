@@ -46,7 +46,8 @@ typedef struct cohort_shard_sizes {
 } cohort_shard_sizes;
 
 /* Buckets of so many MiB of parameters, parts twice as large. 0: 4 MiB inside a host, so that parts stay in the caches;
- * over a link so much that a rank's message of a part takes fifty times its latency, 2 to 32 MiB. */
+ * over a link so much that a rank's message of a part takes fifty times its latency, 2 to 32 MiB, on a link below 1
+ * GB/s from 0.25 MiB. */
 cohort_shard_sizes cohort_shard_sizes_of(double bucket, const cohort_link *link, int ranks);
 
 /* cut[tensor] and cost[tensor] (of whole tensors, any unit) come from the update that serves the tensor. Whole tensors
