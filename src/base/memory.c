@@ -11,7 +11,7 @@
 static const size_t huge_page = (size_t)2 << 20;
 static const size_t huge_from = (size_t)4 << 20;
 
-static cohort_status take(size_t bytes, const char *purpose, bool touch, void **out, cohort_error *error) {
+static cohort_status take(size_t bytes, const char *purpose, bool touch, bool dense, void **out, cohort_error *error) {
   const size_t alignment = bytes >= huge_from ? huge_page : COHORT_ALIGNMENT;
   void *memory = NULL;
   if (bytes <= PTRDIFF_MAX - huge_page) {
@@ -23,7 +23,8 @@ static cohort_status take(size_t bytes, const char *purpose, bool touch, void **
                        (double)bytes / 1048576.0, purpose);
   }
   const size_t whole = cohort_round_up(bytes ? bytes : 1, alignment);
-  if (alignment == huge_page) madvise(memory, whole, MADV_HUGEPAGE); /* advice only: without it all works, slower */
+  if (alignment == huge_page && dense)
+    madvise(memory, whole, MADV_HUGEPAGE); /* advice only: without it all works, slower */
   /* Pages that are given back read as zero when they are used again. */
   if (touch || alignment != huge_page || madvise(memory, whole, MADV_DONTNEED) != 0) memset(memory, 0, whole);
   *out = memory;
@@ -31,11 +32,11 @@ static cohort_status take(size_t bytes, const char *purpose, bool touch, void **
 }
 
 cohort_status cohort_memory_create(size_t bytes, const char *purpose, void **out, cohort_error *error) {
-  return take(bytes, purpose, true, out, error);
+  return take(bytes, purpose, true, true, out, error);
 }
 
-cohort_status cohort_memory_reserve(size_t bytes, const char *purpose, void **out, cohort_error *error) {
-  return take(bytes, purpose, false, out, error);
+cohort_status cohort_memory_reserve(size_t bytes, bool dense, const char *purpose, void **out, cohort_error *error) {
+  return take(bytes, purpose, false, dense, out, error);
 }
 
 void cohort_memory_release(void *memory) { free(memory); }

@@ -2,6 +2,7 @@
 #ifndef COHORT_BASE_MEMORY_H
 #define COHORT_BASE_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
@@ -12,8 +13,9 @@ enum { COHORT_ALIGNMENT = 64 };
  * touched by the caller. Owned by the caller; release with cohort_memory_release. COHORT_NO_RESOURCE with the size
  * in the message when there is none. `bytes` 0 gives a valid pointer. */
 cohort_status cohort_memory_create(size_t bytes, const char *purpose, void **out, cohort_error *error);
-/* The same, also zero, but from 4 MiB on untouched: pages that are never used take no memory. */
-cohort_status cohort_memory_reserve(size_t bytes, const char *purpose, void **out, cohort_error *error);
+/* The same, also zero, but from 4 MiB on untouched: pages that are never used take no memory. `dense`: nearly all will
+ * be, so pages may be huge. */
+cohort_status cohort_memory_reserve(size_t bytes, bool dense, const char *purpose, void **out, cohort_error *error);
 void cohort_memory_release(void *memory); /* NULL is fine */
 
 /* malloc, realloc and strdup for set-up code; end the program with a message and status 4 when there is no memory. */

@@ -14,8 +14,8 @@ static void print_estimates(const cohort_run *run, const cohort_settings *settin
   printf("# parameters %.0f, optimizer state %.0f numbers; a checkpoint takes about %.1f MB\n", parameters, state,
          (parameters + state) * 4 / 1e6);
   printf("# MB of one rank on a host of %d cores; received: in a step, from the other ranks\n", cores);
-  printf("# %-10s %5s %7s %10s %9s %9s %11s %7s %9s %9s\n", "sharding", "ranks", "threads", "parameters", "gradients",
-         "state", "activations", "process", "memory", "received");
+  printf("# %-10s %5s %7s %10s %9s %9s %11s %7s %7s %9s %9s\n", "sharding", "ranks", "threads", "parameters",
+         "gradients", "state", "activations", "saving", "process", "memory", "received");
   const int last = settings->is_federated ? COHORT_SHARDING_OPTIMIZER : COHORT_SHARDING_PARAMETERS;
   for (int sharding = COHORT_SHARDING_NONE; sharding <= last; sharding++)
     for (int ranks = sharding == COHORT_SHARDING_NONE ? 1 : 2; ranks <= cohort_run_lanes(run) && ranks <= 8;
@@ -23,10 +23,10 @@ static void print_estimates(const cohort_run *run, const cohort_settings *settin
       const int share = cores / ranks > 1 ? cores / ranks : 1;
       const int threads = settings->threads ? (int)settings->threads : share;
       const cohort_estimate of = cohort_run_estimate(run, ranks, threads, (cohort_sharding)sharding);
-      printf("# %-10s %5d %7d %10.1f %9.1f %9.1f %11.1f %7.1f %9.1f %9.2f%s\n", ranks > 1 ? names[sharding] : "any",
-             ranks, threads, of.parameters / 1e6, of.gradients / 1e6, of.state / 1e6, of.activations / 1e6,
-             of.process / 1e6, cohort_estimate_memory(&of) / 1e6, of.received / 1e6,
-             sharding == settings->sharding || ranks == 1 ? "  <" : "");
+      printf("# %-10s %5d %7d %10.1f %9.1f %9.1f %11.1f %7.1f %7.1f %9.1f %9.2f%s\n",
+             ranks > 1 ? names[sharding] : "any", ranks, threads, of.parameters / 1e6, of.gradients / 1e6,
+             of.state / 1e6, of.activations / 1e6, of.saving / 1e6, of.process / 1e6, cohort_estimate_memory(&of) / 1e6,
+             of.received / 1e6, sharding == settings->sharding || ranks == 1 ? "  <" : "");
     }
 }
 

@@ -72,6 +72,11 @@ static void estimate_vectors(const estimate_case *own, cohort_estimate *out) {
   if (needs.shadows) state += own->sharding == COHORT_SHARDING_NONE ? own->elements : own->share;
   if (needs.curvature) state += own->elements;
   out->state = state * sizeof(float);
+  /* A rank writes a slice of what it owns pieces of: of its slice it owns a share, the rest comes for the save. */
+  double sharded_elements = sharded ? own->elements : 0;
+  for (int i = 0; own->sharding != COHORT_SHARDING_NONE && i < cohort_player_slots(run->player); i++)
+    sharded_elements += (double)cohort_player_slot(run->player, i)->elements;
+  out->saving = sharded_elements / own->ranks * (1 - 1.0 / own->ranks) * sizeof(float);
 }
 
 /* Rank 0's: the shard of every subtree that others hold; of weights (or sums) all that is not its own; scalars of lanes
@@ -120,5 +125,6 @@ cohort_estimate cohort_run_estimate(const cohort_run *run, int ranks, int thread
 }
 
 double cohort_estimate_memory(const cohort_estimate *estimate) {
-  return estimate->parameters + estimate->gradients + estimate->state + estimate->activations + estimate->process;
+  return estimate->parameters + estimate->gradients + estimate->state + estimate->activations + estimate->saving +
+         estimate->process;
 }

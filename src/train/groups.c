@@ -228,8 +228,9 @@ cohort_status cohort_groups_allocate(const cohort_player_plan *plan, const cohor
   }
   for (int s = 0; s < groups->slots; s++) {
     void *values = NULL;
-    COHORT_TRY(
-        cohort_memory_reserve((size_t)groups->slot[s].elements * sizeof(float), "optimizer state", &values, error));
+    const bool dense = plan->comm->size == 1 || plan->sharding == COHORT_SHARDING_NONE;
+    COHORT_TRY(cohort_memory_reserve((size_t)groups->slot[s].elements * sizeof(float), dense, "optimizer state",
+                                     &values, error));
     groups->slot[s].values = values;
     if (plan->sharding != COHORT_SHARDING_NONE) groups->slot[s].shards = slot_shards(space, shards, &groups->slot[s]);
   }

@@ -248,8 +248,8 @@ static cohort_status hold_rows(cohort_lane_engine *engine, cohort_error *error) 
   engine->sum = (cohort_vector){(float *)(void *)engine->rows->part[engine->comm->rank], engine->rows, 0};
   if (!held->apart) return COHORT_DONE;
   void *memory = NULL;
-  COHORT_TRY(cohort_memory_reserve((size_t)(held->vectors * engine->elements) * sizeof(float), "gradient's shard",
-                                   &memory, error));
+  COHORT_TRY(cohort_memory_reserve((size_t)(held->vectors * engine->elements) * sizeof(float), false,
+                                   "gradient's shard", &memory, error));
   engine->sum = (cohort_vector){memory, NULL, 0};
   return COHORT_DONE;
 }

@@ -144,9 +144,10 @@ static void count_bytes(cohort_player *player) {
 }
 
 /* Only what is used of it takes memory: of most vectors this rank's shard. */
-static cohort_status allocate_vector(const char *purpose, int64_t elements, float **out, cohort_error *error) {
+static cohort_status allocate_vector(const char *purpose, int64_t elements, bool dense, float **out,
+                                     cohort_error *error) {
   void *memory = NULL;
-  COHORT_TRY(cohort_memory_reserve((size_t)elements * sizeof(float), purpose, &memory, error));
+  COHORT_TRY(cohort_memory_reserve((size_t)elements * sizeof(float), dense, purpose, &memory, error));
   *out = memory;
   return COHORT_DONE;
 }
@@ -160,9 +161,9 @@ static cohort_status allocate(cohort_player *player, cohort_error *error) {
   player->workspace = memory;
   player->piece_sums = cohort_allocate((size_t)(player->plan.space->pieces + 1) * sizeof *player->piece_sums);
   const int64_t elements = player->plan.space->elements;
-  if (player->curvature) COHORT_TRY(allocate_vector("curvature draws", elements, &player->direction, error));
+  if (player->curvature) COHORT_TRY(allocate_vector("curvature draws", elements, true, &player->direction, error));
   if (!player->driver.method) return COHORT_DONE;
-  return allocate_vector("gradient", elements, &player->gradient, error);
+  return allocate_vector("gradient", elements, player->plan.comm->size == 1, &player->gradient, error);
 }
 
 static cohort_status build(cohort_player *player, cohort_faults *faults, cohort_error *error) {
