@@ -111,13 +111,16 @@ void cohort_lanes_sum_float(int lanes, cohort_subtree whole, int count, const co
   sum.lanes = lanes;
   sum.nodes = nodes;
   sum.rows = rows;
-  int begin = 0;
+  int begin = 0, end;
   while (begin < count && !cohort_lanes_inside(nodes[begin], whole)) begin++;
-  for (sum.first = 0; sum.first < n; sum.first += SUM_BLOCK) {
-    sum.length = n - sum.first < SUM_BLOCK ? n - sum.first : SUM_BLOCK;
+  for (end = begin; end < count && cohort_lanes_inside(nodes[end], whole);) end++;
+  /* Two rows leave no partial sum. */
+  const int64_t block = end - begin > 2 ? SUM_BLOCK : n;
+  for (sum.first = 0; sum.first < n; sum.first += block) {
+    sum.length = n - sum.first < block ? n - sum.first : block;
     sum.next = begin;
-    const float *block = sum_block(&sum, whole.level, whole.index, out + sum.first);
-    if (block != out + sum.first) memcpy(out + sum.first, block, (size_t)sum.length * sizeof *out);
+    const float *result = sum_block(&sum, whole.level, whole.index, out + sum.first);
+    if (result != out + sum.first) memcpy(out + sum.first, result, (size_t)sum.length * sizeof *out);
   }
 }
 
