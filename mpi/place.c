@@ -71,8 +71,8 @@ static bool meets(const cohort_place *a, const cohort_place *b) {
 }
 
 int cohort_place_share(const cohort_place *places, int ranks, int rank) {
-  int sharers = 0;
-  for (int r = 0; r < ranks; r++) sharers += r == rank || meets(&places[r], &places[rank]);
+  int sharers = 1;
+  for (int r = 0; r < ranks; r++) sharers += r != rank && meets(&places[r], &places[rank]);
   const int share = places[rank].processors / sharers;
   return share > 1 ? share : 1;
 }

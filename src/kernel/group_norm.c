@@ -68,8 +68,10 @@ static inline cohort_vector minus(cohort_vector a, cohort_vector b) {
 
 /* As channel_sums, of one run of channels; rows are n apart. */
 static inline void run_sums(const group_work *work, const real *x, const real *centre, int power, real *sum) {
-  cohort_vector middle[RUN], all[RUN] = {0};
-  EACH_OF_RUN middle[v] = power == 1 ? (cohort_vector){0} : cohort_load(centre + v * COHORT_LANES);
+  cohort_vector middle[RUN] = {0}, all[RUN] = {0};
+  if (power != 1) {
+    EACH_OF_RUN middle[v] = cohort_load(centre + v * COHORT_LANES);
+  }
   for (int64_t first = 0; first < work->rows; first += PIXELS) {
     cohort_vector part[RUN] = {0};
     const int64_t last = cohort_least(first + PIXELS, work->rows);

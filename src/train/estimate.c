@@ -1,7 +1,9 @@
 #include "train/estimate.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/lanes.h"
 #include "train/run_state.h"
@@ -14,10 +16,9 @@ static double process_bytes(void) {
   FILE *file = fopen("/proc/self/statm", "r");
   if (!file) return 0;
   char text[128] = "";
-  long pages[2] = {0, 0};
-  const bool read = fgets(text, sizeof text, file) && sscanf(text, "%ld %ld", &pages[0], &pages[1]) == 2;
+  const char *resident = fgets(text, sizeof text, file) ? strchr(text, ' ') : NULL;
   (void)fclose(file);
-  return read ? (double)pages[1] * 4096 : 0;
+  return resident ? (double)strtol(resident, NULL, 10) * (double)sysconf(_SC_PAGESIZE) : 0;
 }
 
 /* A case: so many ranks, what they share, and what a step does. */

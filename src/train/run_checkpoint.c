@@ -252,13 +252,13 @@ static cohort_status read_space(const char *path, const cohort_space *space, flo
 }
 
 /* Sharded weights: the file's go by, bucket by bucket, and every rank keeps its pieces. */
-static void keep_pieces(const cohort_run *run, float *whole, float *passing) {
+static void keep_pieces(const cohort_run *run, float *room) {
   const cohort_space *space = run->space[0];
   const cohort_shards *shards = cohort_player_shards(run->player);
   const bool *held = cohort_player_updates(run->player);
   for (int b = 0; b < shards->buckets; b++) {
     const cohort_bucket *bucket = &shards->bucket[b];
-    float *here = whole ? whole + bucket->offset : passing;
+    float *here = room + (run->comm->rank == 0 ? bucket->offset : 0);
     cohort_comm_broadcast(run->comm, 0, here, (size_t)bucket->elements * sizeof(float));
     for (int p = bucket->first_piece; p < bucket->last_piece; p++) {
       const cohort_piece *piece = &space->piece[p];
@@ -282,7 +282,7 @@ static cohort_status take_sharded(cohort_run *run, const char *path, cohort_erro
   cohort_status status = cohort_memory_create((size_t)elements * sizeof(float), "weights of a file", &room, error);
   if (status == COHORT_DONE && run->comm->rank == 0) status = read_space(path, run->space[0], room, error);
   status = cohort_comm_agree_error(run->comm, status, error);
-  if (status == COHORT_DONE) keep_pieces(run, run->comm->rank == 0 ? room : NULL, room);
+  if (status == COHORT_DONE) keep_pieces(run, room);
   cohort_memory_release(room);
   return status;
 }
