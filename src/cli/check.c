@@ -5,29 +5,45 @@
 #include "io/config.h"
 #include "train/estimate.h"
 
-static void print_estimates(const cohort_run *run, const cohort_settings *settings, int cores) {
-  static const char *const names[] = {"none", "optimizer", "gradients", "parameters"};
+static void print_head(const cohort_run *run, bool copies, int cores) {
   const double parameters = (double)cohort_run_space(run, 0)->parameters;
   double state = 0;
   for (int i = 0; i < cohort_player_slots(cohort_run_player(run)); i++)
     state += (double)cohort_player_slot(cohort_run_player(run), i)->elements;
   printf("# parameters %.0f, optimizer state %.0f numbers; a checkpoint takes about %.1f MB\n", parameters, state,
          (parameters + state) * 4 / 1e6);
-  printf("# MB of one rank on a host of %d cores; received: in a step, from the other ranks\n", cores);
-  printf("# %-10s %5s %7s %10s %9s %9s %11s %7s %7s %9s %9s\n", "sharding", "ranks", "threads", "parameters",
-         "gradients", "state", "activations", "saving", "process", "memory", "received");
+  printf("# MB of one rank on a host of %d cores; received: in a step, from the other ranks%s\n", cores,
+         copies ? ", of which between hosts" : "");
+  printf("# %-10s %5s %7s %10s %9s %9s %11s %7s %7s %9s %9s%s\n", "sharding", "ranks", "threads", "parameters",
+         "gradients", "state", "activations", "saving", "process", "memory", "received",
+         copies ? " hosts  between" : "");
+}
+
+/* `hosts` hold a copy each; 0: all ranks hold one. */
+static void print_estimate(const cohort_run *run, const cohort_settings *settings, int cores, cohort_sharding sharding,
+                           int ranks, int hosts) {
+  static const char *const names[] = {"none", "optimizer", "gradients", "parameters"};
+  const int on_host = hosts ? ranks / hosts : ranks, share = cores / on_host > 1 ? cores / on_host : 1;
+  const int threads = settings->threads ? (int)settings->threads : share;
+  const cohort_estimate of = cohort_run_estimate(run, ranks, hosts ? hosts : 1, threads, sharding);
+  printf("# %-10s %5d %7d %10.1f %9.1f %9.1f %11.1f %7.1f %7.1f %9.1f %9.2f", ranks > 1 ? names[sharding] : "any",
+         ranks, threads, of.parameters / 1e6, of.gradients / 1e6, of.state / 1e6, of.activations / 1e6, of.saving / 1e6,
+         of.process / 1e6, cohort_estimate_memory(&of) / 1e6, of.received / 1e6);
+  if (hosts) printf(" %5d %8.2f", hosts, of.between / 1e6);
+  printf("%s\n", (int)sharding == settings->sharding || ranks == 1 ? "  <" : "");
+}
+
+static void print_estimates(const cohort_run *run, const cohort_settings *settings, int cores) {
+  const bool copies = settings->replicate == COHORT_REPLICATE_HOSTS;
+  const int first = copies ? COHORT_SHARDING_OPTIMIZER : COHORT_SHARDING_NONE;
   const int last = settings->is_federated ? COHORT_SHARDING_OPTIMIZER : COHORT_SHARDING_PARAMETERS;
-  for (int sharding = COHORT_SHARDING_NONE; sharding <= last; sharding++)
-    for (int ranks = sharding == COHORT_SHARDING_NONE ? 1 : 2; ranks <= cohort_run_lanes(run) && ranks <= 8;
-         ranks *= 2) {
-      const int share = cores / ranks > 1 ? cores / ranks : 1;
-      const int threads = settings->threads ? (int)settings->threads : share;
-      const cohort_estimate of = cohort_run_estimate(run, ranks, threads, (cohort_sharding)sharding);
-      printf("# %-10s %5d %7d %10.1f %9.1f %9.1f %11.1f %7.1f %7.1f %9.1f %9.2f%s\n",
-             ranks > 1 ? names[sharding] : "any", ranks, threads, of.parameters / 1e6, of.gradients / 1e6,
-             of.state / 1e6, of.activations / 1e6, of.saving / 1e6, of.process / 1e6, cohort_estimate_memory(&of) / 1e6,
-             of.received / 1e6, sharding == settings->sharding || ranks == 1 ? "  <" : "");
-    }
+  print_head(run, copies, cores);
+  for (int sharding = first; sharding <= last; sharding++)
+    for (int ranks = sharding == first ? 1 : 2; ranks <= cohort_run_lanes(run) && ranks <= 8; ranks *= 2)
+      for (int hosts = copies; hosts == copies || 2 * hosts <= ranks; hosts *= 2) {
+        print_estimate(run, settings, cores, (cohort_sharding)sharding, ranks, hosts);
+        if (!copies) break;
+      }
 }
 
 static cohort_status run_check(const cohort_command_line *line, cohort_error *error) {

@@ -24,7 +24,7 @@ static double process_bytes(void) {
 /* A case: so many ranks, what they share, and what a step does. */
 typedef struct estimate_case {
   const cohort_run *run;
-  int ranks, threads, vectors, asks;
+  int ranks, copies, holders, threads, vectors, asks;
   cohort_sharding sharding;
   const cohort_shards *shards;
   double elements, share; /* of the space, of a rank's shard */
@@ -41,7 +41,7 @@ static void estimate_rows(const estimate_case *own, cohort_estimate *out) {
   double scratch_elements = own->elements;
   if (run->train) {
     cohort_scratch scratch;
-    cohort_scratch_plan(graph->plan, own->shards, own->ranks > 1 ? 2 : 0, &scratch);
+    cohort_scratch_plan(graph->plan, own->shards, own->copies > 1 ? 4 : own->ranks > 1 ? 2 : 0, &scratch);
     scratch_elements = (double)scratch.elements;
     cohort_scratch_release(&scratch);
   }
@@ -66,7 +66,7 @@ static void estimate_vectors(const estimate_case *own, cohort_estimate *out) {
   double state = 0;
   for (int i = 0; i < cohort_player_slots(run->player); i++)
     state += (double)cohort_player_slot(run->player, i)->elements;
-  if (own->sharding != COHORT_SHARDING_NONE) state /= own->ranks;
+  if (own->sharding != COHORT_SHARDING_NONE) state /= own->holders;
   const cohort_player_needs needs = cohort_player_needs_of(run->player);
   const bool replicated = own->sharding != COHORT_SHARDING_PARAMETERS;
   state += needs.shadows * (replicated ? own->elements : own->share);
@@ -77,21 +77,35 @@ static void estimate_vectors(const estimate_case *own, cohort_estimate *out) {
   double sharded_elements = sharded ? own->elements : 0;
   for (int i = 0; own->sharding != COHORT_SHARDING_NONE && i < cohort_player_slots(run->player); i++)
     sharded_elements += (double)cohort_player_slot(run->player, i)->elements;
-  out->saving = sharded_elements / own->ranks * (1 - 1.0 / own->ranks) * sizeof(float);
+  out->saving = sharded_elements / own->ranks * (1 - 1.0 / own->holders) * sizeof(float);
 }
 
-/* Rank 0's: the shard of every subtree that others hold; of weights (or sums) all that is not its own; scalars of lanes
- * and pieces. */
+/* Subtrees that the ranks of [first_rank, last_rank) hold, each by itself or joined. */
+static int subtrees_of(const estimate_case *own, int first_rank, int last_rank, bool joined) {
+  cohort_subtree nodes[COHORT_MAX_LANES], joint[COHORT_MAX_LANES];
+  int count = 0;
+  for (int r = first_rank; r < last_rank; r++) {
+    int first, last;
+    cohort_lanes_of(own->run->lanes, own->ranks, r, &first, &last);
+    count += cohort_lanes_subtrees(own->run->lanes, first, last, nodes + count);
+  }
+  return joined ? cohort_lanes_merge(own->run->lanes, count, nodes, joint) : count;
+}
+
+/* Rank 0's: its shard of the sums of the other hosts, where each holds a copy. */
+static double between_bytes(const estimate_case *own) {
+  int sums = 0;
+  for (int copy = 1; copy < own->copies; copy++)
+    sums += subtrees_of(own, copy * own->holders, (copy + 1) * own->holders, true);
+  return own->asks * own->vectors * own->share * sums * sizeof(float);
+}
+
+/* Rank 0's: the shard of every subtree that others of its copy hold; of weights (or sums) all that is not its own;
+ * scalars of lanes and pieces. */
 static double received_bytes(const estimate_case *own) {
   const cohort_run *run = own->run;
-  cohort_subtree nodes[COHORT_MAX_SUBTREES];
-  int others = 0;
-  for (int r = 1; r < own->ranks; r++) {
-    int first, last;
-    cohort_lanes_of(run->lanes, own->ranks, r, &first, &last);
-    others += cohort_lanes_subtrees(run->lanes, first, last, nodes);
-  }
-  const double rest = 1 - 1.0 / own->ranks;
+  const int others = subtrees_of(own, 1, own->holders, false);
+  const double rest = 1 - 1.0 / own->holders;
   double elements = own->asks * own->vectors * own->share * others;
   if (own->sharding == COHORT_SHARDING_NONE) {
     elements += own->asks * own->vectors * rest * own->elements;
@@ -102,26 +116,30 @@ static double received_bytes(const estimate_case *own) {
     elements += own->asks * rest * (double)cohort_fetch_gathered(fetch);
     cohort_fetch_destroy(fetch);
   }
-  const double scalars = run->lanes * COHORT_MAX_SCALARS + run->space[0]->pieces;
-  return elements * sizeof(float) + rest * scalars * sizeof(double);
+  const double scalars = (1 - 1.0 / own->ranks) * run->lanes * COHORT_MAX_SCALARS + rest * run->space[0]->pieces;
+  return elements * sizeof(float) + scalars * sizeof(double);
 }
 
-cohort_estimate cohort_run_estimate(const cohort_run *run, int ranks, int threads, cohort_sharding sharding) {
+cohort_estimate cohort_run_estimate(const cohort_run *run, int ranks, int copies, int threads,
+                                    cohort_sharding sharding) {
   const cohort_player_needs needs = cohort_player_needs_of(run->player);
   const double elements = (double)run->space[0]->elements;
   const estimate_case own = {.run = run,
                              .ranks = ranks,
+                             .copies = copies,
+                             .holders = ranks / copies,
                              .threads = threads,
                              .vectors = run->task.objectives + needs.curvature,
                              .asks = needs.asks,
-                             .sharding = ranks > 1 ? sharding : COHORT_SHARDING_OPTIMIZER,
+                             .sharding = ranks > copies ? sharding : COHORT_SHARDING_OPTIMIZER,
                              .shards = cohort_player_shards(run->player),
                              .elements = elements,
-                             .share = elements / ranks};
+                             .share = elements * copies / ranks};
   cohort_estimate estimate = {.process = process_bytes() + (ranks > 1 ? mpi_bytes : 0)};
   estimate_rows(&own, &estimate);
   estimate_vectors(&own, &estimate);
-  estimate.received = ranks > 1 ? received_bytes(&own) : 0;
+  estimate.between = between_bytes(&own);
+  estimate.received = ranks > 1 ? received_bytes(&own) + estimate.between : 0;
   return estimate;
 }
 

@@ -13,11 +13,13 @@ typedef struct cohort_estimate {
   double saving;      /* slices of what is sharded, while a checkpoint is written or read */
   double process;     /* the program, its libraries and the data */
   double received;    /* in a step: messages, and what is read from other ranks' memory */
+  double between;     /* of which sums from other hosts, where each holds a copy */
 } cohort_estimate;
 
-/* Of a run that was planned (cohort_run_plan) or made; `threads` of each rank. `process` is this process's memory as it
- * is, and MPI's. */
-cohort_estimate cohort_run_estimate(const cohort_run *run, int ranks, int threads, cohort_sharding sharding);
+/* Of a run that was planned (cohort_run_plan) or made; `threads` of each rank; `copies` divides `ranks`: 1, or the
+ * hosts that hold a copy each (replicate: hosts). `process` is this process's memory as it is, and MPI's. */
+cohort_estimate cohort_run_estimate(const cohort_run *run, int ranks, int copies, int threads,
+                                    cohort_sharding sharding);
 
 double cohort_estimate_memory(const cohort_estimate *estimate);
 

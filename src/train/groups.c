@@ -168,12 +168,13 @@ static void add_tensor(cohort_slot *slot, const cohort_parameter_tensor *tensor,
  */
 static cohort_shards *slot_shards(const cohort_space *space, const cohort_shards *shards, const cohort_slot *slot) {
   cohort_shards *own = cohort_allocate(sizeof *own);
-  own->ranks = shards->ranks;
-  own->ranges = cohort_allocate((size_t)shards->ranks * sizeof *own->ranges);
-  own->range = cohort_allocate((size_t)shards->ranks * sizeof *own->range);
-  own->elements = cohort_allocate((size_t)shards->ranks * sizeof *own->elements);
-  for (int r = 0; r < shards->ranks; r++)
-    own->range[r] = cohort_allocate((size_t)(space->pieces + 1) * sizeof(cohort_range));
+  const size_t holders = (size_t)shards->holders->count;
+  own->holders = shards->holders;
+  own->ranges = cohort_allocate(holders * sizeof *own->ranges);
+  own->range = cohort_allocate(holders * sizeof *own->range);
+  own->elements = cohort_allocate(holders * sizeof *own->elements);
+  for (size_t h = 0; h < holders; h++)
+    own->range[h] = cohort_allocate((size_t)(space->pieces + 1) * sizeof(cohort_range));
   int at = 0;
   for (int t = 0; t < space->tensors && at < slot->tensors; t++) {
     const cohort_space_tensor *tensor = &space->tensor[t];
@@ -228,7 +229,7 @@ cohort_status cohort_groups_allocate(const cohort_player_plan *plan, const cohor
   }
   for (int s = 0; s < groups->slots; s++) {
     void *values = NULL;
-    const bool dense = plan->comm->size == 1 || plan->sharding == COHORT_SHARDING_NONE;
+    const bool dense = plan->holders->count == 1 || plan->sharding == COHORT_SHARDING_NONE;
     COHORT_TRY(cohort_memory_reserve((size_t)groups->slot[s].elements * sizeof(float), dense, "optimizer state",
                                      &values, error));
     groups->slot[s].values = values;

@@ -163,7 +163,7 @@ static cohort_status allocate(cohort_player *player, cohort_error *error) {
   const int64_t elements = player->plan.space->elements;
   if (player->curvature) COHORT_TRY(allocate_vector("curvature draws", elements, true, &player->direction, error));
   if (!player->driver.method) return COHORT_DONE;
-  return allocate_vector("gradient", elements, player->plan.comm->size == 1, &player->gradient, error);
+  return allocate_vector("gradient", elements, player->plan.holders->count == 1, &player->gradient, error);
 }
 
 static cohort_status build(cohort_player *player, cohort_faults *faults, cohort_error *error) {
@@ -190,12 +190,12 @@ static cohort_status build(cohort_player *player, cohort_faults *faults, cohort_
   }
   COHORT_TRY(cohort_faults_status(faults, error));
   player->shards =
-      cohort_shards_create(plan->space, plan->comm->size, player->groups.cut, player->groups.cost, plan->sizes);
+      cohort_shards_create(plan->space, plan->holders, player->groups.cut, player->groups.cost, plan->sizes);
   player->updates = cohort_allocate((size_t)plan->space->pieces + 1);
   player->arrival = cohort_allocate((size_t)(player->shards->buckets + 1) * sizeof *player->arrival);
   player->first_owned = cohort_allocate((size_t)(player->shards->buckets + 1) * sizeof *player->first_owned);
   for (int p = 0; p < plan->space->pieces; p++)
-    player->updates[p] = plan->sharding == COHORT_SHARDING_NONE || player->shards->owner[p] == plan->comm->rank;
+    player->updates[p] = plan->sharding == COHORT_SHARDING_NONE || cohort_shards_own(player->shards, p);
   COHORT_TRY(cohort_groups_allocate(plan, player->shards, player->updates, &player->groups, error));
   list_work(player);
   count_bytes(player);
@@ -266,6 +266,7 @@ void cohort_player_settle(cohort_player *player) {
  * when they need them; with nothing sharded everyone has made them. */
 static void begin_gather(const cohort_player *player, const cohort_vector *vector, int bucket) {
   if (player->plan.sharding == COHORT_SHARDING_NONE || player->plan.sharding == COHORT_SHARDING_PARAMETERS) return;
+  if (player->plan.holders->count == 1) return;
   player->arrival[bucket] =
       cohort_transfer_gather(player->transfer, vector, bucket, vector->values + player->shards->bucket[bucket].offset);
 }
@@ -295,7 +296,7 @@ typedef struct dot_job {
 static void dot_piece(void *argument, int64_t p) {
   const dot_job *job = argument;
   const cohort_player *player = job->player;
-  if (player->shards->owner[p] != player->plan.comm->rank) return;
+  if (!cohort_shards_own(player->shards, (int)p)) return;
   const cohort_piece *piece = &player->plan.space->piece[p];
   player->piece_sums[p] = player->plan.kernels->dot(job->a + piece->offset, job->b + piece->offset, piece->elements);
 }
@@ -309,7 +310,7 @@ static double dot(const cohort_player *player, const float *a, const float *b) {
   dot_job job = {player, a, b};
   cohort_team_run(&player->team, player->plan.space->pieces, dot_piece, &job);
   const double sum = sum_pieces(player);
-  const double elements = (double)player->shards->elements[player->plan.comm->rank];
+  const double elements = (double)player->shards->elements[player->plan.holders->number];
   cohort_recorder_stop(player->recorder, COHORT_ACTIVITY_NORM, start, (a == b ? 4 : 8) * elements);
   return sum;
 }

@@ -42,8 +42,9 @@ typedef struct cohort_player_plan {
   cohort_variant variant;
   int threads;
   int objectives;
-  cohort_sharding sharding; /* what it does with one rank is that of any */
-  bool overlap;             /* new weights travel while the next step begins */
+  cohort_sharding sharding;      /* what it does with one rank is that of any */
+  bool overlap;                  /* new weights travel while the next step begins */
+  const cohort_holders *holders; /* stays the caller's */
   cohort_shard_sizes sizes;
 } cohort_player_plan;
 

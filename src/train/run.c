@@ -278,17 +278,19 @@ static cohort_status read_strategy(cohort_run *run, cohort_faults *faults, cohor
 
 static cohort_status make_player(cohort_run *run, cohort_faults *faults, cohort_error *error) {
   if (run->settings->is_federated) COHORT_TRY(read_strategy(run, faults, error));
-  const cohort_player_plan plan = {.settings = run->settings,
-                                   .optimizer = run->server,
-                                   .space = run->space[0],
-                                   .comm = run->comm,
-                                   .kernels = cohort_kernels_float32(run->isa),
-                                   .variant = run->variant,
-                                   .threads = run->threads,
-                                   .objectives = run->task.objectives,
-                                   .sharding = run->sharding,
-                                   .overlap = run->settings->overlap,
-                                   .sizes = cohort_shard_sizes_of(run->settings->bucket, &run->link, run->comm->size)};
+  const cohort_player_plan plan = {
+      .settings = run->settings,
+      .optimizer = run->server,
+      .space = run->space[0],
+      .comm = run->comm,
+      .kernels = cohort_kernels_float32(run->isa),
+      .variant = run->variant,
+      .threads = run->threads,
+      .objectives = run->task.objectives,
+      .sharding = run->sharding,
+      .overlap = run->settings->overlap,
+      .holders = run->holders,
+      .sizes = cohort_shard_sizes_of(run->settings->bucket, &run->link, run->holders->count)};
   return cohort_player_create(&plan, faults, &run->player, error);
 }
 
@@ -411,6 +413,10 @@ static cohort_status plan_run(cohort_run *run, cohort_faults *faults, cohort_err
 }
 
 static cohort_status build(cohort_run *run, bool plan_only, cohort_faults *faults, cohort_error *error) {
+  COHORT_TRY(
+      cohort_holders_create(run->comm, run->settings->replicate == COHORT_REPLICATE_HOSTS, &run->holders, error));
+  /* Alone, a rank holds everything: nothing is apart or comes and goes. */
+  run->sharding = run->holders->count > 1 ? (cohort_sharding)run->settings->sharding : COHORT_SHARDING_OPTIMIZER;
   /* What follows shares memory: a rank that fails by itself must not leave the others waiting. */
   COHORT_TRY(cohort_comm_agree_error(run->comm, plan_run(run, faults, error), error));
   if (plan_only) return COHORT_DONE;
@@ -453,8 +459,6 @@ static cohort_status create(cohort_settings *settings, cohort_comm *comm, const 
   run->log = log;
   run->threads = threads;
   run->best_step = -1;
-  /* Alone, a rank holds everything: nothing is apart or comes and goes. */
-  run->sharding = comm->size > 1 ? (cohort_sharding)settings->sharding : COHORT_SHARDING_OPTIMIZER;
   if (!settings->shared_memory) separate_hosts(run);
   run->link = cohort_link_measure(comm);
   choose_kernels(run);
@@ -510,6 +514,7 @@ void cohort_run_destroy(cohort_run *run) {
   cohort_federation_destroy(run->federation);
   cohort_lane_engine_destroy(run->engine);
   cohort_player_destroy(run->player);
+  cohort_holders_destroy(run->holders);
   for (int s = 0; s < 2; s++) cohort_space_destroy(run->space[s]);
   cohort_vector_release(&run->weights);
   cohort_document_destroy(run->server);
@@ -556,21 +561,23 @@ char *cohort_run_describe(const cohort_run *run) {
   char *player = cohort_player_describe(run->player);
   const cohort_lane_graph *graph = run->train ? run->train : cohort_federation_graph(run->federation);
   static const char *const shared[] = {"nothing", "states", "states and gradients", "states, gradients and parameters"};
-  char link[128] = "one host";
+  char link[128] = "one host", copies[64] = "";
   if (run->comm->hosts > 1)
     (void)snprintf(link, sizeof link, "%d hosts, %.0f microseconds and %.2f GB/s between two", run->comm->hosts,
                    run->link.latency * 1e6, run->link.bandwidth / 1e9);
+  if (run->holders->copies > 1)
+    (void)snprintf(copies, sizeof copies, ", a copy on each of %d hosts", run->holders->copies);
   char *text = cohort_format_text(
       "%s: %lld parameters in %d tensors, %d pieces, %d buckets\n%s\nlanes: %d over %d ranks x %d threads (at most %d "
-      "ranks); this rank runs lanes %d to %d on %d executors\nsharded: %s; %s\nplan: %d nodes in %d phases, %.1f MiB "
+      "ranks); this rank runs lanes %d to %d on %d executors\nsharded: %s%s; %s\nplan: %d nodes in %d phases, %.1f MiB "
       "an "
       "executor, %.3f GFLOP a lane",
       run->space[0]->name, (long long)run->space[0]->parameters, run->space[0]->tensors, run->space[0]->pieces,
       cohort_player_shards(run->player)->buckets, player, run->lanes, run->comm->size, run->threads, run->lanes, first,
       last - 1, cohort_lane_engine_executors(run->engine),
-      shared[run->comm->size > 1 ? run->sharding : COHORT_SHARDING_NONE], link, cohort_plan_nodes(graph->plan),
-      cohort_plan_phases(graph->plan), (double)cohort_plan_arena_bytes(graph->plan) / 1048576,
-      cohort_plan_flops(graph->plan) / 1e9);
+      shared[run->holders->count > 1 ? run->sharding : COHORT_SHARDING_NONE], copies, link,
+      cohort_plan_nodes(graph->plan), cohort_plan_phases(graph->plan),
+      (double)cohort_plan_arena_bytes(graph->plan) / 1048576, cohort_plan_flops(graph->plan) / 1e9);
   free(player);
   return text;
 }

@@ -73,19 +73,21 @@ static void release(stored_run *stored) {
   for (int s = 0; s < 2; s++) free(stored->tensor[s]);
 }
 
-/* The runs of elements that `owner` holds of `writer`'s slice, as messages to or from `other`; returns how many.
- * Neighbours are one run. `message` NULL: only counts. */
-static int list_runs(const cohort_shards *shards, float *vector, int64_t elements, int owner, int writer, int other,
+/* The runs of elements of a sharded vector that `owner` holds of `writer`'s slice, as messages to or from `other`;
+ * returns how many. Neighbours are one run. `message` NULL: only counts. */
+static int list_runs(const stored_run *stored, int vector, int ranks, int owner, int writer, int other,
                      cohort_message *message) {
+  const cohort_shards *shards = stored->shards[vector];
+  const int holder = shards->holders->number_of[owner];
   int64_t first, count, end = -1;
   int runs = 0;
-  cohort_checkpoint_slice(elements, shards->ranks, writer, &first, &count);
-  for (int i = 0; i < shards->ranges[owner]; i++) {
-    const cohort_range range = shards->range[owner][i];
+  cohort_checkpoint_slice(stored->flat[vector].elements, ranks, writer, &first, &count);
+  for (int i = 0; i < shards->ranges[holder]; i++) {
+    const cohort_range range = shards->range[holder][i];
     const int64_t from = range.offset > first ? range.offset : first;
     const int64_t range_end = range.offset + range.elements, to = range_end < first + count ? range_end : first + count;
     if (from >= to) continue;
-    if (from != end && message) message[runs] = (cohort_message){other, vector + from, 0};
+    if (from != end && message) message[runs] = (cohort_message){other, stored->vector[vector] + from, 0};
     runs += from != end;
     if (message) message[runs - 1].bytes += (size_t)(to - from) * sizeof(float);
     end = to;
@@ -94,26 +96,29 @@ static int list_runs(const cohort_shards *shards, float *vector, int64_t element
 }
 
 /* All the messages of a sharded vector in one direction; returns how many. */
-static int list_messages(const cohort_run *run, const stored_run *stored, int i, bool as_owner,
+static int list_messages(const cohort_run *run, const stored_run *stored, int i, bool save, bool as_owner,
                          cohort_message *message) {
   const int me = run->comm->rank;
+  const cohort_holders *holders = stored->shards[i]->holders;
   int messages = 0;
   for (int r = 0; r < run->comm->size; r++)
-    if (r != me)
-      messages += list_runs(stored->shards[i], stored->vector[i], stored->flat[i].elements, as_owner ? me : r,
-                            as_owner ? r : me, r, message ? message + messages : NULL);
+    if (r != me && (!save || holders->copy_of[r] == holders->copy))
+      messages += list_runs(stored, i, run->comm->size, as_owner ? me : r, as_owner ? r : me, r,
+                            message ? message + messages : NULL);
   return messages;
 }
 
-/* Before a save the owners of a sharded vector's elements send them to the ranks that write them; after a load those
- * that have read them send them to their owners. What a rank neither owns nor writes it never holds. */
+/* Before a save the owners of a sharded vector's elements send them to the ranks of their copy that write them; after a
+ * load those that have read them send them to their owners in every copy. What a rank neither owns nor writes it never
+ * holds. */
 static void deal(const cohort_run *run, const stored_run *stored, bool save) {
   for (int i = 0; i < stored->flats; i++) {
     if (!stored->shards[i]) continue;
-    const int owned = list_messages(run, stored, i, true, NULL), written = list_messages(run, stored, i, false, NULL);
+    const int owned = list_messages(run, stored, i, save, true, NULL);
+    const int written = list_messages(run, stored, i, save, false, NULL);
     cohort_message *own = cohort_allocate((size_t)(owned + written + 1) * sizeof *own), *other = own + owned;
-    (void)list_messages(run, stored, i, true, own);
-    (void)list_messages(run, stored, i, false, other);
+    (void)list_messages(run, stored, i, save, true, own);
+    (void)list_messages(run, stored, i, save, false, other);
     cohort_comm_name(run->comm, "exchange of slices");
     run->comm->exchange(run->comm, save ? owned : written, save ? own : other, save ? written : owned,
                         save ? other : own);

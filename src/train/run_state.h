@@ -20,6 +20,7 @@ struct cohort_run {
   cohort_space *space[2];
   cohort_vector weights; /* of space 0 */
   cohort_sharding sharding;
+  cohort_holders *holders; /* between whom space 0 is dealt */
   cohort_link link;
   int hosts, *own_host; /* what the launcher says, when ranks shall not share memory, and what is said instead */
   const int *host;

@@ -5,6 +5,7 @@
 static const char *const tasks[] = {"supervised", "language", "preference", NULL};
 static const char *const precisions[] = {"float32", "bf16", NULL};
 static const char *const shardings[] = {"none", "optimizer", "gradients", "parameters", NULL};
+static const char *const replications[] = {"none", "hosts", NULL};
 static const char *const binds[] = {"auto", "none", NULL};
 static const char *const nan_policies[] = {"stop", "skip", NULL};
 
@@ -23,6 +24,8 @@ const cohort_parameter cohort_settings_table[] = {
                   "of the operands of products; weights, sums, states and all else stay float32"),
     COHORT_CHOICE(cohort_settings, sharding, "optimizer", shardings,
                   "what ranks hold a share of: nothing; the optimizer's state; gradients too; parameters too"),
+    COHORT_CHOICE(cohort_settings, replicate, "none", replications,
+                  "of what is sharded: all ranks together hold one copy; the ranks of every host hold one"),
     COHORT_BOOLEAN(cohort_settings, overlap, "true",
                    "gradients leave and weights arrive while the network computes; no bit depends on it"),
     COHORT_BOOLEAN(cohort_settings, shared_memory, "true",
@@ -107,6 +110,18 @@ static void read_section(const char *name, const cohort_parameter *table, const 
   cohort_document_set(expanded, name, own);
 }
 
+static void check_replicate(const cohort_document *document, const cohort_settings *settings, cohort_faults *faults) {
+  if (settings->replicate == COHORT_REPLICATE_NONE) return;
+  if (settings->sharding == COHORT_SHARDING_NONE)
+    cohort_faults_add(faults, cohort_document_get(document, "replicate"),
+                      "replicate: with sharding: none every rank holds everything; choose what the ranks of a host "
+                      "share (sharding: optimizer, gradients or parameters) or set replicate: none");
+  if (!settings->shared_memory)
+    cohort_faults_add(faults, cohort_document_get(document, "replicate"),
+                      "replicate: with shared_memory: false every rank counts as a host and would hold everything; set "
+                      "shared_memory: true or replicate: none");
+}
+
 void cohort_settings_read(const cohort_document *document, cohort_settings *out, cohort_faults *faults) {
   memset(out, 0, sizeof *out);
   out->expanded = cohort_document_create(COHORT_MAP, NULL, 0, 0);
@@ -115,6 +130,7 @@ void cohort_settings_read(const cohort_document *document, cohort_settings *out,
   read_section("evaluate", cohort_evaluate_table, out->evaluate, &out->evaluate_settings, out->expanded, faults);
   read_section("checkpoint", cohort_checkpoint_table, out->checkpoint, &out->checkpoint_settings, out->expanded,
                faults);
+  check_replicate(document, out, faults);
   out->is_federated = out->federated && !cohort_document_is_null(out->federated);
   if (out->is_federated)
     read_section("federated", cohort_federated_table, out->federated, &out->federated_settings, out->expanded, faults);
@@ -133,10 +149,25 @@ void cohort_settings_choice(cohort_variant variant, const char *family, const co
 }
 
 bool cohort_settings_may_change(const char *key) {
-  static const char *const free_keys[] = {
-      "run",   "sharding",    "overlap",   "shared_memory",  "bucket",          "threads",          "bind",
-      "steps", "max_seconds", "log_every", "evaluate.every", "evaluate.stride", "checkpoint.every", "checkpoint.keep",
-      "rival", "on_nan",      "profile",   "watchdog"};
+  static const char *const free_keys[] = {"run",
+                                          "sharding",
+                                          "replicate",
+                                          "overlap",
+                                          "shared_memory",
+                                          "bucket",
+                                          "threads",
+                                          "bind",
+                                          "steps",
+                                          "max_seconds",
+                                          "log_every",
+                                          "evaluate.every",
+                                          "evaluate.stride",
+                                          "checkpoint.every",
+                                          "checkpoint.keep",
+                                          "rival",
+                                          "on_nan",
+                                          "profile",
+                                          "watchdog"};
   for (size_t i = 0; i < sizeof free_keys / sizeof *free_keys; i++)
     if (strcmp(key, free_keys[i]) == 0) return true;
   return false;

@@ -13,6 +13,8 @@ typedef enum {
   COHORT_SHARDING_GRADIENTS,
   COHORT_SHARDING_PARAMETERS
 } cohort_sharding;
+/* Who holds a copy of what is spread: all ranks together hold one, or those of every host do. */
+typedef enum { COHORT_REPLICATE_NONE, COHORT_REPLICATE_HOSTS } cohort_replicate;
 typedef enum { COHORT_NAN_STOP, COHORT_NAN_SKIP } cohort_nan_policy;
 
 typedef struct cohort_data_settings {
@@ -50,6 +52,7 @@ typedef struct cohort_settings {
   int64_t seed, steps, batch, lanes, threads;
   int precision; /* 0: float32, 1: bf16 */
   int sharding;  /* cohort_sharding */
+  int replicate; /* cohort_replicate */
   bool overlap, shared_memory;
   double bucket; /* MiB */
   const cohort_document *model, *loss, *losses, *aggregator, *preference, *optimizer, *groups, *schedule;

@@ -5,10 +5,55 @@
 
 #include "base/memory.h"
 
-cohort_shard_sizes cohort_shard_sizes_of(double bucket, const cohort_link *link, int ranks) {
+static void list_holders(const cohort_comm *comm, bool copy_a_host, cohort_holders *out) {
+  int *filled = cohort_allocate((size_t)out->copies * sizeof *filled);
+  for (int r = 0; r < comm->size; r++) {
+    const int copy = copy_a_host && comm->host ? comm->host[r] : 0, number = filled[copy]++;
+    out->copy_of[r] = copy;
+    out->number_of[r] = number;
+    if (number < out->count) out->rank[copy * out->count + number] = r;
+  }
+  out->copy = out->copy_of[comm->rank];
+  out->number = out->number_of[comm->rank];
+  free(filled);
+}
+
+cohort_status cohort_holders_create(const cohort_comm *comm, bool copy_a_host, cohort_holders **out,
+                                    cohort_error *error) {
+  const int copies = copy_a_host ? comm->hosts : 1;
+  int least = comm->size, most = 0;
+  for (int copy = 0; copy < copies; copy++) {
+    int ranks = 0;
+    for (int r = 0; r < comm->size; r++) ranks += copies == 1 || comm->host[r] == copy;
+    if (ranks < least) least = ranks;
+    if (ranks > most) most = ranks;
+  }
+  if (least < most)
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "replicate: the hosts have from %d to %d ranks, but each is to hold as much as any other; start "
+                       "equally many ranks on every host or set replicate: none",
+                       least, most);
+  cohort_holders *holders = cohort_allocate(sizeof *holders);
+  holders->copies = copies;
+  holders->count = most;
+  holders->copy_of = cohort_allocate(3 * (size_t)comm->size * sizeof *holders->copy_of);
+  holders->number_of = holders->copy_of + comm->size;
+  holders->rank = holders->number_of + comm->size;
+  list_holders(comm, copy_a_host, holders);
+  *out = holders;
+  return COHORT_DONE;
+}
+
+void cohort_holders_destroy(cohort_holders *holders) {
+  if (!holders) return;
+  free(holders->copy_of);
+  free(holders);
+}
+
+cohort_shard_sizes cohort_shard_sizes_of(double bucket, const cohort_link *link, int holders) {
   if (bucket == 0 && link->bandwidth == 0) bucket = 4;
   if (bucket == 0) {
-    const double message = 50 * link->latency * link->bandwidth, part = message * ranks / (1 << 20);
+    const double message = 50 * link->latency * link->bandwidth, part = message * holders / (1 << 20);
     /* Nothing hides the last bucket's sums and the first one's weights: on a slow link they are kept small. */
     const double least = link->bandwidth < 1e9 ? 0.25 : 2;
     bucket = part / 2 < least ? least : part / 2 > 32 ? 32 : part / 2;
@@ -71,59 +116,60 @@ static void cut_into_parts(cohort_shards *shards, int64_t size) {
   }
 }
 
-/* Whole tensors: the costliest first, each to the rank with the least so far; equal costs in order of the table. */
-static void deal_whole_tensors(const cohort_space *space, int ranks, const cohort_cut *cut, const double *cost,
+/* Whole tensors: the costliest first, each to the holder with the least so far; equal costs in order of the table. */
+static void deal_whole_tensors(const cohort_space *space, int holders, const cohort_cut *cut, const double *cost,
                                int *owner, int64_t *elements) {
-  double *load = cohort_allocate((size_t)ranks * sizeof *load);
+  double *load = cohort_allocate((size_t)holders * sizeof *load);
   bool *dealt = cohort_allocate((size_t)space->tensors + 1);
   for (;;) {
     int costliest = -1;
     for (int t = 0; t < space->tensors; t++)
       if (cut[t] != COHORT_CUT_ELEMENT && !dealt[t] && (costliest < 0 || cost[t] > cost[costliest])) costliest = t;
     if (costliest < 0) break;
-    int rank = 0;
-    for (int r = 1; r < ranks; r++)
-      if (load[r] < load[rank]) rank = r;
+    int holder = 0;
+    for (int h = 1; h < holders; h++)
+      if (load[h] < load[holder]) holder = h;
     dealt[costliest] = true;
-    load[rank] += cost[costliest];
+    load[holder] += cost[costliest];
     const cohort_space_tensor *tensor = &space->tensor[costliest];
-    elements[rank] += tensor->elements;
-    for (int p = 0; p < tensor->pieces; p++) owner[tensor->first_piece + p] = rank;
+    elements[holder] += tensor->elements;
+    for (int p = 0; p < tensor->pieces; p++) owner[tensor->first_piece + p] = holder;
   }
   free(dealt);
   free(load);
 }
 
-/* Which share of the pieces cut by elements each rank shall own, so that all own equally many elements in all. */
-static void find_shares(int64_t parameters, int ranks, const int64_t *whole, double *share) {
+/* Which share of the pieces cut by elements each holder shall own, so that all own equally many elements in all. */
+static void find_shares(int64_t parameters, int holders, const int64_t *whole, double *share) {
   double all = 0;
-  for (int r = 0; r < ranks; r++) {
-    share[r] = (double)parameters / ranks - (double)whole[r];
-    if (share[r] < 0) share[r] = 0;
-    all += share[r];
+  for (int h = 0; h < holders; h++) {
+    share[h] = (double)parameters / holders - (double)whole[h];
+    if (share[h] < 0) share[h] = 0;
+    all += share[h];
   }
-  for (int r = 0; r < ranks; r++) share[r] = all > 0 ? share[r] / all : 1.0 / ranks;
+  for (int h = 0; h < holders; h++) share[h] = all > 0 ? share[h] / all : 1.0 / holders;
 }
 
-/* The pieces of a part that are cut by elements, in runs: each rank gets what it lacks of its share of all so far. */
+/* The pieces of a part that are cut by elements, in runs: each holder gets what it lacks of its share of all so far. */
 static void deal_part(cohort_shards *shards, const cohort_part *part, const cohort_cut *cut, const double *share,
                       double *dealt, double *wanted) {
   const cohort_space *space = shards->space;
   double here = 0, before = 0;
   for (int p = part->first_piece; p < part->last_piece; p++)
     if (cut[space->piece[p].tensor] == COHORT_CUT_ELEMENT) here += (double)space->piece[p].elements;
-  int rank = 0;
-  for (int r = 0; r < shards->ranks; r++) wanted[r] += here * share[r];
+  const int holders = shards->holders->count;
+  int holder = 0;
+  for (int h = 0; h < holders; h++) wanted[h] += here * share[h];
   double until = wanted[0] - dealt[0];
   for (int p = part->first_piece; p < part->last_piece; p++) {
     const cohort_piece *piece = &space->piece[p];
     if (cut[piece->tensor] != COHORT_CUT_ELEMENT) continue;
     const double middle = before + (double)piece->elements / 2;
-    while (rank + 1 < shards->ranks && middle >= until) {
-      rank++;
-      if (wanted[rank] > dealt[rank]) until += wanted[rank] - dealt[rank];
+    while (holder + 1 < holders && middle >= until) {
+      holder++;
+      if (wanted[holder] > dealt[holder]) until += wanted[holder] - dealt[holder];
     }
-    shards->owner[p] = rank;
+    shards->owner[p] = holder;
     before += (double)piece->elements;
   }
   for (int p = part->first_piece; p < part->last_piece; p++)
@@ -131,11 +177,12 @@ static void deal_part(cohort_shards *shards, const cohort_part *part, const coho
 }
 
 static void deal(cohort_shards *shards, const cohort_cut *cut, const double *cost) {
-  const size_t ranks = (size_t)shards->ranks;
-  int64_t *whole = cohort_allocate(ranks * sizeof *whole);
-  double *share = cohort_allocate(3 * ranks * sizeof *share), *dealt = share + ranks, *wanted = dealt + ranks;
-  deal_whole_tensors(shards->space, shards->ranks, cut, cost, shards->owner, whole);
-  find_shares(shards->space->parameters, shards->ranks, whole, share);
+  const int holders = shards->holders->count;
+  int64_t *whole = cohort_allocate((size_t)holders * sizeof *whole);
+  double *share = cohort_allocate(3 * (size_t)holders * sizeof *share), *dealt = share + holders;
+  double *wanted = dealt + holders;
+  deal_whole_tensors(shards->space, holders, cut, cost, shards->owner, whole);
+  find_shares(shards->space->parameters, holders, whole, share);
   for (int i = 0; i < shards->parts; i++) deal_part(shards, &shards->part[i], cut, share, dealt, wanted);
   free(share);
   free(whole);
@@ -143,34 +190,35 @@ static void deal(cohort_shards *shards, const cohort_cut *cut, const double *cos
 
 static void list_ranges(cohort_shards *shards) {
   const cohort_space *space = shards->space;
-  for (int r = 0; r < shards->ranks; r++) {
+  for (int h = 0; h < shards->holders->count; h++) {
     cohort_range *range = cohort_allocate((size_t)(space->pieces + 1) * sizeof *range);
     int count = 0;
     for (int p = 0; p < space->pieces; p++) {
-      if (shards->owner[p] != r) continue;
+      if (shards->owner[p] != h) continue;
       const cohort_piece *piece = &space->piece[p];
       if (count && range[count - 1].offset + range[count - 1].elements == piece->offset)
         range[count - 1].elements += piece->elements;
       else
         range[count++] = (cohort_range){piece->offset, piece->elements};
-      shards->elements[r] += piece->elements;
+      shards->elements[h] += piece->elements;
     }
-    shards->range[r] = range;
-    shards->ranges[r] = count;
+    shards->range[h] = range;
+    shards->ranges[h] = count;
   }
 }
 
-cohort_shards *cohort_shards_create(const cohort_space *space, int ranks, const cohort_cut *cut, const double *cost,
-                                    cohort_shard_sizes sizes) {
+cohort_shards *cohort_shards_create(const cohort_space *space, const cohort_holders *holders, const cohort_cut *cut,
+                                    const double *cost, cohort_shard_sizes sizes) {
   cohort_shards *shards = cohort_allocate(sizeof *shards);
+  const size_t count = (size_t)holders->count;
   shards->space = space;
-  shards->ranks = ranks;
+  shards->holders = holders;
   shards->owner = cohort_allocate((size_t)(space->pieces + 1) * sizeof *shards->owner);
-  shards->ranges = cohort_allocate((size_t)ranks * sizeof *shards->ranges);
-  shards->range = cohort_allocate((size_t)ranks * sizeof *shards->range);
-  shards->elements = cohort_allocate((size_t)ranks * sizeof *shards->elements);
+  shards->ranges = cohort_allocate(count * sizeof *shards->ranges);
+  shards->range = cohort_allocate(count * sizeof *shards->range);
+  shards->elements = cohort_allocate(count * sizeof *shards->elements);
   shards->packed = cohort_allocate((size_t)(space->pieces + 1) * sizeof *shards->packed);
-  shards->place = cohort_allocate(2 * (size_t)ranks * sizeof *shards->place);
+  shards->place = cohort_allocate(2 * count * (size_t)holders->copies * sizeof *shards->place);
   cut_into_buckets(shards, sizes.bucket);
   cut_into_parts(shards, sizes.part);
   deal(shards, cut, cost);
@@ -180,7 +228,7 @@ cohort_shards *cohort_shards_create(const cohort_space *space, int ranks, const 
 
 void cohort_shards_destroy(cohort_shards *shards) {
   if (!shards) return;
-  for (int r = 0; r < shards->ranks; r++) free(shards->range[r]);
+  for (int h = 0; h < shards->holders->count; h++) free(shards->range[h]);
   free(shards->range);
   free(shards->ranges);
   free(shards->elements);
@@ -193,21 +241,24 @@ void cohort_shards_destroy(cohort_shards *shards) {
   free(shards);
 }
 
-/* Exchanges the values of pieces: packed by owner, each owner's in order of pieces. */
+/* Exchanges the values of pieces: packed by owner, each owner's in order of pieces; the first copy's go to all. */
 static void share_pieces(const cohort_space *space, const cohort_shards *shards, cohort_comm *comm, double *values) {
+  const cohort_holders *holders = shards->holders;
   size_t *offsets = shards->place, *bytes = shards->place + comm->size;
   size_t next = 0;
-  for (int r = 0; r < comm->size; r++) {
-    offsets[r] = next * sizeof(double);
+  for (int r = 0; r < comm->size; r++) offsets[r] = bytes[r] = 0;
+  for (int h = 0; h < holders->count; h++) {
+    const int rank = holders->rank[h];
+    offsets[rank] = next * sizeof(double);
     for (int p = 0; p < space->pieces; p++)
-      if (shards->owner[p] == r) shards->packed[next++] = values[p];
-    bytes[r] = next * sizeof(double) - offsets[r];
+      if (shards->owner[p] == h) shards->packed[next++] = values[p];
+    bytes[rank] = next * sizeof(double) - offsets[rank];
   }
   cohort_comm_gather_all(comm, shards->packed, offsets, bytes);
   next = 0;
-  for (int r = 0; r < comm->size; r++)
+  for (int h = 0; h < holders->count; h++)
     for (int p = 0; p < space->pieces; p++)
-      if (shards->owner[p] == r) values[p] = shards->packed[next++];
+      if (shards->owner[p] == h) values[p] = shards->packed[next++];
 }
 
 double cohort_space_sum(const cohort_space *space, const cohort_shards *shards, cohort_comm *comm, double *values) {

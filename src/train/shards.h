@@ -1,14 +1,30 @@
 /* Who owns which pieces of a space, and how a space is cut for its way between ranks.
  *
  * A bucket is a run of whole tensors: what is fetched before it is read and leaves once its gradients are there. A part
- * is a run of pieces of one bucket: what travels at a time. Every part is dealt over all ranks, so that each step of a
- * sum or of a gather is work for all. All of it is a pure function of (table, cuts, ranks, sizes) and changes no bit.
+ * is a run of pieces of one bucket: what travels at a time. Every part is dealt over all holders, so that each step of
+ * a sum or of a gather is work for all. All of it is a pure function of (table, cuts, holders, sizes) and changes no
+ * bit.
  */
 #ifndef COHORT_TRAIN_SHARDS_H
 #define COHORT_TRAIN_SHARDS_H
 
+#include "base/comm.h"
 #include "base/link.h"
 #include "train/space.h"
+
+/* The ranks that hold a space: all together hold it once, or (`replicate: hosts`) those of every host do. Holder n of a
+ * copy owns what holder n of any other copy owns. */
+typedef struct cohort_holders {
+  int copies, count;        /* copies, holders of each */
+  int copy, number;         /* whose holder this rank is, and which */
+  int *copy_of, *number_of; /* [ranks] */
+  int *rank;                /* [copies][count] */
+} cohort_holders;
+
+/* COHORT_BAD_CONFIG when hosts that are to hold a copy each have unequally many ranks. Not collective. */
+cohort_status cohort_holders_create(const cohort_comm *comm, bool copy_a_host, cohort_holders **out,
+                                    cohort_error *error);
+void cohort_holders_destroy(cohort_holders *holders);
 
 /* A run of elements that one rank owns. */
 typedef struct cohort_range {
@@ -26,11 +42,11 @@ typedef struct cohort_bucket {
 
 typedef struct cohort_shards {
   const cohort_space *space; /* NULL for vectors of another layout, which have ranges alone */
-  int ranks;
-  int *owner;           /* [pieces] */
-  int *ranges;          /* [ranks]: how many ranges */
-  cohort_range **range; /* [ranks][ranges]: merged runs of pieces, ascending */
-  int64_t *elements;    /* [ranks] */
+  const cohort_holders *holders;
+  int *owner;           /* [pieces]: the holder's number */
+  int *ranges;          /* [holders]: how many ranges */
+  cohort_range **range; /* [holders][ranges]: merged runs of pieces, ascending */
+  int64_t *elements;    /* [holders] */
   int buckets, parts;
   cohort_bucket *bucket;
   cohort_part *part;
@@ -45,20 +61,26 @@ typedef struct cohort_shard_sizes {
   int64_t bucket, part;
 } cohort_shard_sizes;
 
-/* Buckets of so many MiB of parameters, parts twice as large. 0: 4 MiB inside a host, so that parts stay in the caches;
- * over a link so much that a rank's message of a part takes fifty times its latency, 2 to 32 MiB, on a link below 1
- * GB/s from 0.25 MiB. */
-cohort_shard_sizes cohort_shard_sizes_of(double bucket, const cohort_link *link, int ranks);
+/* For so many holders. Buckets of so many MiB of parameters, parts twice as large. 0: 4 MiB inside a host, so that
+ * parts stay in the caches; over a link so much that a rank's message of a part takes fifty times its latency, 2 to 32
+ * MiB, on a link below 1 GB/s from 0.25 MiB. */
+cohort_shard_sizes cohort_shard_sizes_of(double bucket, const cohort_link *link, int holders);
 
 /* cut[tensor] and cost[tensor] (of whole tensors, any unit) come from the update that serves the tensor. Whole tensors
- * are dealt by cost, largest first, to the least loaded rank; the other pieces so that ranks own equally many elements
- * of each part, and of the whole. */
-cohort_shards *cohort_shards_create(const cohort_space *space, int ranks, const cohort_cut *cut, const double *cost,
-                                    cohort_shard_sizes sizes);
+ * are dealt by cost, largest first, to the least loaded holder; the other pieces so that holders own equally many
+ * elements of each part, and of the whole. `holders` stays the caller's. */
+cohort_shards *cohort_shards_create(const cohort_space *space, const cohort_holders *holders, const cohort_cut *cut,
+                                    const double *cost, cohort_shard_sizes sizes);
 void cohort_shards_destroy(cohort_shards *shards);
 
+/* Whether this rank owns a piece. */
+static inline bool cohort_shards_own(const cohort_shards *shards, int piece) {
+  return shards->owner[piece] == shards->holders->number;
+}
+
 /* Sum over the space of f(piece): this rank fills values[piece] for the pieces it owns; afterwards all ranks hold all
- * and the sum along a fixed tree over the pieces is returned. Collective. */
+ * and the sum along a fixed tree over the pieces is returned. Of several copies the first one's values count, which are
+ * those of any. Collective. */
 double cohort_space_sum(const cohort_space *space, const cohort_shards *shards, cohort_comm *comm, double *values);
 
 #endif

@@ -48,26 +48,26 @@ static void list_hosts(cohort_transfer *transfer) {
 static void list_runs(cohort_transfer *transfer) {
   const cohort_shards *shards = transfer->plan.shards;
   const cohort_space *space = shards->space;
-  const size_t ranks = (size_t)shards->ranks;
+  const size_t holders = (size_t)shards->holders->count;
   transfer->run = cohort_allocate((size_t)(space->pieces + 1) * sizeof *transfer->run);
   transfer->first_run = cohort_allocate((size_t)(shards->parts + 1) * sizeof *transfer->first_run);
-  transfer->span = cohort_allocate((size_t)(shards->parts + 1) * ranks * sizeof *transfer->span);
+  transfer->span = cohort_allocate((size_t)(shards->parts + 1) * holders * sizeof *transfer->span);
   int runs = 0;
   for (int i = 0; i < shards->parts; i++) {
-    int64_t *span = transfer->span + (size_t)i * ranks;
+    int64_t *span = transfer->span + (size_t)i * holders;
     transfer->first_run[i] = runs;
     for (int p = shards->part[i].first_piece; p < shards->part[i].last_piece; p++) {
       const cohort_piece *piece = &space->piece[p];
       run *last = runs > transfer->first_run[i] ? &transfer->run[runs - 1] : NULL;
       const int64_t end = piece->offset + piece->elements;
-      if (last && last->owner == shards->owner[p] && end - last->offset <= RUN_ELEMENTS) {
-        span[last->owner] += end - last->offset - last->elements;
+      const int number = shards->owner[p], owner = owner_at(transfer, number);
+      if (last && last->owner == owner && end - last->offset <= RUN_ELEMENTS) {
+        span[number] += end - last->offset - last->elements;
         last->elements = end - last->offset;
         last->last_piece = p + 1;
       } else {
-        const int owner = shards->owner[p];
-        transfer->run[runs++] = (run){p, p + 1, owner, piece->offset, piece->elements, span[owner]};
-        span[owner] += piece->elements;
+        transfer->run[runs++] = (run){p, p + 1, owner, piece->offset, piece->elements, span[number]};
+        span[number] += piece->elements;
       }
     }
   }
@@ -142,7 +142,8 @@ static void list_values(cohort_transfer *transfer) {
 int64_t cohort_transfer_relay_places(const cohort_transfer *transfer, int part, int agent, int64_t *base) {
   const cohort_comm *comm = transfer->plan.comm;
   int64_t elements = 0;
-  for (int owner = 0; owner < comm->size; owner++) {
+  for (int i = 0; i < owners(transfer); i++) {
+    const int owner = owner_at(transfer, i);
     if (!comm->host || comm->host[owner] == transfer->host || agent_of(transfer, transfer->host, owner) != agent)
       continue;
     base[owner] = elements;

@@ -5,7 +5,10 @@
  * place; between hosts each host has an agent for every owner: the owner itself at home, elsewhere the rank with the
  * same number on its host. A sum is taken along the tree of lanes by the agents over their host's rows, then by the
  * owner over the hosts'; so its bits do not depend on who holds which lane, and a rank receives (ranks - 1) / ranks of
- * the vector each way. Bytes read from other ranks' memory are counted like messages (comm->bytes_shared). */
+ * the vector each way. Bytes read from other ranks' memory are counted like messages (comm->bytes_shared).
+ *
+ * Where every host holds a copy (`replicate: hosts`) the owners of a piece are one rank a host: each sums its host's
+ * rows, they send one another what they have, and each takes the same sum of all; gathers stay inside the host. */
 #ifndef COHORT_TRAIN_TRANSFER_H
 #define COHORT_TRAIN_TRANSFER_H
 
@@ -61,9 +64,9 @@ void cohort_transfer_reduce_wait(cohort_transfer *transfer, uint64_t number);
 /* Of vector 0 of the last sums: of each own piece the sum of squares, by the kernels' dot; others are undefined. */
 const double *cohort_transfer_squares(const cohort_transfer *transfer);
 
-/* Begins to bring a bucket of a vector here from those who own its pieces: to[e] is element e of the bucket; `to` may
- * be the vector's own place, then own pieces stay. Own pieces must be final, and stay so until all ranks have what they
- * want. All ranks begin the same gathers in the same order. */
+/* Begins to bring a bucket of a vector here from those of this copy who own its pieces: to[e] is element e of the
+ * bucket; `to` may be the vector's own place, then own pieces stay. Own pieces must be final, and stay so until all
+ * ranks have what they want. All ranks begin the same gathers in the same order. */
 uint64_t cohort_transfer_gather(cohort_transfer *transfer, const cohort_vector *from, int bucket, float *to);
 void cohort_transfer_gather_wait(cohort_transfer *transfer, uint64_t number);
 

@@ -1,4 +1,4 @@
-/* What owners hold, to everyone. */
+/* What owners hold, to everyone of their copy. */
 #include <stddef.h>
 #include <string.h>
 
@@ -33,10 +33,12 @@ static int post_messages(cohort_transfer *transfer, const gathering *operation, 
       send[sends++] = (cohort_message){agent_of(transfer, host, me), packed,
                                        (size_t)span_of(transfer, operation->part, me) * sizeof(float)};
   (void)cohort_transfer_relay_places(transfer, operation->part, me, transfer->base);
-  for (int owner = 0; owner < comm->size; owner++)
+  for (int i = 0; i < owners(transfer); i++) {
+    const int owner = owner_at(transfer, i);
     if (comm->host[owner] != transfer->host && agent_of(transfer, transfer->host, owner) == me)
       receive[receives++] = (cohort_message){owner, relay + transfer->base[owner],
                                              (size_t)span_of(transfer, operation->part, owner) * sizeof(float)};
+  }
   return comm->post(comm, COHORT_CHANNEL_GATHER, sends, send, receives, receive);
 }
 
@@ -67,15 +69,16 @@ static void copy_run(void *argument, int64_t index) {
 static void count_read(const cohort_transfer *transfer, int part) {
   cohort_comm *comm = transfer->plan.comm;
   int64_t elements = 0;
-  for (int owner = 0; owner < comm->size; owner++)
-    if (agent_of(transfer, transfer->host, owner) != comm->rank) elements += span_of(transfer, part, owner);
+  for (int i = 0; i < owners(transfer); i++)
+    if (agent_of(transfer, transfer->host, owner_at(transfer, i)) != comm->rank)
+      elements += span_of(transfer, part, owner_at(transfer, i));
   comm->bytes_shared += (uint64_t)elements * sizeof(float);
 }
 
 /* Whether the next gather can begin: its slot has been read by all. */
 static bool may_begin(const cohort_transfer *transfer) {
   if (transfer->gather_begun == transfer->gather_posted) return false;
-  if (transfer->plan.comm->hosts == 1 || transfer->gather_begun < SLOTS) return true;
+  if (!gathers_between(transfer) || transfer->gather_begun < SLOTS) return true;
   const uint64_t through = transfer->gather_begun - SLOTS + 1;
   return transfer->gather_done >= through && all_mates_past(transfer, offsetof(control, gathered), through);
 }
@@ -87,10 +90,10 @@ static bool may_finish(const cohort_transfer *transfer) {
 }
 
 static void finish(cohort_transfer *transfer, const cohort_team *team) {
-  const cohort_comm *comm = transfer->plan.comm;
+  const int me = transfer->plan.comm->rank;
   const gathering *operation = &transfer->gathering[transfer->gather_done % (uint64_t)transfer->ring];
-  for (int i = 0; i <= transfer->mates && comm->hosts > 1; i++)
-    (void)cohort_transfer_relay_places(transfer, operation->part, i < transfer->mates ? transfer->mate[i] : comm->rank,
+  for (int i = 0; i <= transfer->mates && gathers_between(transfer); i++)
+    (void)cohort_transfer_relay_places(transfer, operation->part, i < transfer->mates ? transfer->mate[i] : me,
                                        transfer->base);
   copy_job job = {transfer, operation, transfer->gather_done, transfer->base};
   const int first = transfer->first_run[operation->part], last = transfer->first_run[operation->part + 1];
@@ -105,12 +108,12 @@ bool cohort_transfer_progress_gather(cohort_transfer *transfer, const cohort_tea
   for (; may_begin(transfer); moved = true) {
     const uint64_t number = transfer->gather_begun++;
     gathering *operation = &transfer->gathering[number % (uint64_t)transfer->ring];
-    if (comm->hosts > 1) operation->ticket = post_messages(transfer, operation, number);
+    if (gathers_between(transfer)) operation->ticket = post_messages(transfer, operation, number);
     atomic_store_explicit(&show->own_ready, transfer->gather_begun, memory_order_release);
   }
   while (transfer->gather_arrived < transfer->gather_begun) {
     const gathering *operation = &transfer->gathering[transfer->gather_arrived % (uint64_t)transfer->ring];
-    if (comm->hosts > 1 && !comm->test(comm, operation->ticket)) break;
+    if (gathers_between(transfer) && !comm->test(comm, operation->ticket)) break;
     transfer->gather_arrived++;
     moved = true;
   }

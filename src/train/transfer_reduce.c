@@ -113,22 +113,38 @@ static void run_job(const cohort_team *team, sum_job *job, cohort_tile_function 
 static void count_read(const cohort_transfer *transfer, int part) {
   cohort_comm *comm = transfer->plan.comm;
   int64_t elements = 0;
-  for (int owner = 0; owner < comm->size; owner++)
-    if (agent_of(transfer, transfer->host, owner) == comm->rank) elements += span_of(transfer, part, owner);
+  for (int i = 0; i < owners(transfer); i++)
+    if (agent_of(transfer, transfer->host, owner_at(transfer, i)) == comm->rank)
+      elements += span_of(transfer, part, owner_at(transfer, i));
   comm->bytes_shared +=
       (uint64_t)elements * (uint64_t)(transfer->leaves - transfer->nodes_of[comm->rank]) * sizeof(float);
+}
+
+/* What this host's rows come to goes to owners on other hosts: of other pieces, or of the same in other copies. */
+static int list_sends(const cohort_transfer *transfer, int part, int slot, cohort_message *send) {
+  const cohort_comm *comm = transfer->plan.comm;
+  const bool copies = transfer->plan.shards->holders->copies > 1;
+  int sends = 0;
+  for (int i = 0; i < owners(transfer) && !copies; i++) {
+    const int owner = owner_at(transfer, i);
+    if (comm->host[owner] != transfer->host && agent_of(transfer, transfer->host, owner) == comm->rank)
+      send[sends++] = (cohort_message){owner, transfer->outgoing[slot] + transfer->joined * transfer->base[owner],
+                                       (size_t)(transfer->joined * span_of(transfer, part, owner)) * sizeof(float)};
+  }
+  for (int host = 0; host < comm->hosts && copies; host++)
+    if (host != transfer->host)
+      send[sends++] =
+          (cohort_message){agent_of(transfer, host, comm->rank), transfer->partial[slot],
+                           (size_t)(transfer->joined * span_of(transfer, part, comm->rank)) * sizeof(float)};
+  return sends;
 }
 
 static int post_messages(cohort_transfer *transfer, const reduction *operation, int slot) {
   cohort_comm *comm = transfer->plan.comm;
   cohort_message *send = transfer->message, *receive = send + comm->size;
   const int64_t span = span_of(transfer, operation->part, comm->rank);
-  int sends = 0, receives = 0;
-  for (int owner = 0; owner < comm->size; owner++)
-    if (comm->host[owner] != transfer->host && agent_of(transfer, transfer->host, owner) == comm->rank)
-      send[sends++] =
-          (cohort_message){owner, transfer->outgoing[slot] + transfer->joined * transfer->base[owner],
-                           (size_t)(transfer->joined * span_of(transfer, operation->part, owner)) * sizeof(float)};
+  const int sends = list_sends(transfer, operation->part, slot, send);
+  int receives = 0;
   float *in = transfer->incoming[slot];
   for (int host = 0; host < comm->hosts; host++) {
     if (host == transfer->host) continue;

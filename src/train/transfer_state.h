@@ -21,7 +21,8 @@ typedef struct control {
 
 /* Neighbouring pieces of one owner within a part, padding between tensors included. */
 typedef struct run {
-  int first_piece, last_piece, owner;
+  int first_piece, last_piece;
+  int owner;                /* the rank of this rank's copy */
   int64_t offset, elements; /* of the flat vector */
   int64_t place;            /* among the owner's runs of the part */
 } run;
@@ -44,10 +45,10 @@ struct cohort_transfer {
   cohort_transfer_plan plan;
   int host, mates;
   int *mate;  /* [mates]: other ranks of this host */
-  int *agent; /* [hosts][ranks]: who on a host stands for an owner */
+  int *agent; /* [hosts][ranks]: who on a host stands for an owner; of its own copy, who owns the same */
   run *run;
   int *first_run;  /* [parts + 1] */
-  int64_t *span;   /* [parts][ranks]: elements of an owner's runs */
+  int64_t *span;   /* [parts][holders]: elements of an owner's runs */
   control **show;  /* [ranks]: NULL on other hosts */
   int64_t **place; /* [ranks]: [ring][nodes of the rank] */
   char **slot;     /* [ranks]: relayed parts */
@@ -81,7 +82,18 @@ static inline int agent_of(const cohort_transfer *transfer, int host, int owner)
   return transfer->agent[host * transfer->plan.comm->size + owner];
 }
 static inline int64_t span_of(const cohort_transfer *transfer, int part, int owner) {
-  return transfer->span[(size_t)part * (size_t)transfer->plan.comm->size + (size_t)owner];
+  const cohort_holders *holders = transfer->plan.shards->holders;
+  return transfer->span[(size_t)part * (size_t)holders->count + (size_t)holders->number_of[owner]];
+}
+/* The ranks that own pieces of this rank's copy. */
+static inline int owner_at(const cohort_transfer *transfer, int number) {
+  const cohort_holders *holders = transfer->plan.shards->holders;
+  return holders->rank[holders->copy * holders->count + number];
+}
+static inline int owners(const cohort_transfer *transfer) { return transfer->plan.shards->holders->count; }
+/* Whether a copy lies on several hosts: what owners hold goes between them. */
+static inline bool gathers_between(const cohort_transfer *transfer) {
+  return transfer->plan.comm->hosts > 1 && transfer->plan.shards->holders->copies == 1;
 }
 static inline bool all_mates_past(const cohort_transfer *transfer, size_t counter, uint64_t number) {
   for (int i = 0; i < transfer->mates; i++) {

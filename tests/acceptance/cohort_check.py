@@ -65,21 +65,37 @@ def config(name):
     return path
 
 
-def command(ranks, words):
-    """The command line and environment of `ranks` ranks (0: without mpirun)."""
+def other_host(name):
+    """What gives a command a host name of its own, by which ranks tell hosts apart; needs root or user namespaces."""
+    return ["unshare"] + (["-u"] if os.geteuid() == 0 else ["-r", "-u"]) + ["sh", "-c", f'hostname {name} && exec "$0" "$@"']
+
+
+def hosts_can_be_simulated():
+    return subprocess.run(other_host("host0") + ["true"], capture_output=True, check=False).returncode == 0
+
+
+def command(ranks, words, hosts=None):
+    """The command line and environment of `ranks` ranks (0: without mpirun); or of hosts[h] ranks on simulated hosts."""
     environment = dict(ENVIRONMENT)
-    if ranks == 0:
+    if hosts:
+        ranks = sum(hosts)
+    elif ranks == 0:
         return [BINARY] + words, environment
-    line = ["mpirun", "-n", str(ranks), "--bind-to", "none"]
+    options = ["--bind-to", "none"]
     if ranks > len(os.sched_getaffinity(0)):
-        line += ["--oversubscribe", "--mca", "mpi_yield_when_idle", "1"]
+        options += ["--oversubscribe", "--mca", "mpi_yield_when_idle", "1"]
         environment["OMP_WAIT_POLICY"] = "passive"
-    return line + [BINARY] + words, environment
+    if not hosts:
+        return ["mpirun", "-n", str(ranks)] + options + [BINARY] + words, environment
+    line = ["mpirun"] + options
+    for h, count in enumerate(hosts):
+        line += ([":"] if h else []) + ["-n", str(count)] + other_host(f"host{h}") + [BINARY] + words
+    return line, environment
 
 
-def run(ranks, words, timeout=120, **more):
+def run(ranks, words, timeout=120, hosts=None, **more):
     """Runs to the end; returns (status, stderr and stdout as text)."""
-    line, environment = command(ranks, words)
+    line, environment = command(ranks, words, hosts)
     environment.update(more)
     process = subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
     try:

@@ -28,6 +28,7 @@ typedef struct bench {
   cohort_comm comm;
   int64_t elements, padded;
   cohort_space *space;
+  cohort_holders *holders;
   cohort_shards *shards;
   cohort_vector rows;
   cohort_transfer *transfer;
@@ -53,12 +54,13 @@ static void make_space(bench *own) {
   for (int64_t t = 0; t < tensors; t++) cut[t] = COHORT_CUT_ELEMENT;
   const cohort_link none = {0};
   own->shards =
-      cohort_shards_create(own->space, own->comm.size, cut, cost, cohort_shard_sizes_of(0, &none, own->comm.size));
+      cohort_shards_create(own->space, own->holders, cut, cost, cohort_shard_sizes_of(0, &none, own->comm.size));
   free(cost);
   free(cut);
 }
 
 static cohort_status open_bench(bench *own, cohort_error *error) {
+  COHORT_TRY(cohort_holders_create(&own->comm, false, &own->holders, error));
   make_space(own);
   const size_t bytes = (size_t)own->padded * sizeof(float);
   COHORT_TRY(cohort_vector_create(&own->comm, own->padded, "rows", &own->rows, error));
@@ -88,6 +90,7 @@ static void close_bench(bench *own) {
   cohort_memory_release(own->to);
   free(own->place);
   cohort_shards_destroy(own->shards);
+  cohort_holders_destroy(own->holders);
   cohort_space_destroy(own->space);
 }
 

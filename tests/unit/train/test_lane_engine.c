@@ -14,6 +14,7 @@ enum { TENSORS = 5, VECTORS = 2, SCALARS = 3, MOST_LANES = 64, MOST_RANKS = 8 };
 typedef struct lane_bench {
   int lanes, threads, phases;
   int per_host; /* ranks that share memory; 0: all */
+  bool copies;  /* each host holds one */
   bool together, apart, quiet;
   int64_t bucket; /* elements */
   cohort_space *space;
@@ -24,6 +25,7 @@ typedef struct lane_bench {
   _Atomic int touched[MOST_LANES]; /* runs of each lane's last phase */
   _Atomic int afters;
   uint64_t received[MOST_RANKS]; /* by one run with rows, scalars included */
+  uint64_t messages[MOST_RANKS]; /* of which not from memory */
 } lane_bench;
 
 /* Values whose sum depends on the order of additions. */
@@ -69,20 +71,54 @@ static void after(void *argument, int phase) {
   if (phase == 0) bench->afters++;
 }
 
-static void hold_shard(lane_bench *bench, const cohort_comm *comm, const cohort_shards *shards, const float *sum) {
+static void hold_shard(lane_bench *bench, const cohort_shards *shards, const float *sum) {
   for (int v = 0; v < VECTORS; v++)
-    for (int i = 0; i < shards->ranges[comm->rank]; i++) {
-      const cohort_range range = shards->range[comm->rank][i];
+    for (int i = 0; i < shards->ranges[shards->holders->number]; i++) {
+      const cohort_range range = shards->range[shards->holders->number][i];
       const int64_t at = v * bench->space->elements + range.offset;
       if (memcmp(sum + at, bench->expected + at, (size_t)range.elements * sizeof(float)) != 0) bench->wrong++;
     }
 }
 
-/* The sum of squares of each own piece: near the one in long double, and the kernels' bits whatever the rank. */
-static void hold_squares(lane_bench *bench, const cohort_comm *comm, const cohort_shards *shards,
-                         const double *squares) {
+/* Own pieces of a vector go to all who hold the rest of this copy. */
+static void hold_gather(lane_bench *bench, cohort_comm *comm, const cohort_shards *shards, cohort_lane_engine *engine) {
+  cohort_transfer *transfer = cohort_lane_engine_transfer(engine);
+  const cohort_vector *sum = cohort_lane_engine_sum(engine);
+  float *all = cohort_allocate((size_t)bench->space->elements * sizeof *all);
+  uint64_t number = 0;
+  for (int b = 0; b < shards->buckets; b++)
+    number = cohort_transfer_gather(transfer, sum, b, all + shards->bucket[b].offset);
+  cohort_transfer_gather_wait(transfer, number);
+  cohort_comm_barrier(comm); /* the next run writes where others read */
   for (int p = 0; p < bench->space->pieces; p++) {
-    if (shards->owner[p] != comm->rank) continue;
+    const cohort_piece *piece = &bench->space->piece[p];
+    const size_t bytes = (size_t)piece->elements * sizeof *all;
+    if (memcmp(all + piece->offset, bench->expected + piece->offset, bytes) != 0) bench->wrong++;
+  }
+  free(all);
+}
+
+/* The norm's sum over pieces counts each once, however many copies there are. */
+static void hold_norm(lane_bench *bench, cohort_comm *comm, const cohort_shards *shards, const double *squares) {
+  double *own = cohort_allocate((size_t)(bench->space->pieces + 1) * sizeof *own);
+  double *all = cohort_allocate((size_t)(bench->space->pieces + 1) * sizeof *all);
+  for (int p = 0; p < bench->space->pieces; p++) {
+    const cohort_piece *piece = &bench->space->piece[p];
+    const float *values = bench->expected + piece->offset;
+    all[p] = cohort_kernels_float32(COHORT_ISA_SSE2)->dot(values, values, piece->elements);
+    own[p] = cohort_shards_own(shards, p) ? squares[p] : NAN;
+  }
+  cohort_comm alone = cohort_comm_alone();
+  const double expected = cohort_space_sum(bench->space, shards, &alone, all);
+  if (cohort_space_sum(bench->space, shards, comm, own) != expected) bench->wrong++;
+  free(all);
+  free(own);
+}
+
+/* The sum of squares of each own piece: near the one in long double, and the kernels' bits whatever the rank. */
+static void hold_squares(lane_bench *bench, const cohort_shards *shards, const double *squares) {
+  for (int p = 0; p < bench->space->pieces; p++) {
+    if (!cohort_shards_own(shards, p)) continue;
     const cohort_piece *piece = &bench->space->piece[p];
     const float *values = bench->expected + piece->offset;
     long double exact = 0;
@@ -96,10 +132,12 @@ static cohort_status run_rank(cohort_comm *comm, void *argument) {
   lane_bench *bench = argument;
   cohort_error error;
   const double cost[TENSORS] = {5, 1, 9, 2, 2};
+  cohort_holders *holders = NULL;
+  COHORT_TRY(cohort_holders_create(comm, bench->copies, &holders, &error));
   cohort_lane_engine *engine = NULL;
   COHORT_TRY(cohort_lane_engine_create(comm, bench->lanes, bench->threads, &engine, &error));
   const cohort_shard_sizes sizes = {bench->bucket, 2 * bench->bucket};
-  cohort_shards *shards = cohort_shards_create(bench->space, comm->size, bench->cut, cost, sizes);
+  cohort_shards *shards = cohort_shards_create(bench->space, holders, bench->cut, cost, sizes);
   const cohort_lane_rows rows = {.shards = shards,
                                  .vectors = VECTORS,
                                  .together = bench->together,
@@ -119,8 +157,11 @@ static cohort_status run_rank(cohort_comm *comm, void *argument) {
     comm->bytes_received = comm->bytes_shared = 0;
     cohort_lane_engine_run(engine, &work, scalars, lane_scalars, &sum);
     bench->received[comm->rank] = comm->bytes_received + comm->bytes_shared;
-    hold_shard(bench, comm, shards, sum);
-    hold_squares(bench, comm, shards, cohort_lane_engine_squares(engine));
+    bench->messages[comm->rank] = comm->bytes_received;
+    hold_shard(bench, shards, sum);
+    hold_squares(bench, shards, cohort_lane_engine_squares(engine));
+    if (!bench->apart) hold_gather(bench, comm, shards, engine);
+    hold_norm(bench, comm, shards, cohort_lane_engine_squares(engine));
     if (memcmp(scalars, bench->expected_scalars, sizeof scalars) != 0) bench->wrong++;
     for (int lane = 0; lane < bench->lanes; lane++)
       for (int s = 0; s < SCALARS; s++)
@@ -128,6 +169,7 @@ static cohort_status run_rank(cohort_comm *comm, void *argument) {
   }
   cohort_lane_engine_destroy(engine);
   cohort_shards_destroy(shards);
+  cohort_holders_destroy(holders);
   return status;
 }
 
@@ -197,6 +239,54 @@ static void same_bits_however_it_travels(void) {
     }
 }
 
+/* Every host holds a copy: hosts of every size, more lanes than ranks and as many, and numbers that lie across the
+ * tree.
+ */
+static void same_bits_of_copies(void) {
+  static const int shapes[][2] = {{2, 1}, {4, 2}, {6, 3}, {6, 2}, {4, 1}, {8, 2}, {3, 3}, {1, 1}};
+  for (size_t shape = 0; shape < sizeof shapes / sizeof *shapes; shape++)
+    for (int way = 0; way < 8; way++) {
+      lane_bench bench = {.phases = 2,
+                          .together = way & 1,
+                          .apart = way & 1 && way & 2,
+                          .quiet = way & 4,
+                          .bucket = way & 2 ? 64 : 1024,
+                          .copies = true,
+                          .per_host = shapes[shape][1]};
+      open_bench(&bench);
+      for (int lanes = 8; lanes <= 11; lanes += 3) {
+        expect_lanes(&bench, lanes);
+        hold_case(&bench, shapes[shape][0], 1 + way % 2);
+      }
+      close_bench(&bench);
+    }
+}
+
+/* What comes from other hosts is, for each, its sum of what a rank owns; the rest is read inside the host. */
+static void bytes_of_copies(void) {
+  lane_bench bench = {.phases = 1, .copies = true, .per_host = 2};
+  open_bench(&bench);
+  expect_lanes(&bench, 8);
+  hold_case(&bench, 8, 1);
+  const uint64_t scalars = 8 * COHORT_MAX_SCALARS * sizeof(double);
+  const uint64_t row = (uint64_t)(VECTORS * bench.space->parameters) * sizeof(float);
+  for (int host = 0; host < 4; host++) {
+    const uint64_t between = bench.messages[2 * host] + bench.messages[2 * host + 1];
+    const uint64_t read = bench.received[2 * host] + bench.received[2 * host + 1] - between;
+    CU_ASSERT(between >= 3 * row && between <= 3 * row + 3 * row / 20 + 2 * scalars);
+    CU_ASSERT(read >= row && read <= row + row / 20);
+  }
+  close_bench(&bench);
+}
+
+static void unequal_hosts_are_refused(void) {
+  lane_bench bench = {.phases = 1, .copies = true, .per_host = 2};
+  open_bench(&bench);
+  expect_lanes(&bench, 8);
+  CU_ASSERT_EQUAL(cohort_comm_run_threads_on_hosts(5, 2, run_rank, &bench), COHORT_BAD_CONFIG);
+  close_bench(&bench);
+}
+
 /* A holder whose lanes lie on both sides of a high node of the tree keeps more open sums than log2 of its lanes. */
 static void many_open_sums(void) {
   lane_bench bench = {.phases = 1};
@@ -246,6 +336,9 @@ int main(void) {
   static const check checks[] = {
       {"1 to 9 lanes on 1 to 8 ranks of 1 to 3 threads: the tree's bits", same_bits_as_the_tree},
       {"the same bits however it travels", same_bits_however_it_travels},
+      {"the same bits when every host holds a copy", same_bits_of_copies},
+      {"bytes of copies", bytes_of_copies},
+      {"hosts of unequally many ranks hold no copies", unequal_hosts_are_refused},
       {"many open sums", many_open_sums},
       {"bytes are bounded", bytes_are_bounded},
       {"more ranks than lanes are refused", more_ranks_than_lanes},
