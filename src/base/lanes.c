@@ -80,12 +80,28 @@ typedef struct float_sum {
   float partial[MAX_LEVELS][2][SUM_BLOCK];
 } float_sum;
 
-static void add_to(float *restrict to, const float *restrict from, int64_t n) {
-  for (int64_t i = 0; i < n; i++) to[i] += from[i];
+/* `out` may be a or b. */
+static inline __attribute__((always_inline)) void add_each(float *out, const float *a, const float *b, int64_t n) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; i++) out[i] = a[i] + b[i];
 }
 
-static void add_both(float *restrict out, const float *restrict a, const float *restrict b, int64_t n) {
-  for (int64_t i = 0; i < n; i++) out[i] = a[i] + b[i];
+/* The same additions in wider registers. */
+static __attribute__((target("avx512f"))) void add_avx512(float *out, const float *a, const float *b, int64_t n) {
+  add_each(out, a, b, n);
+}
+
+static __attribute__((target("avx2"))) void add_avx2(float *out, const float *a, const float *b, int64_t n) {
+  add_each(out, a, b, n);
+}
+
+static void add(float *out, const float *a, const float *b, int64_t n) {
+  if (__builtin_cpu_supports("avx512f"))
+    add_avx512(out, a, b, n);
+  else if (__builtin_cpu_supports("avx2"))
+    add_avx2(out, a, b, n);
+  else
+    add_each(out, a, b, n);
 }
 
 /* The block of node (level, index): a row's own, or a sum left in `out`, which may be the block of a row. */
@@ -95,13 +111,7 @@ static const float *sum_block(float_sum *sum, int level, int index, float *out) 
   if (!node_exists(sum->lanes, level - 1, 2 * index + 1)) return sum_block(sum, level - 1, 2 * index, out);
   const float *left = sum_block(sum, level - 1, 2 * index, sum->partial[level - 1][0]);
   const float *right = sum_block(sum, level - 1, 2 * index + 1, sum->partial[level - 1][1]);
-  if (left == out) {
-    add_to(out, right, sum->length);
-  } else if (right == out) {
-    add_to(out, left, sum->length);
-  } else {
-    add_both(out, left, right, sum->length);
-  }
+  add(out, left, right, sum->length);
   return out;
 }
 

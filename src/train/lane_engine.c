@@ -277,6 +277,7 @@ cohort_status cohort_lane_engine_prepare(cohort_lane_engine *engine, const cohor
                                      .node = engine->node,
                                      .rows = engine->rows,
                                      .vectors = rows->vectors,
+                                     .everywhere = rows->everywhere,
                                      .team = engine->team};
   return cohort_transfer_create(&plan, &engine->transfer, error);
 }
@@ -447,7 +448,7 @@ static void send_bucket(cohort_lane_engine *engine, int bucket, int vectors) {
   const cohort_bucket_rows rows = {engine->node_place, engine->node_vector};
   engine->number[bucket] = engine->last_number =
       cohort_transfer_reduce(engine->transfer, bucket, &rows, vectors, engine->sum.values, engine->elements);
-  if (!engine->held.overlap) cohort_transfer_reduce_wait(engine->transfer, engine->last_number);
+  if (!engine->held.overlap) cohort_transfer_sum_wait(engine->transfer, engine->last_number);
   cohort_recorder_stop(recorder, COHORT_ACTIVITY_REDUCE, start,
                        joined_bytes(engine->held.shards->bucket[bucket].elements, joins));
 }
@@ -544,7 +545,7 @@ void cohort_lane_engine_run(cohort_lane_engine *engine, const cohort_lane_work *
   if (work->vectors) {
     for (int b = 0; !work->plan && b < engine->held.shards->buckets; b++) send_bucket(engine, b, work->vectors);
     /* Before anything blocks: others may need what this rank passes on. */
-    cohort_transfer_reduce_wait(engine->transfer, engine->last_number);
+    cohort_transfer_sum_wait(engine->transfer, engine->last_number);
     *sum = engine->sum.values;
     free_rows(engine);
   }

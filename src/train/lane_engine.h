@@ -56,10 +56,11 @@ cohort_lane_needs cohort_lane_engine_needs(int lanes, int ranks, int rank, int t
 /* How rows are held, for all work with rows. */
 typedef struct cohort_lane_rows {
   const cohort_shards *shards;
-  int vectors;   /* the most that any work has */
-  bool together; /* of the work with rows */
-  bool apart;    /* the sum is a vector of its own, of which only own pieces take memory; all rows are scratch */
-  bool overlap;  /* buckets travel while lanes compute */
+  int vectors;     /* the most that any work has */
+  bool together;   /* of the work with rows */
+  bool apart;      /* the sum is a vector of its own, of which only own pieces take memory; all rows are scratch */
+  bool everywhere; /* all ranks get the whole sum, which is not apart */
+  bool overlap;    /* buckets travel while lanes compute */
   /* Scratch of one lane: [buckets] where each begins, and its length; NULL: as the space, all at once. `before[b]` is
    * the bucket (or -1) that last used memory of b before it in a step. */
   const int64_t *place;
@@ -83,8 +84,8 @@ const cohort_team *cohort_lane_engine_team(const cohort_lane_engine *engine); /*
 
 /* Collective. Runs the work; the sums over lanes of the scalars are left in scalars[work->scalars] on every rank, and
  * lane_scalars (may be NULL) receives all lanes' values [lanes][scalars]. When vectors > 0, *sum points to the sum of
- * rows, valid on this rank for its own pieces: vector v at *sum + v * elements of the space; it stays valid until the
- * next run. */
+ * rows, valid on this rank for its own pieces (`everywhere`: for all): vector v at *sum + v * elements of the space; it
+ * stays valid until the next run. */
 void cohort_lane_engine_run(cohort_lane_engine *engine, const cohort_lane_work *work, double *scalars,
                             double *lane_scalars, float **sum);
 

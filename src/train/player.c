@@ -18,7 +18,7 @@ struct cohort_player {
   cohort_shards *shards;
   cohort_team team;
   bool *updates; /* [pieces] */
-  const cohort_vector *weights, *sum;
+  const cohort_vector *weights;
   cohort_transfer *transfer;
   uint64_t *arrival;   /* [buckets]: of what was last gathered of each */
   int *first_owned;    /* [buckets + 1]: where a bucket's begin in `owned` */
@@ -242,10 +242,9 @@ const cohort_shards *cohort_player_shards(const cohort_player *player) { return 
 const bool *cohort_player_updates(const cohort_player *player) { return player->updates; }
 
 cohort_status cohort_player_connect(cohort_player *player, const cohort_vector *weights, cohort_transfer *transfer,
-                                    const cohort_vector *sum, cohort_error *error) {
+                                    cohort_error *error) {
   player->weights = weights;
   player->transfer = transfer;
-  player->sum = sum;
   const cohort_optimizer *driver = player->driver.method ? player->driver.method->functions : NULL;
   for (int s = 0; driver && s < driver->shadows; s++)
     COHORT_TRY(
@@ -345,19 +344,6 @@ static double largest_loss(const cohort_step_report *report, int objectives) {
   return largest;
 }
 
-/* Nothing is sharded: all ranks get all of a sum, to make the same step. */
-static void gather_sum(const cohort_player *player, int vector) {
-  if (player->plan.comm->size == 1) return;
-  const double start = cohort_recorder_start(player->recorder);
-  const int64_t first = vector * player->plan.space->elements;
-  const cohort_vector whole = {player->sum->values + first, player->sum->segment, player->sum->first + first};
-  uint64_t number = 0;
-  for (int b = 0; b < player->shards->buckets; b++)
-    number = cohort_transfer_gather(player->transfer, &whole, b, whole.values + player->shards->bucket[b].offset);
-  cohort_transfer_gather_wait(player->transfer, number);
-  cohort_recorder_stop(player->recorder, COHORT_ACTIVITY_GATHER, start, 0);
-}
-
 /* Asks the oracle at `point`; on the first ask of a step its losses are the step's. Leaves the aggregated gradient in
  * rows. */
 static cohort_status ask(step_state *state, const cohort_point *point, cohort_error *error) {
@@ -367,8 +353,6 @@ static cohort_status ask(step_state *state, const cohort_point *point, cohort_er
   double losses[COHORT_MAX_OBJECTIVES];
   COHORT_TRY(state->oracle->ask(state->oracle->argument, point, player->direction, &state->rows, losses, error));
   if (state->asked++ == 0) memcpy(state->report->losses, losses, (size_t)objectives * sizeof *losses);
-  for (int v = 0; player->plan.sharding == COHORT_SHARDING_NONE && v < objectives + player->curvature; v++)
-    gather_sum(player, v);
   if (objectives == 1) return COHORT_DONE;
   const cohort_aggregator *aggregator = player->aggregator.method->functions;
   double products[COHORT_MAX_OBJECTIVES * COHORT_MAX_OBJECTIVES] = {0}, weights[COHORT_MAX_OBJECTIVES];

@@ -56,10 +56,9 @@ const cohort_shards *cohort_player_shards(const cohort_player *player);
 /* [pieces]: those whose weights it updates here; with sharding none all, else its own. */
 const bool *cohort_player_updates(const cohort_player *player);
 
-/* What it steps: the space's weights, and how they and the sums of gradients travel. Before the first step; all stay
- * the caller's. Collective. `sum`: where the oracle's first row lies, for sharding none. */
+/* What it steps: the space's weights, and how they travel. Before the first step; all stay the caller's. Collective. */
 cohort_status cohort_player_connect(cohort_player *player, const cohort_vector *weights, cohort_transfer *transfer,
-                                    const cohort_vector *sum, cohort_error *error);
+                                    cohort_error *error);
 /* The weights as an oracle takes them: some may still be on their way. */
 cohort_point cohort_player_point(const cohort_player *player);
 /* Waits until all weights are here. Collective. */

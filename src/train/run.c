@@ -332,6 +332,7 @@ static cohort_status make_rows(cohort_run *run, cohort_error *error) {
   cohort_lane_rows rows = {.shards = cohort_player_shards(run->player),
                            .vectors = run->task.objectives + cohort_player_needs_of(run->player).curvature,
                            .apart = run->sharding >= COHORT_SHARDING_GRADIENTS,
+                           .everywhere = run->sharding == COHORT_SHARDING_NONE,
                            .overlap = run->settings->overlap};
   if (run->train) {
     cohort_scratch_plan(run->train->plan, rows.shards, lag_of(run), &run->scratch);
@@ -341,8 +342,7 @@ static cohort_status make_rows(cohort_run *run, cohort_error *error) {
     rows.elements = run->scratch.elements;
   }
   COHORT_TRY(cohort_lane_engine_prepare(run->engine, &rows, error));
-  return cohort_player_connect(run->player, &run->weights, cohort_lane_engine_transfer(run->engine),
-                               cohort_lane_engine_sum(run->engine), error);
+  return cohort_player_connect(run->player, &run->weights, cohort_lane_engine_transfer(run->engine), error);
 }
 
 static void poll_transfer(void *argument) { (void)cohort_transfer_progress(argument, true); }

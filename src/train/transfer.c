@@ -279,11 +279,23 @@ static bool reduced(const cohort_transfer *transfer, uint64_t number) {
 
 static bool gathered(const cohort_transfer *transfer, uint64_t number) { return transfer->gather_done >= number; }
 
+/* Between hosts every reduction is followed by a gather. */
+static bool summed(const cohort_transfer *transfer, uint64_t number) {
+  if (!reduced(transfer, number)) return false;
+  if (!transfer->plan.everywhere || transfer->plan.comm->hosts == 1) return true;
+  return gathered(transfer, number) && all_mates_past(transfer, offsetof(control, gathered), number);
+}
+
+/* Looks at host-mates' counters before a wait gives the core away: some microseconds. */
+enum { SPINS = 500 };
+
 /* Both queues move while one is waited for: another rank may need what this one has to pass on. */
 static void wait_until(cohort_transfer *transfer, bool (*done)(const cohort_transfer *, uint64_t), uint64_t number,
                        const char *collective) {
   cohort_comm *comm = transfer->plan.comm;
-  while (!done(transfer, number) && cohort_transfer_progress(transfer, false)) continue;
+  const int looks = comm->hosts == 1 ? SPINS : 1;
+  for (int idle = 0; !done(transfer, number) && idle < looks;)
+    if (!cohort_transfer_progress(transfer, false)) idle++;
   if (done(transfer, number)) return;
   cohort_comm_name(comm, collective);
   const double start = cohort_clock_seconds();
@@ -297,6 +309,10 @@ static void wait_until(cohort_transfer *transfer, bool (*done)(const cohort_tran
 
 void cohort_transfer_reduce_wait(cohort_transfer *transfer, uint64_t number) {
   wait_until(transfer, reduced, number, "reduce");
+}
+
+void cohort_transfer_sum_wait(cohort_transfer *transfer, uint64_t number) {
+  wait_until(transfer, summed, number, "reduce");
 }
 
 void cohort_transfer_gather_wait(cohort_transfer *transfer, uint64_t number) {

@@ -5,7 +5,9 @@
  * place; between hosts each host has an agent for every owner: the owner itself at home, elsewhere the rank with the
  * same number on its host. A sum is taken along the tree of lanes by the agents over their host's rows, then by the
  * owner over the hosts'; so its bits do not depend on who holds which lane, and a rank receives (ranks - 1) / ranks of
- * the vector each way. Bytes read from other ranks' memory are counted like messages (comm->bytes_shared).
+ * the vector each way. Where all ranks need all sums (`everywhere`) an owner writes its sums into its host-mates'
+ * memory as it makes them, when all are of one host; else a part's gather begins by itself when its sum is there. Bytes
+ * that come from or go to other ranks' memory are counted by who gets them, like messages (comm->bytes_shared).
  *
  * Where every host holds a copy (`replicate: hosts`) the owners of a piece are one rank a host: each sums its host's
  * rows, they send one another what they have, and each takes the same sum of all; gathers stay inside the host. */
@@ -41,6 +43,7 @@ typedef struct cohort_transfer_plan {
   const cohort_subtree *node;
   const cohort_segment *rows; /* where all ranks' rows lie; NULL: nothing is ever reduced */
   int vectors;                /* the most that are reduced at once */
+  bool everywhere;            /* all ranks get all sums, which lie in `rows`; it gathers nothing else */
   cohort_team team;
 } cohort_transfer_plan;
 
@@ -54,12 +57,15 @@ typedef struct cohort_bucket_rows {
   const int64_t *place, *vector; /* [nodes] */
 } cohort_bucket_rows;
 
-/* Begins the sums of a bucket: vector v of this rank's own pieces will be left at sum + v * stride + piece.offset. The
- * rows stay as they are until the result is there on all ranks of the host, for which the caller waits:
- * cohort_transfer_reduce_wait with the returned number. All ranks begin the same buckets in the same order. */
+/* Begins the sums of a bucket: vector v of this rank's own pieces (`everywhere`: of all, and `sum` is at the same place
+ * of every rank's part of `rows`) will be left at sum + v * stride + piece.offset. The rows are not touched until all
+ * ranks of the host have read them, for which the caller waits: cohort_transfer_reduce_wait with the returned number;
+ * what lies at `sum` until the sums are complete: cohort_transfer_sum_wait. All ranks begin the same buckets in the
+ * same order. */
 uint64_t cohort_transfer_reduce(cohort_transfer *transfer, int bucket, const cohort_bucket_rows *rows, int vectors,
                                 float *sum, int64_t stride);
 void cohort_transfer_reduce_wait(cohort_transfer *transfer, uint64_t number);
+void cohort_transfer_sum_wait(cohort_transfer *transfer, uint64_t number);
 
 /* Of vector 0 of the last sums: of each own piece the sum of squares, by the kernels' dot; others are undefined. */
 const double *cohort_transfer_squares(const cohort_transfer *transfer);

@@ -4,10 +4,13 @@
 
 #include "train/transfer_state.h"
 
+void cohort_transfer_gather_part(cohort_transfer *transfer, int part, const cohort_vector *from, float *to) {
+  transfer->gathering[transfer->gather_posted++ % (uint64_t)transfer->ring] = (gathering){part, *from, to, -1};
+}
+
 uint64_t cohort_transfer_gather(cohort_transfer *transfer, const cohort_vector *from, int bucket, float *to) {
   const cohort_bucket *own = &transfer->plan.shards->bucket[bucket];
-  for (int part = own->first_part; part < own->last_part; part++)
-    transfer->gathering[transfer->gather_posted++ % (uint64_t)transfer->ring] = (gathering){part, from, to, -1};
+  for (int part = own->first_part; part < own->last_part; part++) cohort_transfer_gather_part(transfer, part, from, to);
   (void)cohort_transfer_progress_gather(transfer, &transfer->plan.team);
   return transfer->gather_posted;
 }
@@ -24,7 +27,7 @@ static int post_messages(cohort_transfer *transfer, const gathering *operation, 
   for (int i = transfer->first_run[operation->part]; i < transfer->first_run[operation->part + 1]; i++) {
     const run *own = &transfer->run[i];
     if (own->owner == me)
-      memcpy(packed + own->place, operation->from->values + own->offset, (size_t)own->elements * sizeof *packed);
+      memcpy(packed + own->place, operation->from.values + own->offset, (size_t)own->elements * sizeof *packed);
   }
   cohort_message *send = transfer->message, *receive = send + comm->hosts;
   int sends = 0, receives = 0;
@@ -60,8 +63,8 @@ static void copy_run(void *argument, int64_t index) {
   const int agent = agent_of(transfer, transfer->host, own->owner);
   const bool elsewhere = comm->host && comm->host[own->owner] != transfer->host;
   const float *from = elsewhere ? relay_slot(transfer, agent, job->number) + job->base[own->owner] + own->place
-                                : (const float *)(const void *)operation->from->segment->part[own->owner] +
-                                      operation->from->first + own->offset;
+                                : (const float *)(const void *)operation->from.segment->part[own->owner] +
+                                      operation->from.first + own->offset;
   if (to != from) memcpy(to, from, (size_t)own->elements * sizeof *to);
 }
 

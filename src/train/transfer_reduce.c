@@ -4,6 +4,9 @@
 
 #include "train/transfer_state.h"
 
+/* What is summed before it is given on: it and the rows stay in the first cache. */
+enum { PUSH_ELEMENTS = 1 << 11 };
+
 uint64_t cohort_transfer_reduce(cohort_transfer *transfer, int bucket, const cohort_bucket_rows *rows, int vectors,
                                 float *sum, int64_t stride) {
   const cohort_bucket *own = &transfer->plan.shards->bucket[bucket];
@@ -28,11 +31,11 @@ typedef struct sum_job {
   int first_run;
 } sum_job;
 
-/* Where the rows of this host lie for a run. */
-static void find_rows(const sum_job *job, const run *own, const float **rows) {
+/* Where the rows of this host lie for a run, from its element `first` on. */
+static void find_rows(const sum_job *job, const run *own, int64_t first, const float **rows) {
   const cohort_transfer *transfer = job->transfer;
   const cohort_shards *shards = transfer->plan.shards;
-  const int64_t within = own->offset - shards->bucket[part_of(transfer, job->operation->part)->bucket].offset;
+  const int64_t within = own->offset + first - shards->bucket[part_of(transfer, job->operation->part)->bucket].offset;
   const size_t at = job->number % (uint64_t)transfer->ring;
   for (int l = 0; l < transfer->leaves; l++) {
     const int rank = transfer->leaf_rank[l];
@@ -50,6 +53,16 @@ static void leave_squares(cohort_transfer *transfer, const run *own, const float
   }
 }
 
+/* Gives the others a sum, while it is in the first cache. Nobody else reads or writes these elements of any row before
+ * this rank's rows_read passes. */
+static void push(const cohort_transfer *transfer, const float *sum, int64_t elements) {
+  char **part = transfer->plan.rows->part;
+  const char *from = (const char *)sum;
+  const ptrdiff_t place = from - part[transfer->plan.comm->rank];
+  for (int i = 0; i < transfer->mates; i++)
+    memcpy(part[transfer->mate[i]] + place, from, (size_t)elements * sizeof *sum);
+}
+
 /* All ranks share memory: owners read every row. */
 static void sum_here(void *argument, int64_t index) {
   const sum_job *job = argument;
@@ -57,9 +70,14 @@ static void sum_here(void *argument, int64_t index) {
   const run *own = &transfer->run[job->first_run + index];
   if (own->owner != transfer->plan.comm->rank) return;
   const float *rows[COHORT_MAX_LANES];
-  find_rows(job, own, rows);
-  cohort_lanes_sum_float(transfer->plan.lanes, cohort_lanes_root(transfer->plan.lanes), transfer->leaves,
-                         transfer->leaf, rows, own->elements, job->operation->sum + own->offset);
+  float *sum = job->operation->sum + own->offset;
+  for (int64_t first = 0; first < own->elements; first += PUSH_ELEMENTS) {
+    const int64_t left = own->elements - first, elements = left < PUSH_ELEMENTS ? left : PUSH_ELEMENTS;
+    find_rows(job, own, first, rows);
+    cohort_lanes_sum_float(transfer->plan.lanes, cohort_lanes_root(transfer->plan.lanes), transfer->leaves,
+                           transfer->leaf, rows, elements, sum + first);
+    if (transfer->plan.everywhere) push(transfer, sum + first, elements);
+  }
   if (job->operation->squares) leave_squares(transfer, own, job->operation->sum);
 }
 
@@ -71,7 +89,7 @@ static void sum_host(void *argument, int64_t index) {
   const int me = transfer->plan.comm->rank, slot = (int)(job->number % SLOTS), part = job->operation->part;
   if (agent_of(transfer, transfer->host, own->owner) != me) return;
   const float *rows[COHORT_MAX_LANES];
-  find_rows(job, own, rows);
+  find_rows(job, own, 0, rows);
   const int64_t span = span_of(transfer, part, own->owner);
   float *to = own->owner == me ? transfer->partial[slot]
                                : transfer->outgoing[slot] + transfer->joined * transfer->base[own->owner];
@@ -103,21 +121,33 @@ static void sum_hosts(void *argument, int64_t index) {
   if (job->operation->squares) leave_squares(transfer, own, job->operation->sum);
 }
 
+/* An owner's sum goes on to everyone. */
+static void gather_sum(cohort_transfer *transfer, const reduction *operation) {
+  const cohort_segment *rows = transfer->plan.rows;
+  const float *begin = (const float *)(const void *)rows->part[transfer->plan.comm->rank];
+  const cohort_vector from = {operation->sum, (cohort_segment *)rows, operation->sum - begin};
+  const int64_t bucket = transfer->plan.shards->bucket[part_of(transfer, operation->part)->bucket].offset;
+  cohort_transfer_gather_part(transfer, operation->part, &from, operation->sum + bucket);
+}
+
 static void run_job(const cohort_team *team, sum_job *job, cohort_tile_function function) {
   const int part = job->operation->part;
   job->first_run = job->transfer->first_run[part];
   cohort_team_run(team, job->transfer->first_run[part + 1] - job->first_run, function, job);
 }
 
-/* Rows of other ranks that this one has read. */
+/* Rows of other ranks that this one has read, and sums that it has been given. */
 static void count_read(const cohort_transfer *transfer, int part) {
   cohort_comm *comm = transfer->plan.comm;
+  const int64_t rows = transfer->leaves - transfer->nodes_of[comm->rank];
+  const bool given = transfer->plan.everywhere && comm->hosts == 1;
   int64_t elements = 0;
-  for (int i = 0; i < owners(transfer); i++)
-    if (agent_of(transfer, transfer->host, owner_at(transfer, i)) == comm->rank)
-      elements += span_of(transfer, part, owner_at(transfer, i));
-  comm->bytes_shared +=
-      (uint64_t)elements * (uint64_t)(transfer->leaves - transfer->nodes_of[comm->rank]) * sizeof(float);
+  for (int i = 0; i < owners(transfer); i++) {
+    const int owner = owner_at(transfer, i);
+    if (agent_of(transfer, transfer->host, owner) == comm->rank) elements += rows * span_of(transfer, part, owner);
+    if (given && owner != comm->rank) elements += span_of(transfer, part, owner);
+  }
+  comm->bytes_shared += (uint64_t)elements * sizeof(float);
 }
 
 /* What this host's rows come to goes to owners on other hosts: of other pieces, or of the same in other copies. */
@@ -186,6 +216,7 @@ bool cohort_transfer_progress_reduce(cohort_transfer *transfer, const cohort_tea
     if (!comm->test(comm, operation->ticket)) break;
     sum_job job = {transfer, operation, transfer->reduce_done, 0};
     run_job(team, &job, sum_hosts);
+    if (transfer->plan.everywhere) gather_sum(transfer, operation);
     transfer->reduce_done++;
     moved = true;
   }

@@ -36,7 +36,7 @@ typedef struct reduction {
 
 typedef struct gathering {
   int part;
-  const cohort_vector *from;
+  cohort_vector from;
   float *to; /* the bucket's first element */
   int ticket;
 } gathering;
@@ -107,6 +107,9 @@ static inline bool all_mates_past(const cohort_transfer *transfer, size_t counte
 /* Where the elements of each owner of another host that `agent` stands for begin, one owner after the other; returns
  * how many there are. */
 int64_t cohort_transfer_relay_places(const cohort_transfer *transfer, int part, int agent, int64_t *base);
+
+/* Begins to gather a part. */
+void cohort_transfer_gather_part(cohort_transfer *transfer, int part, const cohort_vector *from, float *to);
 
 bool cohort_transfer_progress_reduce(cohort_transfer *transfer, const cohort_team *team);
 bool cohort_transfer_progress_gather(cohort_transfer *transfer, const cohort_team *team);

@@ -15,7 +15,7 @@ typedef struct lane_bench {
   int lanes, threads, phases;
   int per_host; /* ranks that share memory; 0: all */
   bool copies;  /* each host holds one */
-  bool together, apart, quiet;
+  bool together, apart, everywhere, quiet;
   int64_t bucket; /* elements */
   cohort_space *space;
   cohort_cut cut[TENSORS];
@@ -71,13 +71,16 @@ static void after(void *argument, int phase) {
   if (phase == 0) bench->afters++;
 }
 
-static void hold_shard(lane_bench *bench, const cohort_shards *shards, const float *sum) {
-  for (int v = 0; v < VECTORS; v++)
-    for (int i = 0; i < shards->ranges[shards->holders->number]; i++) {
-      const cohort_range range = shards->range[shards->holders->number][i];
-      const int64_t at = v * bench->space->elements + range.offset;
-      if (memcmp(sum + at, bench->expected + at, (size_t)range.elements * sizeof(float)) != 0) bench->wrong++;
+/* This rank's shard of the sum, or all of it. */
+static void hold_sum(lane_bench *bench, const cohort_shards *shards, const float *sum) {
+  for (int p = 0; p < bench->space->pieces; p++) {
+    if (!cohort_shards_own(shards, p) && !bench->everywhere) continue;
+    const cohort_piece *piece = &bench->space->piece[p];
+    for (int v = 0; v < VECTORS; v++) {
+      const int64_t at = v * bench->space->elements + piece->offset;
+      if (memcmp(sum + at, bench->expected + at, (size_t)piece->elements * sizeof(float)) != 0) bench->wrong++;
     }
+  }
 }
 
 /* Own pieces of a vector go to all who hold the rest of this copy. */
@@ -142,6 +145,7 @@ static cohort_status run_rank(cohort_comm *comm, void *argument) {
                                  .vectors = VECTORS,
                                  .together = bench->together,
                                  .apart = bench->apart,
+                                 .everywhere = bench->everywhere,
                                  .overlap = !bench->quiet};
   cohort_status status = cohort_lane_engine_prepare(engine, &rows, &error);
   for (int again = 0; status == COHORT_DONE && again < 2; again++) { /* rows are free again after a run */
@@ -158,9 +162,9 @@ static cohort_status run_rank(cohort_comm *comm, void *argument) {
     cohort_lane_engine_run(engine, &work, scalars, lane_scalars, &sum);
     bench->received[comm->rank] = comm->bytes_received + comm->bytes_shared;
     bench->messages[comm->rank] = comm->bytes_received;
-    hold_shard(bench, shards, sum);
+    hold_sum(bench, shards, sum);
     hold_squares(bench, shards, cohort_lane_engine_squares(engine));
-    if (!bench->apart) hold_gather(bench, comm, shards, engine);
+    if (!bench->apart && !bench->everywhere) hold_gather(bench, comm, shards, engine);
     hold_norm(bench, comm, shards, cohort_lane_engine_squares(engine));
     if (memcmp(scalars, bench->expected_scalars, sizeof scalars) != 0) bench->wrong++;
     for (int lane = 0; lane < bench->lanes; lane++)
@@ -225,12 +229,14 @@ static void same_bits_as_the_tree(void) {
   close_bench(&bench);
 }
 
-/* Phases, lanes together, sums apart, hosts of every size, buckets of one piece and of everything. */
+/* Phases, lanes together, sums apart or everywhere, hosts of every size, buckets of one piece and of everything. */
 static void same_bits_however_it_travels(void) {
   for (int64_t bucket = 64; bucket <= 4096; bucket *= 64)
-    for (int way = 0; way < 8; way++) {
+    for (int way = 0; way < 16; way++) {
+      const bool apart = way & 1 && way & 2;
+      if (apart && way & 8) continue;
       lane_bench bench = {
-          .phases = 2, .together = way & 1, .apart = way & 1 && way & 2, .quiet = way & 4, .bucket = bucket};
+          .phases = 2, .together = way & 1, .apart = apart, .everywhere = way & 8, .quiet = way & 4, .bucket = bucket};
       open_bench(&bench);
       expect_lanes(&bench, 7 + (way & 1));
       for (int ranks = 1; ranks <= 7; ranks++)
@@ -245,10 +251,11 @@ static void same_bits_however_it_travels(void) {
 static void same_bits_of_copies(void) {
   static const int shapes[][2] = {{2, 1}, {4, 2}, {6, 3}, {6, 2}, {4, 1}, {8, 2}, {3, 3}, {1, 1}};
   for (size_t shape = 0; shape < sizeof shapes / sizeof *shapes; shape++)
-    for (int way = 0; way < 8; way++) {
+    for (int way = 0; way < 9; way++) {
       lane_bench bench = {.phases = 2,
                           .together = way & 1,
                           .apart = way & 1 && way & 2,
+                          .everywhere = way & 8,
                           .quiet = way & 4,
                           .bucket = way & 2 ? 64 : 1024,
                           .copies = true,
@@ -306,22 +313,30 @@ static void bytes_of(lane_bench *at) {
     for (int ranks = 2; ranks <= 4; ranks += 2) {
       expect_lanes(&bench, lanes);
       hold_case(&bench, ranks, 1);
-      const uint64_t scalars = (uint64_t)lanes * COHORT_MAX_SCALARS * sizeof(double);
+      const uint64_t ways = bench.everywhere ? 2 : 1, scalars = (uint64_t)lanes * COHORT_MAX_SCALARS * sizeof(double);
       uint64_t all = 0;
       for (int r = 0; r < ranks; r++) {
         CU_ASSERT(bench.received[r] <= 4 * row + scalars);
         all += bench.received[r];
       }
       CU_ASSERT(all > 0);
-      /* Eight lanes are one node per rank: every element arrives at its owner from each of the others, once. */
-      if (lanes == 8) CU_ASSERT(all <= (uint64_t)(ranks - 1) * row + (uint64_t)ranks * scalars);
+      /* Eight lanes are one node per rank: every element arrives at its owner from each of the others, once, and its
+       * sum at each of them. */
+      if (lanes == 8) {
+        CU_ASSERT(all <= ways * (uint64_t)(ranks - 1) * row + (uint64_t)ranks * scalars);
+        CU_ASSERT(all >= ways * (uint64_t)(ranks - 1) * row);
+      }
     }
   close_bench(&bench);
 }
 
 static void bytes_are_bounded(void) {
   lane_bench bench = {.phases = 1};
-  for (bench.per_host = 0; bench.per_host <= 2; bench.per_host++) bytes_of(&bench);
+  for (int way = 0; way < 2; way++)
+    for (bench.per_host = 0; bench.per_host <= 2; bench.per_host++) {
+      bench.everywhere = way;
+      bytes_of(&bench);
+    }
 }
 
 static void more_ranks_than_lanes(void) {
