@@ -57,12 +57,11 @@ static void estimate_vectors(const estimate_case *own, cohort_estimate *out) {
   const bool sharded = own->sharding == COHORT_SHARDING_PARAMETERS;
   double fetched = 0;
   if (sharded && run->train) {
-    cohort_fetch *fetch = cohort_fetch_create(run->train->plan, own->shards, true);
+    cohort_fetch *fetch = cohort_fetch_create(run->train->plan, own->shards, run->spaces, true);
     fetched = (double)cohort_fetch_elements(fetch);
     cohort_fetch_destroy(fetch);
   }
-  out->parameters = (sharded ? own->share + fetched : own->elements) * sizeof(float);
-  if (run->spaces > 1) out->parameters += (double)run->space[1]->elements * sizeof(float);
+  out->parameters = (run->spaces * (sharded ? own->share : own->elements) + fetched) * sizeof(float);
   double state = 0;
   for (int i = 0; i < cohort_player_slots(run->player); i++)
     state += (double)cohort_player_slot(run->player, i)->elements;
@@ -74,7 +73,7 @@ static void estimate_vectors(const estimate_case *own, cohort_estimate *out) {
   if (needs.curvature) state += own->elements;
   out->state = state * sizeof(float);
   /* A rank writes a slice of what it owns pieces of: of its slice it owns a share, the rest comes for the save. */
-  double sharded_elements = sharded ? own->elements : 0;
+  double sharded_elements = sharded ? run->spaces * own->elements : 0;
   for (int i = 0; own->sharding != COHORT_SHARDING_NONE && i < cohort_player_slots(run->player); i++)
     sharded_elements += (double)cohort_player_slot(run->player, i)->elements;
   out->saving = sharded_elements / own->ranks * (1 - 1.0 / own->holders) * sizeof(float);
@@ -112,7 +111,7 @@ static double received_bytes(const estimate_case *own) {
   } else if (own->sharding < COHORT_SHARDING_PARAMETERS) {
     elements += own->asks * rest * own->elements;
   } else {
-    cohort_fetch *fetch = cohort_fetch_create(run->train->plan, own->shards, true);
+    cohort_fetch *fetch = cohort_fetch_create(run->train->plan, own->shards, run->spaces, true);
     elements += own->asks * rest * (double)cohort_fetch_gathered(fetch);
     cohort_fetch_destroy(fetch);
   }

@@ -16,7 +16,7 @@ typedef struct cohort_estimate {
   double between;     /* of which sums from other hosts, where each holds a copy */
 } cohort_estimate;
 
-/* Of a run that was planned (cohort_run_plan) or made; `threads` of each rank; `copies` divides `ranks`: 1, or the
+/* Of a run that was planned (cohort_run_plan); `threads` of each rank; `copies` divides `ranks`: 1, or the
  * hosts that hold a copy each (replicate: hosts). `process` is this process's memory as it is, and MPI's. */
 cohort_estimate cohort_run_estimate(const cohort_run *run, int ranks, int copies, int threads,
                                     cohort_sharding sharding);

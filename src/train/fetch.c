@@ -7,13 +7,14 @@
 
 /* From a NEED to its FREE. */
 typedef struct interval {
-  int bucket, need, free;
-  int64_t place; /* in the arena */
+  int bucket, need, free; /* the bucket counts from the first space's on */
+  int64_t place;          /* in the arena */
 } interval;
 
 struct cohort_fetch {
   const cohort_plan *plan;
   const cohort_shards *shards;
+  int spaces;
   bool sharded;
   int intervals;
   interval *interval;
@@ -22,10 +23,19 @@ struct cohort_fetch {
   /* Of the run in progress. */
   cohort_transfer *transfer;
   cohort_point point;
+  const cohort_vector *frozen;
   float *arena;
   int posted, present; /* intervals whose gather has begun, is complete */
   uint64_t *number;    /* [intervals] */
 };
+
+static const cohort_bucket *bucket_at(const cohort_fetch *fetch, int bucket) {
+  return &fetch->shards->bucket[bucket % fetch->shards->buckets];
+}
+
+static const cohort_vector *vector_at(const cohort_fetch *fetch, int bucket) {
+  return bucket < fetch->shards->buckets ? fetch->point.vector : fetch->frozen;
+}
 
 /* A bucket that is needed again after one other stays: two that take turns would be gathered again and again. */
 static void begin_interval(cohort_fetch *fetch, int bucket, int phase) {
@@ -62,7 +72,7 @@ static void plan_arena(cohort_fetch *fetch) {
   cohort_interval *lives = cohort_allocate((size_t)(fetch->intervals + 1) * sizeof *lives);
   for (int i = 0; i < fetch->intervals; i++) {
     const interval *own = &fetch->interval[i];
-    lives[i] = (cohort_interval){.bytes = (size_t)fetch->shards->bucket[own->bucket].elements * sizeof(float),
+    lives[i] = (cohort_interval){.bytes = (size_t)bucket_at(fetch, own->bucket)->elements * sizeof(float),
                                  .first = i ? fetch->interval[i - 1].need : 0,
                                  .last = own->free};
   }
@@ -71,15 +81,16 @@ static void plan_arena(cohort_fetch *fetch) {
   free(lives);
 }
 
-cohort_fetch *cohort_fetch_create(const cohort_plan *plan, const cohort_shards *shards, bool sharded) {
+cohort_fetch *cohort_fetch_create(const cohort_plan *plan, const cohort_shards *shards, int spaces, bool sharded) {
   cohort_fetch *fetch = cohort_allocate(sizeof *fetch);
   const size_t needs = (size_t)count_needs(plan) + 1;
   fetch->plan = plan;
   fetch->shards = shards;
+  fetch->spaces = spaces;
   fetch->sharded = sharded;
   fetch->interval = cohort_allocate(needs * sizeof *fetch->interval);
   fetch->number = cohort_allocate(needs * sizeof *fetch->number);
-  fetch->bucket = cohort_allocate((size_t)(shards->buckets + 1) * sizeof *fetch->bucket);
+  fetch->bucket = cohort_allocate((size_t)(spaces * shards->buckets + 1) * sizeof *fetch->bucket);
   list_intervals(fetch);
   if (sharded) plan_arena(fetch);
   return fetch;
@@ -97,7 +108,7 @@ int64_t cohort_fetch_elements(const cohort_fetch *fetch) { return fetch->element
 
 int64_t cohort_fetch_gathered(const cohort_fetch *fetch) {
   int64_t elements = 0;
-  for (int i = 0; i < fetch->intervals; i++) elements += fetch->shards->bucket[fetch->interval[i].bucket].elements;
+  for (int i = 0; i < fetch->intervals; i++) elements += bucket_at(fetch, fetch->interval[i].bucket)->elements;
   return elements;
 }
 
@@ -105,17 +116,19 @@ const float *const *cohort_fetch_buckets(const cohort_fetch *fetch) { return fet
 
 static void post(cohort_fetch *fetch) {
   const interval *own = &fetch->interval[fetch->posted];
-  fetch->number[fetch->posted++] =
-      cohort_transfer_gather(fetch->transfer, fetch->point.vector, own->bucket, fetch->arena + own->place);
+  fetch->number[fetch->posted++] = cohort_transfer_gather(
+      fetch->transfer, vector_at(fetch, own->bucket), own->bucket % fetch->shards->buckets, fetch->arena + own->place);
 }
 
-void cohort_fetch_begin(cohort_fetch *fetch, cohort_transfer *transfer, const cohort_point *point, float *arena) {
+void cohort_fetch_begin(cohort_fetch *fetch, cohort_transfer *transfer, const cohort_point *point,
+                        const cohort_vector *frozen, float *arena) {
   fetch->transfer = transfer;
   fetch->point = *point;
+  fetch->frozen = frozen;
   fetch->arena = arena;
   fetch->posted = fetch->present = 0;
-  for (int b = 0; b < fetch->shards->buckets; b++)
-    fetch->bucket[b] = fetch->sharded ? NULL : point->vector->values + fetch->shards->bucket[b].offset;
+  for (int b = 0; b < fetch->spaces * fetch->shards->buckets; b++)
+    fetch->bucket[b] = fetch->sharded ? NULL : vector_at(fetch, b)->values + bucket_at(fetch, b)->offset;
   if (fetch->sharded && fetch->intervals) post(fetch);
 }
 
@@ -123,7 +136,8 @@ void cohort_fetch_before(cohort_fetch *fetch, int phase) {
   for (; fetch->present < fetch->intervals && fetch->interval[fetch->present].need == phase; fetch->present++) {
     const interval *own = &fetch->interval[fetch->present];
     if (!fetch->sharded) {
-      cohort_transfer_gather_wait(fetch->transfer, fetch->point.arrival[own->bucket]);
+      if (own->bucket < fetch->shards->buckets)
+        cohort_transfer_gather_wait(fetch->transfer, fetch->point.arrival[own->bucket]);
       continue;
     }
     if (fetch->posted == fetch->present) post(fetch);

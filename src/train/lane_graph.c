@@ -212,20 +212,21 @@ static int tensor_at(const cohort_space *space, int64_t offset) {
   return low;
 }
 
-cohort_status cohort_lane_graph_cut(cohort_lane_graph *graph, const cohort_shards *shards, cohort_error *error) {
+cohort_status cohort_lane_graph_cut(cohort_lane_graph *graph, const cohort_shards *shards, int spaces,
+                                    cohort_error *error) {
   int *read = cohort_allocate(2 * (size_t)(graph->values + 1) * sizeof *read), *written = read + graph->values + 1;
   for (int v = 0; v < graph->values; v++) read[v] = written[v] = -1;
   for (int t = 0; t < graph->tensors; t++) {
-    if (graph->space[t] != 0) continue;
     const int bucket = shards->bucket_of[tensor_at(shards->space, graph->offset[t])];
-    graph->bucket[t] = bucket;
+    graph->bucket[t] = graph->space[t] * shards->buckets + bucket;
     graph->offset[t] -= shards->bucket[bucket].offset;
-    read[graph->parameter[t]] = bucket;
+    if (graph->space[t] < spaces) read[graph->parameter[t]] = graph->bucket[t];
+    if (graph->space[t] != 0) continue;
     for (int i = 0; graph->options.gradients && i < graph->objectives; i++)
       written[graph->gradient[i * graph->tensors + t]] = bucket;
     if (graph->options.curvature) written[graph->product[t]] = bucket;
   }
-  const cohort_plan_groups groups = {shards->buckets, read, written};
+  const cohort_plan_groups groups = {spaces * shards->buckets, read, written};
   const cohort_status status = cohort_plan_cut(graph->plan, &groups, error);
   free(read);
   return status;
@@ -281,13 +282,9 @@ static void bind(const cohort_lane_graph *graph, cohort_lane_context *context, i
   memory[graph->inverse_count] = &context->inverse_count;
   for (int t = 0; t < graph->tensors; t++) {
     const int64_t offset = graph->offset[t];
-    if (graph->space[t] != 0) {
-      memory[graph->parameter[t]] = (void *)(uintptr_t)(run->frozen + offset);
-      continue;
-    }
     const int bucket = graph->bucket[t];
     memory[graph->parameter[t]] = (void *)(uintptr_t)(run->point[bucket] ? run->point[bucket] + offset : NULL);
-    if (!graph->options.gradients || !run->row || !run->row->base) continue;
+    if (graph->space[t] != 0 || !graph->options.gradients || !run->row || !run->row->base) continue;
     float *row = run->row->base + run->row->place[bucket] + offset;
     for (int i = 0; i < graph->objectives; i++, row += run->row->vector)
       memory[graph->gradient[i * graph->tensors + t]] = row;

@@ -29,8 +29,8 @@ typedef struct cohort_lane_graph {
   int tensors;                       /* of all spaces */
   cohort_value *parameter;           /* [tensors] */
   int *space;                        /* [tensors] */
-  int64_t *offset;                   /* [tensors]: in the space's vector, or (space 0 of a cut graph) in the bucket */
-  int *bucket;                       /* [tensors]: of space 0; 0 unless the graph is cut */
+  int64_t *offset;                   /* [tensors]: in the space's vector, or (of a cut graph) in the bucket */
+  int *bucket;                       /* [tensors]: of a cut graph, those of space 1 after those of space 0; else 0 */
   cohort_value *gradient;            /* [objectives][tensors], NO_VALUE for frozen ones */
   cohort_value *direction, *product; /* [tensors] */
 } cohort_lane_graph;
@@ -41,9 +41,11 @@ cohort_status cohort_lane_graph_create(const cohort_task *task, const cohort_lan
                                        cohort_lane_graph **out, cohort_error *error);
 void cohort_lane_graph_destroy(cohort_lane_graph *graph);
 
-/* Cuts the plan at the events of the buckets of space 0 (graph/cut.h, groups are buckets): what a run binds then has a
- * place for every bucket. Once, before it runs. */
-cohort_status cohort_lane_graph_cut(cohort_lane_graph *graph, const cohort_shards *shards, cohort_error *error);
+/* Cuts the plan at the events of the buckets of its first `spaces` spaces (graph/cut.h; groups are the buckets of space
+ * 0, then those of space 1, which is laid out like it): what a run binds then has a place for every bucket, of the
+ * other spaces too. Once, before it runs. */
+cohort_status cohort_lane_graph_cut(cohort_lane_graph *graph, const cohort_shards *shards, int spaces,
+                                    cohort_error *error);
 /* Whether lanes must run phase by phase together. */
 bool cohort_lane_graph_together(const cohort_lane_graph *graph);
 
@@ -73,8 +75,7 @@ typedef struct cohort_lane_run {
   bool direct;                   /* as in cohort_feed */
   int64_t count;                 /* samples of this lane */
   double inverse_count;          /* 1 / what the whole batch is divided by */
-  const float *const *point;     /* [buckets]: weights of space 0; a bucket counts while it is needed */
-  const float *frozen;           /* weights of space 1, or NULL */
+  const float *const *point;     /* [buckets]: weights; a bucket counts while it is needed */
   const float *const *direction; /* [buckets], or NULL */
   cohort_random_key random_key;
   const cohort_lane_row *row; /* for the gradients of the objectives, then the product; NULL or empty: forward only */

@@ -57,7 +57,6 @@ static void run_lane(void *argument, int executor, int slot, int lane, int phase
                                .count = last - first,
                                .inverse_count = work->inverse_count,
                                .point = cohort_fetch_buckets(work->fetch),
-                               .frozen = run->spaces > 1 ? run->space[1]->values : NULL,
                                .direction = work->direction,
                                .random_key = work->key,
                                .row = row,
@@ -103,7 +102,7 @@ static void run_batch(cohort_run *run, batch_work *work, int vectors, double *su
                                   .run = run_lane,
                                   .before = before_phase,
                                   .after = after_phase};
-  cohort_fetch_begin(work->fetch, cohort_lane_engine_transfer(run->engine), work->point, run->fetched);
+  cohort_fetch_begin(work->fetch, cohort_lane_engine_transfer(run->engine), work->point, &run->reference, run->fetched);
   cohort_lane_engine_run(run->engine, &lanes, sums, NULL, rows);
   if (!vectors) return;
   int first, last;
@@ -250,6 +249,9 @@ static cohort_status make_spaces(cohort_run *run, cohort_error *error) {
   run->spaces = run->task.spaces;
   for (int s = 0; s < run->spaces && s < named; s++) run->space[s] = cohort_space_create(graph, s, names[s]);
   cohort_graph_destroy(graph);
+  /* They share buckets and shards. */
+  if (run->spaces > 1 && !cohort_space_alike(run->space[0], run->space[1]))
+    return cohort_fail(error, COHORT_BUG, "spaces: the reference is not laid out like the model; report this");
   return COHORT_DONE;
 }
 
@@ -257,12 +259,15 @@ static cohort_status make_spaces(cohort_run *run, cohort_error *error) {
 static cohort_status make_weights(cohort_run *run, cohort_error *error) {
   COHORT_TRY(cohort_vector_create(run->comm, run->space[0]->elements, "parameters", &run->weights, error));
   run->space[0]->values = run->weights.values;
-  if (run->spaces > 1) COHORT_TRY(cohort_comm_agree_error(run->comm, cohort_space_hold(run->space[1], error), error));
+  if (run->spaces > 1) {
+    COHORT_TRY(cohort_vector_create(run->comm, run->space[1]->elements, "reference", &run->reference, error));
+    run->space[1]->values = run->reference.values;
+  }
   const cohort_random_key key =
       cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)run->settings->seed), "initial");
   const bool sharded = run->sharding == COHORT_SHARDING_PARAMETERS;
-  cohort_space_initialise(run->space[0], key, sharded ? cohort_player_updates(run->player) : NULL);
-  if (run->spaces > 1) cohort_space_initialise(run->space[1], key, NULL);
+  for (int s = 0; s < run->spaces; s++)
+    cohort_space_initialise(run->space[s], key, sharded ? cohort_player_updates(run->player) : NULL);
   return COHORT_DONE;
 }
 
@@ -294,13 +299,19 @@ static cohort_status make_player(cohort_run *run, cohort_faults *faults, cohort_
   return cohort_player_create(&plan, faults, &run->player, error);
 }
 
+/* A reference that is always there needs no cuts. */
+static int spaces_to_cut(const cohort_run *run) {
+  return run->plan_only || run->sharding == COHORT_SHARDING_PARAMETERS ? run->spaces : 1;
+}
+
 static cohort_status make_train_graph(cohort_run *run, cohort_lane_graph_options options, cohort_error *error) {
   const cohort_shards *shards = cohort_player_shards(run->player);
   options.gradients = options.training = true;
   options.curvature = cohort_player_needs_of(run->player).curvature;
   COHORT_TRY(cohort_lane_graph_create(&run->task, &options, run->space, run->kernels, &run->train, error));
-  COHORT_TRY(cohort_lane_graph_cut(run->train, shards, error));
-  run->train_fetch = cohort_fetch_create(run->train->plan, shards, run->sharding == COHORT_SHARDING_PARAMETERS);
+  COHORT_TRY(cohort_lane_graph_cut(run->train, shards, spaces_to_cut(run), error));
+  run->train_fetch =
+      cohort_fetch_create(run->train->plan, shards, run->spaces, run->sharding == COHORT_SHARDING_PARAMETERS);
   run->direction = cohort_allocate((size_t)(shards->buckets + 1) * sizeof *run->direction);
   return COHORT_DONE;
 }
@@ -310,8 +321,9 @@ static cohort_status make_graphs(cohort_run *run, cohort_faults *faults, cohort_
   const int64_t capacity = capacity_of(run->settings->batch, run->lanes);
   const cohort_lane_graph_options options = {.lanes = run->lanes, .capacity = capacity};
   COHORT_TRY(cohort_lane_graph_create(&run->task, &options, run->space, run->kernels, &run->evaluate, error));
-  COHORT_TRY(cohort_lane_graph_cut(run->evaluate, shards, error));
-  run->evaluate_fetch = cohort_fetch_create(run->evaluate->plan, shards, run->sharding == COHORT_SHARDING_PARAMETERS);
+  COHORT_TRY(cohort_lane_graph_cut(run->evaluate, shards, spaces_to_cut(run), error));
+  run->evaluate_fetch =
+      cohort_fetch_create(run->evaluate->plan, shards, run->spaces, run->sharding == COHORT_SHARDING_PARAMETERS);
   if (!run->settings->is_federated) return make_train_graph(run, options, error);
   if (run->sharding >= COHORT_SHARDING_GRADIENTS)
     cohort_faults_add(faults, run->settings->federated,
@@ -412,14 +424,14 @@ static cohort_status plan_run(cohort_run *run, cohort_faults *faults, cohort_err
   return make_graphs(run, faults, error);
 }
 
-static cohort_status build(cohort_run *run, bool plan_only, cohort_faults *faults, cohort_error *error) {
+static cohort_status build(cohort_run *run, cohort_faults *faults, cohort_error *error) {
   COHORT_TRY(
       cohort_holders_create(run->comm, run->settings->replicate == COHORT_REPLICATE_HOSTS, &run->holders, error));
   /* Alone, a rank holds everything: nothing is apart or comes and goes. */
   run->sharding = run->holders->count > 1 ? (cohort_sharding)run->settings->sharding : COHORT_SHARDING_OPTIMIZER;
   /* What follows shares memory: a rank that fails by itself must not leave the others waiting. */
   COHORT_TRY(cohort_comm_agree_error(run->comm, plan_run(run, faults, error), error));
-  if (plan_only) return COHORT_DONE;
+  if (run->plan_only) return COHORT_DONE;
   COHORT_TRY(make_weights(run, error));
   COHORT_TRY(make_rows(run, error));
   return make_contexts(run, error);
@@ -459,11 +471,12 @@ static cohort_status create(cohort_settings *settings, cohort_comm *comm, const 
   run->log = log;
   run->threads = threads;
   run->best_step = -1;
+  run->plan_only = plan_only;
   if (!settings->shared_memory) separate_hosts(run);
   run->link = cohort_link_measure(comm);
   choose_kernels(run);
   cohort_faults faults = {0};
-  cohort_status status = cohort_comm_agree_error(comm, build(run, plan_only, &faults, error), error);
+  cohort_status status = cohort_comm_agree_error(comm, build(run, &faults, error), error);
   cohort_faults_release(&faults);
   if (status != COHORT_DONE) {
     cohort_run_destroy(run);
@@ -517,6 +530,7 @@ void cohort_run_destroy(cohort_run *run) {
   cohort_holders_destroy(run->holders);
   for (int s = 0; s < 2; s++) cohort_space_destroy(run->space[s]);
   cohort_vector_release(&run->weights);
+  cohort_vector_release(&run->reference);
   cohort_document_destroy(run->server);
   cohort_task_close(&run->task);
   join_hosts(run);

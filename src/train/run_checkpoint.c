@@ -56,7 +56,7 @@ static void list_flats(const cohort_run *run, stored_run *stored) {
     stored->tensor[s] = table_of(space);
     (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/parameters", space->name);
     (void)snprintf(view_path, PATH_ROOM, "/%s/parameters", space->name);
-    const bool sharded = s == 0 && run->sharding == COHORT_SHARDING_PARAMETERS;
+    const bool sharded = run->sharding == COHORT_SHARDING_PARAMETERS;
     add_flat(run, stored, flat_path, view_path, space->elements, space->tensors, stored->tensor[s], space->values,
              sharded ? cohort_player_shards(run->player) : NULL);
   }
@@ -257,8 +257,7 @@ static cohort_status read_space(const char *path, const cohort_space *space, flo
 }
 
 /* Sharded weights: the file's go by, bucket by bucket, and every rank keeps its pieces. */
-static void keep_pieces(const cohort_run *run, float *room) {
-  const cohort_space *space = run->space[0];
+static void keep_pieces(const cohort_run *run, const cohort_space *space, float *room) {
   const cohort_shards *shards = cohort_player_shards(run->player);
   const bool *held = cohort_player_updates(run->player);
   for (int b = 0; b < shards->buckets; b++) {
@@ -275,9 +274,10 @@ static void keep_pieces(const cohort_run *run, float *room) {
 }
 
 /* Rank 0 needs room for all of a sharded space, the others for a bucket. */
-static cohort_status take_sharded(cohort_run *run, const char *path, cohort_error *error) {
+static cohort_status take_sharded(cohort_run *run, const char *path, const cohort_space *named,
+                                  const cohort_space *space, cohort_error *error) {
   const cohort_shards *shards = cohort_player_shards(run->player);
-  int64_t elements = run->space[0]->elements;
+  int64_t elements = space->elements;
   if (run->comm->rank != 0) {
     elements = 0;
     for (int b = 0; b < shards->buckets; b++)
@@ -285,14 +285,14 @@ static cohort_status take_sharded(cohort_run *run, const char *path, cohort_erro
   }
   void *room = NULL;
   cohort_status status = cohort_memory_create((size_t)elements * sizeof(float), "weights of a file", &room, error);
-  if (status == COHORT_DONE && run->comm->rank == 0) status = read_space(path, run->space[0], room, error);
+  if (status == COHORT_DONE && run->comm->rank == 0) status = read_space(path, named, room, error);
   status = cohort_comm_agree_error(run->comm, status, error);
-  if (status == COHORT_DONE) keep_pieces(run, room);
+  if (status == COHORT_DONE) keep_pieces(run, space, room);
   cohort_memory_release(room);
   return status;
 }
 
-static cohort_status take_whole(cohort_run *run, const char *path, const cohort_space *named, cohort_space *space,
+static cohort_status take_whole(cohort_run *run, const char *path, const cohort_space *named, const cohort_space *space,
                                 cohort_error *error) {
   cohort_status status = COHORT_DONE;
   if (run->comm->rank == 0) status = read_space(path, named, space->values, error);
@@ -302,10 +302,10 @@ static cohort_status take_whole(cohort_run *run, const char *path, const cohort_
 }
 
 cohort_status cohort_run_take_weights(cohort_run *run, const char *path, bool every_space, cohort_error *error) {
-  if (run->sharding == COHORT_SHARDING_PARAMETERS)
-    COHORT_TRY(take_sharded(run, path, error));
-  else
-    COHORT_TRY(take_whole(run, path, run->space[0], run->space[0], error));
-  if (run->spaces == 1) return COHORT_DONE;
-  return take_whole(run, path, run->space[every_space ? 1 : 0], run->space[1], error);
+  const bool sharded = run->sharding == COHORT_SHARDING_PARAMETERS;
+  for (int s = 0; s < run->spaces; s++) {
+    const cohort_space *named = run->space[every_space ? s : 0], *space = run->space[s];
+    COHORT_TRY(sharded ? take_sharded(run, path, named, space, error) : take_whole(run, path, named, space, error));
+  }
+  return COHORT_DONE;
 }

@@ -18,8 +18,9 @@ struct cohort_run {
   cohort_isa isa;
   cohort_variant variant;
   cohort_space *space[2];
-  cohort_vector weights; /* of space 0 */
+  cohort_vector weights, reference; /* of space 0, of space 1 */
   cohort_sharding sharding;
+  bool plan_only;          /* to know what it would take */
   cohort_holders *holders; /* between whom space 0 is dealt */
   cohort_link link;
   int hosts, *own_host; /* what the launcher says, when ranks shall not share memory, and what is said instead */

@@ -48,6 +48,14 @@ cohort_space *cohort_space_create(const cohort_graph *graph, int number, const c
   return space;
 }
 
+bool cohort_space_alike(const cohort_space *a, const cohort_space *b) {
+  bool alike = a->pieces == b->pieces && a->elements == b->elements && a->tensors == b->tensors;
+  for (int p = 0; alike && p < a->pieces; p++)
+    alike = a->piece[p].offset == b->piece[p].offset && a->piece[p].elements == b->piece[p].elements &&
+            a->piece[p].tensor == b->piece[p].tensor;
+  return alike;
+}
+
 cohort_status cohort_space_hold(cohort_space *space, cohort_error *error) {
   COHORT_TRY(cohort_memory_create((size_t)space->elements * sizeof(float), "parameters", &space->memory, error));
   space->values = space->memory;

@@ -36,6 +36,9 @@ typedef struct cohort_space {
 cohort_space *cohort_space_create(const cohort_graph *graph, int number, const char *name);
 void cohort_space_destroy(cohort_space *space);
 
+/* Whether pieces lie at the same places in both, so that who owns what of one can own the same of the other. */
+bool cohort_space_alike(const cohort_space *a, const cohort_space *b);
+
 /* A vector of its own, zero, which goes with the space: for one that no other rank reads. */
 cohort_status cohort_space_hold(cohort_space *space, cohort_error *error);
 
