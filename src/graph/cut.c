@@ -5,10 +5,11 @@
 #include "base/memory.h"
 #include "graph/planned.h"
 
-/* A step, or the end of a phase with its lane operations and what is copied for them. */
+/* A step, or all of a strip, or the end of a phase with its lane operations and what is copied for them. */
 typedef struct moment {
   int phase; /* before the cut */
-  int step;  /* -1: an end */
+  int step;  /* the first; -1: an end */
+  int end;   /* behind the last */
   bool cut;  /* a phase begins with it */
 } moment;
 
@@ -58,8 +59,9 @@ static void list_moments(cutting *own) {
   for (int p = 0; p < own->plan->phases; p++) {
     const cohort_phase *phase = &own->plan->phase[p];
     const int first = own->moments;
-    for (int s = phase->first_step; s < phase->last_step; s++) own->moment[own->moments++] = (moment){p, s, false};
-    if (has_end(own->plan, phase)) own->moment[own->moments++] = (moment){p, -1, false};
+    for (int s = phase->first_step; s < phase->last_step; s = own->plan->step[s].end_of_strip)
+      own->moment[own->moments++] = (moment){p, s, own->plan->step[s].end_of_strip, false};
+    if (has_end(own->plan, phase)) own->moment[own->moments++] = (moment){p, -1, -1, false};
     own->moment[first].cut = true;
   }
 }
@@ -76,16 +78,20 @@ static void touch_external(cutting *own, const cohort_place *place, int at) {
 
 static void find_writes(cutting *own) {
   for (int m = 0; m < own->moments; m++) {
-    if (own->moment[m].step < 0) continue;
-    const cohort_step *step = &own->plan->step[own->moment[m].step];
-    for (int i = 0; i < step->call.inputs; i++) touch_external(own, &step->input[i], m);
-    for (int i = 0; i < step->call.outputs; i++) touch_external(own, &step->output[i], m);
+    for (int s = own->moment[m].step; s < own->moment[m].end; s++) {
+      const cohort_step *step = &own->plan->step[s];
+      for (int i = 0; i < step->call.inputs; i++) touch_external(own, &step->input[i], m);
+      for (int i = 0; i < step->call.outputs; i++) touch_external(own, &step->output[i], m);
+    }
   }
 }
 
-static bool makes(const cohort_step *step, const cohort_place *place) {
-  for (int i = 0; i < step->call.outputs; i++)
-    if (step->output[i].kind == place->kind && step->output[i].value == place->value) return true;
+static bool makes(const cohort_plan *plan, const moment *at, const cohort_place *place) {
+  for (int s = at->step; s < at->end; s++) {
+    const cohort_step *step = &plan->step[s];
+    for (int i = 0; i < step->call.outputs; i++)
+      if (step->output[i].kind == place->kind && step->output[i].value == place->value) return true;
+  }
   return false;
 }
 
@@ -99,7 +105,7 @@ static bool exchanges(const cohort_plan *plan, int phase, cohort_value value) {
 static int ready_moment(const cutting *own, const cohort_place *place) {
   for (int m = 0; m < own->moments; m++) {
     const moment *at = &own->moment[m];
-    if (at->step >= 0 && makes(&own->plan->step[at->step], place)) return m;
+    if (makes(own->plan, at, place)) return m;
     const bool begins = m == 0 || own->moment[m - 1].phase != at->phase;
     if (begins && at->phase > 0 && exchanges(own->plan, at->phase - 1, place->value)) return m;
   }
@@ -147,8 +153,8 @@ static void touch_parameter(cutting *own, const cohort_place *place, int at) {
 static void find_reads(cutting *own) {
   for (int m = 0; m < own->moments; m++) {
     const int known = own->reads;
-    const cohort_step *step = own->moment[m].step < 0 ? NULL : &own->plan->step[own->moment[m].step];
-    for (int i = 0; step && i < step->call.inputs; i++) touch_parameter(own, &step->input[i], m);
+    for (int s = own->moment[m].step; s < own->moment[m].end; s++)
+      for (int i = 0; i < own->plan->step[s].call.inputs; i++) touch_parameter(own, &own->plan->step[s].input[i], m);
     for (int i = 0; i < own->plan->copies; i++)
       if (own->copy_moment[i] == m) touch_parameter(own, &own->plan->copy[i].from, m);
     if (own->reads > known) own->last_need = m;
@@ -181,7 +187,7 @@ static void make_phases(cutting *own) {
       current = &phase[phases++];
       *current = (cohort_phase){.first_step = steps, .first_copy = copies, .first_lane = lanes};
     }
-    if (at->step >= 0) steps++;
+    if (at->step >= 0) steps = at->end;
     if (at->step < 0) lanes = plan->phase[at->phase].last_lane;
     copy_copies(own, m, true, copy, &copies);
     copy_copies(own, m, false, copy, &copies);

@@ -14,6 +14,7 @@ typedef struct cohort_storage {
   bool asked;            /* it, or a view of it, is an output of the plan */
   bool covered;          /* a later value lies over it */
   bool inside;           /* lives in tiles of a chain alone */
+  bool rolling;          /* has memory for one part of the images of its strip */
 } cohort_storage;
 
 /* Nodes that run as one step. A node alone is a group of one and runs by its own kernel, unless it repeats short rows:
@@ -26,6 +27,14 @@ typedef struct cohort_group {
   cohort_value input[COHORT_MAX_INPUTS], output[COHORT_MAX_OUTPUTS];
   cohort_chain chain;
 } cohort_group;
+
+/* Steps that run together, part by part of the images. */
+typedef struct cohort_strip {
+  int first, last; /* of the order: [first, last) */
+  int from, to;    /* times of the first and the last step */
+  int parts;
+  int64_t images; /* of all parts */
+} cohort_strip;
 
 /* Times: each needed node has one, that of the step it is part of, and each end of a phase (its exchange) one. */
 typedef struct cohort_draft {
@@ -43,6 +52,8 @@ typedef struct cohort_draft {
   cohort_value *root;      /* [values] */
   cohort_storage *storage; /* [values], by root */
   cohort_group **group;    /* [nodes]: NULL where it can be in none */
+  cohort_strip *strip;     /* [strips], in order */
+  int strips;
   cohort_plan *plan;
 } cohort_draft;
 
@@ -56,6 +67,11 @@ static inline const cohort_node *cohort_draft_node(const cohort_draft *own, coho
   return &own->graph->node[own->graph->value[value].node];
 }
 
+/* The group that runs as a chain at the node's step, or NULL. */
+static inline const cohort_group *cohort_draft_chain(const cohort_draft *own, int32_t n) {
+  return own->group[n] && own->group[n]->chained ? own->group[n] : NULL;
+}
+
 /* Finds the groups, marks what lives inside, gives members the time of the last, and takes the others out of the
  * order. Roots and `asked` are known. */
 void cohort_draft_group(cohort_draft *own);
@@ -63,6 +79,19 @@ void cohort_draft_release_groups(cohort_draft *own);
 
 /* Whether the output of a group may lie over the input: each element is read for the last time before it is written. */
 bool cohort_group_in_place(const cohort_draft *own, const cohort_group *group, cohort_value input, cohort_value output);
+
+/* Finds the strips and marks what rolls; lifetimes and externals are known. */
+void cohort_draft_strips(cohort_draft *own);
+
+/* The strip that runs at the time, or NULL. */
+const cohort_strip *cohort_draft_strip_at(const cohort_draft *own, int time);
+
+/* What is in use at a time of a strip and does not roll is in use through all of it. */
+void cohort_draft_widen(const cohort_draft *own, int *first, int *last);
+
+/* Cuts the tensors of the plan's last step to one part where the node's step belongs to a strip. Returns whether the
+ * step gathers sums over parts: then its workspace is its own through the strip. */
+bool cohort_draft_divide(const cohort_draft *own, int32_t n, cohort_step *step);
 
 /* Names the plan's last step and counts its work. `group`: the chain that it runs, or NULL. */
 void cohort_draft_label(cohort_draft *own, const cohort_step *step, const cohort_group *group, cohort_op op);

@@ -44,22 +44,39 @@ void cohort_executor_destroy(cohort_executor *executor) {
 }
 
 /* `call` is filled by parts: most calls have few tensors. */
-static void run_step(const cohort_step *step, cohort_call *call, char *arena, const cohort_plan *plan,
+static void run_step(const cohort_step *step, int part, cohort_call *call, char *arena, const cohort_plan *plan,
                      void *const *memory) {
+  const size_t at = (size_t)part;
+  call->part = part;
+  call->parts = step->parts;
   call->inputs = step->call.inputs;
   call->outputs = step->call.outputs;
   call->attributes = step->call.attributes;
   call->chain = step->call.chain;
   for (int i = 0; i < step->call.inputs; i++) {
     call->input[i] = step->call.input[i];
-    call->input[i].data = cohort_place_memory(&step->input[i], arena, plan, memory);
+    call->input[i].data = (char *)cohort_place_memory(&step->input[i], arena, plan, memory) + at * step->input_part[i];
   }
   for (int i = 0; i < step->call.outputs; i++) {
     call->output[i] = step->call.output[i];
-    call->output[i].data = cohort_place_memory(&step->output[i], arena, plan, memory);
+    call->output[i].data =
+        (char *)cohort_place_memory(&step->output[i], arena, plan, memory) + at * step->output_part[i];
   }
   call->workspace = step->has_workspace ? arena + step->workspace : NULL;
   step->run(call);
+}
+
+/* A step on one part. */
+typedef struct turn {
+  int step, part;
+} turn;
+
+/* Through the steps of a strip on one part, then on the next. */
+static turn following(const cohort_plan *plan, turn at) {
+  const cohort_step *step = &plan->step[at.step];
+  if (at.step + 1 < step->end_of_strip) return (turn){at.step + 1, at.part};
+  if (at.part + 1 < step->parts) return (turn){step->first_of_strip, at.part + 1};
+  return (turn){at.step + 1, 0};
 }
 
 int cohort_executor_lend(const cohort_executor *executor, size_t bytes, int most, void **piece) {
@@ -86,9 +103,10 @@ static void run_copies(const cohort_phase *own, char *arena, const cohort_plan *
   }
 }
 
-static void record(cohort_recorder *recorder, int table, int index, double start, double end) {
+/* `calls`: of which this is one; a step of a strip counts when its last part is done. */
+static void record(cohort_recorder *recorder, int table, int index, bool whole, double start, double end) {
   cohort_recorded *entry = &recorder->table[table][index];
-  entry->calls++;
+  entry->calls += whole;
   entry->seconds += end - start;
   cohort_recorder_note(recorder, table, index, start, end);
 }
@@ -104,11 +122,14 @@ static void run_recorded(const cohort_executor *executor, const cohort_phase *ow
                          const cohort_plan *plan, void *const *memory, int table) {
   cohort_recorder *recorder = executor->recorder;
   double start = cohort_clock_seconds();
-  for (int i = own->first_step; i < own->last_step; i++) {
-    run_step(&plan->step[i], call, arena, plan, memory);
+  turn at = {own->first_step, 0};
+  for (turn next; at.step < own->last_step; at = next) {
+    const cohort_step *step = &plan->step[at.step];
+    run_step(step, at.part, call, arena, plan, memory);
     const double end = cohort_clock_seconds();
-    record(recorder, table, i, start, end);
+    record(recorder, table, at.step, at.part + 1 == step->parts, start, end);
     start = end;
+    next = following(plan, at);
     if (executor->poll) {
       executor->poll(executor->poll_argument);
       start = cohort_clock_seconds();
@@ -116,7 +137,7 @@ static void run_recorded(const cohort_executor *executor, const cohort_phase *ow
   }
   if (own->first_copy == own->last_copy) return;
   run_copies(own, arena, plan, memory);
-  record(recorder, table, plan->steps, start, cohort_clock_seconds());
+  record(recorder, table, plan->steps, true, start, cohort_clock_seconds());
 }
 
 void cohort_executor_run(cohort_executor *executor, const cohort_plan *plan, int phase, int slot,
@@ -131,8 +152,8 @@ void cohort_executor_run(cohort_executor *executor, const cohort_plan *plan, int
     run_recorded(executor, own, &call, arena, plan, bindings->memory, table);
     return;
   }
-  for (int i = own->first_step; i < own->last_step; i++) {
-    run_step(&plan->step[i], &call, arena, plan, bindings->memory);
+  for (turn at = {own->first_step, 0}; at.step < own->last_step; at = following(plan, at)) {
+    run_step(&plan->step[at.step], at.part, &call, arena, plan, bindings->memory);
     if (executor->poll) executor->poll(executor->poll_argument);
   }
   run_copies(own, arena, plan, bindings->memory);

@@ -178,9 +178,19 @@ static cohort_value find_under(const cohort_draft *own, cohort_value value) {
   for (int i = 0; i < inputs; i++) {
     const cohort_storage *under = &own->storage[own->root[input[i]]];
     if (under->interval < 0 || under->covered || under->last != own->storage[value].first) continue;
+    if (under->rolling != own->storage[value].rolling) continue;
     if (cohort_group_in_place(own, group, input[i], value)) return own->root[input[i]];
   }
   return COHORT_NO_VALUE;
+}
+
+static int add_value_interval(cohort_draft *own, cohort_value value) {
+  const cohort_storage *place = &own->storage[value];
+  const size_t bytes = cohort_draft_bytes(own, value);
+  int first = place->first, last = place->last;
+  if (place->rolling) return add_interval(own, bytes / (size_t)cohort_draft_strip_at(own, first)->parts, first, last);
+  cohort_draft_widen(own, &first, &last);
+  return add_interval(own, bytes, first, last);
 }
 
 /* Values of a step are placed after those that it reads: their numbers are higher. */
@@ -199,9 +209,11 @@ static void place_computed(cohort_draft *own) {
     if (under != COHORT_NO_VALUE) {
       own->storage[under].covered = true;
       place->interval = own->storage[under].interval;
-      own->plan->interval[place->interval].last = place->last;
+      int first = place->first, last = place->last;
+      if (!place->rolling) cohort_draft_widen(own, &first, &last);
+      own->plan->interval[place->interval].last = last;
     } else {
-      place->interval = add_interval(own, cohort_draft_bytes(own, v), place->first, place->last);
+      place->interval = add_value_interval(own, v);
     }
     place->place = (cohort_place){.kind = COHORT_PLACE_ARENA, .value = v};
   }
@@ -212,15 +224,10 @@ static cohort_tensor tensor_of(const cohort_draft *own, cohort_value value) {
   return (cohort_tensor){NULL, entry->shape, entry->type};
 }
 
-/* The group that runs as a chain at the node's step, or NULL. */
-static const cohort_group *chain_at(const cohort_draft *own, int32_t n) {
-  return own->group[n] && own->group[n]->chained ? own->group[n] : NULL;
-}
-
 static void make_step(cohort_draft *own, int32_t n) {
   cohort_plan *plan = own->plan;
   const cohort_node *node = &own->graph->node[n];
-  const cohort_group *group = chain_at(own, n);
+  const cohort_group *group = cohort_draft_chain(own, n);
   const cohort_op op = group ? COHORT_OP_CHAIN : node->op;
   cohort_step *step = &plan->step[plan->steps++];
   step->run = own->kernels->run[op];
@@ -229,7 +236,7 @@ static void make_step(cohort_draft *own, int32_t n) {
   step->call.outputs = group ? group->outputs : node->outputs;
   if (group) {
     plan->chain[plan->chains] = group->chain;
-    step->call.chain = &plan->chain[plan->chains++];
+    step->call.chain = &plan->chain[plan->chains];
   } else {
     step->call.attributes = node->attributes;
   }
@@ -238,9 +245,12 @@ static void make_step(cohort_draft *own, int32_t n) {
   for (int i = 0; i < step->call.outputs; i++)
     step->call.output[i] = tensor_of(own, group ? group->output[i] : node->first + i);
   cohort_draft_label(own, step, group, op);
+  int first = own->time[n], last = own->time[n];
+  if (cohort_draft_divide(own, n, step)) cohort_draft_widen(own, &first, &last);
+  if (group) plan->chain[plan->chains++].elements /= step->parts;
   const size_t workspace = own->kernels->workspace[op] ? own->kernels->workspace[op](&step->call) : 0;
   step->has_workspace = workspace > 0;
-  if (workspace) step->workspace = (size_t)add_interval(own, workspace, own->time[n], own->time[n]);
+  if (workspace) step->workspace = (size_t)add_interval(own, workspace, first, last);
 }
 
 static cohort_status make_steps(cohort_draft *own, cohort_error *error) {
@@ -328,7 +338,7 @@ static void fill_places(cohort_draft *own) {
   for (int i = 0; i < plan->steps; i++) {
     cohort_step *step = &plan->step[i];
     const cohort_node *node = &graph->node[step->node];
-    const cohort_group *group = chain_at(own, step->node);
+    const cohort_group *group = cohort_draft_chain(own, step->node);
     for (int k = 0; k < step->call.inputs; k++) step->input[k] = plan->place[group ? group->input[k] : node->input[k]];
     for (int k = 0; k < step->call.outputs; k++)
       step->output[k] = plan->place[group ? group->output[k] : node->first + k];
@@ -365,6 +375,7 @@ static void make_room(cohort_draft *own) {
   own->root = cohort_allocate(values * sizeof *own->root);
   own->storage = cohort_allocate(values * sizeof *own->storage);
   own->group = cohort_allocate(nodes * sizeof *own->group);
+  own->strip = cohort_allocate(nodes * sizeof *own->strip);
 }
 
 static void make_plan_room(cohort_draft *own) {
@@ -374,7 +385,7 @@ static void make_plan_room(cohort_draft *own) {
   plan->step = cohort_allocate(((size_t)own->ordered + 1) * sizeof *plan->step);
   plan->label = cohort_allocate(((size_t)own->ordered + 1) * sizeof *plan->label);
   size_t chains = 0;
-  for (int i = 0; i < own->ordered; i++) chains += chain_at(own, own->order[i]) != NULL;
+  for (int i = 0; i < own->ordered; i++) chains += cohort_draft_chain(own, own->order[i]) != NULL;
   plan->chain = cohort_allocate((chains + 1) * sizeof *plan->chain);
   plan->place = cohort_allocate((values + 1) * sizeof *plan->place);
   plan->interval = cohort_allocate((values + 2 * nodes + 1) * sizeof *plan->interval);
@@ -387,6 +398,7 @@ static void make_plan_room(cohort_draft *own) {
 static void release_draft(cohort_draft *own) {
   cohort_draft_release_groups(own);
   free(own->group);
+  free(own->strip);
   free(own->needed);
   free(own->phase);
   free(own->time);
@@ -410,6 +422,7 @@ static cohort_status build(cohort_draft *own, cohort_error *error) {
   find_lifetimes(own);
   find_externals(own);
   find_external_bases(own);
+  cohort_draft_strips(own);
   make_plan_room(own);
   COHORT_TRY(place_leaves(own, error));
   place_computed(own);

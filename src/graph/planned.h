@@ -22,13 +22,17 @@ typedef struct cohort_place {
   size_t offset;
 } cohort_place;
 
-/* One kernel to run. Data pointers of `call` are filled in from the places for each run. */
+/* One kernel to run. Data pointers of `call` are filled in from the places for each run. A step of a strip (see
+ * graph/strips.c) runs once for every part of the images: shapes of `call` are those of one part. */
 typedef struct cohort_step {
   cohort_kernel run;
   cohort_place input[COHORT_MAX_INPUTS], output[COHORT_MAX_OUTPUTS];
   bool has_workspace;
   size_t workspace; /* offset in the arena */
   int32_t node;
+  int first_of_strip, end_of_strip; /* steps [first, end) of its strip; else itself */
+  int parts;                        /* how often it runs */
+  size_t input_part[COHORT_MAX_INPUTS], output_part[COHORT_MAX_OUTPUTS]; /* bytes from one part to the next */
   cohort_call call;
 } cohort_step;
 

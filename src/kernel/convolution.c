@@ -124,7 +124,7 @@ static void weight_band(void *argument, int64_t band) {
     COHORT_VARIED(cohort_product)
     (&alone, 1, 0, c->outputs, c->patch, count * c->positions, 1,
      (const real *)call->input[1].data + n * c->positions * c->outputs, c->outputs, patches, c->patch,
-     n == first ? 0 : 1, sum, c->patch);
+     n == first && cohort_call_begins(call) ? 0 : 1, sum, c->patch);
   }
 }
 
@@ -159,6 +159,7 @@ void COHORT_VARIED(cohort_run_convolution_weight)(const cohort_call *call) {
     return;
   }
   cohort_team_run(call->team, c.bands, weight_band, &c);
+  if (!cohort_call_ends(call)) return;
   /* Bands are joined in order. */
   real *restrict out = call->output[0].data;
   const int64_t elements = c.outputs * c.patch;

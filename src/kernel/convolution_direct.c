@@ -239,7 +239,7 @@ static void weigh_band(void *argument, int64_t band) {
   const direct *d = argument;
   const convolution *c = d->c;
   real *image = d->images + band * d->image, *sums = d->sums + band * c->patch * d->padded;
-  memset(sums, 0, (size_t)(c->patch * d->padded) * sizeof *sums);
+  if (cohort_call_begins(c->call)) memset(sums, 0, (size_t)(c->patch * d->padded) * sizeof *sums);
   for (int64_t n = band * c->images / d->bands; n < (band + 1) * c->images / d->bands; n++) {
     copy_image(d, n, image);
     for (int64_t o = 0; o < c->outputs; o += STRIP)
@@ -252,6 +252,7 @@ void COHORT_BASED(cohort_convolve_weight)(const convolution *c, const real *x, c
   d.x = x;
   d.dy = dy;
   cohort_team_run(c->call->team, d.bands, weigh_band, &d);
+  if (!cohort_call_ends(c->call)) return;
   for (int64_t o = 0; o < c->outputs; o++)
     for (int64_t k = 0; k < c->patch; k++) {
       real sum = d.sums[k * d.padded + o];

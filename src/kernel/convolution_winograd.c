@@ -380,7 +380,7 @@ static void weigh_band(void *argument, int64_t band) {
   real *zeros = w->scratch + band * w->band_reals, *left = zeros + w->zeros, *right = left + w->block * w->left_step;
   real *sums = w->sums + band * POINTS * size;
   memset(zeros, 0, (size_t)w->zeros * sizeof *zeros);
-  memset(sums, 0, (size_t)(POINTS * size) * sizeof *sums);
+  if (cohort_call_begins(c->call)) memset(sums, 0, (size_t)(POINTS * size) * sizeof *sums);
   for (int64_t first = band * w->tiles / w->bands; first < end; first += w->block) {
     const int64_t count = cohort_least(w->block, end - first);
     inputs_to_points(w, first, count, zeros, left);
@@ -426,5 +426,5 @@ void COHORT_BASED(cohort_winograd_weight)(const convolution *c, const real *x, c
   w.x = x;
   w.dy = dy;
   cohort_team_run(c->call->team, w.bands, weigh_band, &w);
-  leave_points(&w, dweight);
+  if (cohort_call_ends(c->call)) leave_points(&w, dweight);
 }

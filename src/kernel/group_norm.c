@@ -1,6 +1,7 @@
 /* Group norm (Wu and He, 2018) of images [N, H, W, C] and its derivative. A tile is one image; sums run over pixels per
  * channel, in blocks, and are then joined over the channels of a group. Where channels are few, a row of the loops is
  * several pixels ("a fold"), so that it fills vectors: a channel's sums are then joined over the fold. */
+#include <stdbool.h>
 #include <string.h>
 
 #include "kernel/function_real.h"
@@ -14,6 +15,7 @@ typedef struct group_work {
   int64_t images, pixels, channels, groups, fold;
   int64_t rows, width; /* pixels / fold, fold channels */
   double epsilon;
+  bool begins; /* sums over images begin here */
 } group_work;
 
 static group_work work_of(const cohort_call *call) {
@@ -25,7 +27,8 @@ static group_work work_of(const cohort_call *call) {
                      .images = shape.size[0],
                      .channels = cohort_shape_columns(shape),
                      .groups = call->attributes.integers[0],
-                     .epsilon = call->attributes.reals[0]};
+                     .epsilon = call->attributes.reals[0],
+                     .begins = cohort_call_begins(call)};
   work.pixels = cohort_shape_rows(shape) / cohort_most(1, work.images);
   work.fold = 1;
   while (work.fold * work.channels < SHORTEST_ROW && work.pixels % (2 * work.fold) == 0 && work.pixels > 0)
@@ -320,8 +323,10 @@ static void backward_tile(void *argument, int64_t image) {
 static void join_tile(void *argument, int64_t tile) {
   const group_work *work = argument;
   const int64_t first = tile * JOIN_CHANNELS, count = cohort_least(JOIN_CHANNELS, work->channels - first);
-  zero(work->dgain + first, count);
-  zero(work->dbias + first, count);
+  if (work->begins) {
+    zero(work->dgain + first, count);
+    zero(work->dbias + first, count);
+  }
   for (int64_t image = 0; image < work->images; image++) {
     const real *sums = work->scratch + image * SCRATCH * work->width + first;
     add_to(work->dgain + first, sums, count);

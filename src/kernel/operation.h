@@ -159,9 +159,14 @@ typedef struct cohort_call {
   cohort_attributes attributes;
   void *workspace; /* as large as cohort_kernel_set.workspace asked for; contents undefined */
   const cohort_team *team;
+  int part, parts; /* of the images, one call each, in order; 0 and 0: all at once. Sums over images (the gradients of
+                      weights, gains and biases) are there after the last part; outputs and workspace last as long */
   const struct cohort_chain *chain; /* of CHAIN alone */
   cohort_random_key random_key;     /* of this run and batch; a node derives its own with i0 */
 } cohort_call;
+
+static inline int cohort_call_begins(const cohort_call *call) { return call->part == 0; }
+static inline int cohort_call_ends(const cohort_call *call) { return call->part + 1 >= call->parts; }
 
 typedef void (*cohort_kernel)(const cohort_call *call);
 
