@@ -147,10 +147,15 @@ static void convolve_row(const direct *d, const real *image, const real *weight,
   }
 }
 
+/* Bands that one thread does one after another share their memory, which then stays in the caches. */
+static real *image_of(const direct *d, int64_t band) {
+  return d->images + (d->c->call->team->threads == 1 ? 0 : band) * d->image;
+}
+
 static void convolve_band(void *argument, int64_t band) {
   const direct *d = argument;
   const convolution *c = d->c;
-  real *image = d->images + band * d->image;
+  real *image = image_of(d, band);
   for (int64_t n = band * c->images / d->bands; n < (band + 1) * c->images / d->bands; n++) {
     copy_image(d, n, image);
     for (int64_t o = 0; o < c->outputs; o += STRIP) {
@@ -238,7 +243,7 @@ static void weigh_image(const direct *d, int vectors, const real *image, const r
 static void weigh_band(void *argument, int64_t band) {
   const direct *d = argument;
   const convolution *c = d->c;
-  real *image = d->images + band * d->image, *sums = d->sums + band * c->patch * d->padded;
+  real *image = image_of(d, band), *sums = d->sums + band * c->patch * d->padded;
   if (cohort_call_begins(c->call)) memset(sums, 0, (size_t)(c->patch * d->padded) * sizeof *sums);
   for (int64_t n = band * c->images / d->bands; n < (band + 1) * c->images / d->bands; n++) {
     copy_image(d, n, image);

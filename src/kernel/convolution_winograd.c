@@ -11,7 +11,7 @@
 #include "kernel/row_real.h"
 
 enum { LANES = COHORT_REGISTER_LANES, OUT = 4, IN = 6, POINTS = IN * IN, BLOCK = 16, MOST_CUTS = 8, CUT_TILES = 128 };
-enum { WEIGHT_BLOCK_REALS = 96 * 1024, SPAN = POINTS * LANES };
+enum { WEIGHT_BLOCK_REALS = 32 * 1024, SPAN = POINTS * LANES };
 
 /* Rows of a block of products with two vectors of outputs, and with one. */
 #if defined(__AVX512F__)
@@ -300,10 +300,15 @@ static void multiply_point(const winograd *w, int64_t count, const real *left, c
   for (; o < of.outputs; o += LANES) multiply_tiles(1, count, of, left, right + o, out + o * POINTS);
 }
 
+/* Bands that one thread does one after another share their memory, which then stays in the caches. */
+static real *scratch_of(const winograd *w, int64_t band) {
+  return w->scratch + (w->c->call->team->threads == 1 ? 0 : band) * w->band_reals;
+}
+
 static void convolve_band(void *argument, int64_t band) {
   const winograd *w = argument;
   const convolution *c = w->c;
-  real *zeros = w->scratch + band * w->band_reals, *left = zeros + w->zeros, *out = left + w->block * w->left_step;
+  real *zeros = scratch_of(w, band), *left = zeros + w->zeros, *out = left + w->block * w->left_step;
   memset(zeros, 0, (size_t)w->zeros * sizeof *zeros);
   const int64_t end = (band + 1) * w->tiles / w->bands;
   for (int64_t first = band * w->tiles / w->bands; first < end; first += w->block) {
@@ -377,7 +382,7 @@ static void weigh_band(void *argument, int64_t band) {
   const winograd *w = argument;
   const convolution *c = w->c;
   const int64_t size = c->channels * c->outputs, end = (band + 1) * w->tiles / w->bands;
-  real *zeros = w->scratch + band * w->band_reals, *left = zeros + w->zeros, *right = left + w->block * w->left_step;
+  real *zeros = scratch_of(w, band), *left = zeros + w->zeros, *right = left + w->block * w->left_step;
   real *sums = w->sums + band * POINTS * size;
   memset(zeros, 0, (size_t)w->zeros * sizeof *zeros);
   if (cohort_call_begins(c->call)) memset(sums, 0, (size_t)(POINTS * size) * sizeof *sums);
