@@ -71,10 +71,16 @@ static void add_patches(const convolution *c, const real *patches, int64_t first
 
 static const cohort_team alone = {1};
 
+/* Bands that one thread does one after another share their memory, which then stays in the caches. */
+static real *patches_of(const convolution *c, int64_t band) {
+  const size_t before = c->call->team->threads == 1 ? 0 : (size_t)band * patches_bytes(c);
+  return (real *)(void *)((char *)c->call->workspace + before);
+}
+
 static void forward_band(void *argument, int64_t band) {
   const convolution *c = argument;
   const cohort_call *call = c->call;
-  real *patches = (real *)(void *)((char *)call->workspace + (size_t)band * patches_bytes(c));
+  real *patches = patches_of(c, band);
   int64_t first, last;
   band_images(c, band, &first, &last);
   for (int64_t n = first; n < last; n += c->chunk) {
@@ -89,7 +95,7 @@ static void forward_band(void *argument, int64_t band) {
 static void input_band(void *argument, int64_t band) {
   const convolution *c = argument;
   const cohort_call *call = c->call;
-  real *patches = (real *)(void *)((char *)call->workspace + (size_t)band * patches_bytes(c));
+  real *patches = patches_of(c, band);
   real *dx = call->output[0].data;
   const int64_t image = c->height * c->width * c->channels;
   int64_t first, last;
@@ -114,7 +120,7 @@ static real *partial_weight(const convolution *c, int64_t band) {
 static void weight_band(void *argument, int64_t band) {
   const convolution *c = argument;
   const cohort_call *call = c->call;
-  real *patches = (real *)(void *)((char *)call->workspace + (size_t)band * patches_bytes(c));
+  real *patches = patches_of(c, band);
   real *sum = partial_weight(c, band);
   int64_t first, last;
   band_images(c, band, &first, &last);
