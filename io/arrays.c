@@ -78,6 +78,7 @@ static void narrow(cohort_array *array) {
 typedef struct described {
   cohort_array_type kind;
   bool unsigned_wide; /* 64 bits without a sign: INT64 may not hold it */
+  bool boolean;
   int axes;
   int64_t size[8];
   double elements;
@@ -89,21 +90,25 @@ static bool is_believable(hid_t dataset, const described *found) {
   return bytes <= 64e6 || bytes <= 1100.0 * (double)H5Dget_storage_size(dataset);
 }
 
+/* h5py writes booleans as an enumeration of one byte. */
+static bool is_boolean(H5T_class_t class, size_t bytes) { return class == H5T_ENUM && bytes == 1; }
+
 static cohort_status describe(const reading *own, const char *name, hid_t dataset, hid_t type, hid_t space,
                               described *out) {
   const H5T_class_t class = H5Tget_class(type);
   const size_t bytes = H5Tget_size(type);
-  if ((class != H5T_FLOAT && class != H5T_INTEGER) || bytes > 8)
+  if ((class != H5T_FLOAT && class != H5T_INTEGER && !is_boolean(class, bytes)) || bytes > 8)
     return cohort_fail(own->error, COHORT_BAD_DATA, "%s: array %s holds neither real numbers nor integers", own->path,
                        name);
   const int axes = H5Sget_simple_extent_ndims(space);
   if (axes < 0 || axes > 8 || H5Sget_simple_extent_type(space) == H5S_NULL)
     return cohort_fail(own->error, COHORT_BAD_DATA, "%s: array %s has %d axes; 0 to 8 with data are read", own->path,
                        name, axes);
-  *out = (described){.kind = class == H5T_INTEGER ? COHORT_ARRAY_INT64
-                             : bytes > 4          ? COHORT_ARRAY_FLOAT64
-                                                  : COHORT_ARRAY_FLOAT32,
+  *out = (described){.kind = class != H5T_FLOAT ? COHORT_ARRAY_INT64
+                             : bytes > 4        ? COHORT_ARRAY_FLOAT64
+                                                : COHORT_ARRAY_FLOAT32,
                      .unsigned_wide = class == H5T_INTEGER && bytes == 8 && H5Tget_sign(type) == H5T_SGN_NONE,
+                     .boolean = class == H5T_ENUM,
                      .axes = axes,
                      .elements = 1};
   hsize_t size[H5S_MAX_RANK];
@@ -118,11 +123,24 @@ static cohort_status describe(const reading *own, const char *name, hid_t datase
   return COHORT_DONE;
 }
 
+static bool read_booleans(hid_t dataset, cohort_array *array) {
+  const int64_t elements = cohort_array_elements(array);
+  uint8_t *bytes = cohort_allocate((size_t)elements + 1);
+  const hid_t type = H5Dget_type(dataset);
+  const bool good = elements == 0 || H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes) >= 0;
+  (void)H5Tclose(type);
+  for (int64_t i = 0; good && i < elements; i++) ((int64_t *)array->data)[i] = bytes[i];
+  free(bytes);
+  return good;
+}
+
 static cohort_status read_values(const reading *own, hid_t dataset, const described *found, cohort_array *array) {
   if (found->elements == 0 && found->kind != COHORT_ARRAY_INT64) return COHORT_DONE;
   const hid_t memory = found->unsigned_wide ? H5T_NATIVE_UINT64 : memory_type(found->kind);
-  if (found->elements > 0 && H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, array->data) < 0)
-    return cohort_fail(own->error, COHORT_BAD_DATA, "%s: array %s cannot be read", own->path, array->name);
+  const bool good = found->boolean ? read_booleans(dataset, array)
+                                   : found->elements == 0 ||
+                                         H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, array->data) >= 0;
+  if (!good) return cohort_fail(own->error, COHORT_BAD_DATA, "%s: array %s cannot be read", own->path, array->name);
   const int64_t elements = cohort_array_elements(array);
   for (int64_t i = 0; found->unsigned_wide && i < elements; i++)
     if (((const uint64_t *)array->data)[i] > INT64_MAX)

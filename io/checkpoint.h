@@ -84,6 +84,10 @@ void cohort_checkpoint_prune(const char *directory, int keep, int64_t best);
 
 /* One rank: reads a text attribute of /format, e.g. the config; owned by the caller. */
 cohort_status cohort_checkpoint_text(const char *path, const char *name, char **text, cohort_error *error);
+/* The step that a file was saved at; -1 when it cannot be read. */
+int64_t cohort_checkpoint_step(const char *path, cohort_error *error);
+/* The step that `latest` of a directory names; -1 when there is none. */
+int64_t cohort_checkpoint_last_step(const char *directory);
 
 /* One rank: reads one flat dataset (float32) wholly, with its tensor table from the virtual datasets under view_path,
  * verified by digest; for init_from, eval, generate. Tensors' names, and `data`, are owned by the caller:

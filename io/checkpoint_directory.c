@@ -55,6 +55,13 @@ char *cohort_checkpoint_latest(const char *directory) {
   return cohort_checkpoint_step_of(name) >= 0 ? cohort_copy_text(name) : NULL;
 }
 
+int64_t cohort_checkpoint_last_step(const char *directory) {
+  char *const latest = cohort_checkpoint_latest(directory);
+  const int64_t step = latest ? cohort_checkpoint_step_of(latest) : -1;
+  free(latest);
+  return step;
+}
+
 /* Hidden names of saves: ".NAME.tmp". */
 static bool is_leftover(const char *name) {
   const size_t length = strlen(name);

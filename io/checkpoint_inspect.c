@@ -27,6 +27,14 @@ cohort_status cohort_checkpoint_text(const char *path, const char *name, char **
   return COHORT_DONE;
 }
 
+int64_t cohort_checkpoint_step(const char *path, cohort_error *error) {
+  cohort_structure stored;
+  if (cohort_structure_read(path, &stored, error) != COHORT_DONE) return -1;
+  const int64_t step = stored.step;
+  cohort_structure_release(&stored);
+  return step;
+}
+
 /* ---- one flat dataset ---- */
 
 static cohort_status read_entry(const char *path, const cohort_flat_entry *entry, float *data, cohort_error *error) {

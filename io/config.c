@@ -17,6 +17,7 @@ typedef struct reader {
   cohort_error *error;
   cohort_document *open[DEEPEST];
   char *key[DEEPEST]; /* of a map: the key that waits for its value */
+  yaml_mark_t key_mark[DEEPEST];
   int depth;
   bool began; /* the one document */
   cohort_document *root;
@@ -28,7 +29,7 @@ static cohort_status refuse(const reader *own, const yaml_mark_t *mark, const ch
 }
 
 /* Gives a finished or opened document to its parent. */
-static cohort_status place(reader *own, cohort_document *document, const yaml_mark_t *mark) {
+static cohort_status place(reader *own, cohort_document *document) {
   if (own->depth == 0) {
     own->root = document;
     return COHORT_DONE;
@@ -39,12 +40,15 @@ static cohort_status place(reader *own, cohort_document *document, const yaml_ma
     return COHORT_DONE;
   }
   char **key = &own->key[own->depth - 1];
+  const yaml_mark_t *mark = &own->key_mark[own->depth - 1];
   if (cohort_document_get(parent, *key)) {
     char text[160];
     (void)snprintf(text, sizeof text, "%.100s stands here a second time; keep one", *key);
     cohort_document_destroy(document);
     return refuse(own, mark, text);
   }
+  document->key_line = (int)mark->line + 1;
+  document->key_column = (int)mark->column + 1;
   cohort_document_set(parent, *key, document);
   free(*key);
   *key = NULL;
@@ -59,13 +63,14 @@ static cohort_status read_scalar(reader *own, const yaml_event_t *event) {
   if (own->depth == 0) return *text ? refuse(own, mark, "a config is a map: key: value") : COHORT_DONE;
   if (own->open[own->depth - 1]->kind == COHORT_MAP && !own->key[own->depth - 1]) {
     own->key[own->depth - 1] = cohort_copy_text(text);
+    own->key_mark[own->depth - 1] = *mark;
     return COHORT_DONE;
   }
   cohort_document *scalar =
       cohort_document_create(COHORT_SCALAR, own->file, (int)mark->line + 1, (int)mark->column + 1);
   cohort_document_set_text(scalar, text);
   scalar->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
-  return place(own, scalar, mark);
+  return place(own, scalar);
 }
 
 static cohort_status open_collection(reader *own, cohort_document_kind kind, const yaml_event_t *event, bool anchored) {
@@ -76,7 +81,7 @@ static cohort_status open_collection(reader *own, cohort_document_kind kind, con
     return refuse(own, mark, "a key must be a plain word");
   if (own->depth == 0 && kind != COHORT_MAP) return refuse(own, mark, "a config is a map: key: value");
   cohort_document *document = cohort_document_create(kind, own->file, (int)mark->line + 1, (int)mark->column + 1);
-  COHORT_TRY(place(own, document, mark));
+  COHORT_TRY(place(own, document));
   own->open[own->depth++] = document;
   return COHORT_DONE;
 }
@@ -191,6 +196,12 @@ static bool set_value(cohort_document *at, const char *name, cohort_document *va
 
 /* A value is parsed inside a map, so that it may be a scalar, [list] or {map}. NULL: it is none (COHORT_BAD_CONFIG). */
 static cohort_document *parse_value(const char *text, const char *whole, cohort_error *error) {
+  if (text[0] == '|') { /* a command; to YAML it would begin a block */
+    cohort_document *command = cohort_document_create(COHORT_SCALAR, "command line", 0, 0);
+    cohort_document_set_text(command, text);
+    command->quoted = true;
+    return command;
+  }
   char *wrapped = cohort_format_text("value: %s\n", text);
   cohort_document *map = NULL;
   cohort_error own;

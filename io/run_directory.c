@@ -159,6 +159,19 @@ static cohort_status check_config(const char *path, const char *name, const coho
   return status;
 }
 
+/* Whether a run began here: a start that failed before its first row has left nothing that another config could harm.
+ */
+static bool has_begun(const char *path) {
+  static const char *const traces[] = {"metrics.csv", "final.h5", "checkpoints/latest"};
+  bool found = false;
+  for (size_t i = 0; i < sizeof traces / sizeof *traces && !found; i++) {
+    char *name = cohort_format_text("%s/%s", path, traces[i]);
+    found = cohort_file_exists(name);
+    free(name);
+  }
+  return found;
+}
+
 static cohort_status open_on_first(const char *path, const cohort_document *expanded,
                                    bool (*may_change)(const char *key), cohort_run_directory *out,
                                    cohort_error *error) {
@@ -166,7 +179,8 @@ static cohort_status open_on_first(const char *path, const cohort_document *expa
   COHORT_TRY(take_lock(path, &out->lock, error));
   char *name = cohort_format_text("%s/config.yaml", path);
   out->fresh = !cohort_file_exists(name);
-  cohort_status status = out->fresh ? COHORT_DONE : check_config(path, name, expanded, may_change, error);
+  cohort_status status =
+      out->fresh || !has_begun(path) ? COHORT_DONE : check_config(path, name, expanded, may_change, error);
   if (status == COHORT_DONE) status = make_inside(path, "checkpoints", error);
   if (status == COHORT_DONE) status = make_inside(path, "plots", error);
   if (status == COHORT_DONE) status = make_inside(path, "tensorboard", error);

@@ -275,6 +275,13 @@ static void send_at_once(void) {
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) (void)setenv(names[i], "4194304", 0);
 }
 
+void cohort_world_library(char out[64]) {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING];
+  int length = 0;
+  (void)MPI_Get_library_version(text, &length);
+  (void)snprintf(out, 64, "%.*s", (int)strcspn(text, ",\n"), text);
+}
+
 cohort_status cohort_world_open(cohort_comm *comm, cohort_error *error) {
   const long expected = launched_ranks();
   if (expected == 1) {

@@ -19,5 +19,7 @@ void cohort_world_local(const cohort_comm *comm, int *local_rank, int *local_siz
 const char *cohort_world_host(const cohort_comm *comm, int rank);
 /* Host names, one per rank, joined by ','; rank 0 only, owned by the caller; NULL elsewhere. Collective. */
 char *cohort_world_hosts(cohort_comm *comm);
+/* "Open MPI v4.1.4": what the library says of itself up to the first comma. */
+void cohort_world_library(char out[64]);
 
 #endif

@@ -29,6 +29,8 @@ cohort_document *cohort_document_copy(const cohort_document *document) {
   cohort_document *copy = cohort_document_create(document->kind, document->file, document->line, document->column);
   if (document->kind == COHORT_SCALAR) cohort_document_set_text(copy, document->text);
   copy->quoted = document->quoted;
+  copy->key_line = document->key_line;
+  copy->key_column = document->key_column;
   for (size_t i = 0; i < document->count; i++) {
     cohort_document *child = cohort_document_copy(document->children[i]);
     if (document->kind == COHORT_MAP) {

@@ -17,6 +17,7 @@ typedef struct cohort_document {
   size_t count;                      /* children */
   const char *file;                  /* where it stands; owned by the root's reader, "command line" for overrides */
   int line, column;                  /* from 1; 0 when unknown */
+  int key_line, key_column;          /* of a map's child: where its key stands; 0 when unknown */
   bool used;                         /* set by readers; what is never used is an unknown key */
 } cohort_document;
 

@@ -115,10 +115,14 @@ static bool in_range(const cohort_parameter *parameter, double value) {
 
 /* The shortest text that strtod reads back to the same bits. */
 static void format_real(double value, char out[32]) {
+  char text[32];
+  out[0] = '\0';
   for (int digits = 1; digits <= 17; digits++) {
-    snprintf(out, 32, "%.*g", digits, value);
-    const double back = strtod(out, NULL);
-    if (memcmp(&back, &value, sizeof value) == 0) return; /* NOLINT(bugprone-suspicious-memory-comparison): bits */
+    snprintf(text, sizeof text, "%.*g", digits, value);
+    const double back = strtod(text, NULL);
+    if (memcmp(&back, &value, sizeof value) != 0) continue; /* NOLINT(bugprone-suspicious-memory-comparison): bits */
+    if (!out[0] || strlen(text) <= strlen(out)) memcpy(out, text, sizeof text);
+    if (!strchr(text, 'e')) return; /* 60, not 6e+01 */
   }
 }
 
@@ -251,6 +255,13 @@ static bool has_method_form(const cohort_document *given) {
 static void read_document(const reading *in) {
   const bool method = in->parameter->type == COHORT_PARAMETER_METHOD;
   const cohort_document *value = in->given ? in->given : in->parameter->standard_document;
+  if (method && value && value->kind == COHORT_MAP && value->count > 1) {
+    cohort_faults_add(in->faults, in->where,
+                      "%s%s%s: holds %s and %s; one %s method is wanted, as %s={key: {its parameters}}", in->path,
+                      dot(in->path), in->parameter->name, value->names[0], value->names[1],
+                      in->parameter->family ? in->parameter->family : "", in->parameter->name);
+    return;
+  }
   if (!value || (method && !has_method_form(value))) {
     char wanted[128];
     snprintf(wanted, sizeof wanted, "the key of one %s method, or {key: {its parameters}}",
@@ -320,11 +331,12 @@ static void report_unknown(const cohort_parameter *table, const cohort_document 
     while (known < count && strcmp(names[known], name) != 0) known++;
     if (known < count || document->children[i]->used) continue;
     const char *nearest = cohort_nearest_name(name, names, count);
+    cohort_document key = *document->children[i];
+    if (key.key_line > 0) key.line = key.key_line, key.column = key.key_column;
     if (nearest) {
-      cohort_faults_add(faults, document->children[i], "%s%s%s: unknown key; did you mean \"%s\"?", path, dot(path),
-                        name, nearest);
+      cohort_faults_add(faults, &key, "%s%s%s: unknown key; did you mean \"%s\"?", path, dot(path), name, nearest);
     } else {
-      cohort_faults_add(faults, document->children[i], "%s%s%s: unknown key; remove it", path, dot(path), name);
+      cohort_faults_add(faults, &key, "%s%s%s: unknown key; remove it", path, dot(path), name);
     }
   }
   free(names);

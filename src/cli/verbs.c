@@ -45,7 +45,19 @@ static const cohort_verb *find(const char *name) {
   return NULL;
 }
 
+/* Of a job's processes the first; what goes wrong before MPI has started goes wrong in all of them. */
+static bool is_first_process(void) {
+  static const char *const ranks[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
+  for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++) {
+    const char *rank = getenv(ranks[i]);
+    if (rank) return strcmp(rank, "0") == 0;
+  }
+  return true;
+}
+
 static int unknown_verb(const char *name) {
+  if (!is_first_process()) return COHORT_BAD_CONFIG;
+
   const char *names[VERBS];
   for (int v = 0; v < VERBS; v++) names[v] = verbs[v]->name;
   const char *nearest = cohort_nearest_name(name, names, VERBS);
@@ -58,7 +70,7 @@ static int unknown_verb(const char *name) {
 
 int cohort_command(int count, char **argument) {
   if (count < 2) {
-    print_help(stderr);
+    if (is_first_process()) print_help(stderr);
     return COHORT_BAD_CONFIG;
   }
   if (strcmp(argument[1], "--help") == 0 || strcmp(argument[1], "help") == 0) {
@@ -80,7 +92,7 @@ int cohort_command(int count, char **argument) {
   cohort_error error = {.text = ""};
   const cohort_status status = verb->run(&line, &error);
   if (error.text[0] && status != COHORT_DONE) {
-    const cohort_log log = {.speaks = true};
+    const cohort_log log = {.speaks = is_first_process()};
     cohort_log_error(&log, &error);
   }
   return (int)status;

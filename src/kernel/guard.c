@@ -12,6 +12,8 @@ static int listed(const char *name, const char *const *list) {
   return 0;
 }
 
+const char *cohort_product_library(void) { return openblas_get_config(); }
+
 const char *cohort_product_guard(char **arguments) {
   static const char marker[] = "COHORT_BLAS_CORE_SET";
   static const char *const wide[] = {"SkylakeX", "Cooperlake", "SapphireRapids", NULL};

@@ -42,5 +42,7 @@ double cohort_op_flops(cohort_op op, const cohort_call *call);
  * nothing the second time, or where a user has set them. Call first thing in main. Returns the core's name, for the
  * log. */
 const char *cohort_product_guard(char **arguments);
+/* "OpenBLAS 0.3.21 ...": what the library says of itself. */
+const char *cohort_product_library(void);
 
 #endif

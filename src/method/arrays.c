@@ -65,7 +65,7 @@ static const cohort_probe_setting optimizer_settings[] = {
 };
 
 static const cohort_probe_array schedule_inputs[] = {
-    {"step", INTEGER, {"n"}, .constraint = "0 <= value", .meaning = "step numbers from 0"},
+    {"step", INTEGER, {"n"}, .whole = true, .constraint = "0 <= value", .meaning = "step numbers from 0"},
     {.name = NULL},
 };
 
@@ -213,7 +213,12 @@ static const cohort_probe_setting model_settings[] = {
 static const cohort_probe_array federated_inputs[] = {
     {"parameters", REAL, {"n"}, .meaning = "the server's start"},
     {"deltas", REAL, {"rounds", "clients", "n"}, .meaning = "client's result minus the server's parameters"},
-    {"samples", INTEGER, {"rounds", "clients"}, .constraint = "1 <= value", .meaning = "weight of each client"},
+    {"samples",
+     INTEGER,
+     {"rounds", "clients"},
+     .constraint = "1 <= value",
+     .whole = true,
+     .meaning = "weight of each client; [clients] stands for every round"},
     {.name = NULL},
 };
 

@@ -38,6 +38,7 @@ typedef struct cohort_probe_array {
   const char *either;     /* of the arrays with different values here, those of one value are given; NULL: no choice */
   const char *constraint; /* "0 <= value < C"; NULL: any finite values */
   bool ignores;           /* a negative value is no fault: what it belongs to is ignored */
+  bool whole;             /* INTEGER: whole numbers written as reals serve too, their type then being the results' */
   const char *meaning;
 } cohort_probe_array;
 

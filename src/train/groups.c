@@ -42,11 +42,31 @@ static void set_up(cohort_group *group, double factor, bool decay) {
   group->states = count_states(group->choice.method);
 }
 
+/* A word that is no role would take no tensor, in silence. */
+static void check_roles(const char *list, const cohort_document *where, cohort_faults *faults) {
+  enum { ROLES = COHORT_ROLE_SCALAR + 1 };
+  const char *names[ROLES];
+  for (int r = 0; r < ROLES; r++) names[r] = cohort_role_name((cohort_role)r);
+  char *own = cohort_copy_text(list), *rest = NULL;
+  for (char *word = strtok_r(own, ", ", &rest); word; word = strtok_r(NULL, ", ", &rest)) {
+    int r = 0;
+    while (r < ROLES && strcmp(names[r], word) != 0) r++;
+    if (r < ROLES) continue;
+    const char *nearest = cohort_nearest_name(word, names, ROLES);
+    cohort_faults_add(
+        faults, where,
+        "groups.role: no role \"%s\"; %s%s%swrite some of: matrix, kernel, vector, gain, embedding, head, scalar", word,
+        nearest ? "did you mean \"" : "", nearest ? nearest : "", nearest ? "\"? " : "");
+  }
+  free(own);
+}
+
 static bool read_group(const cohort_player_plan *plan, const cohort_document *document, cohort_group *group,
                        cohort_document *expanded, cohort_faults *faults) {
   group_settings own;
   cohort_parameters_read(group_table, document, "groups", &own, expanded, faults);
   if (faults->count) return false;
+  if (own.role) check_roles(own.role, cohort_document_get(document, "role"), faults);
   if (!own.role && !own.name) cohort_faults_add(faults, document, "groups: a group needs role or name");
   cohort_settings_choice(plan->variant, "optimizer", own.optimizer, "optimizer", &group->choice, expanded, faults);
   if (faults->count) return false;
@@ -121,6 +141,10 @@ cohort_status cohort_groups_create(const cohort_player_plan *plan, const cohort_
   cohort_choice_read(plan->variant, "optimizer", optimizer, "optimizer", &out->group[count].choice, NULL, faults);
   if (faults->count) return cohort_faults_status(faults, error);
   set_up(&out->group[count], 1, true);
+  if (!out->group[count].functions->update)
+    cohort_faults_add(faults, optimizer, "optimizer: the base %s is a driver itself; give it an update, like adamw",
+                      out->group[count].choice.method->key);
+  if (faults->count) return cohort_faults_status(faults, error);
   assign(plan, out, optimizer, faults);
   return cohort_faults_status(faults, error);
 }

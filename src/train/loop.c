@@ -204,17 +204,19 @@ static cohort_status begin(loop *own, cohort_error *error) {
 static bool due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
 static cohort_status not_applied(const loop *own, const cohort_run_row *row, cohort_error *error) {
+  const double loss = isnan(row->loss) ? NAN : row->loss; /* without a sign */
+  const double norm = isnan(row->report.gradient_norm) ? NAN : row->report.gradient_norm;
   const int64_t step = cohort_run_where(own->run).step;
   if (own->settings->on_nan == COHORT_NAN_SKIP) {
     cohort_log_warning(own->log, "step %lld: loss %g, gradient norm %g: not finite, the step is skipped",
-                       (long long)step, row->loss, row->report.gradient_norm);
+                       (long long)step, loss, norm);
     return COHORT_DONE;
   }
   return cohort_fail(
       error, COHORT_DIVERGED,
       "step %lld: loss %g, gradient norm %g: not finite, the step was not applied; lower the learning rate, "
       "set clip, or set on_nan: skip",
-      (long long)step, row->loss, row->report.gradient_norm);
+      (long long)step, loss, norm);
 }
 
 static void show_progress(loop *own, const cohort_run_row *row) {
@@ -331,8 +333,28 @@ static cohort_status finish(loop *own, bool stopped, const cohort_loop_program *
   return COHORT_STOPPED;
 }
 
+/* Rank 0: a run that stands beyond the wanted steps is left as it is; its final.h5 would become an older one. */
+static cohort_status refuse_fewer_steps(const loop *own, const char *run_path, cohort_error *error) {
+  char *directory = cohort_format_text("%s/checkpoints", run_path);
+  char *last = cohort_format_text("%s/final.h5", run_path);
+  int64_t step = cohort_checkpoint_last_step(directory);
+  if (cohort_file_exists(last)) {
+    cohort_error ignored;
+    const int64_t end = cohort_checkpoint_step(last, &ignored);
+    if (end > step) step = end;
+  }
+  free(directory);
+  free(last);
+  if (step <= own->settings->steps) return COHORT_DONE;
+  return cohort_fail(error, COHORT_BAD_CONFIG,
+                     "steps: %lld, but the run in %s stands at step %lld; give more steps, or set run to another path",
+                     (long long)own->settings->steps, run_path, (long long)step);
+}
+
 static cohort_status run_loop(loop *own, const char *run_path, const cohort_loop_program *program, int threads,
                               cohort_error *error) {
+  const bool first_rank = own->comm->rank == 0;
+  COHORT_TRY(agree(own, first_rank ? refuse_fewer_steps(own, run_path, error) : COHORT_DONE, error));
   COHORT_TRY(open_directory(own, run_path, error));
   char *text = cohort_run_describe(own->run);
   cohort_log_line(own->log, "cohort %s (%s), kernels %s, OpenBLAS %s\n%s\nrun directory %s", program->version,

@@ -271,8 +271,32 @@ static cohort_status make_weights(cohort_run *run, cohort_error *error) {
   return COHORT_DONE;
 }
 
+/* The strategy's key names an optimizer, not one of the federated methods. */
+static bool names_optimizer(cohort_variant variant, const cohort_document *strategy) {
+  const char *key = strategy->kind == COHORT_MAP ? strategy->names[0] : strategy->text;
+  return !cohort_registry_find(variant, "federated", key) && cohort_registry_find(variant, "optimizer", key);
+}
+
+/* Any optimizer's update as the server's: it steps by minus the clients' average change. */
+static void take_optimizer(cohort_run *run, const cohort_document *strategy, cohort_faults *faults) {
+  cohort_choice server = {0};
+  cohort_settings_choice(run->variant, "optimizer", strategy, "strategy", &server,
+                         cohort_document_get(run->settings->expanded, "federated"), faults);
+  if (!server.method) return;
+  const cohort_optimizer *functions = server.method->functions;
+  if (!functions->update || server.method->needs & COHORT_NEEDS_CURVATURE)
+    cohort_faults_add(faults, strategy, "federated.strategy: %s asks for more than a round gives; take an update",
+                      server.method->key);
+  run->server = cohort_document_copy(strategy);
+  cohort_choice_release(&server);
+}
+
 static cohort_status read_strategy(cohort_run *run, cohort_faults *faults, cohort_error *error) {
   const cohort_federated_settings *settings = &run->settings->federated_settings;
+  if (names_optimizer(run->variant, settings->strategy)) {
+    take_optimizer(run, settings->strategy, faults);
+    return cohort_faults_status(faults, error);
+  }
   cohort_choice strategy = {0};
   cohort_settings_choice(run->variant, "federated", settings->strategy, "strategy", &strategy,
                          cohort_document_get(run->settings->expanded, "federated"), faults);

@@ -91,7 +91,8 @@ const cohort_parameter cohort_checkpoint_table[] = {
 };
 
 const cohort_parameter cohort_federated_table[] = {
-    COHORT_METHOD_OF(cohort_federated_settings, strategy, "fedavg", "federated", "the server's rule"),
+    COHORT_METHOD_OF(cohort_federated_settings, strategy, "fedavg", "federated",
+                     "the server's rule; any optimizer serves too"),
     COHORT_INTEGER_RANGE(cohort_federated_settings, clients, "100", 1, 1e7, "in the population"),
     COHORT_INTEGER_RANGE(cohort_federated_settings, cohort, "10", 1, 4096, "clients a round"),
     COHORT_INTEGER_RANGE(cohort_federated_settings, local_steps, "10", 1, 1e6, "steps of a client in a round"),
@@ -122,6 +123,39 @@ static void check_replicate(const cohort_document *document, const cohort_settin
                       "shared_memory: true or replicate: none");
 }
 
+static void check_method(const char *family, const cohort_document *document, const char *path, cohort_faults *faults) {
+  if (cohort_document_is_null(document)) return;
+  cohort_choice choice = {0};
+  cohort_choice_read(COHORT_VARIANT_F64, family, document, path, &choice, NULL, faults);
+  cohort_choice_release(&choice);
+}
+
+/* A federated method, or any optimizer. */
+static const char *family_of_strategy(const cohort_document *strategy) {
+  const char *key = strategy->kind == COHORT_MAP ? strategy->names[0] : strategy->text;
+  const bool optimizer = !cohort_registry_find(COHORT_VARIANT_F64, "federated", key) &&
+                         cohort_registry_find(COHORT_VARIANT_F64, "optimizer", key);
+  return optimizer ? "optimizer" : "federated";
+}
+
+/* Who builds the methods reads them, one after the other; here the faults of all are found together. */
+static void check_methods(const cohort_settings *own, cohort_faults *faults) {
+  check_method("model", own->model, "model", faults);
+  check_method("loss", own->loss, "loss", faults);
+  for (size_t i = 0; own->losses && own->losses->kind == COHORT_LIST && i < own->losses->count; i++)
+    check_method("loss", own->losses->children[i], "losses", faults);
+  check_method("aggregator", own->aggregator, "aggregator", faults);
+  check_method("preference", own->preference, "preference", faults);
+  check_method("optimizer", own->optimizer, "optimizer", faults);
+  for (size_t i = 0; own->groups && own->groups->kind == COHORT_LIST && i < own->groups->count; i++)
+    check_method("optimizer", cohort_document_get(own->groups->children[i], "optimizer"), "groups.optimizer", faults);
+  check_method("schedule", own->schedule, "schedule", faults);
+  if (!own->is_federated) return;
+  const cohort_document *strategy = own->federated_settings.strategy;
+  if (strategy) check_method(family_of_strategy(strategy), strategy, "federated.strategy", faults);
+  check_method("optimizer", own->federated_settings.client, "federated.client", faults);
+}
+
 void cohort_settings_read(const cohort_document *document, cohort_settings *out, cohort_faults *faults) {
   memset(out, 0, sizeof *out);
   out->expanded = cohort_document_create(COHORT_MAP, NULL, 0, 0);
@@ -134,6 +168,7 @@ void cohort_settings_read(const cohort_document *document, cohort_settings *out,
   out->is_federated = out->federated && !cohort_document_is_null(out->federated);
   if (out->is_federated)
     read_section("federated", cohort_federated_table, out->federated, &out->federated_settings, out->expanded, faults);
+  check_methods(out, faults);
 }
 
 void cohort_settings_release(cohort_settings *settings) {

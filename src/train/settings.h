@@ -77,7 +77,8 @@ typedef struct cohort_settings {
 extern const cohort_parameter cohort_settings_table[], cohort_data_table[], cohort_evaluate_table[],
     cohort_checkpoint_table[], cohort_federated_table[];
 
-/* Reads the settings' own keys and sections; methods are read by who builds them. All faults are collected. */
+/* Reads the settings' own keys and sections; methods are checked here and read by who builds them. All faults are
+ * collected. */
 void cohort_settings_read(const cohort_document *document, cohort_settings *out, cohort_faults *faults);
 void cohort_settings_release(cohort_settings *settings);
 

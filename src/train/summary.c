@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/processor.h"
 #include "io/config.h"
+#include "io/libraries.h"
 #include "io/run_directory.h"
 #include "mpi/world.h"
 #include "train/roofline.h"
@@ -131,6 +132,19 @@ static void describe_outcome(cohort_document *out, const cohort_run *run, const 
   }
 }
 
+/* "Open MPI v4.1.4, OpenBLAS 0.3.21, HDF5 1.10.8, ...". */
+static void describe_libraries(cohort_document *out) {
+  char mpi[64], blas[64];
+  cohort_world_library(mpi);
+  (void)snprintf(blas, sizeof blas, "%s", cohort_product_library());
+  char *space = strchr(blas, ' ') ? strchr(strchr(blas, ' ') + 1, ' ') : NULL;
+  if (space) *space = '\0'; /* what it was built with follows */
+  char *files = cohort_io_libraries(), *all = cohort_format_text("%s, %s, %s", mpi, blas, files);
+  set_text(out, "libraries", all);
+  free(all);
+  free(files);
+}
+
 static void describe_machine(cohort_document *out, const cohort_run *run, cohort_comm *comm, int threads,
                              const cohort_loop_program *program, const char *hosts) {
   char processor[64], stamp[32];
@@ -143,6 +157,7 @@ static void describe_machine(cohort_document *out, const cohort_run *run, cohort
   set_text(out, "commit", program->commit);
   set_text(out, "kernels", cohort_run_kernels(run));
   set_text(out, "blas", program->blas);
+  describe_libraries(out);
   set_text(out, "processor", processor);
   set_text(out, "hosts", hosts ? hosts : "");
   set_text(out, "written", stamp);

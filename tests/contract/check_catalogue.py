@@ -204,7 +204,9 @@ class Checker:
             else:
                 self.bad(method, rest | {name: array[None]}, f"{name} with an axis too many", name, status=(3,))
             if entry["type"] == "integer":
-                self.bad(method, rest | {name: array.astype(np.float32)}, f"{name} of reals", name, status=(3,))
+                lenient = name in ("step", "samples") and method.family in ("schedule", "federated")  # whole numbers serve
+                self.bad(method, rest | {name: (array + 0.5 * lenient).astype(np.float32)}, f"{name} of reals", name,
+                         status=(3,))
                 above = array.copy()
                 if "<" in entry["constraint"].partition("value")[2]:
                     above.flat[-1] = method.bounds(entry["constraint"])[1] + 1

@@ -160,6 +160,29 @@ def check_others():
     expect(value.dtype == np.float64 and (np.diff(value) <= 0).all(), f"cosine {value}")
 
 
+def check_types():
+    """Whole numbers serve as integers and as reals of the others' type, booleans as masks."""
+    logs = {f"{who}/{which}": -random.random((3, 4)).astype(np.float32) for who in ("policy", "reference")
+            for which in ("chosen", "rejected")}
+    mask = np.array([[1, 1, 0, 1], [1, 0, 0, 0], [1, 1, 1, 1]])
+    wanted = probe("preference", "dpo", logs | {f"mask/{which}": mask.astype(np.float32) for which in ("chosen", "rejected")})
+    for kind in (bool, np.uint8, np.int64):
+        out = probe("preference", "dpo", logs | {f"mask/{which}": mask.astype(kind) for which in ("chosen", "rejected")})
+        close(f"a mask of {kind.__name__}", out["per_pair"], wanted["per_pair"], 0)
+    probe("preference", "dpo", logs | {f"mask/{which}": 2 * mask for which in ("chosen", "rejected")}, status=3)
+    factors = probe("schedule", "cosine", {"step": np.arange(9)}, steps=9)["value"]
+    for kind in (np.float32, np.float64):
+        value = probe("schedule", "cosine", {"step": np.arange(9).astype(kind)}, steps=9)["value"]
+        expect(value.dtype == kind, f"steps of {kind.__name__} give {value.dtype}")
+        close(f"steps of {kind.__name__}", value, factors, 1e-6)
+    probe("schedule", "cosine", {"step": np.array([0.5])}, status=3)
+    given = {"parameters": normal(5), "deltas": normal((3, 2, 5))}
+    once = probe("federated", "fedyogi", given | {"samples": np.array([3.0, 7.0])})
+    every = probe("federated", "fedyogi", given | {"samples": np.array([[3, 7]] * 3)})
+    close("samples given once", once["parameters"], every["parameters"], 0)
+    probe("federated", "fedyogi", given | {"samples": np.array([3, 7, 1])}, status=3)
+
+
 def check_model(name, arrays, **settings):
     """The loss follows from the output, the gradient from the loss."""
     drawn = probe("model", name, arrays, seed=3, **settings)
@@ -186,6 +209,7 @@ def main():
     check_losses()
     check_preference()
     check_others()
+    check_types()
     check_model("mlp", {"input": normal((5, 7)).astype(np.float32), "target": random.integers(0, 3, 5)}, outputs=3,
                 activation="gelu")
     tokens, targets = random.integers(0, 11, (2, 6)), random.integers(0, 11, (2, 6))

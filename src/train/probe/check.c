@@ -1,4 +1,5 @@
 /* The arrays of the file against the table of the family: names, types, shapes. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,13 +165,64 @@ static cohort_status check_shape(cohort_probe_state *probe, const cohort_probe_a
   return COHORT_DONE;
 }
 
+static bool is_real(const cohort_array *array) {
+  return array->type == COHORT_ARRAY_FLOAT32 || array->type == COHORT_ARRAY_FLOAT64;
+}
+
 static cohort_status check_type(const cohort_probe_state *probe, const cohort_probe_array *entry,
                                 const cohort_array *array, cohort_error *error) {
-  const bool real = array->type == COHORT_ARRAY_FLOAT32 || array->type == COHORT_ARRAY_FLOAT64;
+  const bool real = is_real(array);
   if (real == (entry->kind == COHORT_ARRAY_OF_REAL)) return COHORT_DONE;
   return cohort_fail(error, COHORT_BAD_DATA, "%s: array %s holds %s, expected %s", probe->request->input, array->name,
                      real ? "real numbers" : "integers",
                      real ? "integers (int32 or int64)" : "real numbers (float32 or float64)");
+}
+
+/* Whole numbers written as reals serve as integers: their type then decides the arithmetic when nothing else does. */
+static void take_whole(cohort_probe_state *probe, cohort_array *array) {
+  const int64_t elements = cohort_array_elements(array);
+  for (int64_t e = 0; e < elements; e++) {
+    const double value = cohort_array_get(array, e);
+    if (!(fabs(value) <= INT32_MAX) || value != trunc(value)) return;
+  }
+  int32_t *whole = cohort_allocate((size_t)elements * sizeof *whole + 1);
+  for (int64_t e = 0; e < elements; e++) whole[e] = (int32_t)cohort_array_get(array, e);
+  free(array->data);
+  array->data = whole;
+  probe->whole_type = array->type;
+  array->type = COHORT_ARRAY_INT32;
+}
+
+/* Integers, like a mask of 0 and 1, serve as reals of the others' type. */
+static void take_integers(cohort_array *array, cohort_array_type type) {
+  const int64_t elements = cohort_array_elements(array);
+  const bool single = type == COHORT_ARRAY_FLOAT32;
+  void *reals = cohort_allocate((size_t)elements * (single ? sizeof(float) : sizeof(double)) + 1);
+  for (int64_t e = 0; e < elements; e++) {
+    const double value = cohort_array_get(array, e);
+    if (single)
+      ((float *)reals)[e] = (float)value;
+    else
+      ((double *)reals)[e] = value;
+  }
+  free(array->data);
+  array->data = reals;
+  array->type = type;
+}
+
+void cohort_probe_adapt(cohort_probe_state *probe) {
+  const cohort_array *real = NULL;
+  for (int i = 0; i < probe->in.count; i++) {
+    cohort_array *array = &probe->in.items[i];
+    const cohort_probe_array *entry = entry_of(probe, array->name);
+    if (entry && entry->whole && is_real(array)) take_whole(probe, array);
+    if (!real && is_real(array)) real = array;
+  }
+  for (int i = 0; real && i < probe->in.count; i++) {
+    cohort_array *array = &probe->in.items[i];
+    const cohort_probe_array *entry = entry_of(probe, array->name);
+    if (entry && entry->kind == COHORT_ARRAY_OF_REAL && !is_real(array)) take_integers(array, real->type);
+  }
 }
 
 static cohort_status refuse_extra(const cohort_probe_state *probe, const char *name, cohort_error *error) {

@@ -1,7 +1,9 @@
 #include "train/federated.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "train/probe/probe.h"
 
 /* Minus the clients' mean change, weighted by their samples: what a round hands to the server's optimizer. */
@@ -35,6 +37,22 @@ static void serve(cohort_probe_state *probe, const cohort_choice *server) {
   }
 }
 
+/* Weights given once stand for every round. */
+static void repeat_samples(cohort_probe_state *probe) {
+  const cohort_array *deltas = cohort_probe_input(probe, "deltas");
+  cohort_array *samples = cohort_arrays_find(&probe->in, "samples");
+  if (!deltas || !samples || deltas->axes != 3 || samples->axes != 1 || samples->size[0] != deltas->size[1]) return;
+  if (samples->type != COHORT_ARRAY_INT32) return;
+  const int64_t rounds = deltas->size[0], clients = deltas->size[1];
+  int32_t *all = cohort_allocate((size_t)(rounds * clients) * sizeof *all + 1);
+  for (int64_t i = 0; i < rounds * clients; i++) all[i] = ((const int32_t *)samples->data)[i % clients];
+  free(samples->data);
+  samples->data = all;
+  samples->axes = 2;
+  samples->size[0] = rounds;
+  samples->size[1] = clients;
+}
+
 static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
   cohort_document *document = cohort_federation_server(&probe->choice);
   cohort_choice server = {NULL, NULL};
@@ -48,4 +66,4 @@ static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
   return status;
 }
 
-const cohort_probe_family cohort_probe_federated = {.name = "federated", .run = run};
+const cohort_probe_family cohort_probe_federated = {.name = "federated", .bind = repeat_samples, .run = run};

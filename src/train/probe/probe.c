@@ -106,7 +106,7 @@ static cohort_status choose_type(cohort_probe_state *probe, cohort_error *error)
                          first->type == COHORT_ARRAY_FLOAT32 ? "float32" : "float64");
   }
   const cohort_isa isa = cohort_processor_isa();
-  const bool is_double = first && first->type == COHORT_ARRAY_FLOAT64;
+  const bool is_double = (first ? first->type : probe->whole_type) == COHORT_ARRAY_FLOAT64;
   probe->variant = is_double ? COHORT_VARIANT_F64 : cohort_variant_of(isa);
   probe->kernels = is_double ? cohort_kernels_float64() : cohort_kernels_float32(isa);
   return COHORT_DONE;
@@ -142,6 +142,7 @@ static cohort_status work(cohort_probe_state *probe, const cohort_probe_family *
   COHORT_TRY(cohort_probe_read_words(probe, method, error));
   COHORT_TRY(choose(probe, standard, error));
   COHORT_TRY(cohort_arrays_read(request->input, &probe->in, error));
+  cohort_probe_adapt(probe);
   COHORT_TRY(choose_type(probe, error));
   if (probe->variant != standard) COHORT_TRY(choose(probe, probe->variant, error));
   if (family->bind) family->bind(probe);
@@ -154,7 +155,8 @@ static cohort_status work(cohort_probe_state *probe, const cohort_probe_family *
 cohort_status cohort_probe(const cohort_probe_request *request, cohort_error *error) {
   const cohort_probe_family *family = find_family(cohort_registry_family(request->family));
   if (!family) return refuse_family(request->family, error);
-  cohort_probe_state probe = {.request = request, .table = cohort_family_arrays(family->name)};
+  cohort_probe_state probe = {
+      .request = request, .table = cohort_family_arrays(family->name), .whole_type = COHORT_ARRAY_INT32};
   const cohort_status status = work(&probe, family, error);
   cohort_choice_release(&probe.choice);
   cohort_document_destroy(probe.parameters);

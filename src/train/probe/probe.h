@@ -41,6 +41,7 @@ typedef struct cohort_probe_state {
   cohort_variant variant;
   const cohort_kernel_set *kernels;
   cohort_arrays in, out;
+  cohort_array_type whole_type; /* of an input of whole numbers that was written as reals; INT32: there is none */
   int symbols;
   cohort_probe_size symbol[COHORT_PROBE_SYMBOLS];
   int memories;
@@ -53,6 +54,9 @@ int64_t cohort_probe_setting_value(const cohort_probe_state *probe, const char *
 
 /* check.c: every array of the file against the table. Symbols that are already bound must agree. */
 cohort_status cohort_probe_check(cohort_probe_state *probe, cohort_error *error);
+/* Before the types are judged: whole numbers written as reals become integers where
+ * the table lets them, integers among reals become reals. */
+void cohort_probe_adapt(cohort_probe_state *probe);
 /* Binds a symbol; false when it has another size. */
 bool cohort_probe_bind(cohort_probe_state *probe, const char *symbol, int64_t size);
 /* Size of a symbol, -1 when it has none. */

@@ -39,6 +39,8 @@ static void kinds_and_places(void) {
   CU_ASSERT_EQUAL(a->line, 1);
   CU_ASSERT_EQUAL(a->column, 4);
   CU_ASSERT_STRING_EQUAL(a->file, "c.yaml");
+  CU_ASSERT_EQUAL(b->key_line, 2);
+  CU_ASSERT_EQUAL(b->key_column, 1);
   CU_ASSERT_EQUAL(b->kind, COHORT_LIST);
   CU_ASSERT_EQUAL_FATAL(b->count, 2);
   CU_ASSERT_EQUAL(b->children[0]->line, 3);
@@ -48,6 +50,7 @@ static void kinds_and_places(void) {
   CU_ASSERT_TRUE(c->quoted);
   CU_ASSERT_EQUAL(c->line, 4);
   CU_ASSERT_EQUAL(c->column, 9);
+  CU_ASSERT_EQUAL(c->key_column, 6);
   CU_ASSERT_TRUE(cohort_document_is_null(cohort_document_get(root, "d")));
   cohort_document_destroy(root);
 }
@@ -63,7 +66,7 @@ static void empty_configs_are_empty_maps(void) {
 }
 
 static void refusals_name_the_place(void) {
-  refused("a: 1\nb: 2\na: 3\n", "c.yaml:3:4: ", "a stands here a second time");
+  refused("a: 1\nb: 2\na: 3\n", "c.yaml:3:1: ", "a stands here a second time");
   refused("a: 1\nb: {c: 1, c: 2}\n", "c.yaml:2:", "c stands here a second time");
   refused("a: &x 1\n", "c.yaml:1:4: ", "anchors");
   refused("a: &x {b: 1}\n", "c.yaml:1:4: ", "anchors");
@@ -145,6 +148,7 @@ static void overrides_as(const char *text, int overrides, const char *const *ove
 
 static void overrides_replace_and_add(void) {
   overrides_as("a: {b: 1, c: 2}", 1, (const char *[]){"a.b=3"}, "a: {b: 3, c: 2}");
+  overrides_as("a: 1", 1, (const char *[]){"a=|tr a b: | cat"}, "a: \"|tr a b: | cat\"");
   overrides_as("a: 1", 2, (const char *[]){"x.y.z=2", "x.y.w=[1, {q: 2}]"}, "{a: 1, x: {y: {z: 2, w: [1, {q: 2}]}}}");
   overrides_as("l: [1, 2, {a: 3}]", 2, (const char *[]){"l.1=5", "l.2.a=6"}, "l: [1, 5, {a: 6}]");
   overrides_as("o: adamw", 1, (const char *[]){"o.beta=0.5"}, "o: {adamw: {}, beta: 0.5}");

@@ -49,6 +49,9 @@ static void refused(const char *path, const char *text, cohort_status wanted, co
   }
 }
 
+/* The first row of metrics: from here on a run is there. */
+static void begin_run(const char *path) { free(scratch_text(path, "metrics.csv", "step\n")); }
+
 static bool is_directory(const char *parent, const char *name) {
   struct stat found;
   char *const path = cohort_format_text("%s/%s", parent, name);
@@ -90,6 +93,7 @@ static void taken_over_with_allowed_changes(void) {
 static void forbidden_changes_are_all_listed(void) {
   char *const scratch = scratch_create(), *const path = cohort_format_text("%s/run", scratch);
   opened(path, "steps: 1\nseed: 7\nmodel: {size: 1, name: a}\n", true);
+  begin_run(path);
   refused(path, "steps: 2\nseed: 8\nmodel: {size: 2, name: a}\nextra: x\n", COHORT_BAD_CONFIG,
           (const char *[]){path, "\n  seed: 7 -> 8", "\n  model.size: 1 -> 2", "\n  extra: (absent) -> x"}, 4);
   cohort_run_directory directory;
@@ -98,6 +102,17 @@ static void forbidden_changes_are_all_listed(void) {
                   COHORT_BAD_CONFIG);
   CU_ASSERT_PTR_NULL(strstr(error.text, "steps"));                       /* allowed, so no reason */
   opened(path, "steps: 1\nseed: 7\nmodel: {size: 1, name: a}\n", false); /* the refusal changed nothing */
+  free(path);
+  scratch_remove(scratch);
+}
+
+/* A start that failed, of data or weights that were not there, leaves a config and no run. */
+static void a_start_that_failed_binds_nothing(void) {
+  char *const scratch = scratch_create(), *const path = cohort_format_text("%s/run", scratch);
+  opened(path, "init_from: absent.h5\n", true);
+  opened(path, "init_from: there.h5\n", false);
+  begin_run(path);
+  refused(path, "init_from: absent.h5\n", COHORT_BAD_CONFIG, (const char *[]){path, "there.h5 -> absent.h5"}, 2);
   free(path);
   scratch_remove(scratch);
 }
@@ -143,6 +158,7 @@ static void damaged_config_is_named(void) {
   char *const scratch = scratch_create();
   char *const name = scratch_text(scratch, "config.yaml", "steps: [1\n"), *const place =
                                                                               cohort_format_text("%s:", name);
+  begin_run(scratch);
   refused(scratch, "steps: 1\n", COHORT_BAD_CONFIG, (const char *[]){place}, 1);
   free(place);
   free(name);
@@ -228,6 +244,7 @@ static void mutated_configs(void) {
   char *const scratch = scratch_create();
   uint64_t state = 3;
   int good = 0, bad = 0;
+  begin_run(scratch);
   for (int i = 0; i < 300; i++) {
     size_t length = 0;
     unsigned char *const text = mutate(&state, seed, sizeof seed - 1, "\n :,{}[]\"#0", &length);
@@ -260,6 +277,7 @@ int main(void) {
       {"made with parents", made_with_parents},
       {"taken over with allowed changes", taken_over_with_allowed_changes},
       {"forbidden changes are all listed", forbidden_changes_are_all_listed},
+      {"a start that failed binds nothing", a_start_that_failed_binds_nothing},
       {"in use by another process", in_use_by_another_process},
       {"impossible places are refused", impossible_places_are_refused},
       {"damaged config is named", damaged_config_is_named},
