@@ -18,7 +18,7 @@ enum {
   LEAST_WORK = 1 << 18, /* multiplications of a tile */
   LIBRARY_WORK = 1000000,
   LIBRARY_TILES = 8,
-  A_STRIP = PRODUCT_A_STEP * PRODUCT_DEPTH
+  A_STRIP = PRODUCT_A_STEP * PRODUCT_DEPTH + PRODUCT_GAP
 };
 
 typedef struct product_job {
@@ -47,6 +47,10 @@ typedef struct product_target {
   int64_t row;
 } product_target;
 
+static product_side part_of(const product_side *side, int64_t major, int64_t k) {
+  return (product_side){side->x + major * side->step + k * side->step_k, side->step, side->step_k};
+}
+
 #if defined(COHORT_TILES)
 
 static void begin(void) { product_tiles_begin(); }
@@ -58,7 +62,10 @@ static void multiply_strip(const product_strip *s, int vectors, bool packed, int
 }
 
 static void pack_rows_of_a(const product_side *side, int64_t rows, int64_t depth, real *out) {
-  product_pack_tiles(side, rows, depth, out);
+  for (int64_t m = 0; m < rows; m += PRODUCT_ROWS, out += A_STRIP) {
+    const product_side strip = part_of(side, m, 0);
+    product_pack_tiles(&strip, rows - m, depth, out);
+  }
 }
 
 #else
@@ -66,21 +73,24 @@ static void pack_rows_of_a(const product_side *side, int64_t rows, int64_t depth
 static void begin(void) {}
 static void end(void) {}
 
-/* Rows [0, rows) of one strip of columns: the register block with as many rows as are left. A is packed, or lies with
- * its rows or its k one element apart. */
+/* Rows [0, rows) of one strip of columns: the register block with as many rows as are left. A is packed by runs or by
+ * cells, or lies with its rows or its k one element apart. */
 static inline __attribute__((always_inline)) void multiply_rows(const product_strip *s, int vectors, bool packed,
-                                                                int64_t rows, const product_target *to) {
+                                                                bool runs, int64_t rows, const product_target *to) {
 /* NOLINTBEGIN(bugprone-redundant-branch-condition): in BLOCK `packed` is asked again */
-#define BLOCK(ROWS)                                                                                              \
-  for (; m + (ROWS) <= rows; m += (ROWS)) {                                                                      \
-    real *c = to->c + m * to->row;                                                                               \
-    if (packed)                                                                                                  \
-      product_rows(s, (ROWS), vectors, 1, PRODUCT_A_STEP, s->a + m / PRODUCT_ROWS * s->a_row + m % PRODUCT_ROWS, \
-                   to->alpha, to->beta, c, to->row);                                                             \
-    else if (s->a_row == 1)                                                                                      \
-      product_rows(s, (ROWS), vectors, 1, s->a_cell, s->a + m, to->alpha, to->beta, c, to->row);                 \
-    else                                                                                                         \
-      product_rows(s, (ROWS), vectors, s->a_row, 1, s->a + m * s->a_row, to->alpha, to->beta, c, to->row);       \
+#define BLOCK(ROWS)                                                                                                   \
+  for (; m + (ROWS) <= rows; m += (ROWS)) {                                                                           \
+    const real *a = s->a + m / PRODUCT_ROWS * s->a_row;                                                               \
+    const int64_t row = m % PRODUCT_ROWS;                                                                             \
+    real *c = to->c + m * to->row;                                                                                    \
+    if (packed && runs)                                                                                               \
+      product_rows(s, (ROWS), vectors, true, PRODUCT_RUN, 1, a + row * PRODUCT_RUN, to->alpha, to->beta, c, to->row); \
+    else if (packed)                                                                                                  \
+      product_rows(s, (ROWS), vectors, false, 1, PRODUCT_A_STEP, a + row, to->alpha, to->beta, c, to->row);           \
+    else if (s->a_row == 1)                                                                                           \
+      product_rows(s, (ROWS), vectors, false, 1, s->a_cell, s->a + m, to->alpha, to->beta, c, to->row);               \
+    else                                                                                                              \
+      product_rows(s, (ROWS), vectors, false, s->a_row, 1, s->a + m * s->a_row, to->alpha, to->beta, c, to->row);     \
   }
   int64_t m = 0;
   if (packed) BLOCK(PRODUCT_ROWS)
@@ -93,21 +103,29 @@ static inline __attribute__((always_inline)) void multiply_rows(const product_st
 }
 
 static void multiply_strip(const product_strip *s, int vectors, bool packed, int64_t rows, const product_target *to) {
-  if (vectors == 2) {
-    if (packed)
-      multiply_rows(s, 2, true, rows, to);
-    else
-      multiply_rows(s, 2, false, rows, to);
+  if (!packed) {
+    (vectors == 2 ? multiply_rows(s, 2, false, false, rows, to) : multiply_rows(s, 1, false, false, rows, to));
+  } else if (s->a_cell == 1) {
+    (vectors == 2 ? multiply_rows(s, 2, true, true, rows, to) : multiply_rows(s, 1, true, true, rows, to));
   } else {
-    if (packed)
-      multiply_rows(s, 1, true, rows, to);
-    else
-      multiply_rows(s, 1, false, rows, to);
+    (vectors == 2 ? multiply_rows(s, 2, true, false, rows, to) : multiply_rows(s, 1, true, false, rows, to));
   }
 }
 
 static void pack_rows_of_a(const product_side *side, int64_t rows, int64_t depth, real *out) {
-  product_pack(side, cohort_least(PRODUCT_A_STEP, rows), PRODUCT_A_STEP, depth, out, PRODUCT_A_STEP);
+  if (side->step_k == 1) {
+    for (int64_t m = 0; m < rows; m += PRODUCT_ROWS, out += A_STRIP) {
+      const product_side strip = part_of(side, m, 0);
+      product_pack_runs(&strip, cohort_least(PRODUCT_ROWS, rows - m), depth, out);
+    }
+    return;
+  }
+  const int64_t done = product_pack_strips(side, rows, depth, out, A_STRIP);
+  for (int64_t m = 0; m < rows; m += PRODUCT_ROWS, out += A_STRIP) {
+    const product_side rest = part_of(side, m, done * PRODUCT_CELL);
+    product_pack_rows(&rest, cohort_least(PRODUCT_ROWS, rows - m), PRODUCT_A_STEP, depth - done * PRODUCT_CELL,
+                      out + done * PRODUCT_A_STEP, PRODUCT_A_STEP);
+  }
 }
 
 #endif
@@ -117,7 +135,8 @@ static void pack_rows_of_a(const product_side *side, int64_t rows, int64_t depth
 static void multiply_block(const product_chunk *chunk, int64_t m0, int64_t rows, int64_t n0, int64_t columns,
                            const real *a) {
   const product_job *job = chunk->job;
-  product_strip strip = {.cells = chunk->cells, .a = a, .a_row = A_STRIP, .b_cell = PRODUCT_COLUMNS};
+  product_strip strip = {
+      .cells = chunk->cells, .a = a, .a_row = A_STRIP, .a_cell = job->a.step_k, .b_cell = PRODUCT_COLUMNS};
   if (!a) {
     strip.a = job->a.x + m0 * job->a.step + chunk->first_k * job->a.step_k;
     strip.a_row = job->a.step;
@@ -145,26 +164,19 @@ static void multiply_block(const product_chunk *chunk, int64_t m0, int64_t rows,
   }
 }
 
-static product_side part_of(const product_side *side, int64_t major, int64_t k) {
-  return (product_side){side->x + major * side->step + k * side->step_k, side->step, side->step_k};
-}
-
 static void pack_b(const product_job *job, int64_t n, int64_t columns, product_chunk *chunk, real *packed) {
   const int64_t filled = cohort_ceil_divide(chunk->depth, PRODUCT_CELL) * PRODUCT_COLUMNS;
+  const int64_t whole = job->b.step == 1 ? columns / PRODUCT_COLUMNS : 0;
+  const product_side side = part_of(&job->b, n, chunk->first_k);
   chunk->b = packed;
-  chunk->strip_step = PRODUCT_COLUMNS * chunk->cells;
+  chunk->strip_step = PRODUCT_COLUMNS * chunk->cells + PRODUCT_GAP;
+  if (whole) product_pack_columns(&side, whole, chunk->depth, packed, chunk->strip_step);
   for (int64_t j = 0; j < columns; j += PRODUCT_COLUMNS, packed += chunk->strip_step) {
-    const product_side side = part_of(&job->b, n + j, chunk->first_k);
-    product_pack(&side, cohort_least(PRODUCT_COLUMNS, columns - j), PRODUCT_COLUMNS, chunk->depth, packed,
-                 PRODUCT_COLUMNS);
-    for (int64_t i = filled; i < chunk->strip_step; i++) packed[i] = 0;
-  }
-}
-
-static void pack_a(const product_job *job, int64_t m, int64_t rows, const product_chunk *chunk, real *packed) {
-  for (int64_t i = 0; i < rows; i += PRODUCT_ROWS, packed += A_STRIP) {
-    const product_side side = part_of(&job->a, m + i, chunk->first_k);
-    pack_rows_of_a(&side, rows - i, chunk->depth, packed);
+    const product_side strip = part_of(&side, j, 0);
+    if (j >= whole * PRODUCT_COLUMNS)
+      product_pack(&strip, cohort_least(PRODUCT_COLUMNS, columns - j), PRODUCT_COLUMNS, chunk->depth, packed,
+                   PRODUCT_COLUMNS);
+    for (int64_t i = filled; i < chunk->strip_step - PRODUCT_GAP; i++) packed[i] = 0;
   }
 }
 
@@ -172,7 +184,8 @@ static void pack_a(const product_job *job, int64_t m, int64_t rows, const produc
 static void multiply_tile(const product_job *job, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
   enum { DEPTH = PRODUCT_DEPTH * PRODUCT_CELL };
   real packed_a[PRODUCT_BLOCK_ROWS / PRODUCT_ROWS * A_STRIP] __attribute__((aligned(64)));
-  real packed_b[PRODUCT_BLOCK_COLUMNS * PRODUCT_DEPTH] __attribute__((aligned(64)));
+  real packed_b[PRODUCT_BLOCK_COLUMNS / PRODUCT_COLUMNS * (PRODUCT_COLUMNS * PRODUCT_DEPTH + PRODUCT_GAP)]
+      __attribute__((aligned(64)));
   begin();
   const bool packs_a = PRODUCT_ROUNDS || n1 - n0 > 2 * PRODUCT_COLUMNS;
   const bool packs_b = PRODUCT_ROUNDS || job->b.step != 1 || m1 - m0 > 4 * PRODUCT_ROWS;
@@ -186,7 +199,10 @@ static void multiply_tile(const product_job *job, int64_t m0, int64_t m1, int64_
       if (packs_b || columns < PRODUCT_LANES) pack_b(job, n, columns, &chunk, packed_b);
       for (int64_t m = m0; m < m1; m += PRODUCT_BLOCK_ROWS) {
         const int64_t rows = cohort_least(PRODUCT_BLOCK_ROWS, m1 - m);
-        if (packs_a) pack_a(job, m, rows, &chunk, packed_a);
+        if (packs_a) {
+          const product_side side = part_of(&job->a, m, k);
+          pack_rows_of_a(&side, rows, chunk.depth, packed_a);
+        }
         multiply_block(&chunk, m, rows, n, columns, packs_a ? packed_a : NULL);
       }
     }

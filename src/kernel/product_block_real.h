@@ -2,10 +2,13 @@
  * them (Goto & van de Geijn 2008; Van Zee & van de Geijn 2015).
  *
  * A packed side is made of cells: one real, or, where the processor multiplies pairs of bf16, the pair (k, k + 1).
- * Packed A is [cell][PRODUCT_A_STEP], the first PRODUCT_ROWS of them in use; packed B is [cell][PRODUCT_COLUMNS]. */
+ * A strip of packed A is [cell][PRODUCT_A_STEP], the first PRODUCT_ROWS of them in use, where A lies with its rows one
+ * element apart, else [cell / 16][PRODUCT_ROWS][16]: packing moves whole vectors both times. Packed B is
+ * [cell][PRODUCT_COLUMNS]. */
 #ifndef COHORT_KERNEL_PRODUCT_BLOCK_REAL_H
 #define COHORT_KERNEL_PRODUCT_BLOCK_REAL_H
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/real.h"
@@ -20,8 +23,11 @@ enum { PRODUCT_REGISTER = 32, PRODUCT_ROWS = 6, PRODUCT_A_STEP = 8 };
 enum { PRODUCT_REGISTER = 16, PRODUCT_ROWS = 6, PRODUCT_A_STEP = 8 };
 #endif
 
-#if defined(COHORT_PAIRS)
+#if defined(__AVX512F__)
 #include <immintrin.h>
+#endif
+
+#if defined(COHORT_PAIRS)
 enum { PRODUCT_CELL = 2 };
 #else
 enum { PRODUCT_CELL = 1 };
@@ -46,8 +52,11 @@ enum {
   PRODUCT_LANES = PRODUCT_REGISTER / sizeof(real),
   PRODUCT_COLUMNS = 2 * PRODUCT_LANES,
   PRODUCT_DEPTH = 1024 / sizeof(real), /* cells */
+  PRODUCT_RUN = 16,                    /* cells of a row of A that lie together */
   PRODUCT_BLOCK_ROWS = (PRODUCT_TILES ? 8 : 14) * PRODUCT_ROWS,
-  PRODUCT_BLOCK_COLUMNS = 768
+  PRODUCT_AHEAD = 8, /* rows that packing fetches ahead: the steps between them are beyond what processors guess */
+  PRODUCT_BLOCK_COLUMNS = 768,
+  PRODUCT_GAP = 64 / sizeof(real) /* between packed strips: their cells fall into different sets of the cache */
 };
 
 typedef real product_vector __attribute__((vector_size(PRODUCT_REGISTER)));
@@ -142,12 +151,23 @@ static inline void product_pack_transposed(const product_side *side, int64_t cou
     for (int64_t l = 0; l < cells; l++) out[l * out_step + m] = m < count ? product_cell(side, m, l, depth) : 0;
 }
 
+/* Fetches a line of a cell's rows that packing will read soon. */
+static inline void product_fetch(const real *x, int64_t step) {
+  for (int i = 0; i < PRODUCT_CELL; i++) __builtin_prefetch(x + (PRODUCT_AHEAD + i) * step);
+}
+
+#if defined(COHORT_PAIRS)
+static inline product_vector product_pairs(__m512 low, __m512 high) {
+  const __m512i turns = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
+                                         5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return (product_vector)_mm512_permutexvar_epi16(turns, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+}
+#endif
+
 /* A vector of cells for majors that follow one another, from their elements at k (`low`) and k + 1. */
 static inline product_vector product_cells(const real *low, const real *high) {
 #if defined(COHORT_PAIRS)
-  const __m512i even = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(low)));
-  const __m512i odd = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(high)));
-  return (product_vector)_mm512_or_si512(even, _mm512_slli_epi32(odd, 16));
+  return product_pairs(_mm512_loadu_ps(low), _mm512_loadu_ps(high));
 #else
   (void)high;
   product_vector cells = *(const product_memory *)low;
@@ -185,6 +205,76 @@ static inline void product_pack_rows(const product_side *side, int64_t count, in
   }
 }
 
+/* The whole cells of up to PRODUCT_GROUP strips of A whose `count` rows lie one element apart; returns how many cells
+ * it packed, perhaps none. A group's rows fill whole lines of the cache. */
+#if defined(__AVX512F__) && !defined(COHORT_TILES) && (defined(COHORT_PAIRS) || !defined(COHORT_BF16))
+static inline int64_t product_pack_strips(const product_side *side, int64_t count, int64_t depth, real *out,
+                                          int64_t strip) {
+  const int64_t whole = sizeof(real) == sizeof(float) ? depth / PRODUCT_CELL : 0;
+  const __mmask16 all = (1 << PRODUCT_ROWS) - 1;
+  for (int64_t l = 0; l < whole; l++) {
+    const real *low = side->x + PRODUCT_CELL * l * side->step_k;
+    real *to = out + l * PRODUCT_A_STEP;
+    for (int64_t m = 0; m < count; m += PRODUCT_ROWS, low += PRODUCT_ROWS, to += strip) {
+      const __mmask16 rows = count - m >= PRODUCT_ROWS ? all : (__mmask16)((1 << (count - m)) - 1);
+      product_fetch(low, side->step_k);
+      __m512 cells = _mm512_maskz_loadu_ps(rows, low);
+#if defined(COHORT_PAIRS)
+      cells = (__m512)product_pairs(cells, _mm512_maskz_loadu_ps(rows, low + side->step_k));
+#endif
+      _mm512_mask_storeu_ps(to, all, cells);
+    }
+  }
+  return whole;
+}
+#else
+static inline int64_t product_pack_strips(const product_side *side, int64_t count, int64_t depth, real *out,
+                                          int64_t strip) {
+  (void)side, (void)count, (void)depth, (void)out, (void)strip;
+  return 0;
+}
+#endif
+
+/* Sixteen cells of a row of A. */
+static inline void product_copy_run(const real *x, real *out) {
+#if defined(COHORT_PAIRS)
+  _mm512_storeu_si512(out, (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(x + 16), _mm512_loadu_ps(x)));
+#else
+  for (int l = 0; l < PRODUCT_RUN; l++) out[l] = product_round(x[l]);
+#endif
+}
+
+/* A strip of A, `count` <= PRODUCT_ROWS rows, whose elements of a row follow one another. */
+static inline void product_pack_runs(const product_side *side, int64_t count, int64_t depth, real *out) {
+  const int64_t cells = (depth + PRODUCT_CELL - 1) / PRODUCT_CELL, runs = depth / (PRODUCT_CELL * PRODUCT_RUN);
+  for (int64_t m = 0; m < count; m++) {
+    const real *x = side->x + m * side->step;
+    real *to = out + m * PRODUCT_RUN;
+    for (int64_t run = 0; run < runs; run++, x += PRODUCT_CELL * PRODUCT_RUN, to += PRODUCT_ROWS * PRODUCT_RUN)
+      product_copy_run(x, to);
+    for (int64_t l = runs * PRODUCT_RUN; l < cells; l++) *to++ = product_cell(side, m, l, depth);
+  }
+}
+
+/* `strips` whole strips of B whose columns lie one element apart; `strip` apart. */
+static inline void product_pack_columns(const product_side *side, int64_t strips, int64_t depth, real *out,
+                                        int64_t strip) {
+  const int64_t cells = (depth + PRODUCT_CELL - 1) / PRODUCT_CELL, whole = depth / PRODUCT_CELL;
+  for (int64_t l = 0; l < whole; l++) {
+    const real *low = side->x + PRODUCT_CELL * l * side->step_k;
+    for (int64_t j = 0; j < strips; j++, low += PRODUCT_COLUMNS) {
+      real *to = out + j * strip + l * PRODUCT_COLUMNS;
+      product_fetch(low, side->step_k);
+      product_fetch(low + PRODUCT_LANES, side->step_k);
+      *(product_memory *)to = product_cells(low, low + side->step_k);
+      *(product_memory *)(to + PRODUCT_LANES) = product_cells(low + PRODUCT_LANES, low + PRODUCT_LANES + side->step_k);
+    }
+  }
+  for (int64_t l = whole; l < cells; l++)
+    for (int64_t m = 0; m < strips * PRODUCT_COLUMNS; m++)
+      out[m / PRODUCT_COLUMNS * strip + l * PRODUCT_COLUMNS + m % PRODUCT_COLUMNS] = product_cell(side, m, l, depth);
+}
+
 static inline void product_pack(const product_side *side, int64_t count, int64_t width, int64_t depth, real *out,
                                 int64_t out_step) {
   if (side->step_k == 1)
@@ -211,9 +301,25 @@ typedef struct product_strip {
   int64_t b_cell;
 } product_strip;
 
+/* One cell of `rows` rows of A times one or two vectors of B. */
+static inline __attribute__((always_inline)) void product_step(product_vector sum[PRODUCT_ROWS][2], int rows,
+                                                               int vectors, const real *a, int64_t a_row,
+                                                               const real *b) {
+  const product_vector left = *(const product_memory *)b;
+  product_vector right = {0};
+  if (vectors == 2) right = *(const product_memory *)(b + PRODUCT_LANES);
+#pragma GCC unroll 12
+  for (int m = 0; m < rows; m++) {
+    const real factor = a[m * a_row];
+    sum[m][0] = product_add(sum[m][0], factor, left);
+    if (vectors == 2) sum[m][1] = product_add(sum[m][1], factor, right);
+  }
+}
+
 /* out [rows][PRODUCT_COLUMNS], `out_row` apart, = alpha A B + beta out (not read when beta is 0). `rows` and, of A, one
- * step are constants where this is inlined, so that the sums stay in registers. */
-static inline __attribute__((always_inline)) void product_rows(const product_strip *s, int rows, int vectors,
+ * step are constants where this is inlined, so that the sums stay in registers; so is `runs`, whether A is packed by
+ * runs of cells. */
+static inline __attribute__((always_inline)) void product_rows(const product_strip *s, int rows, int vectors, bool runs,
                                                                int64_t a_row, int64_t a_cell, const real *a, real alpha,
                                                                real beta, real *out, int64_t out_row) {
   product_vector sum[PRODUCT_ROWS][2];
@@ -223,19 +329,11 @@ static inline __attribute__((always_inline)) void product_rows(const product_str
     __builtin_prefetch(out + m * out_row, 1);
     if (vectors == 2) __builtin_prefetch(out + m * out_row + PRODUCT_LANES, 1);
   }
-  for (int64_t l = s->cells; l > 0; l--) {
-    const product_vector left = *(const product_memory *)b;
-    product_vector right = {0};
-    if (vectors == 2) right = *(const product_memory *)(b + PRODUCT_LANES);
-#pragma GCC unroll 12
-    for (int m = 0; m < rows; m++) {
-      const real factor = a[m * a_row];
-      sum[m][0] = product_add(sum[m][0], factor, left);
-      if (vectors == 2) sum[m][1] = product_add(sum[m][1], factor, right);
-    }
-    a += a_cell;
-    b += s->b_cell;
-  }
+  int64_t left = s->cells;
+  for (; runs && left >= PRODUCT_RUN; left -= PRODUCT_RUN, a += PRODUCT_ROWS * PRODUCT_RUN)
+#pragma GCC unroll 4
+    for (int l = 0; l < PRODUCT_RUN; l++, b += s->b_cell) product_step(sum, rows, vectors, a + l, a_row, b);
+  for (; left > 0; left--, a += a_cell, b += s->b_cell) product_step(sum, rows, vectors, a, a_row, b);
   for (int m = 0; m < rows; m++)
     for (int v = 0; v < vectors; v++) {
       product_memory *to = (product_memory *)(out + m * out_row + v * PRODUCT_LANES);
