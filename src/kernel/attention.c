@@ -7,16 +7,16 @@
 void COHORT_VARIED(cohort_run_attention)(const cohort_call *call);
 size_t COHORT_VARIED(cohort_workspace_attention)(const cohort_call *call);
 
-/* Workspace of a slot: the cells of transposed queries, of keys and of values; [width][64] sums of values; [64][64]
- * scores [key][query] and their cells along keys; and per query the largest score, the sum of exponentials and the
- * factor for what was summed before. */
+/* Workspace of a slot: the cells of transposed queries, of keys and of values; [width][64] sums of values; for
+ * a block of queries scores [key][query] and their cells along keys; and per query the largest score, the sum of
+ * exponentials and the factor for what was summed before. */
 typedef struct forward_tile {
   real *queries, *keys, *values, *sum, *scores, *weights, *largest, *total, *rescale;
 } forward_tile;
 
 static int64_t slot_reals(const attention_shape *s) {
   const int64_t across = attention_cells(s->width), along = ATTENTION_TILE / ATTENTION_CELL;
-  return ATTENTION_TILE * (2 * across + s->width + ATTENTION_TILE + along + 3) + along * s->width;
+  return ATTENTION_TILE * (2 * across + s->width + ATTENTION_BLOCK + 3) + along * (s->width + ATTENTION_BLOCK);
 }
 
 static forward_tile divide_slot(const attention_shape *s, int64_t slot) {
@@ -26,42 +26,51 @@ static forward_tile divide_slot(const attention_shape *s, int64_t slot) {
   tile.values = tile.keys + across;
   tile.sum = tile.values + along * s->width;
   tile.scores = tile.sum + s->width * ATTENTION_TILE;
-  tile.weights = tile.scores + ATTENTION_TILE * ATTENTION_TILE;
-  tile.largest = tile.weights + along * ATTENTION_TILE;
+  tile.weights = tile.scores + ATTENTION_TILE * ATTENTION_BLOCK;
+  tile.largest = tile.weights + along * ATTENTION_BLOCK;
   tile.total = tile.largest + ATTENTION_TILE;
   tile.rescale = tile.total + ATTENTION_TILE;
   if (ATTENTION_CELL == 1) tile.weights = tile.scores;
   return tile;
 }
 
+static inline attention_vector larger(attention_vector a, attention_vector b) {
+  const __typeof__(a > b) above = a > b;
+  return (attention_vector)((above & (__typeof__(above))a) | (~above & (__typeof__(above))b));
+}
+
 /* Scores of a block of queries become exponentials. Query i of the block sees the keys up to first_seen + i; what it
  * does not see becomes 0. Every tile has a key that every query sees. */
 static void soften(const forward_tile *tile, int64_t column, int64_t keys, int64_t first_seen) {
-  real *restrict largest = tile->largest + column, *restrict total = tile->total + column;
   real *restrict rescale = tile->rescale + column;
-  real before[ATTENTION_BLOCK];
-  memcpy(before, largest, sizeof before);
+  attention_memory *largest = (attention_memory *)(tile->largest + column);
+  attention_memory *total = (attention_memory *)(tile->total + column);
+  attention_vector most[2] = {largest[0], largest[1]};
+  real before[ATTENTION_BLOCK], after[ATTENTION_BLOCK];
+  memcpy(before, most, sizeof before);
   for (int64_t j = 0; j < keys; j++) {
-    const real *restrict row = tile->scores + j * ATTENTION_TILE + column;
-    const int hidden = (int)(j - first_seen);
-    for (int i = 0; i < ATTENTION_BLOCK; i++) {
-      const real score = i >= hidden ? row[i] : largest[i];
-      largest[i] = score > largest[i] ? score : largest[i];
+    real *row = tile->scores + j * ATTENTION_BLOCK;
+    for (int i = 0; i < (int)(j - first_seen); i++) row[i] = -(real)INFINITY;
+    for (int v = 0; v < 2; v++) {
+      const attention_vector score = *(const attention_memory *)(row + v * ATTENTION_LANES);
+      most[v] = larger(score, most[v]);
     }
   }
-  for (int i = 0; i < ATTENTION_BLOCK; i++) {
-    rescale[i] = cohort_exponential(before[i] - largest[i]);
-    total[i] *= rescale[i];
-  }
+  memcpy(after, most, sizeof after);
+  for (int v = 0; v < 2; v++) largest[v] = most[v];
+  for (int i = 0; i < ATTENTION_BLOCK; i++) rescale[i] = cohort_exponential(before[i] - after[i]);
+  attention_vector sum[2];
+  for (int v = 0; v < 2; v++) sum[v] = total[v] * ((attention_memory *)rescale)[v];
   for (int64_t j = 0; j < keys; j++) {
-    real *restrict row = tile->scores + j * ATTENTION_TILE + column;
+    real *restrict row = tile->scores + j * ATTENTION_BLOCK;
     const int hidden = (int)(j - first_seen);
     for (int i = 0; i < ATTENTION_BLOCK; i++) {
-      const real value = cohort_exponential(row[i] - largest[i]);
+      const real value = cohort_exponential(row[i] - after[i]);
       row[i] = i >= hidden ? value : 0;
-      total[i] += row[i];
     }
+    for (int v = 0; v < 2; v++) sum[v] += *(attention_memory *)(row + v * ATTENTION_LANES);
   }
+  for (int v = 0; v < 2; v++) total[v] = sum[v];
 }
 
 /* Adds the values of the tile's keys, seen by one block of queries. */
@@ -75,8 +84,8 @@ static void attend_block(const attention_shape *s, const forward_tile *tile, con
                                   .a_depth = 1,
                                   .b = tile->queries + column,
                                   .b_row = ATTENTION_TILE,
-                                  .c = tile->scores + column,
-                                  .c_row = ATTENTION_TILE};
+                                  .c = tile->scores,
+                                  .c_row = ATTENTION_BLOCK};
   multiply_strip(&scores);
   soften(tile, column, keys, q->first + column - key);
   for (int64_t d = 0; key > 0 && d < s->width; d++) {
@@ -84,14 +93,14 @@ static void attend_block(const attention_shape *s, const forward_tile *tile, con
     for (int i = 0; i < ATTENTION_BLOCK; i++) sum[i] *= tile->rescale[column + i];
   }
   if (ATTENTION_CELL > 1)
-    pair_rows(tile->scores + column, ATTENTION_TILE, keys, ATTENTION_BLOCK, 1, tile->weights + column, ATTENTION_TILE);
+    pair_rows(tile->scores, ATTENTION_BLOCK, keys, ATTENTION_BLOCK, 1, tile->weights, ATTENTION_BLOCK);
   const attention_strip values = {.rows = s->width,
                                   .depth = attention_cells(keys),
                                   .a = tile->values,
                                   .a_row = 1,
                                   .a_depth = s->width,
-                                  .b = tile->weights + column,
-                                  .b_row = ATTENTION_TILE,
+                                  .b = tile->weights,
+                                  .b_row = ATTENTION_BLOCK,
                                   .c = tile->sum + column,
                                   .c_row = ATTENTION_TILE,
                                   .add = key > 0};

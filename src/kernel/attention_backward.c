@@ -8,9 +8,9 @@ void COHORT_VARIED(cohort_run_attention_backward)(const cohort_call *call);
 size_t COHORT_VARIED(cohort_workspace_attention_backward)(const cohort_call *call);
 
 /* Workspace of a slot. Cells of the transposed tiles of q (scaled) and dy; [width][64] dq transposed; cells along
- * queries of q (scaled) and dy, their width in whole blocks; cells of keys and values, and of keys along keys; [64][64]
- * probabilities and gradients of scores, [key][query], and their cells along queries and along keys; and per query the
- * logsumexp and the inner product of y and dy. */
+ * queries of q (scaled) and dy, their width in whole blocks; cells of keys and values, and of keys along keys; for a
+ * block of queries probabilities and gradients of scores, [key][query], and their cells along queries and along keys;
+ * and per query the logsumexp and the inner product of y and dy. */
 typedef struct backward_tile {
   real *q_transposed, *dy_transposed, *dq_transposed, *q, *dy, *k, *v, *k_paired, *p, *ds, *p_cells, *ds_cells,
       *ds_paired;
@@ -18,7 +18,13 @@ typedef struct backward_tile {
   int64_t padded; /* the width in whole blocks */
 } backward_tile;
 
-enum { ALONG = ATTENTION_TILE / ATTENTION_CELL };
+/* GROUP: keys whose scores are made into cells before the next ones are computed, so that they stay in the first cache;
+ * without cells all of a block's stay. */
+enum {
+  ALONG = ATTENTION_TILE / ATTENTION_CELL,
+  ACROSS = ATTENTION_BLOCK / ATTENTION_CELL,
+  GROUP = ATTENTION_CELL > 1 ? 16 : ATTENTION_TILE
+};
 
 static real *take(real **memory, int64_t reals) {
   real *taken = *memory;
@@ -27,15 +33,15 @@ static real *take(real **memory, int64_t reals) {
 }
 
 static int64_t slot_reals(const attention_shape *s) {
-  const int64_t across = ATTENTION_TILE * attention_cells(s->width), square = ATTENTION_TILE * ATTENTION_TILE;
+  const int64_t across = ATTENTION_TILE * attention_cells(s->width), scores = GROUP * ATTENTION_BLOCK;
   const int64_t plain =
-      4 * across + ATTENTION_TILE * s->width + 2 * ALONG * round_to_blocks(s->width) + 2 * square + 2 * ATTENTION_TILE;
-  return ATTENTION_CELL > 1 ? plain + ALONG * s->width + 3 * ALONG * ATTENTION_TILE : plain;
+      4 * across + ATTENTION_TILE * s->width + 2 * ALONG * round_to_blocks(s->width) + 2 * scores + 2 * ATTENTION_TILE;
+  return ATTENTION_CELL > 1 ? plain + ALONG * s->width + 3 * ALONG * ATTENTION_BLOCK : plain;
 }
 
 static backward_tile divide_slot(const attention_shape *s, int64_t slot) {
   real *next = (real *)s->call->workspace + slot * slot_reals(s);
-  const int64_t across = ATTENTION_TILE * attention_cells(s->width), square = ATTENTION_TILE * ATTENTION_TILE;
+  const int64_t across = ATTENTION_TILE * attention_cells(s->width), scores = GROUP * ATTENTION_BLOCK;
   backward_tile tile = {.padded = round_to_blocks(s->width)};
   tile.q_transposed = take(&next, across);
   tile.dy_transposed = take(&next, across);
@@ -44,15 +50,15 @@ static backward_tile divide_slot(const attention_shape *s, int64_t slot) {
   tile.dq_transposed = take(&next, ATTENTION_TILE * s->width);
   tile.q = take(&next, ALONG * tile.padded);
   tile.dy = take(&next, ALONG * tile.padded);
-  tile.p = take(&next, square);
-  tile.ds = take(&next, square);
+  tile.p = take(&next, scores);
+  tile.ds = take(&next, scores);
   tile.logsumexp = take(&next, ATTENTION_TILE);
   tile.inner = take(&next, ATTENTION_TILE);
   if (ATTENTION_CELL > 1) {
     tile.k_paired = take(&next, ALONG * s->width);
-    tile.p_cells = take(&next, ALONG * ATTENTION_TILE);
-    tile.ds_cells = take(&next, ALONG * ATTENTION_TILE);
-    tile.ds_paired = take(&next, ALONG * ATTENTION_TILE);
+    tile.p_cells = take(&next, ALONG * ATTENTION_BLOCK);
+    tile.ds_cells = take(&next, ALONG * ATTENTION_BLOCK);
+    tile.ds_paired = take(&next, ALONG * ATTENTION_BLOCK);
   } else {
     tile.k_paired = tile.k;
     tile.p_cells = tile.p;
@@ -66,7 +72,7 @@ static backward_tile divide_slot(const attention_shape *s, int64_t slot) {
 static void differentiate(const backward_tile *tile, int64_t column, int64_t keys, int64_t first_seen) {
   const real *restrict logsumexp = tile->logsumexp + column, *restrict inner = tile->inner + column;
   for (int64_t j = 0; j < keys; j++) {
-    real *restrict p = tile->p + j * ATTENTION_TILE + column, *restrict ds = tile->ds + j * ATTENTION_TILE + column;
+    real *restrict p = tile->p + j * ATTENTION_BLOCK, *restrict ds = tile->ds + j * ATTENTION_BLOCK;
     const int hidden = (int)(j - first_seen);
     for (int i = 0; i < ATTENTION_BLOCK; i++) {
       const real value = cohort_exponential(p[i] - logsumexp[i]);
@@ -86,7 +92,7 @@ static void score_block(const attention_shape *s, const real *x, int64_t keys, c
                                  .b = queries,
                                  .b_row = ATTENTION_TILE,
                                  .c = out,
-                                 .c_row = ATTENTION_TILE};
+                                 .c_row = ATTENTION_BLOCK};
   multiply_strip(&strip);
 }
 
@@ -97,8 +103,8 @@ static void add_queries_gradient(const attention_shape *s, const backward_tile *
                                  .a = tile->k_paired,
                                  .a_row = 1,
                                  .a_depth = s->width,
-                                 .b = tile->ds_paired + column,
-                                 .b_row = ATTENTION_TILE,
+                                 .b = tile->ds_paired,
+                                 .b_row = ATTENTION_BLOCK,
                                  .c = tile->dq_transposed + column,
                                  .c_row = ATTENTION_TILE,
                                  .add = add};
@@ -110,24 +116,24 @@ static void copy_columns(const real *from, int64_t from_row, real *to, int64_t t
   for (int64_t m = 0; m < rows; m++) memcpy(to + m * to_row, from + m * from_row, (size_t)columns * sizeof *to);
 }
 
-/* out (keys x width) += the cells of weights [key][query] times those of the rows of `x`, `queries` of them. */
+/* out (keys x width) = or += the cells of weights [key][query] times those of the rows of `x`, `queries` of them. */
 static void add_keys_gradient(const attention_shape *s, const backward_tile *tile, const real *weights, const real *x,
-                              int64_t queries, int64_t keys, real *out) {
+                              int64_t queries, int64_t keys, bool add, real *out) {
   real edge[ATTENTION_TILE * ATTENTION_BLOCK];
   attention_strip strip = {.rows = keys,
                            .depth = attention_cells(queries),
                            .a = weights,
-                           .a_row = ALONG,
+                           .a_row = ACROSS,
                            .a_depth = 1,
                            .b_row = tile->padded,
-                           .add = true};
+                           .add = add};
   for (int64_t d = 0; d < s->width; d += ATTENTION_BLOCK) {
     const int64_t columns = cohort_least(ATTENTION_BLOCK, s->width - d);
     const bool whole = columns == ATTENTION_BLOCK;
     strip.b = x + d;
     strip.c = whole ? out + d : edge;
     strip.c_row = whole ? s->key_row : ATTENTION_BLOCK;
-    if (!whole) {
+    if (!whole && add) {
       memset(edge, 0, sizeof edge);
       copy_columns(out + d, s->key_row, edge, ATTENTION_BLOCK, keys, columns);
     }
@@ -136,29 +142,43 @@ static void add_keys_gradient(const attention_shape *s, const backward_tile *til
   }
 }
 
-/* Probabilities and gradients of scores as cells along queries, and the latter along keys. */
-static void make_cells(const backward_tile *tile, int64_t column, int64_t keys) {
+/* Probabilities and gradients of scores of keys [first, first + keys) as cells along queries, and the latter along
+ * keys. */
+static void make_cells(const backward_tile *tile, int64_t first, int64_t keys) {
   if (ATTENTION_CELL == 1) return;
-  for (int64_t j = 0; j < keys; j++) {
-    const int64_t from = j * ATTENTION_TILE + column, to = j * ALONG + column / ATTENTION_CELL;
-    copy_cells(tile->p + from, 0, 1, ATTENTION_BLOCK, 1, tile->p_cells + to);
-    copy_cells(tile->ds + from, 0, 1, ATTENTION_BLOCK, 1, tile->ds_cells + to);
+  copy_cells(tile->p, ATTENTION_BLOCK, keys, ATTENTION_BLOCK, 1, tile->p_cells + first * ACROSS);
+  copy_cells(tile->ds, ATTENTION_BLOCK, keys, ATTENTION_BLOCK, 1, tile->ds_cells + first * ACROSS);
+  pair_rows(tile->ds, ATTENTION_BLOCK, keys, ATTENTION_BLOCK, 1,
+            tile->ds_paired + first / ATTENTION_CELL * ATTENTION_BLOCK, ATTENTION_BLOCK);
+}
+
+/* The keys that a block is the first to see, [fresh, keys) of its tile, have no gradient yet to add to. */
+static void add_keys_gradients(const attention_shape *s, const backward_tile *tile, const attention_queries *q,
+                               int64_t column, int64_t key, int64_t keys, int64_t fresh) {
+  const cohort_call *call = s->call;
+  const int64_t cell = column / ATTENTION_CELL, queries = cohort_least(ATTENTION_BLOCK, q->count - column);
+  const real *x[2] = {tile->q + cell * tile->padded, tile->dy + cell * tile->padded};
+  const real *weights[2] = {tile->ds_cells, tile->p_cells};
+  for (int i = 0; i < 2; i++) {
+    real *out = (real *)call->output[1 + i].data + (q->run + key) * s->key_row + q->key_head * s->width;
+    add_keys_gradient(s, tile, weights[i], x[i], queries, fresh, true, out);
+    add_keys_gradient(s, tile, weights[i] + fresh * ACROSS, x[i], queries, keys - fresh, false,
+                      out + fresh * s->key_row);
   }
-  pair_rows(tile->ds + column, ATTENTION_TILE, keys, ATTENTION_BLOCK, 1, tile->ds_paired + column, ATTENTION_TILE);
 }
 
 static void differentiate_block(const attention_shape *s, const backward_tile *tile, const attention_queries *q,
                                 int64_t column, int64_t key, int64_t keys) {
-  const cohort_call *call = s->call;
-  const int64_t offset = (q->run + key) * s->key_row + q->key_head * s->width, cell = column / ATTENTION_CELL;
-  const int64_t queries = cohort_least(ATTENTION_BLOCK, q->count - column);
-  real *dk = (real *)call->output[1].data + offset, *dv = (real *)call->output[2].data + offset;
-  score_block(s, tile->k, keys, tile->q_transposed + column, tile->p + column);
-  score_block(s, tile->v, keys, tile->dy_transposed + column, tile->ds + column);
-  differentiate(tile, column, keys, q->first + column - key);
-  make_cells(tile, column, keys);
-  add_keys_gradient(s, tile, tile->p_cells + cell, tile->dy + cell * tile->padded, queries, keys, dv);
-  add_keys_gradient(s, tile, tile->ds_cells + cell, tile->q + cell * tile->padded, queries, keys, dk);
+  const int64_t cells = attention_cells(s->width);
+  for (int64_t j = 0; j < keys; j += GROUP) {
+    const int64_t count = cohort_least(GROUP, keys - j);
+    score_block(s, tile->k + j * cells, count, tile->q_transposed + column, tile->p);
+    score_block(s, tile->v + j * cells, count, tile->dy_transposed + column, tile->ds);
+    differentiate(tile, column, count, q->first + column - key - j);
+    make_cells(tile, j, count);
+  }
+  const bool first_head = q->head == 0 || (q->head - 1) * s->key_heads / s->heads != q->key_head;
+  add_keys_gradients(s, tile, q, column, key, keys, first_head && key == q->first ? cohort_least(column, keys) : keys);
   add_queries_gradient(s, tile, column, keys, key > 0);
 }
 
@@ -227,8 +247,8 @@ static void zero_rows(real *x, int64_t first, int64_t end, int64_t step, int64_t
 
 static void run_task(const attention_shape *s, const backward_tile *tile, int64_t key_head, int64_t first, int64_t end,
                      bool inside) {
-  zero_rows(s->call->output[1].data, first, end, s->key_row, key_head, s->width);
-  zero_rows(s->call->output[2].data, first, end, s->key_row, key_head, s->width);
+  for (int i = 1; i <= 2 && !inside; i++)
+    zero_rows(s->call->output[i].data, first, end, s->key_row, key_head, s->width);
   for (int64_t head = 0; head < s->heads; head++) {
     if (head * s->key_heads / s->heads != key_head) continue;
     if (!inside) {
