@@ -93,6 +93,20 @@ static bool takes(const cohort_group *group, const cohort_parameter_tensor *tens
   return !group->name || fnmatch(group->name, tensor->name, 0) == 0;
 }
 
+/* A pattern that no tensor's name fits is a slip of the pen; roles that a model lacks are not. */
+static void check_names(const cohort_space *space, const cohort_groups *groups, const cohort_document *list,
+                        cohort_faults *faults) {
+  for (int g = 0; g < groups->count - 1; g++) {
+    const char *pattern = groups->group[g].name;
+    bool found = !pattern;
+    for (int t = 0; t < space->tensors && !found; t++) found = fnmatch(pattern, space->tensor[t].declared.name, 0) == 0;
+    if (!found)
+      cohort_faults_add(faults, cohort_document_get(list->children[g], "name"),
+                        "groups.name: no tensor's name fits \"%s\"; the first is %s (cohort inspect lists a run's)",
+                        pattern, space->tensor[0].declared.name);
+  }
+}
+
 /* Gives every tensor its group: the first that takes it; the last one takes the rest. */
 static void assign(const cohort_player_plan *plan, cohort_groups *groups, const cohort_document *where,
                    cohort_faults *faults) {
@@ -145,6 +159,7 @@ cohort_status cohort_groups_create(const cohort_player_plan *plan, const cohort_
     cohort_faults_add(faults, optimizer, "optimizer: the base %s is a driver itself; give it an update, like adamw",
                       out->group[count].choice.method->key);
   if (faults->count) return cohort_faults_status(faults, error);
+  if (listed) check_names(plan->space, out, groups, faults);
   assign(plan, out, optimizer, faults);
   return cohort_faults_status(faults, error);
 }

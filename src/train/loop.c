@@ -51,6 +51,7 @@ typedef struct loop {
   double start, step_seconds, loop_seconds; /* loop_seconds: from the first step to the end of the last */
   double last_logged;                       /* step_seconds at the last timing row */
   int64_t last_logged_samples;
+  double last_logged_flops;
   int64_t first_samples; /* where the session began */
   traffic last_traffic;
   char *checkpoints;
@@ -118,12 +119,13 @@ static cohort_status write_timing(loop *own, cohort_error *error) {
   const double seconds = own->step_seconds - own->last_logged;
   const double samples = (double)(where.samples - own->last_logged_samples);
   const cohort_task *task = cohort_run_task(own->run);
+  const double flops = cohort_run_flops(own->run);
   const traffic now = traffic_now(own->comm), *last = &own->last_traffic;
   const cohort_timing_row row = {.step = where.step,
                                  .seconds = cohort_clock_seconds() - own->start,
                                  .samples_per_second = samples / seconds,
                                  .tokens_per_second = samples * (double)task->tokens_per_sample / seconds,
-                                 .gflops_per_second = NAN,
+                                 .gflops_per_second = (flops - own->last_logged_flops) / seconds / 1e9,
                                  .exposed_communication_seconds = now.exposed - last->exposed,
                                  .checkpoint_seconds = own->session.checkpoint_seconds,
                                  .evaluation_seconds = own->session.evaluation_seconds,
@@ -133,6 +135,7 @@ static cohort_status write_timing(loop *own, cohort_error *error) {
                                  .hidden_communication_seconds = now.hidden - last->hidden};
   own->last_logged = own->step_seconds;
   own->last_logged_samples = where.samples;
+  own->last_logged_flops = flops;
   own->last_traffic = now;
   return cohort_metrics_write_timing(own->metrics, &row, error);
 }
@@ -182,7 +185,10 @@ static cohort_status open_directory(loop *own, const char *path, cohort_error *e
 static cohort_status begin(loop *own, cohort_error *error) {
   bool found = false;
   char *path = NULL;
-  COHORT_TRY(cohort_run_resume(own->run, own->checkpoints, &found, &path, error));
+  char *last = cohort_format_text("%s/final.h5", own->directory.path);
+  const cohort_status resumed = cohort_run_resume(own->run, own->checkpoints, last, &found, &path, error);
+  free(last);
+  COHORT_TRY(resumed);
   const int64_t step = cohort_run_where(own->run).step;
   if (found)
     cohort_log_line(own->log, "resumed from %s at step %lld", path, (long long)step);

@@ -585,6 +585,12 @@ cohort_run_figures cohort_run_take_figures(cohort_run *run) {
   return figures;
 }
 
+double cohort_run_flops(const cohort_run *run) {
+  int first, last;
+  cohort_lane_engine_own(run->engine, &first, &last);
+  return run->figures.flops * run->lanes / (last - first);
+}
+
 cohort_profile *cohort_run_profile(const cohort_run *run) { return run->profile; }
 
 void cohort_run_settle(cohort_run *run) { cohort_player_settle(run->player); }

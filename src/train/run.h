@@ -58,8 +58,10 @@ int64_t cohort_run_best_step(const cohort_run *run);
 /* Collective. Name NULL: step_N.h5 and `latest`. */
 cohort_status cohort_run_save(cohort_run *run, const char *directory, const char *name, uint64_t *bytes_written,
                               cohort_error *error);
-/* Collective. The newest whole checkpoint of the directory, if any. */
-cohort_status cohort_run_resume(cohort_run *run, const char *directory, bool *found, char **path, cohort_error *error);
+/* Collective. The newest whole checkpoint of the directory; where it holds none, `last`, what a run that came to its
+ * end left, if there is such a file. path: owned by the caller. */
+cohort_status cohort_run_resume(cohort_run *run, const char *directory, const char *last, bool *found, char **path,
+                                cohort_error *error);
 /* Collective. Weights of space 0 from a checkpoint, by name; all must fit. A frozen reference becomes the same weights,
  * or with `every_space` what the checkpoint holds for it. */
 cohort_status cohort_run_take_weights(cohort_run *run, const char *path, bool every_space, cohort_error *error);
@@ -71,6 +73,8 @@ typedef struct cohort_run_figures {
   int64_t samples;     /* this rank's lanes' samples */
 } cohort_run_figures;
 cohort_run_figures cohort_run_take_figures(cohort_run *run);
+/* Of products in the steps of all ranks since figures were last taken: every lane has the same. */
+double cohort_run_flops(const cohort_run *run);
 
 /* Takes `count` pieces of `bytes` from what lanes compute in, for use between steps; false when there is less. */
 bool cohort_run_lend(const cohort_run *run, size_t bytes, int count, void **piece);

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "io/config.h"
+#include "io/run_directory.h"
 #include "train/run_state.h"
 
 enum { MAX_FLATS = 2 + 8 * COHORT_MAX_STATES, PATH_ROOM = 128, NUMBERS = 6 };
@@ -194,12 +195,23 @@ static cohort_status check_kernels(const cohort_run *run, const char *path, coho
   return cohort_comm_agree_error(run->comm, status, error);
 }
 
-cohort_status cohort_run_resume(cohort_run *run, const char *directory, bool *found, char **path, cohort_error *error) {
+static cohort_status load_last(cohort_run *run, const char *last, cohort_checkpoint *checkpoint, bool *found,
+                               char **path, cohort_error *error) {
+  if (cohort_comm_agree(run->comm, run->comm->rank == 0 && cohort_file_exists(last)) == 0) return COHORT_DONE;
+  COHORT_TRY(cohort_checkpoint_load(run->comm, last, checkpoint, error));
+  *found = true;
+  *path = cohort_copy_text(last);
+  return COHORT_DONE;
+}
+
+cohort_status cohort_run_resume(cohort_run *run, const char *directory, const char *last, bool *found, char **path,
+                                cohort_error *error) {
   stored_run stored;
   list_flats(run, &stored);
   cohort_stored_number numbers[NUMBERS];
   cohort_checkpoint checkpoint = describe(run, &stored, NULL, 0, numbers);
   cohort_status status = cohort_checkpoint_resume(run->comm, run->log, directory, &checkpoint, found, path, error);
+  if (status == COHORT_DONE && !*found) status = load_last(run, last, &checkpoint, found, path, error);
   if (status == COHORT_DONE && *found) {
     if ((uint64_t)numbers[2].value != run->task.digest)
       status =
