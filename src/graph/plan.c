@@ -154,7 +154,7 @@ static cohort_status place_leaves(cohort_draft *own, cohort_error *error) {
     if (!own->needed[n] || !cohort_op_is_leaf(node->op)) continue;
     cohort_storage *place = &own->storage[node->first];
     if (node->op == COHORT_OP_CONSTANT || node->op == COHORT_OP_IOTA) {
-      place->place = (cohort_place){COHORT_PLACE_FIXED, node->first, offset};
+      place->place = (cohort_place){.kind = COHORT_PLACE_FIXED, .value = node->first, .offset = offset};
       fill_fixed(own, node, (char *)own->plan->fixed + offset);
       offset += cohort_round_up(cohort_draft_bytes(own, node->first), COHORT_ALIGNMENT);
     } else {
@@ -232,6 +232,7 @@ static void make_step(cohort_draft *own, int32_t n) {
   cohort_step *step = &plan->step[plan->steps++];
   step->run = own->kernels->run[op];
   step->node = n;
+  step->time = own->time[n];
   step->call.inputs = group ? group->inputs : node->inputs;
   step->call.outputs = group ? group->outputs : node->outputs;
   if (group) {
@@ -250,7 +251,7 @@ static void make_step(cohort_draft *own, int32_t n) {
   if (group) plan->chain[plan->chains++].elements /= step->parts;
   const size_t workspace = own->kernels->workspace[op] ? own->kernels->workspace[op](&step->call) : 0;
   step->has_workspace = workspace > 0;
-  if (workspace) step->workspace = (size_t)add_interval(own, workspace, first, last);
+  if (workspace) step->workspace_interval = add_interval(own, workspace, first, last);
 }
 
 static cohort_status make_steps(cohort_draft *own, cohort_error *error) {
@@ -288,7 +289,7 @@ static void make_exchange(cohort_draft *own, int phase) {
     const cohort_place staged = {
         .kind = COHORT_PLACE_ARENA,
         .value = input,
-        .offset = (size_t)add_interval(own, cohort_draft_bytes(own, input), own->exchange_time[phase], own->end_time)};
+        .interval = add_interval(own, cohort_draft_bytes(own, input), own->exchange_time[phase], own->end_time)};
     add_copy(own, plan->place[input], staged, cohort_draft_bytes(own, input));
     plan->place[input] = staged; /* for later reads from outside; steps have their own places */
   }
@@ -305,19 +306,18 @@ static void copy_externals(cohort_draft *own) {
   }
 }
 
-/* Offsets of places were the number of their interval so far. */
 static void settle(const cohort_draft *own, cohort_place *place) {
-  if (place->kind == COHORT_PLACE_ARENA) place->offset = own->plan->interval[place->offset].offset;
+  if (place->kind == COHORT_PLACE_ARENA) place->offset = own->plan->interval[place->interval].offset;
 }
 
 static void settle_places(cohort_draft *own) {
   cohort_plan *plan = own->plan;
-  plan->arena_bytes = cohort_allocate_intervals(plan->intervals, plan->interval);
+  plan->arena_bytes = plan->whole_bytes = cohort_allocate_intervals(plan->intervals, plan->interval);
   for (int i = 0; i < plan->steps; i++) {
     cohort_step *step = &plan->step[i];
     for (int k = 0; k < step->call.inputs; k++) settle(own, &step->input[k]);
     for (int k = 0; k < step->call.outputs; k++) settle(own, &step->output[k]);
-    if (step->has_workspace) step->workspace = plan->interval[step->workspace].offset;
+    if (step->has_workspace) step->workspace = plan->interval[step->workspace_interval].offset;
   }
   for (int i = 0; i < plan->copies; i++) {
     settle(own, &plan->copy[i].from);
@@ -332,7 +332,7 @@ static void fill_places(cohort_draft *own) {
   for (cohort_value v = 0; v < graph->values; v++) {
     if (!own->needed[graph->value[v].node]) continue;
     cohort_storage *place = &own->storage[own->root[v]];
-    if (place->place.kind == COHORT_PLACE_ARENA) place->place.offset = (size_t)place->interval;
+    if (place->place.kind == COHORT_PLACE_ARENA) place->place.interval = place->interval;
     plan->place[v] = place->place;
   }
   for (int i = 0; i < plan->steps; i++) {
@@ -470,6 +470,7 @@ void cohort_plan_destroy(cohort_plan *plan) {
   free(plan->label);
   free(plan->lane_label);
   free(plan->event);
+  free(plan->lodged_offset);
   free(plan->step);
   free(plan->chain);
   free(plan->copy);

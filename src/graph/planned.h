@@ -20,6 +20,7 @@ typedef struct cohort_place {
   cohort_place_kind kind;
   cohort_value value;
   size_t offset;
+  int32_t interval; /* in the arena: of the plan's intervals */
 } cohort_place;
 
 /* One kernel to run. Data pointers of `call` are filled in from the places for each run. A step of a strip (see
@@ -29,7 +30,9 @@ typedef struct cohort_step {
   cohort_place input[COHORT_MAX_INPUTS], output[COHORT_MAX_OUTPUTS];
   bool has_workspace;
   size_t workspace; /* offset in the arena */
+  int32_t workspace_interval;
   int32_t node;
+  int time; /* of the plan's intervals */
   int first_of_strip, end_of_strip; /* steps [first, end) of its strip; else itself */
   int parts;                        /* how often it runs */
   size_t input_part[COHORT_MAX_INPUTS], output_part[COHORT_MAX_OUTPUTS]; /* bytes from one part to the next */
@@ -64,14 +67,16 @@ struct cohort_plan {
   cohort_lane_label *lane_label;
   cohort_phase *phase;
   int steps, chains, copies, lanes, phases;
-  cohort_place *place;   /* [values]: where to read each value of the graph */
-  int32_t values, given; /* given: those of the caller's graph, which come first */
-  void *fixed;           /* constants and iotas */
-  size_t arena_bytes;
+  cohort_place *place;             /* [values]: where to read each value of the graph */
+  int32_t values, given;           /* given: those of the caller's graph, which come first */
+  void *fixed;                     /* constants and iotas */
+  size_t arena_bytes, whole_bytes; /* of a lane; and what it was before values were lodged elsewhere */
   double flops;
   cohort_interval *interval;
   int intervals;
   cohort_plan_event *event; /* of all phases, one after another; NULL until the plan is cut */
+  int lodged, lodging_lanes;
+  size_t *lodged_offset; /* [lodged][lodging_lanes] */
 };
 
 static inline void *cohort_place_memory(const cohort_place *place, char *arena, const cohort_plan *plan,

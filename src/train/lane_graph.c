@@ -1,11 +1,13 @@
 #include "train/lane_graph.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "graph/decompose.h"
 #include "graph/gradient.h"
+#include "graph/lodge.h"
 
 typedef struct draft {
   cohort_graph *graph;
@@ -232,6 +234,41 @@ cohort_status cohort_lane_graph_cut(cohort_lane_graph *graph, const cohort_shard
   return status;
 }
 
+/* From when on memory of a tensor's gradient is needed; for ever, where none is written, as what lies there stays. */
+static int opened_at(const cohort_lane_graph *graph, int tensor, const int *opens) {
+  return graph->gradient[tensor] == COHORT_NO_VALUE ? 0 : opens[graph->bucket[tensor]];
+}
+
+static void find_opens(const cohort_plan *plan, int *opens) {
+  const cohort_plan_event *event;
+  for (int phase = 0; phase < cohort_plan_phases(plan); phase++) {
+    const int events = cohort_plan_events(plan, phase, &event);
+    for (int i = 0; i < events; i++)
+      if (event[i].kind == COHORT_PLAN_OPEN) opens[event[i].group] = phase;
+  }
+}
+
+/* What lies between tensors stays as it is, too. */
+void cohort_lane_graph_lodge(cohort_lane_graph *graph, const cohort_shards *shards, int executors) {
+  int *opens = cohort_allocate((size_t)(shards->buckets + 1) * sizeof *opens);
+  cohort_interval *taken = cohort_allocate(2 * (size_t)(graph->tensors + 1) * sizeof *taken);
+  int count = 0;
+  find_opens(graph->plan, opens);
+  for (int t = 0; t < graph->tensors; t++) {
+    if (graph->space[t] != 0) continue;
+    const int64_t offset = shards->bucket[graph->bucket[t]].offset + graph->offset[t];
+    const cohort_space_tensor *tensor = &shards->space->tensor[tensor_at(shards->space, offset)];
+    const size_t begin = (size_t)offset * sizeof(float), bytes = (size_t)tensor->elements * sizeof(float);
+    const size_t padding = cohort_round_up(bytes, COHORT_ALIGNMENT) - bytes;
+    taken[count++] = (cohort_interval){bytes, begin, opened_at(graph, t, opens), INT_MAX};
+    if (padding) taken[count++] = (cohort_interval){padding, begin + bytes, 0, INT_MAX};
+  }
+  const cohort_lodging lodging = {(size_t)shards->space->elements * sizeof(float), executors, count, taken};
+  cohort_plan_lodge(graph->plan, &lodging);
+  free(taken);
+  free(opens);
+}
+
 bool cohort_lane_graph_together(const cohort_lane_graph *graph) { return cohort_plan_has_lane_operations(graph->plan); }
 
 cohort_status cohort_lane_context_create(int graphs, cohort_lane_graph *const *graph, int slots, int threads,
@@ -243,7 +280,8 @@ cohort_status cohort_lane_context_create(int graphs, cohort_lane_graph *const *g
   out->slots = slots;
   for (int g = 0; g < graphs; g++) {
     if (cohort_plan_arena_bytes(graph[g]->plan) > arena) arena = cohort_plan_arena_bytes(graph[g]->plan);
-    if (graph[g]->values > values) values = graph[g]->values;
+    const int32_t bound = graph[g]->values + cohort_plan_lodged(graph[g]->plan);
+    if (bound > values) values = bound;
     if (graph[g]->options.capacity > capacity) capacity = graph[g]->options.capacity;
     for (int i = 0; i < graph[g]->inputs; i++)
       if (graph[g]->input_bytes[i] > input_bytes[i]) input_bytes[i] = graph[g]->input_bytes[i];
@@ -280,6 +318,7 @@ static void bind(const cohort_lane_graph *graph, cohort_lane_context *context, i
   for (int i = 0; i < graph->inputs; i++) memory[graph->input[i]] = context->input[slot * COHORT_MAX_TASK_INPUTS + i];
   context->inverse_count = (float)run->inverse_count;
   memory[graph->inverse_count] = &context->inverse_count;
+  cohort_plan_bind_lodged(graph->plan, run->executor, run->leftmost, memory);
   for (int t = 0; t < graph->tensors; t++) {
     const int64_t offset = graph->offset[t];
     const int bucket = graph->bucket[t];

@@ -46,6 +46,9 @@ void cohort_lane_graph_destroy(cohort_lane_graph *graph);
  * other spaces too. Once, before it runs. */
 cohort_status cohort_lane_graph_cut(cohort_lane_graph *graph, const cohort_shards *shards, int spaces,
                                     cohort_error *error);
+/* Lets the lanes of one rank, each on an executor of its own and all at once, keep activations in the row of gradients
+ * of the leftmost one until gradients are written there. Of a cut graph whose lanes need not run together, once. */
+void cohort_lane_graph_lodge(cohort_lane_graph *graph, const cohort_shards *shards, int executors);
 /* Whether lanes must run phase by phase together. */
 bool cohort_lane_graph_together(const cohort_lane_graph *graph);
 
@@ -78,6 +81,8 @@ typedef struct cohort_lane_run {
   const float *const *point;     /* [buckets]: weights; a bucket counts while it is needed */
   const float *const *direction; /* [buckets], or NULL */
   cohort_random_key random_key;
+  int executor;               /* which of the rank's it is */
+  float *leftmost;            /* row of the rank's leftmost lane, where a graph lodges activations */
   const cohort_lane_row *row; /* for the gradients of the objectives, then the product; NULL or empty: forward only */
   double *scalars;            /* [scalars]; filled in the last phase */
 } cohort_lane_run;

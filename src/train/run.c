@@ -59,6 +59,8 @@ static void run_lane(void *argument, int executor, int slot, int lane, int phase
                                .point = cohort_fetch_buckets(work->fetch),
                                .direction = work->direction,
                                .random_key = work->key,
+                               .executor = executor,
+                               .leftmost = cohort_lane_engine_sum(run->engine)->values,
                                .row = row,
                                .scalars = scalars};
   cohort_lane_graph_run(&run->task, work->graph, context, phase, slot, &own);
@@ -328,12 +330,19 @@ static int spaces_to_cut(const cohort_run *run) {
   return run->plan_only || run->sharding == COHORT_SHARDING_PARAMETERS ? run->spaces : 1;
 }
 
+/* Other ranks may still read a row when the next step begins, and a row that holds earlier lanes is in use. */
+static bool lodges(const cohort_run *run) {
+  return run->comm->size == 1 && cohort_lane_engine_slots(run->engine) == 1 &&
+         run->sharding < COHORT_SHARDING_GRADIENTS && !together(run, run->train);
+}
+
 static cohort_status make_train_graph(cohort_run *run, cohort_lane_graph_options options, cohort_error *error) {
   const cohort_shards *shards = cohort_player_shards(run->player);
   options.gradients = options.training = true;
   options.curvature = cohort_player_needs_of(run->player).curvature;
   COHORT_TRY(cohort_lane_graph_create(&run->task, &options, run->space, run->kernels, &run->train, error));
   COHORT_TRY(cohort_lane_graph_cut(run->train, shards, spaces_to_cut(run), error));
+  if (lodges(run)) cohort_lane_graph_lodge(run->train, shards, cohort_lane_engine_executors(run->engine));
   run->train_fetch =
       cohort_fetch_create(run->train->plan, shards, run->spaces, run->sharding == COHORT_SHARDING_PARAMETERS);
   run->direction = cohort_allocate((size_t)(shards->buckets + 1) * sizeof *run->direction);

@@ -1,0 +1,177 @@
+#include "graph/lodge.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "graph/planned.h"
+
+enum { SMALLEST_BYTES = 4096 }; /* of a value that is worth it */
+
+typedef struct moving {
+  cohort_plan *plan;
+  const cohort_lodging *lodging;
+  cohort_interval *span; /* [intervals]: of the plan's, in phases */
+  int *order;            /* [intervals]: that may move, the last to end first */
+  int orders;
+  cohort_interval *placed; /* by offset: what is taken, and what has moved in */
+  int places;
+  int *number; /* [intervals]: which of those that moved, or -1 */
+} moving;
+
+static int phase_of_step(const cohort_plan *plan, int step) {
+  int phase = 0;
+  while (step >= plan->phase[phase].last_step) phase++;
+  return phase;
+}
+
+/* Steps stand in the order of their times. */
+static void find_spans(moving *own) {
+  const cohort_plan *plan = own->plan;
+  for (int i = 0; i < plan->intervals; i++) {
+    const cohort_interval *interval = &plan->interval[i];
+    int first = 0, last = plan->steps - 1;
+    while (first < last && plan->step[first].time < interval->first) first++;
+    while (last > first && plan->step[last].time > interval->last) last--;
+    const bool to_the_end = interval->last > plan->step[plan->steps - 1].time;
+    own->span[i] = (cohort_interval){.bytes = interval->bytes,
+                                     .first = phase_of_step(plan, first),
+                                     .last = to_the_end ? plan->phases - 1 : phase_of_step(plan, last)};
+  }
+}
+
+static bool goes_before(const cohort_interval *a, const cohort_interval *b) {
+  if (a->last != b->last) return a->last > b->last;
+  return a->bytes > b->bytes;
+}
+
+/* What ends last finds the fewest places. */
+static void find_order(moving *own) {
+  for (int i = 0; i < own->plan->intervals; i++) {
+    const cohort_interval *span = &own->span[i];
+    if (span->bytes < SMALLEST_BYTES || span->first == span->last || span->last == own->plan->phases - 1) continue;
+    int at = own->orders++;
+    for (; at > 0 && goes_before(span, &own->span[own->order[at - 1]]); at--) own->order[at] = own->order[at - 1];
+    own->order[at] = i;
+  }
+}
+
+/* The first gap that holds it while it lives. */
+static bool find_offset(const moving *own, cohort_interval *wanted) {
+  size_t end = 0;
+  for (int i = 0; i < own->places; i++) {
+    const cohort_interval *other = &own->placed[i];
+    if (other->last < wanted->first || wanted->last < other->first) continue;
+    if (other->offset >= end && other->offset - end >= wanted->bytes) break;
+    if (other->offset + other->bytes > end) end = cohort_round_up(other->offset + other->bytes, COHORT_ALIGNMENT);
+  }
+  wanted->offset = end;
+  return end + wanted->bytes <= own->lodging->bytes;
+}
+
+static void put(moving *own, const cohort_interval *interval) {
+  int at = own->places++;
+  for (; at > 0 && own->placed[at - 1].offset > interval->offset; at--) own->placed[at] = own->placed[at - 1];
+  own->placed[at] = *interval;
+}
+
+static void take_away(moving *own, const cohort_interval *interval) {
+  int at = 0;
+  while (own->placed[at].offset != interval->offset || own->placed[at].first != interval->first ||
+         own->placed[at].last != interval->last || own->placed[at].bytes != interval->bytes)
+    at++;
+  own->places--;
+  for (; at < own->places; at++) own->placed[at] = own->placed[at + 1];
+}
+
+/* A room for every lane, or none. */
+static bool move_in(moving *own, int interval) {
+  cohort_plan *plan = own->plan;
+  const int lanes = own->lodging->lanes;
+  size_t *offset = plan->lodged_offset + (size_t)plan->lodged * (size_t)lanes;
+  cohort_interval wanted = own->span[interval];
+  for (int lane = 0; lane < lanes; lane++) {
+    if (!find_offset(own, &wanted)) {
+      while (lane > 0) {
+        wanted.offset = offset[--lane];
+        take_away(own, &wanted);
+      }
+      return false;
+    }
+    offset[lane] = wanted.offset;
+    put(own, &wanted);
+  }
+  own->number[interval] = plan->lodged++;
+  return true;
+}
+
+/* Offsets of what stays: what moved takes no room. */
+static void pack_arena(moving *own) {
+  cohort_plan *plan = own->plan;
+  cohort_interval *staying = cohort_allocate(((size_t)plan->intervals + 1) * sizeof *staying);
+  int count = 0;
+  for (int i = 0; i < plan->intervals; i++)
+    if (own->number[i] < 0) staying[count++] = plan->interval[i];
+  plan->arena_bytes = cohort_allocate_intervals(count, staying);
+  count = 0;
+  for (int i = 0; i < plan->intervals; i++)
+    if (own->number[i] < 0) plan->interval[i] = staying[count++];
+  free(staying);
+}
+
+static void move_place(const moving *own, cohort_place *place) {
+  if (place->kind != COHORT_PLACE_ARENA) return;
+  const int number = own->number[place->interval];
+  if (number >= 0)
+    *place = (cohort_place){.kind = COHORT_PLACE_BOUND, .value = own->plan->given + number};
+  else
+    place->offset = own->plan->interval[place->interval].offset;
+}
+
+static void move_places(moving *own) {
+  cohort_plan *plan = own->plan;
+  for (int s = 0; s < plan->steps; s++) {
+    cohort_step *step = &plan->step[s];
+    for (int i = 0; i < step->call.inputs; i++) move_place(own, &step->input[i]);
+    for (int i = 0; i < step->call.outputs; i++) move_place(own, &step->output[i]);
+    if (step->has_workspace) step->workspace = plan->interval[step->workspace_interval].offset;
+  }
+  for (int i = 0; i < plan->copies; i++) {
+    move_place(own, &plan->copy[i].from);
+    move_place(own, &plan->copy[i].to);
+  }
+  for (int32_t v = 0; v < plan->values; v++) move_place(own, &plan->place[v]);
+}
+
+void cohort_plan_lodge(cohort_plan *plan, const cohort_lodging *lodging) {
+  if (plan->lanes || plan->lodged || !plan->steps) return;
+  const size_t intervals = (size_t)plan->intervals + 1, lanes = (size_t)lodging->lanes;
+  moving own = {.plan = plan,
+                .lodging = lodging,
+                .span = cohort_allocate(intervals * sizeof *own.span),
+                .order = cohort_allocate(intervals * sizeof *own.order),
+                .placed = cohort_allocate(((size_t)lodging->taken + intervals * lanes) * sizeof *own.placed),
+                .number = cohort_allocate(intervals * sizeof *own.number)};
+  plan->lodging_lanes = lodging->lanes;
+  plan->lodged_offset = cohort_allocate(intervals * lanes * sizeof *plan->lodged_offset);
+  for (int i = 0; i < lodging->taken; i++) put(&own, &lodging->interval[i]);
+  for (int i = 0; i < plan->intervals; i++) own.number[i] = -1;
+  find_spans(&own);
+  find_order(&own);
+  for (int i = 0; i < own.orders; i++) (void)move_in(&own, own.order[i]);
+  pack_arena(&own);
+  move_places(&own);
+  free(own.span);
+  free(own.order);
+  free(own.placed);
+  free(own.number);
+}
+
+int cohort_plan_lodged(const cohort_plan *plan) { return plan->lodged; }
+
+void cohort_plan_bind_lodged(const cohort_plan *plan, int lane, void *base, void **memory) {
+  for (int i = 0; i < plan->lodged; i++)
+    memory[plan->given + i] = (char *)base + plan->lodged_offset[i * plan->lodging_lanes + lane];
+}
+
+size_t cohort_plan_whole_bytes(const cohort_plan *plan) { return plan->whole_bytes; }
