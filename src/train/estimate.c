@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/lanes.h"
+#include "graph/lodge.h"
 #include "train/run_state.h"
 
 /* What Open MPI and its shared memory add to a rank. */
@@ -47,7 +48,9 @@ static void estimate_rows(const estimate_case *own, cohort_estimate *out) {
   }
   const double rows = needs.whole * own->elements + needs.scratch * scratch_elements + (apart ? own->share : 0);
   out->gradients = rows * own->vectors * sizeof(float);
-  const size_t arena = cohort_plan_arena_bytes(graph->plan), other = cohort_plan_arena_bytes(run->evaluate->plan);
+  const bool as_planned = own->ranks == run->comm->size && own->threads == run->threads;
+  const size_t arena = as_planned ? cohort_plan_arena_bytes(graph->plan) : cohort_plan_whole_bytes(graph->plan);
+  const size_t other = cohort_plan_arena_bytes(run->evaluate->plan);
   const int alive = needs.executors * (together ? needs.slots : 1);
   out->activations = larger((double)arena, (double)other) * alive;
 }

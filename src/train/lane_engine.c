@@ -284,6 +284,16 @@ cohort_status cohort_lane_engine_prepare(cohort_lane_engine *engine, const cohor
 
 cohort_transfer *cohort_lane_engine_transfer(const cohort_lane_engine *engine) { return engine->transfer; }
 const cohort_vector *cohort_lane_engine_sum(const cohort_lane_engine *engine) { return &engine->sum; }
+
+int cohort_lane_engine_lend(const cohort_lane_engine *engine, size_t bytes, int most, void **piece) {
+  if (!engine->rows || engine->comm->size > 1) return 0;
+  const size_t own = engine->rows->bytes[engine->comm->rank];
+  int pieces = 0;
+  for (size_t offset = 0; offset + bytes <= own; offset += bytes, pieces++)
+    if (pieces < most) piece[pieces] = (char *)engine->rows->part[engine->comm->rank] + offset;
+  return pieces;
+}
+
 int cohort_lane_engine_executors(const cohort_lane_engine *engine) { return engine->executors; }
 int cohort_lane_engine_executor_threads(const cohort_lane_engine *engine) { return engine->executor_threads; }
 int cohort_lane_engine_slots(const cohort_lane_engine *engine) { return engine->slots; }

@@ -74,6 +74,10 @@ cohort_transfer *cohort_lane_engine_transfer(const cohort_lane_engine *engine);
 /* The sum as a vector that other ranks can gather from; valid unless rows are `apart`. */
 const cohort_vector *cohort_lane_engine_sum(const cohort_lane_engine *engine);
 
+/* Cuts the memory of rows into pieces of `bytes` (a multiple of 64) for other use between runs, which overwrite them;
+ * returns how many there are, of which the first `most` are left in `piece`. None where other ranks read rows. */
+int cohort_lane_engine_lend(const cohort_lane_engine *engine, size_t bytes, int most, void **piece);
+
 int cohort_lane_engine_executors(const cohort_lane_engine *engine);        /* of this rank */
 int cohort_lane_engine_executor_threads(const cohort_lane_engine *engine); /* team of each executor */
 int cohort_lane_engine_slots(const cohort_lane_engine *engine);            /* most lanes of one executor */

@@ -532,7 +532,7 @@ cohort_status cohort_run_create(cohort_settings *settings, cohort_comm *comm, co
 }
 
 bool cohort_run_lend(const cohort_run *run, size_t bytes, int count, void **piece) {
-  int found = 0;
+  int found = cohort_lane_engine_lend(run->engine, bytes, count, piece);
   for (int e = 0; e < cohort_lane_engine_executors(run->engine) && found < count; e++)
     found += cohort_executor_lend(run->context[e].executor, bytes, count - found, piece + found);
   return found >= count;
