@@ -94,12 +94,15 @@ static int subtrees_of(const estimate_case *own, int first_rank, int last_rank, 
   return joined ? cohort_lanes_merge(own->run->lanes, count, nodes, joint) : count;
 }
 
-/* Rank 0's: its shard of the sums of the other hosts, where each holds a copy. */
+/* Rank 0's: its shard of the sums of the other hosts, where each holds a copy; of more than two a share, and the whole
+ * sum of the rest. */
 static double between_bytes(const estimate_case *own) {
   int sums = 0;
   for (int copy = 1; copy < own->copies; copy++)
     sums += subtrees_of(own, copy * own->holders, (copy + 1) * own->holders, true);
-  return own->asks * own->vectors * own->share * sums * sizeof(float);
+  const int copies = own->copies;
+  const double shards = copies > 2 ? (double)(sums + copies - 1) / copies : sums;
+  return own->asks * own->vectors * own->share * shards * sizeof(float);
 }
 
 /* Rank 0's: the shard of every subtree that others of its copy hold; of weights (or sums) all that is not its own;

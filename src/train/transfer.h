@@ -10,7 +10,8 @@
  * that come from or go to other ranks' memory are counted by who gets them, like messages (comm->bytes_shared).
  *
  * Where every host holds a copy (`replicate: hosts`) the owners of a piece are one rank a host: each sums its host's
- * rows, they send one another what they have, and each takes the same sum of all; gathers stay inside the host. */
+ * rows, they send one another what they have, and each takes the same sum of all; gathers stay inside the host. With
+ * more than two hosts each takes the sum of a share, which it sends to the others. */
 #ifndef COHORT_TRAIN_TRANSFER_H
 #define COHORT_TRAIN_TRANSFER_H
 

@@ -81,43 +81,108 @@ static void sum_here(void *argument, int64_t index) {
   if (job->operation->squares) leave_squares(transfer, own, job->operation->sum);
 }
 
+/* Elements of an owner's runs of a part, by their places. */
+typedef struct extent {
+  int64_t begin, end;
+} extent;
+
+static extent share_at(const cohort_transfer *transfer, int64_t span, int share) {
+  return (extent){span * share / shares(transfer), span * (share + 1) / shares(transfer)};
+}
+
+/* What this rank sums of its own. */
+static extent own_share(const cohort_transfer *transfer, int part) {
+  const int64_t span = span_of(transfer, part, transfer->plan.comm->rank);
+  return share_at(transfer, span, shares(transfer) > 1 ? transfer->plan.shards->holders->copy : 0);
+}
+
+/* What of a run lies in a share. */
+static extent common(const run *own, extent share) {
+  const int64_t end = own->place + own->elements;
+  const int64_t begin = own->place > share.begin ? own->place : share.begin;
+  return (extent){begin, end < share.end ? end : share.end};
+}
+
+/* Share by share, each as the values of this host one after another. */
+static void sum_shares(const sum_job *job, const run *own, float *to) {
+  const cohort_transfer *transfer = job->transfer;
+  const int64_t span = span_of(transfer, job->operation->part, own->owner);
+  const float *rows[COHORT_MAX_LANES];
+  for (int s = 0; s < shares(transfer); s++) {
+    const extent share = share_at(transfer, span, s), here = common(own, share);
+    if (here.begin >= here.end) continue;
+    find_rows(job, own, here.begin - own->place, rows);
+    float *values = to + transfer->joined * share.begin + (here.begin - share.begin);
+    for (int i = 0; i < transfer->joined; i++)
+      cohort_lanes_sum_float(transfer->plan.lanes, transfer->joined_node[i], transfer->leaves, transfer->leaf, rows,
+                             here.end - here.begin, values + i * (share.end - share.begin));
+  }
+}
+
 /* An agent sums its host's rows, for itself and for owners elsewhere. */
 static void sum_host(void *argument, int64_t index) {
   const sum_job *job = argument;
   cohort_transfer *transfer = job->transfer;
   const run *own = &transfer->run[job->first_run + index];
-  const int me = transfer->plan.comm->rank, slot = (int)(job->number % SLOTS), part = job->operation->part;
+  const int me = transfer->plan.comm->rank, slot = (int)(job->number % SLOTS);
   if (agent_of(transfer, transfer->host, own->owner) != me) return;
-  const float *rows[COHORT_MAX_LANES];
-  find_rows(job, own, 0, rows);
-  const int64_t span = span_of(transfer, part, own->owner);
-  float *to = own->owner == me ? transfer->partial[slot]
-                               : transfer->outgoing[slot] + transfer->joined * transfer->base[own->owner];
-  for (int i = 0; i < transfer->joined; i++)
-    cohort_lanes_sum_float(transfer->plan.lanes, transfer->joined_node[i], transfer->leaves, transfer->leaf, rows,
-                           own->elements, to + i * span + own->place);
+  sum_shares(job, own,
+             own->owner == me ? transfer->partial[slot]
+                              : transfer->outgoing[slot] + transfer->joined * transfer->base[own->owner]);
 }
 
-/* The owner sums what the hosts' agents have sent. */
+/* The owner sums what the hosts' agents have sent: its share. */
 static void sum_hosts(void *argument, int64_t index) {
   const sum_job *job = argument;
   cohort_transfer *transfer = job->transfer;
   const run *own = &transfer->run[job->first_run + index];
-  const int me = transfer->plan.comm->rank, slot = (int)(job->number % SLOTS);
-  if (own->owner != me) return;
-  const int64_t span = span_of(transfer, job->operation->part, me);
+  const int slot = (int)(job->number % SLOTS);
+  if (own->owner != transfer->plan.comm->rank) return;
+  const extent share = own_share(transfer, job->operation->part), here = common(own, share);
+  if (here.begin >= here.end) return;
+  const int64_t elements = share.end - share.begin;
   const float *rows[COHORT_MAX_LANES];
   for (int i = 0; i < transfer->all; i++) {
-    const float *from = transfer->partial[slot];
+    const float *from = transfer->partial[slot] + transfer->joined * share.begin;
     if (transfer->all_host[i] != transfer->host) {
       from = transfer->incoming[slot];
       for (int h = 0; h < transfer->all_host[i]; h++)
-        if (h != transfer->host) from += span * transfer->host_values[h];
+        if (h != transfer->host) from += elements * transfer->host_values[h];
     }
-    rows[i] = from + span * transfer->all_index[i] + own->place;
+    rows[i] = from + elements * transfer->all_index[i] + (here.begin - share.begin);
   }
+  float *sum = job->operation->sum + own->offset;
   cohort_lanes_sum_float(transfer->plan.lanes, cohort_lanes_root(transfer->plan.lanes), transfer->all,
-                         transfer->all_node, rows, own->elements, job->operation->sum + own->offset);
+                         transfer->all_node, rows, here.end - here.begin, sum + (here.begin - own->place));
+  if (job->operation->squares && shares(transfer) == 1) leave_squares(transfer, own, job->operation->sum);
+}
+
+/* This rank's share of a sum, for the other copies. */
+static void pack_share(void *argument, int64_t index) {
+  const sum_job *job = argument;
+  const cohort_transfer *transfer = job->transfer;
+  const run *own = &transfer->run[job->first_run + index];
+  if (own->owner != transfer->plan.comm->rank) return;
+  const extent share = own_share(transfer, job->operation->part), here = common(own, share);
+  if (here.begin < here.end)
+    memcpy(transfer->packed[job->number % SLOTS] + (here.begin - share.begin),
+           job->operation->sum + own->offset + (here.begin - own->place),
+           (size_t)(here.end - here.begin) * sizeof(float));
+}
+
+/* Their shares, which have come where this host's values were. */
+static void unpack_shares(void *argument, int64_t index) {
+  const sum_job *job = argument;
+  cohort_transfer *transfer = job->transfer;
+  const run *own = &transfer->run[job->first_run + index];
+  if (own->owner != transfer->plan.comm->rank) return;
+  const int64_t span = span_of(transfer, job->operation->part, own->owner);
+  for (int s = 0; s < shares(transfer); s++) {
+    const extent here = common(own, share_at(transfer, span, s));
+    if (s != transfer->plan.shards->holders->copy && here.begin < here.end)
+      memcpy(job->operation->sum + own->offset + (here.begin - own->place),
+             transfer->partial[job->number % SLOTS] + here.begin, (size_t)(here.end - here.begin) * sizeof(float));
+  }
   if (job->operation->squares) leave_squares(transfer, own, job->operation->sum);
 }
 
@@ -161,28 +226,49 @@ static int list_sends(const cohort_transfer *transfer, int part, int slot, cohor
       send[sends++] = (cohort_message){owner, transfer->outgoing[slot] + transfer->joined * transfer->base[owner],
                                        (size_t)(transfer->joined * span_of(transfer, part, owner)) * sizeof(float)};
   }
-  for (int host = 0; host < comm->hosts && copies; host++)
-    if (host != transfer->host)
-      send[sends++] =
-          (cohort_message){agent_of(transfer, host, comm->rank), transfer->partial[slot],
-                           (size_t)(transfer->joined * span_of(transfer, part, comm->rank)) * sizeof(float)};
+  for (int host = 0; host < comm->hosts && copies; host++) {
+    if (host == transfer->host) continue;
+    const extent share = share_at(transfer, span_of(transfer, part, comm->rank), shares(transfer) > 1 ? host : 0);
+    send[sends++] =
+        (cohort_message){agent_of(transfer, host, comm->rank), transfer->partial[slot] + transfer->joined * share.begin,
+                         (size_t)(transfer->joined * (share.end - share.begin)) * sizeof(float)};
+  }
   return sends;
 }
 
 static int post_messages(cohort_transfer *transfer, const reduction *operation, int slot) {
   cohort_comm *comm = transfer->plan.comm;
   cohort_message *send = transfer->message, *receive = send + comm->size;
-  const int64_t span = span_of(transfer, operation->part, comm->rank);
+  const extent own = own_share(transfer, operation->part);
   const int sends = list_sends(transfer, operation->part, slot, send);
   int receives = 0;
   float *in = transfer->incoming[slot];
   for (int host = 0; host < comm->hosts; host++) {
     if (host == transfer->host) continue;
-    const int64_t elements = span * transfer->host_values[host];
+    const int64_t elements = (own.end - own.begin) * transfer->host_values[host];
     receive[receives++] = (cohort_message){agent_of(transfer, host, comm->rank), in, (size_t)elements * sizeof(float)};
     in += elements;
   }
   return comm->post(comm, COHORT_CHANNEL_REDUCE, sends, send, receives, receive);
+}
+
+/* Copies give one another the shares that they have summed. No gather sends messages then: its channel is free, and
+ * what they send meanwhile of the next parts cannot be taken for it. */
+static int post_shares(cohort_transfer *transfer, const reduction *operation, int slot) {
+  cohort_comm *comm = transfer->plan.comm;
+  cohort_message *send = transfer->message, *receive = send + comm->size;
+  const extent own = own_share(transfer, operation->part);
+  const int64_t span = span_of(transfer, operation->part, comm->rank);
+  int messages = 0;
+  for (int host = 0; host < comm->hosts; host++) {
+    if (host == transfer->host) continue;
+    const extent other = share_at(transfer, span, host);
+    const int rank = agent_of(transfer, host, comm->rank);
+    send[messages] = (cohort_message){rank, transfer->packed[slot], (size_t)(own.end - own.begin) * sizeof(float)};
+    receive[messages++] = (cohort_message){rank, transfer->partial[slot] + other.begin,
+                                           (size_t)(other.end - other.begin) * sizeof(float)};
+  }
+  return comm->post(comm, COHORT_CHANNEL_GATHER, messages, send, messages, receive);
 }
 
 /* Whether the next reduction can begin: all rows of the host are there, and a slot is free. */
@@ -190,6 +276,44 @@ static bool may_begin(const cohort_transfer *transfer) {
   if (transfer->reduce_begun == transfer->reduce_posted) return false;
   if (transfer->plan.comm->hosts > 1 && transfer->reduce_begun - transfer->reduce_done >= SLOTS) return false;
   return all_mates_past(transfer, offsetof(control, rows_ready), transfer->reduce_begun + 1);
+}
+
+/* What has come from all hosts is summed. */
+static bool sum_arrived(cohort_transfer *transfer, const cohort_team *team) {
+  cohort_comm *comm = transfer->plan.comm;
+  bool moved = false;
+  for (; comm->hosts > 1 && transfer->reduce_summed < transfer->reduce_begun; moved = true) {
+    const uint64_t number = transfer->reduce_summed;
+    reduction *operation = &transfer->reduction[number % (uint64_t)transfer->ring];
+    if (!comm->test(comm, operation->ticket)) break;
+    sum_job job = {transfer, operation, number, 0};
+    run_job(team, &job, sum_hosts);
+    transfer->reduce_summed++;
+    if (shares(transfer) == 1) {
+      if (transfer->plan.everywhere) gather_sum(transfer, operation);
+      transfer->reduce_done++;
+      continue;
+    }
+    run_job(team, &job, pack_share);
+    operation->ticket = post_shares(transfer, operation, (int)(number % SLOTS));
+  }
+  return moved;
+}
+
+/* The other copies' shares are here. */
+static bool finish_shares(cohort_transfer *transfer, const cohort_team *team) {
+  cohort_comm *comm = transfer->plan.comm;
+  bool moved = false;
+  for (; comm->hosts > 1 && transfer->reduce_done < transfer->reduce_summed; moved = true) {
+    const uint64_t number = transfer->reduce_done;
+    const reduction *operation = &transfer->reduction[number % (uint64_t)transfer->ring];
+    if (!comm->test(comm, operation->ticket)) break;
+    sum_job job = {transfer, operation, number, 0};
+    run_job(team, &job, unpack_shares);
+    if (transfer->plan.everywhere) gather_sum(transfer, operation);
+    transfer->reduce_done++;
+  }
+  return moved;
 }
 
 bool cohort_transfer_progress_reduce(cohort_transfer *transfer, const cohort_team *team) {
@@ -211,14 +335,6 @@ bool cohort_transfer_progress_reduce(cohort_transfer *transfer, const cohort_tea
     transfer->reduce_begun++;
     atomic_store_explicit(&transfer->show[comm->rank]->rows_read, transfer->reduce_begun, memory_order_release);
   }
-  while (transfer->reduce_done < transfer->reduce_begun) {
-    reduction *operation = &transfer->reduction[transfer->reduce_done % (uint64_t)transfer->ring];
-    if (!comm->test(comm, operation->ticket)) break;
-    sum_job job = {transfer, operation, transfer->reduce_done, 0};
-    run_job(team, &job, sum_hosts);
-    if (transfer->plan.everywhere) gather_sum(transfer, operation);
-    transfer->reduce_done++;
-    moved = true;
-  }
-  return moved;
+  const bool summed = sum_arrived(transfer, team), finished = finish_shares(transfer, team);
+  return moved || summed || finished;
 }

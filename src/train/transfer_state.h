@@ -31,7 +31,7 @@ typedef struct reduction {
   int part;
   bool squares;
   float *sum; /* of this vector */
-  int ticket;
+  int ticket; /* of what other hosts send; then of what other copies have summed */
 } reduction;
 
 typedef struct gathering {
@@ -69,7 +69,7 @@ struct cohort_transfer {
   /* The queues: operation n is at n % ring. */
   reduction *reduction;
   gathering *gathering;
-  uint64_t reduce_posted, reduce_begun, reduce_done;
+  uint64_t reduce_posted, reduce_begun, reduce_summed, reduce_done;
   uint64_t gather_posted, gather_begun, gather_arrived, gather_done;
   double *squares; /* [pieces] */
   double (*dot)(const void *a, const void *b, int64_t n);
@@ -102,6 +102,13 @@ static inline bool all_mates_past(const cohort_transfer *transfer, size_t counte
       return false;
   }
   return true;
+}
+
+/* More than two copies share the sums of their owners: each sums one share of an owner's runs and gives it to the
+ * others, which is half as many bytes or fewer. */
+static inline int shares(const cohort_transfer *transfer) {
+  const int copies = transfer->plan.shards->holders->copies;
+  return copies > 2 ? copies : 1;
 }
 
 /* Where the elements of each owner of another host that `agent` stands for begin, one owner after the other; returns
