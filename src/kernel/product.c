@@ -130,6 +130,20 @@ static void pack_rows_of_a(const product_side *side, int64_t rows, int64_t depth
 
 #endif
 
+/* A last strip that is narrower than its vectors begins so many columns further left, where there are any: columns are
+ * made twice, with the same bits, and nothing is read or written behind the matrix. */
+static int64_t strip_shift(int64_t n, int64_t columns) {
+  const int64_t width = columns - n, whole = width > PRODUCT_LANES ? PRODUCT_COLUMNS : PRODUCT_LANES;
+  return !PRODUCT_TILES && width < whole && n >= whole - width ? whole - width : 0;
+}
+
+/* What a strip that is not whole has made: `width` columns from `first` on. */
+static void add_edge(const real *edge, int64_t first, int64_t rows, int64_t width, real beta, real *c, int64_t row) {
+  edge += first;
+  for (int64_t m = 0; m < rows; m++, edge += PRODUCT_COLUMNS, c += row)
+    for (int64_t j = 0; j < width; j++) c[j] = edge[j] + (beta == 0 ? 0 : beta * c[j]);
+}
+
 /* Rows [m0, m0 + rows) and columns [n0, n0 + columns) of C for one chunk of k. `a` is the packed block of these rows,
  * or NULL. */
 static void multiply_block(const product_chunk *chunk, int64_t m0, int64_t rows, int64_t n0, int64_t columns,
@@ -144,23 +158,21 @@ static void multiply_block(const product_chunk *chunk, int64_t m0, int64_t rows,
   }
   real edge[PRODUCT_BLOCK_ROWS * PRODUCT_COLUMNS];
   for (int64_t n = 0; n < columns; n += PRODUCT_COLUMNS) {
-    const int64_t width = cohort_least(PRODUCT_COLUMNS, columns - n);
+    const int64_t width = cohort_least(PRODUCT_COLUMNS, columns - n), shift = strip_shift(n, columns);
     const int vectors = PRODUCT_TILES || width > PRODUCT_LANES ? 2 : 1;
-    product_target to = {job->alpha, chunk->beta, job->c + m0 * job->stride_c + n0 + n, job->stride_c};
-    const bool whole = width == vectors * PRODUCT_LANES;
+    real *c = job->c + m0 * job->stride_c + n0 + n;
+    product_target to = {job->alpha, chunk->beta, c - shift, job->stride_c};
+    /* The columns on the left have had their sum already: they can be replaced, not added to. */
+    const bool whole = width + (chunk->beta == 0 ? shift : 0) == vectors * PRODUCT_LANES;
     if (!whole) to = (product_target){job->alpha, 0, edge, PRODUCT_COLUMNS};
     if (chunk->b) {
       strip.b = chunk->b + n / PRODUCT_COLUMNS * chunk->strip_step;
     } else {
-      strip.b = job->b.x + n0 + n + chunk->first_k * job->b.step_k;
+      strip.b = job->b.x + n0 + n - shift + chunk->first_k * job->b.step_k;
       strip.b_cell = job->b.step_k;
     }
     multiply_strip(&strip, vectors, a, rows, &to);
-    for (int64_t m = 0; !whole && m < rows; m++)
-      for (int64_t j = 0; j < width; j++) {
-        real *c = job->c + (m0 + m) * job->stride_c + n0 + n + j;
-        *c = edge[m * PRODUCT_COLUMNS + j] + (chunk->beta == 0 ? 0 : chunk->beta * *c);
-      }
+    if (!whole) add_edge(edge, shift, rows, width, chunk->beta, c, job->stride_c);
   }
 }
 
@@ -172,12 +184,24 @@ static void pack_b(const product_job *job, int64_t n, int64_t columns, product_c
   chunk->strip_step = PRODUCT_COLUMNS * chunk->cells + PRODUCT_GAP;
   if (whole) product_pack_columns(&side, whole, chunk->depth, packed, chunk->strip_step);
   for (int64_t j = 0; j < columns; j += PRODUCT_COLUMNS, packed += chunk->strip_step) {
-    const product_side strip = part_of(&side, j, 0);
+    const int64_t shift = strip_shift(j, columns);
+    const product_side strip = part_of(&side, j - shift, 0);
     if (j >= whole * PRODUCT_COLUMNS)
-      product_pack(&strip, cohort_least(PRODUCT_COLUMNS, columns - j), PRODUCT_COLUMNS, chunk->depth, packed,
+      product_pack(&strip, cohort_least(PRODUCT_COLUMNS, columns - j + shift), PRODUCT_COLUMNS, chunk->depth, packed,
                    PRODUCT_COLUMNS);
     for (int64_t i = filled; i < chunk->strip_step - PRODUCT_GAP; i++) packed[i] = 0;
   }
+}
+
+/* Rows that lie on, without falling into the same places of the first cache, may be read a few times more. */
+static bool packs_a(const product_job *job, int64_t columns) {
+  enum { PAGE = 4096 / sizeof(real) };
+  const bool lies_well = job->a.step_k == 1 && job->a.step % (PAGE / 2) != 0;
+  return PRODUCT_ROUNDS || columns > (lies_well ? 4 : 2) * PRODUCT_COLUMNS;
+}
+
+static bool packs_b(const product_job *job, int64_t rows) {
+  return PRODUCT_ROUNDS || job->b.step != 1 || rows > 4 * PRODUCT_ROWS;
 }
 
 /* Rows [m0, m1) and columns [n0, n1) of C. A side that is used but a few times is read where it lies. */
@@ -187,23 +211,21 @@ static void multiply_tile(const product_job *job, int64_t m0, int64_t m1, int64_
   real packed_b[PRODUCT_BLOCK_COLUMNS / PRODUCT_COLUMNS * (PRODUCT_COLUMNS * PRODUCT_DEPTH + PRODUCT_GAP)]
       __attribute__((aligned(64)));
   begin();
-  const bool packs_a = PRODUCT_ROUNDS || n1 - n0 > 2 * PRODUCT_COLUMNS;
-  const bool packs_b = PRODUCT_ROUNDS || job->b.step != 1 || m1 - m0 > 4 * PRODUCT_ROWS;
+  const bool packs_rows = packs_a(job, n1 - n0), packed = packs_b(job, m1 - m0);
   for (int64_t n = n0; n < n1;) {
-    int64_t columns = cohort_least(PRODUCT_BLOCK_COLUMNS, n1 - n);
-    if (!packs_b && columns > PRODUCT_LANES) columns -= columns % PRODUCT_LANES;
+    const int64_t columns = cohort_least(PRODUCT_BLOCK_COLUMNS, n1 - n);
     for (int64_t k = 0; k < job->k || k == 0; k += DEPTH) {
       product_chunk chunk = {.job = job, .first_k = k, .depth = cohort_least(DEPTH, job->k - k)};
       chunk.cells = cohort_ceil_divide(chunk.depth, PRODUCT_CELL * PRODUCT_CELLS_STEP) * PRODUCT_CELLS_STEP;
       chunk.beta = k == 0 ? job->beta : 1;
-      if (packs_b || columns < PRODUCT_LANES) pack_b(job, n, columns, &chunk, packed_b);
+      if (packed || (columns < PRODUCT_COLUMNS && columns != PRODUCT_LANES)) pack_b(job, n, columns, &chunk, packed_b);
       for (int64_t m = m0; m < m1; m += PRODUCT_BLOCK_ROWS) {
         const int64_t rows = cohort_least(PRODUCT_BLOCK_ROWS, m1 - m);
-        if (packs_a) {
+        if (packs_rows) {
           const product_side side = part_of(&job->a, m, k);
           pack_rows_of_a(&side, rows, chunk.depth, packed_a);
         }
-        multiply_block(&chunk, m, rows, n, columns, packs_a ? packed_a : NULL);
+        multiply_block(&chunk, m, rows, n, columns, packs_rows ? packed_a : NULL);
       }
     }
     n += columns;
@@ -279,9 +301,12 @@ static int64_t cut(product_job *job, int64_t most) {
   const double work = (double)job->m * (double)job->n * (double)job->k;
   const int64_t tiles = cohort_least(most, (int64_t)(work / LEAST_WORK) + 1);
   job->by_columns = job->n > job->m;
-  const int64_t side = job->by_columns ? job->n : job->m, panel = job->turned       ? 8
-                                                                  : job->by_columns ? PRODUCT_COLUMNS
-                                                                                    : PRODUCT_ROWS;
+  const int64_t side = job->by_columns ? job->n : job->m;
+  int64_t panel = job->by_columns ? PRODUCT_COLUMNS : PRODUCT_ROWS;
+  if (job->turned) panel = 8;
+  /* Where B is read as it lies, a vector of columns costs half a strip, and a strip too many is time that others wait.
+   */
+  if (!PRODUCT_ROUNDS && job->by_columns && !packs_b(job, job->m)) panel = PRODUCT_LANES;
   job->tile = cohort_ceil_divide(cohort_ceil_divide(side, tiles), panel) * panel;
   return cohort_ceil_divide(side, job->tile);
 }

@@ -198,6 +198,12 @@ static inline void product_pack_rows(const product_side *side, int64_t count, in
     int64_t m = 0;
     for (; m + PRODUCT_LANES <= count && l < whole; m += PRODUCT_LANES)
       *(product_memory *)(to + m) = product_cells(low + m, low + m + side->step_k);
+    /* Of few majors the rows that follow fill the vector: what they make of it is not used. */
+    if (PRODUCT_CELL == 1 && m == 0 && count < PRODUCT_LANES && side->step_k >= count &&
+        (depth - 1 - l) * side->step_k + count >= PRODUCT_LANES) {
+      *(product_memory *)to = product_cells(low, low);
+      continue;
+    }
     for (; m + 4 <= count && l < whole; m += 4)
       *(product_quad_memory *)(to + m) = product_quad_cells(low + m, low + m + side->step_k);
     for (; m < count; m++) to[m] = product_cell(side, m, l, depth);
