@@ -27,20 +27,51 @@ void cohort_team_settle(int first, int count) {
   place.count = count;
 }
 
-void cohort_team_run(const cohort_team *team, int64_t tiles, cohort_tile_function function, void *argument) {
-  const int64_t wanted = team->threads < tiles ? team->threads : tiles;
-  if (wanted <= 1) {
-    for (int64_t tile = 0; tile < tiles; tile++) function(argument, tile);
-    return;
-  }
-  /* By default OpenMP serialises a parallel region inside another one. */
+static void run_all(int64_t tiles, cohort_tile_function function, void *argument) {
+  for (int64_t tile = 0; tile < tiles; tile++) function(argument, tile);
+}
+
+/* By default OpenMP serialises a parallel region inside another one. */
+static void allow_level(void) {
   const int level = omp_get_active_level();
   if (omp_get_max_active_levels() <= level) omp_set_max_active_levels(level + 1);
+}
+
+static void settle_worker(int thread, int first, int count) {
+  if (thread > 0 && thread < count) cohort_team_settle(first + thread, 1);
+}
+
+void cohort_team_share(const cohort_team *team, int64_t tiles, cohort_tile_function function, void *argument) {
+  const int64_t wanted = team->threads < tiles ? team->threads : tiles;
+  if (wanted <= 1) {
+    run_all(tiles, function, argument);
+    return;
+  }
+  allow_level();
   const int first = place.first, count = place.count;
 #pragma omp parallel num_threads((int)wanted)
   {
-    const int thread = omp_get_thread_num();
-    if (thread > 0 && thread < count) cohort_team_settle(first + thread, 1);
+    const int64_t thread = omp_get_thread_num(), threads = omp_get_num_threads();
+    settle_worker((int)thread, first, count);
+    for (int64_t tile = tiles * thread / threads; tile < tiles * (thread + 1) / threads; tile++)
+      function(argument, tile);
+  }
+}
+
+void cohort_team_run(const cohort_team *team, int64_t tiles, cohort_tile_function function, void *argument) {
+  if (team->threads >= tiles) {
+    cohort_team_share(team, tiles, function, argument);
+    return;
+  }
+  if (team->threads <= 1) {
+    run_all(tiles, function, argument);
+    return;
+  }
+  allow_level();
+  const int first = place.first, count = place.count;
+#pragma omp parallel num_threads(team->threads)
+  {
+    settle_worker(omp_get_thread_num(), first, count);
 #pragma omp for schedule(dynamic, 1)
     for (int64_t tile = 0; tile < tiles; tile++) function(argument, tile);
   }

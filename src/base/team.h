@@ -14,6 +14,10 @@ typedef void (*cohort_tile_function)(void *argument, int64_t tile);
 /* Calls function(argument, tile) once for every tile in [0, tiles), on the team's threads, and waits for all. */
 void cohort_team_run(const cohort_team *team, int64_t tiles, cohort_tile_function function, void *argument);
 
+/* The same for tiles of one size: thread t always takes the t-th of equal runs of them, so that what it wrote in one
+ * pass over some memory is in its own cache in the next. cohort_team_run does so when there is a tile a thread. */
+void cohort_team_share(const cohort_team *team, int64_t tiles, cohort_tile_function function, void *argument);
+
 /* Processors that the threads of this process are held to, one a thread. */
 enum { COHORT_MAX_BOUND = 1024 };
 typedef struct cohort_binding {

@@ -278,6 +278,7 @@ cohort_status cohort_lane_context_create(int graphs, cohort_lane_graph *const *g
   int64_t capacity = 0;
   memset(out, 0, sizeof *out);
   out->slots = slots;
+  out->team = (cohort_team){threads};
   for (int g = 0; g < graphs; g++) {
     if (cohort_plan_arena_bytes(graph[g]->plan) > arena) arena = cohort_plan_arena_bytes(graph[g]->plan);
     const int32_t bound = graph[g]->values + cohort_plan_lodged(graph[g]->plan);
@@ -339,7 +340,8 @@ static void feed(const cohort_task *task, const cohort_lane_graph *graph, cohort
                      .direct = run->direct,
                      .capacity = graph->options.capacity,
                      .count = run->count,
-                     .position = context->position};
+                     .position = context->position,
+                     .team = &context->team};
   double bytes = 0;
   for (int i = 0; i < graph->inputs; i++) {
     own.input[i] = context->input[slot * COHORT_MAX_TASK_INPUTS + i];

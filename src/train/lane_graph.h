@@ -59,6 +59,7 @@ cohort_status cohort_task_graph_create(const cohort_task *task, cohort_graph **o
 typedef struct cohort_lane_context {
   cohort_executor *executor;
   int slots;
+  cohort_team team;  /* the executor's */
   void **memory;     /* bindings, reused */
   void **input;      /* [slots][COHORT_MAX_TASK_INPUTS] */
   int64_t *position; /* [largest capacity] */

@@ -24,6 +24,7 @@ struct cohort_player {
   int *first_owned;    /* [buckets + 1]: where a bucket's begin in `owned` */
   cohort_piece *owned; /* element-cut pieces of this rank, small neighbours as one */
   int owned_count;
+  int *share;        /* [threads + 1]: where a thread's begin in `owned`, when one rank owns all */
   int *whole;        /* whole tensors of this rank, costliest first */
   int *whole_thread; /* which thread takes each */
   int whole_count;
@@ -93,6 +94,21 @@ static void own_piece(cohort_player *player, const cohort_piece *piece) {
     player->owned[player->owned_count++] = *piece;
 }
 
+/* Runs of owned pieces with about as many elements for every thread. */
+static void share_owned(cohort_player *player) {
+  const int threads = player->plan.threads;
+  player->share = cohort_allocate((size_t)(threads + 1) * sizeof *player->share);
+  int64_t elements = 0, before = 0;
+  for (int i = 0; i < player->owned_count; i++) elements += player->owned[i].elements;
+  int thread = 1;
+  for (int i = 0; i < player->owned_count; i++) {
+    const int64_t middle = before + player->owned[i].elements / 2;
+    for (; thread < threads && middle >= elements * thread / threads; thread++) player->share[thread] = i;
+    before += player->owned[i].elements;
+  }
+  for (; thread <= threads; thread++) player->share[thread] = player->owned_count;
+}
+
 static void list_work(cohort_player *player) {
   const cohort_space *space = player->plan.space;
   const int threads = player->plan.threads;
@@ -108,6 +124,7 @@ static void list_work(cohort_player *player) {
         own_piece(player, &space->piece[p]);
   }
   player->first_owned[player->shards->buckets] = player->owned_count;
+  share_owned(player);
   for (int t = 0; t < space->tensors; t++) {
     if (player->groups.cut[t] == COHORT_CUT_ELEMENT || !player->updates[space->tensor[t].first_piece]) continue;
     int at = player->whole_count++;
@@ -233,6 +250,7 @@ void cohort_player_destroy(cohort_player *player) {
   free(player->first_owned);
   free(player->piece_sums);
   free(player->owned);
+  free(player->share);
   free(player->whole);
   free(player->whole_thread);
   free(player);
@@ -408,6 +426,12 @@ static void update_piece(void *argument, int64_t index) {
   player->groups.group[player->groups.of_tensor[piece->tensor]].functions->update(&update);
 }
 
+/* A thread's share lies in its cache, where what came before has left it. */
+static void update_share(void *argument, int64_t thread) {
+  const step_state *state = argument;
+  for (int i = state->player->share[thread]; i < state->player->share[thread + 1]; i++) update_piece(argument, i);
+}
+
 static void update_whole(void *argument, int64_t thread) {
   const step_state *state = argument;
   const cohort_player *player = state->player;
@@ -451,7 +475,7 @@ static void run_updates(step_state *state) {
   cohort_player *player = state->player;
   const double start = cohort_clock_seconds();
   if (player->plan.comm->size == 1) {
-    cohort_team_run(&player->team, player->owned_count, update_piece, state);
+    cohort_team_run(&player->team, player->plan.threads, update_share, state);
     player->figures.update_seconds += cohort_clock_seconds() - start;
     player->figures.update_bytes += player->owned_bytes;
   }

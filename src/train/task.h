@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "base/team.h"
 #include "graph/graph.h"
 #include "method/aggregator/aggregator.h"
 #include "method/model/model.h"
@@ -35,6 +36,7 @@ typedef struct cohort_feed {
   const int64_t *position; /* [count] */
   bool direct;             /* positions are numbers of training samples, not of the stream */
   void *input[COHORT_MAX_TASK_INPUTS];
+  const cohort_team *team; /* that may share the copying */
 } cohort_feed;
 
 typedef struct cohort_task {

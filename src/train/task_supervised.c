@@ -175,36 +175,63 @@ static void find_samples(const cohort_task *task, const cohort_feed *feed, int32
     for (int64_t i = 0; i < feed->count; i++) sample[i] = (int32_t)feed->position[i];
 }
 
-static void feed(const cohort_task *task, cohort_feed *feed) {
+typedef struct feed_job {
+  const cohort_task *task;
+  const cohort_feed *feed;
+  const int32_t *sample; /* [capacity] */
+  bool augmented;
+  int64_t tile; /* samples */
+} feed_job;
+
+static void feed_sample(const feed_job *job, int64_t i) {
+  const cohort_task *task = job->task;
+  const cohort_feed *feed = job->feed;
   const supervised *own = task->own;
   const cohort_samples *samples = &own->split[feed->split];
+  const bool real = i < feed->count;
+  const int64_t sample = job->sample[i], first = sample * own->features, outputs = task->model_data.outputs;
+  float *input = (float *)feed->input[0] + i * own->features, *weight = feed->input[2];
+  if (!real)
+    memset(input, 0, (size_t)own->features * sizeof *input);
+  else if (job->augmented)
+    augment(task, feed->position[i], samples, first, input);
+  else
+    take(own, samples, first, own->features, input);
+  if (samples->labels)
+    ((int32_t *)feed->input[1])[i] = real ? samples->labels[sample] : -1;
+  else
+    for (int64_t o = 0; o < outputs; o++)
+      ((float *)feed->input[1])[i * outputs + o] = real ? samples->targets[sample * outputs + o] : 0;
+  weight[i] = real ? 1 : 0;
+  ((int32_t *)feed->input[3])[i] = 0;
+}
+
+static void feed_tile(void *argument, int64_t tile) {
+  enum { AHEAD = 4 };
+  const feed_job *job = argument;
+  const supervised *own = job->task->own;
+  const cohort_samples *samples = &own->split[job->feed->split];
+  const int64_t first = tile * job->tile, end = first + job->tile, capacity = job->feed->capacity;
+  const int64_t last = end < capacity ? end : capacity;
+  for (int64_t i = first; i < last; i++) {
+    if (i + AHEAD < last) call_up(own, samples, job->sample[i + AHEAD]);
+    feed_sample(job, i);
+  }
+}
+
+/* Threads share what is worth waking them. */
+static void feed(const cohort_task *task, cohort_feed *feed) {
+  enum { LEAST_FEATURES = 1 << 13 };
+  const supervised *own = task->own;
   const cohort_data_settings *data = &task->settings->data_settings;
   const bool train = feed->split == COHORT_SPLIT_TRAIN;
-  const bool augmented = train && (data->crop || data->flip) && task->model_data.axes == 3;
-  const int64_t outputs = task->model_data.outputs;
-  float *input = feed->input[0], *weight = feed->input[2];
-  int32_t *positions = feed->input[3], *ids = feed->input[4];
-  enum { AHEAD = 4 };
-  find_samples(task, feed, ids);
-  for (int64_t i = 0; i < feed->capacity; i++, input += own->features) {
-    const bool real = i < feed->count;
-    const int64_t sample = ids[i];
-    if (i + AHEAD < feed->capacity) call_up(own, samples, ids[i + AHEAD]);
-    const int64_t first = sample * own->features;
-    if (!real)
-      memset(input, 0, (size_t)own->features * sizeof *input);
-    else if (augmented)
-      augment(task, feed->position[i], samples, first, input);
-    else
-      take(own, samples, first, own->features, input);
-    if (samples->labels)
-      ((int32_t *)feed->input[1])[i] = real ? samples->labels[sample] : -1;
-    else
-      for (int64_t o = 0; o < outputs; o++)
-        ((float *)feed->input[1])[i * outputs + o] = real ? samples->targets[sample * outputs + o] : 0;
-    weight[i] = real ? 1 : 0;
-    positions[i] = 0;
-  }
+  feed_job job = {.task = task, .feed = feed, .sample = feed->input[4]};
+  job.augmented = train && (data->crop || data->flip) && task->model_data.axes == 3;
+  find_samples(task, feed, feed->input[4]);
+  int64_t tiles = feed->capacity * own->features / LEAST_FEATURES + 1;
+  if (tiles > feed->team->threads) tiles = feed->team->threads;
+  job.tile = (feed->capacity + tiles - 1) / tiles;
+  cohort_team_share(feed->team, tiles, feed_tile, &job);
 }
 
 static int64_t count(const cohort_task *task, cohort_split split, int64_t samples) {

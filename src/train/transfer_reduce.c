@@ -198,7 +198,11 @@ static void gather_sum(cohort_transfer *transfer, const reduction *operation) {
 static void run_job(const cohort_team *team, sum_job *job, cohort_tile_function function) {
   const int part = job->operation->part;
   job->first_run = job->transfer->first_run[part];
-  cohort_team_run(team, job->transfer->first_run[part + 1] - job->first_run, function, job);
+  const int64_t runs = job->transfer->first_run[part + 1] - job->first_run;
+  if (job->transfer->plan.comm->size == 1)
+    cohort_team_share(team, runs, function, job);
+  else
+    cohort_team_run(team, runs, function, job);
 }
 
 /* Rows of other ranks that this one has read, and sums that it has been given. */
