@@ -32,7 +32,7 @@ typedef struct cohort_step {
   size_t workspace; /* offset in the arena */
   int32_t workspace_interval;
   int32_t node;
-  int time; /* of the plan's intervals */
+  int time;                         /* of the plan's intervals */
   int first_of_strip, end_of_strip; /* steps [first, end) of its strip; else itself */
   int parts;                        /* how often it runs */
   size_t input_part[COHORT_MAX_INPUTS], output_part[COHORT_MAX_OUTPUTS]; /* bytes from one part to the next */
