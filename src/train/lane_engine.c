@@ -277,6 +277,7 @@ cohort_status cohort_lane_engine_prepare(cohort_lane_engine *engine, const cohor
                                      .node = engine->node,
                                      .rows = engine->rows,
                                      .vectors = rows->vectors,
+                                     .squares = true,
                                      .everywhere = rows->everywhere,
                                      .team = engine->team};
   return cohort_transfer_create(&plan, &engine->transfer, error);

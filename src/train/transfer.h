@@ -44,6 +44,7 @@ typedef struct cohort_transfer_plan {
   const cohort_subtree *node;
   const cohort_segment *rows; /* where all ranks' rows lie; NULL: nothing is ever reduced */
   int vectors;                /* the most that are reduced at once */
+  bool squares;               /* of vector 0's sums are wanted */
   bool everywhere;            /* all ranks get all sums, which lie in `rows`; it gathers nothing else */
   cohort_team team;
 } cohort_transfer_plan;

@@ -14,7 +14,7 @@ uint64_t cohort_transfer_reduce(cohort_transfer *transfer, int bucket, const coh
   for (int v = 0; v < vectors; v++)
     for (int part = own->first_part; part < own->last_part; part++) {
       const size_t at = transfer->reduce_posted++ % (uint64_t)transfer->ring;
-      transfer->reduction[at] = (reduction){part, v == 0, sum + v * stride, -1};
+      transfer->reduction[at] = (reduction){part, v == 0 && transfer->plan.squares, sum + v * stride, -1};
       int64_t *place = transfer->place[me] + at * (size_t)nodes;
       for (int i = 0; i < nodes; i++) place[i] = rows->place[i] + v * rows->vector[i];
     }

@@ -1,10 +1,10 @@
 /* mpirun -n RANKS --bind-to core bench_reduction [ROUNDS]: how fast ranks of a node come to hold the sum of a vector
  * that each of them has.
  *
- * Cohort's way is that of a step with `sharding: none`: bucket by bucket, in the memory where gradients lie, the
- * squares for the norm included. Open MPI's is MPI_Allreduce, out of place and in place. Rounds take turns, all memory
- * is warm, a time is the slowest rank's, figures are medians; GB/s are bytes of the vector a second. Exit status 1 when
- * the sums differ. */
+ * Cohort's way is that of a step with `sharding: none`: bucket by bucket, in the memory where gradients lie; and
+ * beside it the same with what a step takes along, the squares for the norm. Open MPI's is MPI_Allreduce, out of place
+ * and in place. Rounds take turns, all memory is warm, a time is the slowest rank's, figures are medians; GB/s are
+ * bytes of the vector a second. Exit status 1 when the sums differ. */
 #include <math.h>
 #include <mpi.h>
 #include <stdio.h>
@@ -20,8 +20,8 @@
 
 /* TENSOR: elements of a tensor, about what layers have. AT_ONCE: bytes of the runs that one time is taken of, so that
  * short ones can be timed. */
-enum { TENSOR = 1 << 20, ROUNDS = 9, MOST_ROUNDS = 1000, MOST_RUNS = 16, AT_ONCE = 64000000, WAYS = 3 };
-enum { OWN, OUT_OF_PLACE, IN_PLACE };
+enum { TENSOR = 1 << 20, ROUNDS = 9, MOST_ROUNDS = 1000, MOST_RUNS = 16, AT_ONCE = 64000000, WAYS = 4 };
+enum { OWN, WITH_SQUARES, OUT_OF_PLACE, IN_PLACE };
 
 typedef struct bench {
   cohort_comm comm;
@@ -30,7 +30,7 @@ typedef struct bench {
   cohort_holders *holders;
   cohort_shards *shards;
   cohort_vector rows;
-  cohort_transfer *transfer;
+  cohort_transfer *transfer[2]; /* OWN, WITH_SQUARES */
   int64_t *place;
   float *from, *to; /* MPI's */
 } bench;
@@ -71,20 +71,22 @@ static cohort_status open_bench(bench *own, cohort_error *error) {
   own->place = cohort_allocate((size_t)own->shards->buckets * sizeof *own->place);
   for (int b = 0; b < own->shards->buckets; b++) own->place[b] = own->shards->bucket[b].offset;
   const cohort_subtree node = {0, own->comm.rank}; /* a lane a rank */
-  const cohort_transfer_plan plan = {.comm = &own->comm,
-                                     .shards = own->shards,
-                                     .lanes = own->comm.size,
-                                     .nodes = 1,
-                                     .node = &node,
-                                     .rows = own->rows.segment,
-                                     .vectors = 1,
-                                     .everywhere = true,
-                                     .team = {1}};
-  return cohort_transfer_create(&plan, &own->transfer, error);
+  cohort_transfer_plan plan = {.comm = &own->comm,
+                               .shards = own->shards,
+                               .lanes = own->comm.size,
+                               .nodes = 1,
+                               .node = &node,
+                               .rows = own->rows.segment,
+                               .vectors = 1,
+                               .everywhere = true,
+                               .team = {1}};
+  COHORT_TRY(cohort_transfer_create(&plan, &own->transfer[OWN], error));
+  plan.squares = true;
+  return cohort_transfer_create(&plan, &own->transfer[WITH_SQUARES], error);
 }
 
 static void close_bench(bench *own) {
-  cohort_transfer_destroy(own->transfer);
+  for (int way = OWN; way <= WITH_SQUARES; way++) cohort_transfer_destroy(own->transfer[way]);
   cohort_vector_release(&own->rows);
   cohort_memory_release(own->from);
   cohort_memory_release(own->to);
@@ -102,26 +104,26 @@ static void fill(const bench *own, float *values) {
   }
 }
 
-static void sum_own(bench *own) {
+static void sum_own(bench *own, cohort_transfer *transfer) {
   const int64_t vector = 0;
   uint64_t number = 0;
   for (int b = 0; b < own->shards->buckets; b++) {
     const cohort_bucket_rows rows = {&own->place[b], &vector};
-    number = cohort_transfer_reduce(own->transfer, b, &rows, 1, own->rows.values, own->padded);
+    number = cohort_transfer_reduce(transfer, b, &rows, 1, own->rows.values, own->padded);
   }
-  cohort_transfer_sum_wait(own->transfer, number);
+  cohort_transfer_sum_wait(transfer, number);
 }
 
 static void run_once(bench *own, int way) {
   const int count = (int)own->elements;
-  if (way == OWN) sum_own(own);
+  if (way <= WITH_SQUARES) sum_own(own, own->transfer[way]);
   if (way == OUT_OF_PLACE) MPI_Allreduce(own->from, own->to, count, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
   if (way == IN_PLACE) MPI_Allreduce(MPI_IN_PLACE, own->to, count, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
 }
 
 /* Seconds of one of `runs`, of the slowest rank. In place a run sums what the one before has left. */
 static double time_way(bench *own, int way, int runs) {
-  fill(own, way == OWN ? own->rows.values : way == OUT_OF_PLACE ? own->from : own->to);
+  fill(own, way <= WITH_SQUARES ? own->rows.values : way == OUT_OF_PLACE ? own->from : own->to);
   MPI_Barrier(MPI_COMM_WORLD);
   const double start = cohort_clock_seconds();
   for (int i = 0; i < runs; i++) run_once(own, way);
@@ -162,8 +164,9 @@ static bool measure(bench *own, int rounds) {
   double rate[WAYS];
   for (int way = 0; way < WAYS; way++) rate[way] = 1e-9 * bytes / median(seconds[way], rounds);
   if (own->comm.rank == 0) {
-    printf("| %6.1f | %8.2f | %8.2f | %8.2f | %6.2f | %6.2f |%s\n", bytes / 1e6, rate[OWN], rate[OUT_OF_PLACE],
-           rate[IN_PLACE], rate[OWN] / rate[OUT_OF_PLACE], rate[OWN] / rate[IN_PLACE], same ? "" : " the sums differ");
+    printf("| %6.1f | %8.2f | %8.2f | %8.2f | %8.2f | %6.2f | %6.2f |%s\n", bytes / 1e6, rate[OWN], rate[WITH_SQUARES],
+           rate[OUT_OF_PLACE], rate[IN_PLACE], rate[OWN] / rate[OUT_OF_PLACE], rate[OWN] / rate[IN_PLACE],
+           same ? "" : " the sums differ");
     (void)fflush(stdout);
   }
   return same;
@@ -179,7 +182,9 @@ int main(int count, char **argument) {
   if (status == COHORT_DONE && own.comm.size < 2)
     status = cohort_fail(&error, COHORT_BAD_CONFIG, "start it by mpirun on two ranks or more");
   if (status == COHORT_DONE && own.comm.rank == 0)
-    printf("| MB | own, GB/s | MPI_Allreduce | in place | ratio | to in place |\n|---|---|---|---|---|---|\n");
+    printf(
+        "| MB | own, GB/s | with squares | MPI_Allreduce | in place | ratio | to in place "
+        "|\n|---|---|---|---|---|---|---|\n");
   bool same = true;
   for (size_t i = 0; status == COHORT_DONE && i < sizeof sizes / sizeof *sizes; i++) {
     own.elements = sizes[i];
