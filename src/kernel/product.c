@@ -133,8 +133,9 @@ static void pack_rows_of_a(const product_side *side, int64_t rows, int64_t depth
 /* A last strip that is narrower than its vectors begins so many columns further left, where there are any: columns are
  * made twice, with the same bits, and nothing is read or written behind the matrix. */
 static int64_t strip_shift(int64_t n, int64_t columns) {
+  if (PRODUCT_TILES) return 0;
   const int64_t width = columns - n, whole = width > PRODUCT_LANES ? PRODUCT_COLUMNS : PRODUCT_LANES;
-  return !PRODUCT_TILES && width < whole && n >= whole - width ? whole - width : 0;
+  return width < whole && n >= whole - width ? whole - width : 0;
 }
 
 /* What a strip that is not whole has made: `width` columns from `first` on. */
@@ -196,8 +197,9 @@ static void pack_b(const product_job *job, int64_t n, int64_t columns, product_c
 /* Rows that lie on, without falling into the same places of the first cache, may be read a few times more. */
 static bool packs_a(const product_job *job, int64_t columns) {
   enum { PAGE = 4096 / sizeof(real) };
+  if (PRODUCT_ROUNDS) return true;
   const bool lies_well = job->a.step_k == 1 && job->a.step % (PAGE / 2) != 0;
-  return PRODUCT_ROUNDS || columns > (lies_well ? 4 : 2) * PRODUCT_COLUMNS;
+  return columns > (lies_well ? 4 : 2) * PRODUCT_COLUMNS;
 }
 
 static bool packs_b(const product_job *job, int64_t rows) {

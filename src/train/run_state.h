@@ -1,4 +1,4 @@
-/* The inside of a run, shared by run.c and run_checkpoint.c alone. */
+/* The inside of a run, shared by run.c, run_create.c, run_checkpoint.c and estimate.c alone. */
 #ifndef COHORT_TRAIN_RUN_STATE_H
 #define COHORT_TRAIN_RUN_STATE_H
 
@@ -42,5 +42,9 @@ struct cohort_run {
   cohort_run_figures figures;
   cohort_profile *profile; /* or NULL */
 };
+
+/* Whether lanes of work on a graph run phase by phase together: values cross lanes, or its parameters come and go, or
+ * its gradients leave before another lane's. */
+bool cohort_run_together(const cohort_run *run, const cohort_lane_graph *graph);
 
 #endif
