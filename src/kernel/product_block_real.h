@@ -217,18 +217,18 @@ static inline void product_pack_rows(const product_side *side, int64_t count, in
 static inline int64_t product_pack_strips(const product_side *side, int64_t count, int64_t depth, real *out,
                                           int64_t strip) {
   const int64_t whole = sizeof(real) == sizeof(float) ? depth / PRODUCT_CELL : 0;
-  const __mmask16 all = (1 << PRODUCT_ROWS) - 1;
+  const unsigned all = (1U << PRODUCT_ROWS) - 1;
   for (int64_t l = 0; l < whole; l++) {
     const real *low = side->x + PRODUCT_CELL * l * side->step_k;
     real *to = out + l * PRODUCT_A_STEP;
     for (int64_t m = 0; m < count; m += PRODUCT_ROWS, low += PRODUCT_ROWS, to += strip) {
-      const __mmask16 rows = count - m >= PRODUCT_ROWS ? all : (__mmask16)((1 << (count - m)) - 1);
+      const __mmask16 rows = (__mmask16)(count - m >= PRODUCT_ROWS ? all : (1U << (count - m)) - 1);
       product_fetch(low, side->step_k);
       __m512 cells = _mm512_maskz_loadu_ps(rows, low);
 #if defined(COHORT_PAIRS)
       cells = (__m512)product_pairs(cells, _mm512_maskz_loadu_ps(rows, low + side->step_k));
 #endif
-      _mm512_mask_storeu_ps(to, all, cells);
+      _mm512_mask_storeu_ps(to, (__mmask16)all, cells);
     }
   }
   return whole;

@@ -136,9 +136,13 @@ static cohort_status run_rank(cohort_comm *comm, void *argument) {
   cohort_error error;
   const double cost[TENSORS] = {5, 1, 9, 2, 2};
   cohort_holders *holders = NULL;
-  COHORT_TRY(cohort_holders_create(comm, bench->copies, &holders, &error));
   cohort_lane_engine *engine = NULL;
-  COHORT_TRY(cohort_lane_engine_create(comm, bench->lanes, bench->threads, &engine, &error));
+  cohort_status status = cohort_holders_create(comm, bench->copies, &holders, &error);
+  if (status == COHORT_DONE) status = cohort_lane_engine_create(comm, bench->lanes, bench->threads, &engine, &error);
+  if (status != COHORT_DONE) {
+    cohort_holders_destroy(holders);
+    return status;
+  }
   const cohort_shard_sizes sizes = {bench->bucket, 2 * bench->bucket};
   cohort_shards *shards = cohort_shards_create(bench->space, holders, bench->cut, cost, sizes);
   const cohort_lane_rows rows = {.shards = shards,
@@ -147,7 +151,7 @@ static cohort_status run_rank(cohort_comm *comm, void *argument) {
                                  .apart = bench->apart,
                                  .everywhere = bench->everywhere,
                                  .overlap = !bench->quiet};
-  cohort_status status = cohort_lane_engine_prepare(engine, &rows, &error);
+  status = cohort_lane_engine_prepare(engine, &rows, &error);
   for (int again = 0; status == COHORT_DONE && again < 2; again++) { /* rows are free again after a run */
     const cohort_lane_work work = {.argument = bench,
                                    .phases = bench->phases,
