@@ -119,30 +119,6 @@ static void pack_arena(moving *own) {
   free(staying);
 }
 
-static void move_place(const moving *own, cohort_place *place) {
-  if (place->kind != COHORT_PLACE_ARENA) return;
-  const int number = own->number[place->interval];
-  if (number >= 0)
-    *place = (cohort_place){.kind = COHORT_PLACE_BOUND, .value = own->plan->given + number};
-  else
-    place->offset = own->plan->interval[place->interval].offset;
-}
-
-static void move_places(moving *own) {
-  cohort_plan *plan = own->plan;
-  for (int s = 0; s < plan->steps; s++) {
-    cohort_step *step = &plan->step[s];
-    for (int i = 0; i < step->call.inputs; i++) move_place(own, &step->input[i]);
-    for (int i = 0; i < step->call.outputs; i++) move_place(own, &step->output[i]);
-    if (step->has_workspace) step->workspace = plan->interval[step->workspace_interval].offset;
-  }
-  for (int i = 0; i < plan->copies; i++) {
-    move_place(own, &plan->copy[i].from);
-    move_place(own, &plan->copy[i].to);
-  }
-  for (int32_t v = 0; v < plan->values; v++) move_place(own, &plan->place[v]);
-}
-
 void cohort_plan_lodge(cohort_plan *plan, const cohort_lodging *lodging) {
   if (plan->lanes || plan->lodged || !plan->steps) return;
   const size_t intervals = (size_t)plan->intervals + 1, lanes = (size_t)lodging->lanes;
@@ -160,7 +136,7 @@ void cohort_plan_lodge(cohort_plan *plan, const cohort_lodging *lodging) {
   find_order(&own);
   for (int i = 0; i < own.orders; i++) (void)move_in(&own, own.order[i]);
   pack_arena(&own);
-  move_places(&own);
+  cohort_plan_settle(plan, own.number);
   free(own.span);
   free(own.order);
   free(own.placed);

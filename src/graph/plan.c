@@ -306,24 +306,31 @@ static void copy_externals(cohort_draft *own) {
   }
 }
 
-static void settle(const cohort_draft *own, cohort_place *place) {
-  if (place->kind == COHORT_PLACE_ARENA) place->offset = own->plan->interval[place->interval].offset;
+static void settle(const cohort_plan *plan, const int *moved, cohort_place *place) {
+  if (place->kind != COHORT_PLACE_ARENA) return;
+  if (moved && moved[place->interval] >= 0)
+    *place = (cohort_place){.kind = COHORT_PLACE_BOUND, .value = plan->given + moved[place->interval]};
+  else
+    place->offset = plan->interval[place->interval].offset;
 }
 
-static void settle_places(cohort_draft *own) {
-  cohort_plan *plan = own->plan;
-  plan->arena_bytes = plan->whole_bytes = cohort_allocate_intervals(plan->intervals, plan->interval);
+void cohort_plan_settle(cohort_plan *plan, const int *moved) {
   for (int i = 0; i < plan->steps; i++) {
     cohort_step *step = &plan->step[i];
-    for (int k = 0; k < step->call.inputs; k++) settle(own, &step->input[k]);
-    for (int k = 0; k < step->call.outputs; k++) settle(own, &step->output[k]);
+    for (int k = 0; k < step->call.inputs; k++) settle(plan, moved, &step->input[k]);
+    for (int k = 0; k < step->call.outputs; k++) settle(plan, moved, &step->output[k]);
     if (step->has_workspace) step->workspace = plan->interval[step->workspace_interval].offset;
   }
   for (int i = 0; i < plan->copies; i++) {
-    settle(own, &plan->copy[i].from);
-    settle(own, &plan->copy[i].to);
+    settle(plan, moved, &plan->copy[i].from);
+    settle(plan, moved, &plan->copy[i].to);
   }
-  for (cohort_value v = 0; v < plan->values; v++) settle(own, &plan->place[v]);
+  for (cohort_value v = 0; v < plan->values; v++) settle(plan, moved, &plan->place[v]);
+}
+
+static void allocate_places(cohort_plan *plan) {
+  plan->arena_bytes = plan->whole_bytes = cohort_allocate_intervals(plan->intervals, plan->interval);
+  cohort_plan_settle(plan, NULL);
 }
 
 static void fill_places(cohort_draft *own) {
@@ -429,7 +436,7 @@ static cohort_status build(cohort_draft *own, cohort_error *error) {
   COHORT_TRY(make_steps(own, error));
   fill_places(own);
   cut_phases(own);
-  settle_places(own);
+  allocate_places(own->plan);
   return COHORT_DONE;
 }
 

@@ -79,6 +79,10 @@ struct cohort_plan {
   size_t *lodged_offset; /* [lodged][lodging_lanes] */
 };
 
+/* Sets every place in the arena to where its interval lies now; or, with `moved` (by interval; may be NULL) not
+ * negative, outside it, in the plan's own bound value of that number. */
+void cohort_plan_settle(cohort_plan *plan, const int *moved);
+
 static inline void *cohort_place_memory(const cohort_place *place, char *arena, const cohort_plan *plan,
                                         void *const *memory) {
   switch (place->kind) {
