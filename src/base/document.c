@@ -77,6 +77,18 @@ void cohort_document_set(cohort_document *map, const char *name, cohort_document
   cohort_document_append(map, child);
 }
 
+void cohort_document_remove(cohort_document *map, const char *name) {
+  if (!cohort_document_get(map, name)) return;
+  const size_t i = find(map, name);
+  free(map->names[i]);
+  cohort_document_destroy(map->children[i]);
+  map->count--;
+  for (size_t k = i; k < map->count; k++) {
+    map->names[k] = map->names[k + 1];
+    map->children[k] = map->children[k + 1];
+  }
+}
+
 bool cohort_document_is_null(const cohort_document *document) {
   if (!document) return true;
   if (document->kind != COHORT_SCALAR || document->quoted) return false;

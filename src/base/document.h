@@ -29,6 +29,8 @@ void cohort_document_set_text(cohort_document *scalar, const char *text);
 cohort_document *cohort_document_get(const cohort_document *document, const char *name);
 /* Adds or replaces; the map takes over the child. */
 void cohort_document_set(cohort_document *map, const char *name, cohort_document *child);
+/* The map loses the child, if it has it. */
+void cohort_document_remove(cohort_document *map, const char *name);
 void cohort_document_append(cohort_document *list, cohort_document *child);
 /* Scalars: null is an unquoted empty text, "~" or "null". */
 bool cohort_document_is_null(const cohort_document *document);

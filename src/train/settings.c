@@ -104,6 +104,78 @@ const cohort_parameter cohort_federated_table[] = {
     {.name = NULL},
 };
 
+static bool is_central(const cohort_settings *own) { return !own->is_federated; }
+static bool is_supervised(const cohort_settings *own) { return own->task == COHORT_TASK_SUPERVISED; }
+static bool is_language(const cohort_settings *own) { return own->task == COHORT_TASK_LANGUAGE; }
+static bool is_preference(const cohort_settings *own) { return own->task == COHORT_TASK_PREFERENCE; }
+static bool has_loss(const cohort_settings *own) { return !is_preference(own); }
+static bool has_list(const cohort_settings *own) { return own->losses != NULL; }
+static bool has_no_list(const cohort_settings *own) { return !has_list(own); }
+static bool has_tokens(const cohort_settings *own) { return !is_supervised(own); }
+static bool has_images(const cohort_settings *own) {
+  return is_supervised(own) && own->data_settings.train_images != NULL;
+}
+static bool has_test_images(const cohort_settings *own) {
+  return has_images(own) && own->data_settings.test_images != NULL;
+}
+static bool has_samples_file(const cohort_settings *own) { return !is_language(own) && !has_images(own); }
+static bool makes_pairs(const cohort_settings *own) { return is_preference(own) && own->data_settings.lines != NULL; }
+static bool holds_back(const cohort_settings *own) {
+  return is_language(own) || (is_preference(own) && !own->data_settings.validation);
+}
+
+/* A key that only some runs use. */
+typedef struct scope {
+  const char *key; /* dotted below a section */
+  bool (*serves)(const cohort_settings *);
+  const char *advice; /* to who gives it to another run */
+} scope;
+
+static const scope scopes[] = {
+    {"lanes", is_central, "a federated run has a lane for every client of a round; set federated.cohort"},
+    {"optimizer", is_central,
+     "a federated run has the clients' optimizer in federated.client and the server's in federated.strategy; set "
+     "these"},
+    {"loss", has_loss, "task preference has its loss in `preference`; set that"},
+    {"loss", has_no_list, "`losses` take its place; remove one of the two"},
+    {"losses", has_loss, "task preference has its loss in `preference`; set that"},
+    {"aggregator", has_list, "there is one objective only; give several as `losses` or remove it"},
+    {"preference", is_preference, "is for task preference; remove it or set the task"},
+    {"rival", is_language, "is for task language; remove it or set the task"},
+    {"evaluate.stride", is_language, "is for task language; remove it or set the task"},
+    {"data.train_images", is_supervised, "is for task supervised; remove it or set the task"},
+    {"data.train_labels", has_images, "belongs to data.train_images of task supervised; give both or none"},
+    {"data.test_images", has_images, "belongs to data.train_images of task supervised; give both or none"},
+    {"data.test_labels", has_test_images, "belongs to data.test_images of task supervised; give both or none"},
+    {"data.train", has_samples_file, "data.text or data.train_images take its place; remove one of the two"},
+    {"data.validation", has_samples_file, "belongs to data.train; remove it or give both"},
+    {"data.text", is_language, "is for task language; remove it or set the task"},
+    {"data.tokenizer", has_tokens, "is for the tasks language and preference; remove it or set the task"},
+    {"data.lines", is_preference, "is for task preference; remove it or set the task"},
+    {"data.pairs", makes_pairs, "belongs to data.lines of task preference; remove it or give both"},
+    {"data.validation_share", holds_back,
+     "cuts a text, or pairs without data.validation; this run's data stay whole, remove it"},
+    {"data.crop", is_supervised, "is for the images of task supervised; remove it"},
+    {"data.flip", is_supervised, "is for the images of task supervised; remove it"},
+};
+
+/* What the run would ignore is a fault when given, and no key of the expanded config. */
+static void check_scopes(const cohort_document *document, const cohort_settings *own, cohort_faults *faults) {
+  if (!cohort_document_get(own->expanded, "task")) return; /* it is wrong itself: nobody knows what the run uses */
+  for (size_t i = 0; i < sizeof scopes / sizeof *scopes; i++) {
+    if (scopes[i].serves(own)) continue;
+    const char *dot = strchr(scopes[i].key, '.'), *name = dot ? dot + 1 : scopes[i].key;
+    char section[32] = "";
+    if (dot) memcpy(section, scopes[i].key, (size_t)(dot - scopes[i].key));
+    cohort_document_remove(dot ? cohort_document_get(own->expanded, section) : own->expanded, name);
+    const cohort_document *given = cohort_document_get(dot ? cohort_document_get(document, section) : document, name);
+    if (cohort_document_is_null(given)) continue;
+    cohort_document key = *given;
+    if (key.key_line > 0) key.line = key.key_line, key.column = key.key_column;
+    cohort_faults_add(faults, &key, "%s: %s", scopes[i].key, scopes[i].advice);
+  }
+}
+
 static void read_section(const char *name, const cohort_parameter *table, const cohort_document *section, void *config,
                          cohort_document *expanded, cohort_faults *faults) {
   cohort_document *own = cohort_document_create(COHORT_MAP, NULL, 0, 0);
@@ -168,6 +240,7 @@ void cohort_settings_read(const cohort_document *document, cohort_settings *out,
   out->is_federated = out->federated && !cohort_document_is_null(out->federated);
   if (out->is_federated)
     read_section("federated", cohort_federated_table, out->federated, &out->federated_settings, out->expanded, faults);
+  check_scopes(document, out, faults);
   check_methods(out, faults);
 }
 
@@ -178,9 +251,10 @@ void cohort_settings_release(cohort_settings *settings) {
 
 void cohort_settings_choice(cohort_variant variant, const char *family, const cohort_document *document,
                             const char *name, cohort_choice *choice, cohort_document *expanded, cohort_faults *faults) {
-  cohort_document *own = expanded ? cohort_document_create(COHORT_MAP, NULL, 0, 0) : NULL;
+  const bool kept = cohort_document_get(expanded, name) != NULL;
+  cohort_document *own = kept ? cohort_document_create(COHORT_MAP, NULL, 0, 0) : NULL;
   cohort_choice_read(variant, family, document, name, choice, own, faults);
-  if (expanded) cohort_document_set(expanded, name, own);
+  if (kept) cohort_document_set(expanded, name, own);
 }
 
 bool cohort_settings_may_change(const char *key) {

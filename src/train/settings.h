@@ -71,19 +71,20 @@ typedef struct cohort_settings {
   cohort_checkpoint_settings checkpoint_settings;
   cohort_federated_settings federated_settings;
   bool is_federated;
-  cohort_document *expanded; /* owned: every key with its value */
+  cohort_document *expanded; /* owned: every key that the run uses, with its value */
 } cohort_settings;
 
 extern const cohort_parameter cohort_settings_table[], cohort_data_table[], cohort_evaluate_table[],
     cohort_checkpoint_table[], cohort_federated_table[];
 
 /* Reads the settings' own keys and sections; methods are checked here and read by who builds them. All faults are
- * collected. */
+ * collected. A given key that this kind of run would ignore is a fault (optimizer with federated, text with task
+ * supervised); one that is not given is not in `expanded`, which so can be read again. */
 void cohort_settings_read(const cohort_document *document, cohort_settings *out, cohort_faults *faults);
 void cohort_settings_release(cohort_settings *settings);
 
-/* Reads the method `document` of `family` and writes it, with all its parameters, into `expanded` (may be NULL) as
- * `name`. */
+/* Reads the method `document` of `family` and writes it, with all its parameters, into `expanded` (may be NULL) in the
+ * place of the key `name`; there is none when the run does not use it. */
 void cohort_settings_choice(cohort_variant variant, const char *family, const cohort_document *document,
                             const char *name, cohort_choice *choice, cohort_document *expanded, cohort_faults *faults);
 

@@ -57,6 +57,13 @@ static cohort_status check_losses(const cohort_task *task, const cohort_samples 
   return cohort_faults_status(faults, error);
 }
 
+static cohort_status check_images(const cohort_task *task, const cohort_samples *train, cohort_error *error) {
+  const cohort_data_settings *data = &task->settings->data_settings;
+  if (train->axes == 3 || (!data->crop && !data->flip)) return COHORT_DONE;
+  return cohort_fail(error, COHORT_BAD_CONFIG, "data.%s: the samples are vectors, no images; remove it",
+                     data->crop ? "crop" : "flip");
+}
+
 static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_faults *faults, cohort_error *error) {
   const cohort_data_settings *data = &task->settings->data_settings;
   (void)log;
@@ -80,6 +87,7 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
     task->digest = cohort_digest(&own->split[s].digest, sizeof own->split[s].digest, task->digest + 1);
   }
   COHORT_TRY(check_losses(task, train, faults, error));
+  COHORT_TRY(check_images(task, train, error));
   task->model_data.axes = train->axes;
   for (int byte = 0; byte < 256; byte++) own->number[byte] = (float)byte / 255.0f;
   own->features = 1;
@@ -226,7 +234,7 @@ static void feed(const cohort_task *task, cohort_feed *feed) {
   const cohort_data_settings *data = &task->settings->data_settings;
   const bool train = feed->split == COHORT_SPLIT_TRAIN;
   feed_job job = {.task = task, .feed = feed, .sample = feed->input[4]};
-  job.augmented = train && (data->crop || data->flip) && task->model_data.axes == 3;
+  job.augmented = train && (data->crop || data->flip);
   find_samples(task, feed, feed->input[4]);
   int64_t tiles = feed->capacity * own->features / LEAST_FEATURES + 1;
   if (tiles > feed->team->threads) tiles = feed->team->threads;

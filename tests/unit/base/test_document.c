@@ -31,6 +31,14 @@ static void test_maps(void) {
   CU_ASSERT_PTR_NULL(cohort_document_get(map, "none"));
   CU_ASSERT_PTR_NULL(cohort_document_get(NULL, "first"));
   CU_ASSERT_PTR_NULL(cohort_document_get(cohort_document_get(map, "list"), "first"));
+  cohort_document_remove(map, "none");
+  CU_ASSERT_EQUAL(map->count, 2);
+  cohort_document_remove(map, "first");
+  CU_ASSERT_EQUAL(map->count, 1);
+  CU_ASSERT_PTR_NULL(cohort_document_get(map, "first"));
+  CU_ASSERT_STRING_EQUAL(map->names[0], "list");
+  CU_ASSERT_EQUAL(cohort_document_get(map, "list")->count, 2);
+  cohort_document_remove(NULL, "first");
   cohort_document_destroy(map);
 }
 

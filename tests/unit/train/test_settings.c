@@ -29,9 +29,10 @@ static void refused(const char *text, size_t count, const char *const *part) {
 static void test_all_together(void) {
   refused("steps: 1\nmodel: {mlp: {dropout: 2}}\noptimizer: {sam: {base: {adamw: {beta1: 1}}}}\n", 2,
           (const char *[]){"c.yaml:2:24: model.mlp.dropout", "c.yaml:3:41: optimizer.sam.base.adamw.beta1"});
-  refused("stepz: 1\nmodel: mlpp\nloss: mes\nlosses: [mse, x]\naggregator: {pcgrad: {a: 1}}\n", 6,
-          (const char *[]){"c.yaml:1:1: stepz", "steps: is missing", "did you mean 'mlp'", "did you mean 'mse'",
-                           "c.yaml:4:15: losses", "c.yaml:5:23: aggregator.pcgrad.a"});
+  refused("stepz: 1\nmodel: mlpp\nloss: mes\nlosses: [mse, x]\naggregator: {pcgrad: {a: 1}}\n", 7,
+          (const char *[]){"c.yaml:1:1: stepz", "steps: is missing", "c.yaml:3:1: loss: `losses` take",
+                           "did you mean 'mlp'", "did you mean 'mse'", "c.yaml:4:15: losses",
+                           "c.yaml:5:23: aggregator.pcgrad.a"});
   refused(
       "steps: 1\nmodel: mlp\ngroups: [{role: matrix, optimizer: {muon: {b: 1}}}]\nschedule: cosin\ndata: {trian: x}\n",
       3, (const char *[]){"groups.optimizer.muon.b", "did you mean 'cosine'", "c.yaml:5:8: data.trian"});
@@ -46,11 +47,54 @@ static void test_federated(void) {
   refused("steps: 1\nmodel: mlp\nfederated: {strategy: fedadm}\n", 1, (const char *[]){"did you mean 'fedadam'"});
 }
 
+/* Nothing that is given is ignored. */
+static void test_other_runs(void) {
+  refused("steps: 1\nmodel: mlp\nlanes: 4\noptimizer: {sgd: {x: 1}}\nfederated: {cohort: 4}\n", 3,
+          (const char *[]){"c.yaml:3:1: lanes: a federated run", "c.yaml:4:1: optimizer: a federated run",
+                           "optimizer.sgd.x"});
+  refused("steps: 1\nmodel: mlp\naggregator: pcgrad\npreference: dpo\nrival: 3\nevaluate: {stride: 2}\n", 4,
+          (const char *[]){"c.yaml:3:1: aggregator: there is one", "c.yaml:4:1: preference: is for",
+                           "c.yaml:5:1: rival: is for", "c.yaml:6:12: evaluate.stride: is for"});
+  refused("steps: 1\nmodel: mlp\ntask: preference\nloss: mse\ndata: {train: a, pairs: 8, crop: 1, text: a}\n", 4,
+          (const char *[]){"c.yaml:4:1: loss: task preference", "c.yaml:5:37: data.text", "c.yaml:5:18: data.pairs",
+                           "c.yaml:5:28: data.crop"});
+  refused("steps: 1\nmodel: mlp\ndata: {train_images: a, train_labels: a, train: a, test_labels: a}\n", 2,
+          (const char *[]){"c.yaml:3:52: data.test_labels", "c.yaml:3:42: data.train:"});
+  refused("steps: 1\nmodel: mlp\ntask: languag\ndata: {text: a}\n", 1, (const char *[]){"\"language\""});
+  refused("steps: 1\nmodel: mlp\nlanes: null\noptimizer: null\nfederated: {cohort: 4}\n", 0, NULL);
+}
+
+/* The expanded config names what the run uses, and is itself read without a fault. */
+static void test_expanded(void) {
+  static const char *const texts[] = {
+      "steps: 1\nmodel: mlp\nfederated: {cohort: 4}\n", "steps: 1\nmodel: gpt\ntask: preference\n",
+      "steps: 1\nmodel: gpt\ntask: language\nlosses: [cross_entropy]\n", "steps: 1\nmodel: mlp\n"};
+  static const bool has_optimizer[] = {false, true, true, true}, has_loss[] = {true, false, false, true};
+  for (int i = 0; i < 4; i++) {
+    cohort_document *document = NULL;
+    cohort_error error = {0};
+    CU_ASSERT_EQUAL_FATAL(cohort_config_parse(texts[i], strlen(texts[i]), "c.yaml", &document, &error), COHORT_DONE);
+    cohort_settings settings;
+    cohort_faults faults = {0};
+    cohort_settings_read(document, &settings, &faults);
+    CU_ASSERT_EQUAL(faults.count, 0);
+    CU_ASSERT_EQUAL(cohort_document_get(settings.expanded, "optimizer") != NULL, has_optimizer[i]);
+    CU_ASSERT_EQUAL(cohort_document_get(settings.expanded, "loss") != NULL, has_loss[i]);
+    char *again = cohort_config_write(settings.expanded);
+    refused(again, 0, NULL);
+    free(again);
+    cohort_settings_release(&settings);
+    cohort_document_destroy(document);
+  }
+}
+
 static void test_nothing_to_say(void) { refused("steps: 1\nmodel: mlp\noptimizer: null\ngroups: null\n", 0, NULL); }
 
 static const check checks[] = {
     {"faults of all methods together", test_all_together},
     {"federated", test_federated},
+    {"keys of other runs", test_other_runs},
+    {"expanded config", test_expanded},
     {"defaults", test_nothing_to_say},
 };
 
