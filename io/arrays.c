@@ -35,12 +35,18 @@ cohort_array *cohort_arrays_find(const cohort_arrays *arrays, const char *name) 
   return NULL;
 }
 
-cohort_array *cohort_arrays_add(cohort_arrays *arrays, const char *name, cohort_array_type type, int axes,
-                                const int64_t *size) {
+static cohort_array *add_shape(cohort_arrays *arrays, const char *name, cohort_array_type type, int axes,
+                               const int64_t *size) {
   arrays->items = cohort_reallocate(arrays->items, (size_t)(arrays->count + 1) * sizeof *arrays->items);
   cohort_array *array = &arrays->items[arrays->count++];
   *array = (cohort_array){.name = cohort_copy_text(name), .type = type, .axes = axes};
   for (int a = 0; a < axes; a++) array->size[a] = size[a];
+  return array;
+}
+
+cohort_array *cohort_arrays_add(cohort_arrays *arrays, const char *name, cohort_array_type type, int axes,
+                                const int64_t *size) {
+  cohort_array *array = add_shape(arrays, name, type, axes, size);
   array->data = cohort_allocate((size_t)cohort_array_elements(array) * sizes[type] + 1);
   return array;
 }
@@ -56,6 +62,8 @@ void cohort_arrays_release(cohort_arrays *arrays) {
 
 typedef struct reading {
   const char *path;
+  const char *const *names; /* wanted, NULL-ended; or NULL: all */
+  bool shapes_only;
   cohort_arrays *arrays;
   cohort_error *error;
   cohort_status status;
@@ -154,7 +162,9 @@ static cohort_status read_dataset(const reading *own, const char *name, hid_t da
   const hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
   described found = {.kind = COHORT_ARRAY_FLOAT64};
   cohort_status status = describe(own, name, dataset, type, space, &found);
-  if (status == COHORT_DONE)
+  if (status == COHORT_DONE && own->shapes_only)
+    (void)add_shape(own->arrays, name, found.kind, found.axes, found.size);
+  else if (status == COHORT_DONE)
     status =
         read_values(own, dataset, &found, cohort_arrays_add(own->arrays, name, found.kind, found.axes, found.size));
   (void)H5Tclose(type);
@@ -162,9 +172,15 @@ static cohort_status read_dataset(const reading *own, const char *name, hid_t da
   return status;
 }
 
+static bool is_wanted(const reading *own, const char *name) {
+  const char *const *wanted = own->names;
+  while (wanted && *wanted && strcmp(*wanted, name) != 0) wanted++;
+  return !wanted || *wanted;
+}
+
 static herr_t visit(hid_t root, const char *name, const H5O_info_t *info, void *argument) {
   reading *own = argument;
-  if (info->type != H5O_TYPE_DATASET) return 0;
+  if (info->type != H5O_TYPE_DATASET || !is_wanted(own, name)) return 0;
   const hid_t dataset = H5Dopen2(root, name, H5P_DEFAULT);
   if (dataset < 0) {
     own->status = cohort_fail(own->error, COHORT_BAD_DATA, "%s: array %s cannot be opened", own->path, name);
@@ -175,18 +191,36 @@ static herr_t visit(hid_t root, const char *name, const H5O_info_t *info, void *
   return own->status == COHORT_DONE ? 0 : 1;
 }
 
-cohort_status cohort_arrays_read(const char *path, cohort_arrays *out, cohort_error *error) {
+static cohort_status read_file(reading *own) {
+  const char *path = own->path;
+  cohort_error *error = own->error;
   (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* our message is enough */
-  memset(out, 0, sizeof *out);
+  memset(own->arrays, 0, sizeof *own->arrays);
   if (access(path, R_OK) != 0) return cohort_fail(error, COHORT_BAD_DATA, "%s: cannot be read; does it exist?", path);
   const hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
   if (file < 0) return cohort_fail(error, COHORT_BAD_DATA, "%s: no HDF5 file, or damaged", path);
-  reading own = {path, out, error, COHORT_DONE};
-  if (H5Ovisit(file, H5_INDEX_NAME, H5_ITER_INC, visit, &own) < 0 && own.status == COHORT_DONE)
-    own.status = cohort_fail(error, COHORT_BAD_DATA, "%s: damaged: its groups cannot be read", path);
+  if (H5Ovisit(file, H5_INDEX_NAME, H5_ITER_INC, visit, own) < 0 && own->status == COHORT_DONE)
+    own->status = cohort_fail(error, COHORT_BAD_DATA, "%s: damaged: its groups cannot be read", path);
   (void)H5Fclose(file);
-  if (own.status != COHORT_DONE) cohort_arrays_release(out);
-  return own.status;
+  if (own->status != COHORT_DONE) cohort_arrays_release(own->arrays);
+  return own->status;
+}
+
+cohort_status cohort_arrays_read(const char *path, cohort_arrays *out, cohort_error *error) {
+  reading own = {.path = path, .arrays = out, .error = error};
+  return read_file(&own);
+}
+
+cohort_status cohort_arrays_read_shapes(const char *path, const char *const *names, cohort_arrays *out,
+                                        cohort_error *error) {
+  reading own = {.path = path, .names = names, .shapes_only = true, .arrays = out, .error = error};
+  return read_file(&own);
+}
+
+cohort_status cohort_arrays_read_named(const char *path, const char *const *names, cohort_arrays *out,
+                                       cohort_error *error) {
+  reading own = {.path = path, .names = names, .arrays = out, .error = error};
+  return read_file(&own);
 }
 
 static bool write_array(hid_t file, const cohort_array *array) {

@@ -28,6 +28,13 @@ int64_t cohort_array_elements(const cohort_array *array);
 /* Reads every dataset of the file. Integer types of the file up to 64 bits become INT32 (INT64 if values need it),
  * float16 and float32 become FLOAT32, float64 FLOAT64; other types are refused by name. */
 cohort_status cohort_arrays_read(const char *path, cohort_arrays *out, cohort_error *error);
+/* Shapes of the datasets called one of `names` (NULL-ended), without their data, which stay NULL; integers are INT64.
+ */
+cohort_status cohort_arrays_read_shapes(const char *path, const char *const *names, cohort_arrays *out,
+                                        cohort_error *error);
+/* Reads the datasets called one of `names`; others may be there. */
+cohort_status cohort_arrays_read_named(const char *path, const char *const *names, cohort_arrays *out,
+                                       cohort_error *error);
 /* Writes a new file (through a temporary one and a rename). */
 cohort_status cohort_arrays_write(const char *path, const cohort_arrays *arrays, cohort_error *error);
 cohort_array *cohort_arrays_find(const cohort_arrays *arrays, const char *name);

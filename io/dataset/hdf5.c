@@ -24,16 +24,25 @@ static bool is_integer(const cohort_array *array) {
   return array->type == COHORT_ARRAY_INT32 || array->type == COHORT_ARRAY_INT64;
 }
 
-static cohort_status take_input(const char *path, const cohort_array *x, cohort_samples *out, cohort_error *error) {
+static cohort_status check_shapes(const char *path, const cohort_array *x, const cohort_array *y, cohort_error *error) {
+  if (!x || !y)
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: has no array %s; x and y are wanted", path, x ? "y" : "x");
   if (x->axes < 2 || x->axes > 4)
     return cohort_fail(error, COHORT_BAD_DATA, "%s: x has %d axes; it wants [n, features], [n, h, w] or [n, h, w, c]",
                        path, x->axes);
+  if (cohort_array_elements(x) == 0) return cohort_fail(error, COHORT_BAD_DATA, "%s: x is empty", path);
+  if (y->axes < 1 || y->axes > 2 || y->size[0] != x->size[0] || (y->axes == 2 && y->size[1] == 0))
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: y wants [%lld] classes or [%lld, k] real targets", path,
+                       (long long)x->size[0], (long long)x->size[0]);
+  return COHORT_DONE;
+}
+
+static cohort_status take_input(const char *path, const cohort_array *x, cohort_samples *out, cohort_error *error) {
   out->count = x->size[0];
   out->axes = x->axes == 2 ? 1 : 3;
   for (int a = 1; a < x->axes; a++) out->size[a - 1] = x->size[a];
   if (x->axes == 3) out->size[2] = 1;
   const int64_t elements = cohort_array_elements(x);
-  if (elements == 0) return cohort_fail(error, COHORT_BAD_DATA, "%s: x is empty", path);
   out->input = cohort_allocate((size_t)elements * sizeof *out->input);
   const bool bytes = is_integer(x); /* of an image */
   for (int64_t i = 0; i < elements; i++) {
@@ -47,9 +56,6 @@ static cohort_status take_input(const char *path, const cohort_array *x, cohort_
 }
 
 static cohort_status take_target(const char *path, const cohort_array *y, cohort_samples *out, cohort_error *error) {
-  if (y->axes < 1 || y->axes > 2 || y->size[0] != out->count || (y->axes == 2 && y->size[1] == 0))
-    return cohort_fail(error, COHORT_BAD_DATA, "%s: y wants [%lld] classes or [%lld, k] real targets", path,
-                       (long long)out->count, (long long)out->count);
   const int64_t elements = cohort_array_elements(y);
   if (is_integer(y) && y->axes == 1) {
     out->labels = cohort_allocate((size_t)elements * sizeof *out->labels);
@@ -79,14 +85,26 @@ static cohort_status take_both(const char *path, const cohort_array *x, const co
   return take_target(path, y, out, error);
 }
 
+static const char *const names[] = {"x", "y", NULL};
+
+/* Before any data take memory. */
+static cohort_status check_file(const char *path, cohort_error *error) {
+  cohort_arrays shapes = {0};
+  COHORT_TRY(cohort_arrays_read_shapes(path, names, &shapes, error));
+  const cohort_status status =
+      check_shapes(path, cohort_arrays_find(&shapes, "x"), cohort_arrays_find(&shapes, "y"), error);
+  cohort_arrays_release(&shapes);
+  return status;
+}
+
 cohort_status cohort_samples_read_hdf5(const char *path, cohort_samples *out, cohort_error *error) {
   cohort_arrays arrays = {0};
   memset(out, 0, sizeof *out);
-  COHORT_TRY(cohort_arrays_read(path, &arrays, error));
+  COHORT_TRY(check_file(path, error));
+  COHORT_TRY(cohort_arrays_read_named(path, names, &arrays, error));
   const cohort_array *x = cohort_arrays_find(&arrays, "x"), *y = cohort_arrays_find(&arrays, "y");
-  cohort_status status =
-      x && y ? take_both(path, x, y, out, error)
-             : cohort_fail(error, COHORT_BAD_DATA, "%s: has no array %s; x and y are wanted", path, x ? "y" : "x");
+  cohort_status status = x && y ? take_both(path, x, y, out, error)
+                                : cohort_fail(error, COHORT_BAD_DATA, "%s: changed while it was read", path);
   if (status == COHORT_DONE) {
     const uint64_t inputs = cohort_digest(out->input, input_bytes(out), 1);
     out->digest = out->labels

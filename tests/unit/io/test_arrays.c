@@ -47,6 +47,17 @@ static void written_is_read(void) {
                     0);
   }
   CU_ASSERT_PTR_NULL(cohort_arrays_find(&again, "parameters"));
+  cohort_arrays named = {0}, shapes = {0};
+  const char *const names[] = {"j", "x", "absent", NULL};
+  CU_ASSERT_EQUAL_FATAL(cohort_arrays_read_named(path, names, &named, NULL), COHORT_DONE);
+  CU_ASSERT_EQUAL(named.count, 2);
+  CU_ASSERT_EQUAL(*(int64_t *)cohort_arrays_find(&named, "j")->data, INT64_MAX);
+  CU_ASSERT_EQUAL_FATAL(cohort_arrays_read_shapes(path, names, &shapes, NULL), COHORT_DONE);
+  CU_ASSERT_EQUAL(shapes.count, 2);
+  CU_ASSERT_EQUAL(cohort_arrays_find(&shapes, "x")->size[1], 4);
+  CU_ASSERT_PTR_NULL(cohort_arrays_find(&shapes, "x")->data);
+  cohort_arrays_release(&named);
+  cohort_arrays_release(&shapes);
   char *const part = cohort_format_text("%s.part", path);
   CU_ASSERT_NOT_EQUAL(access(part, F_OK), 0);
   cohort_arrays_release(&arrays);

@@ -1,4 +1,5 @@
 /* Datasets: IDX, HDF5, texts and pairs as people bring them, and damaged ones. */
+#include <hdf5.h>
 #include <math.h>
 #include <zlib.h>
 
@@ -294,6 +295,29 @@ static void hdf5_faults_are_named(void) {
   hdf5_refused(whole, 2, x, -1, whole, 1, y, 0, "x holds -1");
 }
 
+/* Shapes are compared before data are read: here those of y cannot even be unpacked. */
+static void hdf5_shapes_come_first(void) {
+  char *const directory = scratch_create();
+  char *const path =
+      hdf5_file(directory, COHORT_ARRAY_FLOAT32, 2, (const int64_t[]){4, 3}, 1, COHORT_ARRAY_INT64, -1, NULL, 0);
+  const hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT), layout = H5Pcreate(H5P_DATASET_CREATE);
+  const hid_t space = H5Screate_simple(1, (const hsize_t[]){1000}, NULL);
+  (void)H5Pset_chunk(layout, 1, (const hsize_t[]){1000});
+  (void)H5Pset_deflate(layout, 1);
+  const hid_t y = H5Dcreate2(file, "y", H5T_NATIVE_INT64, space, H5P_DEFAULT, layout, H5P_DEFAULT);
+  CU_ASSERT_TRUE_FATAL(H5Dwrite_chunk(y, H5P_DEFAULT, 0, (const hsize_t[]){0}, 5, "waste") >= 0);
+  H5Dclose(y);
+  H5Sclose(space);
+  H5Pclose(layout);
+  H5Fclose(file);
+  cohort_samples samples;
+  cohort_error error = {0};
+  CU_ASSERT_EQUAL(cohort_samples_read_hdf5(path, &samples, &error), COHORT_BAD_DATA);
+  CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "y wants [4]"));
+  free(path);
+  scratch_remove(directory);
+}
+
 static void texts_and_commands(void) {
   char *const directory = scratch_create();
   char *const path = scratch_file(directory, "t", "a\0b\xff", 4), *const empty = scratch_text(directory, "e", "");
@@ -461,6 +485,7 @@ int main(void) {
       {"HDF5 classes", hdf5_classes},
       {"HDF5 images and real targets", hdf5_images_and_real_targets},
       {"HDF5 faults are named", hdf5_faults_are_named},
+      {"HDF5 shapes come first", hdf5_shapes_come_first},
       {"texts and commands", texts_and_commands},
       {"pairs are read", pairs_are_read},
       {"faults of pairs name the line", pairs_faults_name_the_line},
