@@ -26,6 +26,10 @@ static cohort_status read_line(const char *path, int64_t number, const char *lin
     else
       out[k][at] = cohort_copy_text(json_string_value(value));
   }
+  if (status == COHORT_DONE && !out[0][at][0])
+    status = cohort_fail(error, COHORT_BAD_DATA,
+                         "%s:%lld:1: prompt is empty; a completion's first token needs text before it, give some", path,
+                         (long long)number);
   json_decref(object);
   return status;
 }

@@ -27,8 +27,7 @@ void cohort_token_pairs_create(const cohort_pairs *pairs, const cohort_tokenizer
     const char *const completion[2] = {pairs->chosen[i], pairs->rejected[i]};
     int64_t prompt_length = 0;
     int32_t *prompt = cohort_tokenizer_encode(tokenizer, pairs->prompt[i], strlen(pairs->prompt[i]), &prompt_length);
-    /* A completion's first token needs an input before it. */
-    if (prompt_length < 1 || prompt_length > context) {
+    if (prompt_length > context) {
       out->dropped++;
       free(prompt);
       continue;

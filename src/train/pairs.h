@@ -10,7 +10,7 @@
  * but the last is an input). */
 typedef struct cohort_token_pairs {
   int64_t count;
-  int64_t dropped;    /* pairs whose prompt leaves no room for a completion */
+  int64_t dropped;    /* pairs whose prompt leaves no room for a completion; no prompt is empty */
   int64_t longest;    /* rows (inputs) of the longest sequence */
   int32_t **sequence; /* [2 * count] */
   int32_t *length;    /* [2 * count]: tokens */

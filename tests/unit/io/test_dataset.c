@@ -350,7 +350,7 @@ static void texts_and_commands(void) {
 
 static const char good_pairs[] =
     "{\"prompt\": \"p\", \"chosen\": \"c\\n\", \"rejected\": \"\"}\n"
-    "{\"rejected\": \"\\u00e4\", \"chosen\": \"x\", \"prompt\": \"\", \"source\": 3}";
+    "{\"rejected\": \"\\u00e4\", \"chosen\": \"x\", \"prompt\": \" \", \"source\": 3}";
 
 static void pairs_are_read(void) {
   char *const directory = scratch_create();
@@ -397,6 +397,7 @@ static void pairs_faults_name_the_line(void) {
                                 {"{\"prompt\": \"p\"\n", "not JSON"},
                                 {"{\"prompt\": \"\\u0000\"}\n", "not JSON"},
                                 {"{\"prompt\": \"\xff\"}\n", "not JSON"},
+                                {"{\"prompt\": \"\", \"chosen\": \"c\", \"rejected\": \"r\"}\n", "prompt is empty"},
                                 {"[]\n", "prompt is missing"},
                                 {" \t\n", "empty line"},
                                 {"{} {}\n", "not JSON"}};
