@@ -11,7 +11,7 @@
 #include "kernel/row_real.h"
 
 enum { LANES = COHORT_REGISTER_LANES, OUT = 4, IN = 6, POINTS = IN * IN, BLOCK = 16, MOST_CUTS = 8, CUT_TILES = 128 };
-enum { WEIGHT_BLOCK_REALS = 32 * 1024, SPAN = POINTS * LANES };
+enum { WEIGHT_BLOCK_REALS = 32 * 1024, SPAN = POINTS * LANES, FEWEST = 16 };
 
 /* Rows of a block of products with two vectors of outputs, and with one. */
 #if defined(__AVX512F__)
@@ -35,7 +35,7 @@ typedef struct winograd {
   const convolution *c;
   const real *x, *weight, *dy;
   real *y;
-  real *kernels;               /* [POINTS][C][O]: the weights at the points */
+  real *kernels;               /* [POINTS][C][O] and a gap: the weights at the points */
   real *sums;                  /* [bands][POINTS][C][O]: of the weight's gradient */
   real *scratch;               /* [bands][band_reals]: zeros, tiles at the points */
   bool turned;                 /* weights are turned around, in and out exchanged */
@@ -45,6 +45,9 @@ typedef struct winograd {
   int64_t left_step, right_step;
   int64_t zeros, band_reals;
 } winograd;
+
+/* From one point's weights to the next: a power of two would put all points into one set of the cache. */
+static int64_t kernel_step(const convolution *c) { return c->channels * c->outputs + LANES; }
 
 static winograd lay_out(const convolution *c, bool weights) {
   winograd w = {.c = c,
@@ -63,15 +66,14 @@ static winograd lay_out(const convolution *c, bool weights) {
 
 static winograd divide(const convolution *c, bool weights) {
   winograd w = lay_out(c, weights);
-  const int64_t kernels = POINTS * c->channels * c->outputs;
   w.kernels = w.sums = c->call->workspace;
-  w.scratch = w.kernels + kernels * (weights ? w.bands : 1);
+  w.scratch = w.kernels + POINTS * kernel_step(c) * (weights ? w.bands : 1);
   return w;
 }
 
 size_t COHORT_BASED(cohort_winograd_workspace)(const convolution *c, bool weights) {
   const winograd w = lay_out(c, weights);
-  return cohort_workspace_reals(POINTS * c->channels * c->outputs * (weights ? w.bands : 1) + w.bands * w.band_reals);
+  return cohort_workspace_reals(POINTS * kernel_step(c) * (weights ? w.bands : 1) + w.bands * w.band_reals);
 }
 
 /* B' d */
@@ -116,31 +118,31 @@ static inline six three_outputs(six m) {
 typedef six (*axis)(six);
 
 /* Both axes of `from` x `from` values; columns outside [first, last) are zeros. Values of the first column inside are
- * at row[r], those of the next `step` further; point p goes to out[p * stride]. */
+ * at row[r], those of the next `step` further; point p goes to out[p * stride]. Two rows of points are made at a time:
+ * all six would not stay in registers. */
 static inline __attribute__((always_inline)) void to_points(axis turn, int from, const real *const row[IN],
                                                             int64_t step, int first, int last, real *out,
                                                             int64_t stride) {
-  six half[IN];
+#pragma GCC unroll 3
+  for (int pair = 0; pair < IN / 2; pair++) {
+    const int one = pair ? 2 * pair - 1 : 0, two = pair ? 2 * pair : IN - 1;
+    six half[2] = {0};
 #pragma GCC unroll 6
-  for (int x = 0; x < from; x++) {
-    if (x < first || x >= last) {
-      /* cppcheck-suppress negativeIndex ; x counts from 0 */
-      half[x] = (six){0};
-      continue;
+    for (int x = 0; x < from; x++) {
+      if (x < first || x >= last) continue;
+      six value = {0};
+#pragma GCC unroll 6
+      for (int r = 0; r < from; r++) value.at[r] = *(const unaligned *)(row[r] + (x - first) * step);
+      value = turn(value);
+      half[0].at[x] = value.at[one];
+      half[1].at[x] = value.at[two];
     }
-    six value = {0};
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; h++) {
+      const six value = turn(half[h]);
 #pragma GCC unroll 6
-    for (int r = 0; r < from; r++) value.at[r] = *(const unaligned *)(row[r] + (x - first) * step);
-    half[x] = turn(value);
-  }
-#pragma GCC unroll 6
-  for (int r = 0; r < IN; r++) {
-    six value = {0};
-#pragma GCC unroll 6
-    for (int x = 0; x < from; x++) value.at[x] = half[x].at[r];
-    value = turn(value);
-#pragma GCC unroll 6
-    for (int x = 0; x < IN; x++) *(unaligned *)(out + (r * IN + x) * stride) = value.at[x];
+      for (int x = 0; x < IN; x++) *(unaligned *)(out + ((h ? two : one) * IN + x) * stride) = value.at[x];
+    }
   }
 }
 
@@ -152,6 +154,26 @@ static inline place find_tile(const winograd *w, int64_t tile) {
   return (place){tile / (w->down * w->across), tile / w->across % w->down * OUT, tile % w->across * OUT};
 }
 
+static inline place next_tile(const winograd *w, place at) {
+  at.x += OUT;
+  if (at.x < w->across * OUT) return at;
+  at.x = 0;
+  at.y += OUT;
+  if (at.y < w->down * OUT) return at;
+  return (place){at.image + 1, 0, 0};
+}
+
+/* As to_points, through all channels. */
+static inline __attribute__((always_inline)) void channels_to_points(axis turn, int from, const real *const start[IN],
+                                                                     int64_t channels, int first, int last, real *out) {
+  const real *row[IN];
+  for (int r = 0; r < from; r++) row[r] = start[r];
+  for (int64_t c = 0; c < channels; c += LANES, out += SPAN) {
+    to_points(turn, from, row, channels, first, last, out, LANES);
+    for (int r = 0; r < from; r++) row[r] += LANES;
+  }
+}
+
 /* A tile's values of an image [height][width][channels] beginning at (y, x), zeros around it, at the points. */
 static inline __attribute__((always_inline)) void tile_to_points(axis turn, int from, const real *image, int64_t height,
                                                                  int64_t width, int64_t channels, int64_t y, int64_t x,
@@ -160,57 +182,61 @@ static inline __attribute__((always_inline)) void tile_to_points(axis turn, int 
   const real *row[IN];
   for (int r = 0; r < from; r++)
     row[r] = y + r < 0 || y + r >= height ? zeros : image + ((y + r) * width + x + first) * channels;
-  for (int64_t c = 0; c < channels; c += LANES, out += SPAN) {
-    if (first == 0 && last == from)
-      to_points(turn, from, row, channels, 0, from, out, LANES);
-    else
-      to_points(turn, from, row, channels, first, last, out, LANES);
-    for (int r = 0; r < from; r++) row[r] += LANES;
-  }
+  if (first == 0 && last == from)
+    channels_to_points(turn, from, row, channels, 0, from, out);
+  else if (first == 1 && last == from)
+    channels_to_points(turn, from, row, channels, 1, from, out);
+  else if (first == 0 && last == from - 1)
+    channels_to_points(turn, from, row, channels, 0, from - 1, out);
+  else
+    channels_to_points(turn, from, row, channels, first, last, out);
 }
 
-/* Tiles of several neighbouring rows are too short for the processor to see what comes next: asks for the part of
- * images [height][width][channels] under tiles [first, first + count), a share at each of the points. */
-static inline void ask_for(const winograd *w, const real *images, int64_t height, int64_t width, int64_t channels,
-                           int64_t first, int64_t count, int64_t point, bool to_write) {
-  enum { LINE = 64 / sizeof(real) };
-  const int64_t size = height * width * channels, end = w->c->images * size;
-  const int64_t per_tile = size / (w->down * w->across), from = first * per_tile;
-  const int64_t length = cohort_least(count * per_tile, end - from);
-  const int64_t share = cohort_ceil_divide(cohort_ceil_divide(length, POINTS), LINE) * LINE;
-  const int64_t last = cohort_least((point + 1) * share, length);
-  for (int64_t i = point * share; i < last; i += LINE) {
+/* Tiles of several neighbouring rows are too short for the processor to see what comes next: the part of images
+ * [height][width][channels] under tiles [first, first + count) is asked for, a share at each of the points. */
+typedef struct ahead {
+  const real *from;
+  int64_t length, share;
+} ahead;
+
+enum { LINE = 64 / sizeof(real) };
+
+static ahead look_ahead(const winograd *w, const real *images, int64_t image, int64_t first, int64_t count) {
+  const int64_t per_tile = image / (w->down * w->across), from = first * per_tile;
+  const int64_t length = cohort_most(0, cohort_least(count * per_tile, w->c->images * image - from));
+  return (ahead){images + from, length, cohort_ceil_divide(length, POINTS * LINE) * LINE};
+}
+
+static inline __attribute__((always_inline)) void ask_for(ahead what, int64_t point, bool to_write) {
+  const int64_t last = cohort_least((point + 1) * what.share, what.length);
+  for (int64_t i = point * what.share; i < last; i += LINE) {
     if (to_write)
-      __builtin_prefetch(images + from + i, 1, 2);
+      __builtin_prefetch(what.from + i, 1, 2);
     else
-      __builtin_prefetch(images + from + i, 0, 2);
+      __builtin_prefetch(what.from + i, 0, 2);
   }
 }
 
 static void inputs_to_points(const winograd *w, int64_t first, int64_t count, const real *zeros, real *out) {
   const convolution *c = w->c;
-  for (int64_t t = 0; t < count; t++) {
-    const place at = find_tile(w, first + t);
+  place at = find_tile(w, first);
+  for (int64_t t = 0; t < count; t++, at = next_tile(w, at))
     tile_to_points(points_of_inputs, IN, w->x + at.image * c->height * c->width * c->channels, c->height, c->width,
                    c->channels, at.y - c->padding, at.x - c->padding, zeros, out + t * w->left_step);
-  }
 }
 
 static void gradients_to_points(const winograd *w, int64_t first, int64_t count, const real *zeros, real *out) {
   const convolution *c = w->c;
-  for (int64_t t = 0; t < count; t++) {
-    const place at = find_tile(w, first + t);
+  place at = find_tile(w, first);
+  for (int64_t t = 0; t < count; t++, at = next_tile(w, at))
     tile_to_points(points_of_four, OUT, w->dy + at.image * c->positions * c->outputs, c->out_height, c->out_width,
                    c->outputs, at.y, at.x, zeros, out + t * w->right_step);
-  }
 }
 
-static void outputs_of_points(const winograd *w, int64_t tile, const real *points) {
-  const convolution *c = w->c;
-  const place at = find_tile(w, tile);
-  const int rows = (int)cohort_least(OUT, c->out_height - at.y), columns = (int)cohort_least(OUT, c->out_width - at.x);
-  real *out = w->y + ((at.image * c->out_height + at.y) * c->out_width + at.x) * c->outputs;
-  for (int64_t o = 0; o < c->outputs; o += LANES, points += SPAN) {
+/* `rows` x `columns` outputs of a tile; a row of the image is `line` long. */
+static inline __attribute__((always_inline)) void tile_of_points(int rows, int columns, int64_t outputs, int64_t line,
+                                                                 const real *points, real *out) {
+  for (int64_t o = 0; o < outputs; o += LANES, points += SPAN) {
     six half[IN];
 #pragma GCC unroll 6
     for (int x = 0; x < IN; x++) {
@@ -227,24 +253,52 @@ static void outputs_of_points(const winograd *w, int64_t tile, const real *point
       value = four_outputs(value);
 #pragma GCC unroll 4
       for (int x = 0; x < OUT; x++)
-        if (r < rows && x < columns) *(unaligned *)(out + (r * c->out_width + x) * c->outputs + o) = value.at[x];
+        if (r < rows && x < columns) *(unaligned *)(out + r * line + x * outputs + o) = value.at[x];
     }
   }
+}
+
+static void outputs_of_points(const winograd *w, int64_t first, int64_t count, const real *points) {
+  const convolution *c = w->c;
+  const int64_t line = c->out_width * c->outputs;
+  place at = find_tile(w, first);
+  for (int64_t t = 0; t < count; t++, at = next_tile(w, at), points += w->right_step) {
+    const int rows = (int)cohort_least(OUT, c->out_height - at.y),
+              columns = (int)cohort_least(OUT, c->out_width - at.x);
+    real *out = w->y + at.image * c->positions * c->outputs + at.y * line + at.x * c->outputs;
+    if (rows == OUT && columns == OUT)
+      tile_of_points(OUT, OUT, c->outputs, line, points, out);
+    else
+      tile_of_points(rows, columns, c->outputs, line, points, out);
+  }
+}
+
+/* Weights of some channels and outputs, [channel][3][3][output]. */
+static void gather_windows(const winograd *w, int64_t channel, int64_t output, real out[LANES][9][LANES]) {
+  const convolution *c = w->c;
+  for (int64_t o = 0; o < LANES; o++)
+    for (int64_t at = 0; at < 9; at++) {
+      const real *weight = w->weight + (output + o) * c->patch + at * c->channels + channel;
+      for (int64_t i = 0; i < LANES; i++) out[i][at][o] = weight[i];
+    }
 }
 
 /* The weights at the points: kernels[p][channel][o]. */
 static void kernels_to_points(const winograd *w) {
   const convolution *c = w->c;
-  const int64_t stride = c->channels * c->outputs;
-  for (int64_t channel = 0; channel < c->channels; channel++)
-    for (int64_t o = 0; o < c->outputs; o += LANES) {
-      real window[3][3][LANES];
-      for (int64_t at = 0; at < 9; at++)
-        for (int64_t lane = 0; lane < LANES; lane++)
-          window[at / 3][at % 3][lane] = w->turned ? w->weight[(channel * 9 + 8 - at) * c->outputs + o + lane]
-                                                   : w->weight[(o + lane) * c->patch + at * c->channels + channel];
-      const real *row[IN] = {window[0][0], window[1][0], window[2][0]};
-      to_points(points_of_kernel, 3, row, LANES, 0, 3, w->kernels + channel * c->outputs + o, stride);
+  for (int64_t o = 0; o < c->outputs; o += LANES)
+    for (int64_t channel = 0; channel < c->channels; channel++) {
+      real window[LANES][9][LANES];
+      const real *first = window[channel % LANES][0];
+      int64_t step = LANES;
+      if (w->turned) {
+        first = w->weight + (channel * 9 + 8) * c->outputs + o;
+        step = -c->outputs;
+      } else if (channel % LANES == 0) {
+        gather_windows(w, channel, o, window);
+      }
+      const real *row[IN] = {first, first + 3 * step, first + 6 * step};
+      to_points(points_of_kernel, 3, row, step, 0, 3, w->kernels + channel * c->outputs + o, kernel_step(c));
     }
 }
 
@@ -253,6 +307,9 @@ static void kernels_to_points(const winograd *w) {
 typedef struct point_product {
   int64_t channels, outputs, left_step, out_step;
 } point_product;
+
+/* The fewest channels, where addresses cost as much as products: the shape as a constant. */
+static const point_product fewest = {FEWEST, FEWEST, FEWEST *POINTS, FEWEST *POINTS};
 
 /* `rows` tiles. */
 static inline __attribute__((always_inline)) void multiply_block(int rows, int vectors, point_product of,
@@ -293,11 +350,20 @@ static inline __attribute__((always_inline)) void multiply_tiles(int vectors, in
   for (; m < count; m++) multiply_block(1, vectors, of, left + m * of.left_step, right, out + m * of.out_step);
 }
 
-static void multiply_point(const winograd *w, int64_t count, const real *left, const real *right, real *out) {
-  const point_product of = {w->c->channels, w->c->outputs, w->left_step, w->right_step};
-  int64_t o = 0;
-  for (; o + 2 * LANES <= of.outputs; o += 2 * LANES) multiply_tiles(2, count, of, left, right + o, out + o * POINTS);
-  for (; o < of.outputs; o += LANES) multiply_tiles(1, count, of, left, right + o, out + o * POINTS);
+static inline __attribute__((always_inline)) void multiply_points(const winograd *w, point_product of, int64_t first,
+                                                                  int64_t count, const real *left, real *out) {
+  const convolution *c = w->c;
+  const ahead x = look_ahead(w, w->x, c->height * c->width * c->channels, first + count, w->block);
+  const ahead y = look_ahead(w, w->y, c->positions * c->outputs, first, count);
+  const real *right = w->kernels;
+  const int64_t step = of.channels * of.outputs + LANES;
+  for (int64_t p = 0; p < POINTS; p++, left += LANES, out += LANES, right += step) {
+    ask_for(x, p, false);
+    ask_for(y, p, true);
+    int64_t o = 0;
+    for (; o + 2 * LANES <= of.outputs; o += 2 * LANES) multiply_tiles(2, count, of, left, right + o, out + o * POINTS);
+    for (; o < of.outputs; o += LANES) multiply_tiles(1, count, of, left, right + o, out + o * POINTS);
+  }
 }
 
 /* Bands that one thread does one after another share their memory, which then stays in the caches. */
@@ -308,18 +374,18 @@ static real *scratch_of(const winograd *w, int64_t band) {
 static void convolve_band(void *argument, int64_t band) {
   const winograd *w = argument;
   const convolution *c = w->c;
+  const point_product of = {c->channels, c->outputs, w->left_step, w->right_step};
   real *zeros = scratch_of(w, band), *left = zeros + w->zeros, *out = left + w->block * w->left_step;
   memset(zeros, 0, (size_t)w->zeros * sizeof *zeros);
   const int64_t end = (band + 1) * w->tiles / w->bands;
   for (int64_t first = band * w->tiles / w->bands; first < end; first += w->block) {
     const int64_t count = cohort_least(w->block, end - first);
     inputs_to_points(w, first, count, zeros, left);
-    for (int64_t p = 0; p < POINTS; p++) {
-      ask_for(w, w->x, c->height, c->width, c->channels, first + count, w->block, p, false);
-      ask_for(w, w->y, c->out_height, c->out_width, c->outputs, first, count, p, true);
-      multiply_point(w, count, left + p * LANES, w->kernels + p * c->channels * c->outputs, out + p * LANES);
-    }
-    for (int64_t t = 0; t < count; t++) outputs_of_points(w, first + t, out + t * w->right_step);
+    if (of.channels == FEWEST && of.outputs == FEWEST)
+      multiply_points(w, fewest, first, count, left, out);
+    else
+      multiply_points(w, of, first, count, left, out);
+    outputs_of_points(w, first, count, out);
   }
 }
 
@@ -343,14 +409,13 @@ void COHORT_BASED(cohort_winograd_input)(const convolution *c, const real *dy, c
 }
 
 /* sums[m][o] += sum over tiles t of left[t][m] right[t][o] for `rows` m of one vector and `vectors` of o. */
-static inline __attribute__((always_inline)) void weigh_block(int rows, int vectors, int64_t count, const winograd *w,
+static inline __attribute__((always_inline)) void weigh_block(int rows, int vectors, int64_t count, point_product of,
                                                               const real *left, const real *right, real *sums) {
-  const int64_t outputs = w->c->outputs;
   cohort_register sum[NARROW_ROWS][2];
 #pragma GCC unroll 16
   for (int m = 0; m < rows; m++)
-    for (int v = 0; v < vectors; v++) sum[m][v] = *(const unaligned *)(sums + m * outputs + v * LANES);
-  for (int64_t t = 0; t < count; t++, left += w->left_step, right += w->right_step) {
+    for (int v = 0; v < vectors; v++) sum[m][v] = *(const unaligned *)(sums + m * of.outputs + v * LANES);
+  for (int64_t t = 0; t < count; t++, left += of.left_step, right += of.out_step) {
     const cohort_register one = *(const unaligned *)right;
     cohort_register two = {0};
     if (vectors == 2) two = *(const unaligned *)(right + SPAN);
@@ -362,20 +427,28 @@ static inline __attribute__((always_inline)) void weigh_block(int rows, int vect
   }
 #pragma GCC unroll 16
   for (int m = 0; m < rows; m++)
-    for (int v = 0; v < vectors; v++) *(unaligned *)(sums + m * outputs + v * LANES) = sum[m][v];
+    for (int v = 0; v < vectors; v++) *(unaligned *)(sums + m * of.outputs + v * LANES) = sum[m][v];
 }
 
-static void weigh_point(const winograd *w, int64_t count, const real *left, const real *right, real *sums) {
-  const int64_t channels = w->c->channels, outputs = w->c->outputs;
-  int64_t o = 0;
-  for (; o + 2 * LANES <= outputs; o += 2 * LANES)
-    for (int64_t m = 0; m < channels; m += WIDE_ROWS)
-      weigh_block(WIDE_ROWS, 2, count, w, left + m / LANES * SPAN + m % LANES, right + o * POINTS,
-                  sums + m * outputs + o);
-  for (; o < outputs; o += LANES)
-    for (int64_t m = 0; m < channels; m += NARROW_ROWS)
-      weigh_block(NARROW_ROWS, 1, count, w, left + m / LANES * SPAN + m % LANES, right + o * POINTS,
-                  sums + m * outputs + o);
+static inline __attribute__((always_inline)) void weigh_points(const winograd *w, point_product of, int64_t next,
+                                                               int64_t count, const real *left, const real *right,
+                                                               real *sums) {
+  const convolution *c = w->c;
+  const ahead x = look_ahead(w, w->x, c->height * c->width * c->channels, next, w->block);
+  const ahead dy = look_ahead(w, w->dy, c->positions * c->outputs, next, w->block);
+  for (int64_t p = 0; p < POINTS; p++, left += LANES, right += LANES, sums += of.channels * of.outputs) {
+    ask_for(x, p, false);
+    ask_for(dy, p, false);
+    int64_t o = 0;
+    for (; o + 2 * LANES <= of.outputs; o += 2 * LANES)
+      for (int64_t m = 0; m < of.channels; m += WIDE_ROWS)
+        weigh_block(WIDE_ROWS, 2, count, of, left + m / LANES * SPAN + m % LANES, right + o * POINTS,
+                    sums + m * of.outputs + o);
+    for (; o < of.outputs; o += LANES)
+      for (int64_t m = 0; m < of.channels; m += NARROW_ROWS)
+        weigh_block(NARROW_ROWS, 1, count, of, left + m / LANES * SPAN + m % LANES, right + o * POINTS,
+                    sums + m * of.outputs + o);
+  }
 }
 
 static void weigh_band(void *argument, int64_t band) {
@@ -384,17 +457,17 @@ static void weigh_band(void *argument, int64_t band) {
   const int64_t size = c->channels * c->outputs, end = (band + 1) * w->tiles / w->bands;
   real *zeros = scratch_of(w, band), *left = zeros + w->zeros, *right = left + w->block * w->left_step;
   real *sums = w->sums + band * POINTS * size;
+  const point_product of = {c->channels, c->outputs, w->left_step, w->right_step};
   memset(zeros, 0, (size_t)w->zeros * sizeof *zeros);
   if (cohort_call_begins(c->call)) memset(sums, 0, (size_t)(POINTS * size) * sizeof *sums);
   for (int64_t first = band * w->tiles / w->bands; first < end; first += w->block) {
     const int64_t count = cohort_least(w->block, end - first);
     inputs_to_points(w, first, count, zeros, left);
     gradients_to_points(w, first, count, zeros, right);
-    for (int64_t p = 0; p < POINTS; p++) {
-      ask_for(w, w->x, c->height, c->width, c->channels, first + count, w->block, p, false);
-      ask_for(w, w->dy, c->out_height, c->out_width, c->outputs, first + count, w->block, p, false);
-      weigh_point(w, count, left + p * LANES, right + p * LANES, sums + p * size);
-    }
+    if (of.channels == FEWEST && of.outputs == FEWEST)
+      weigh_points(w, fewest, first + count, count, left, right, sums);
+    else
+      weigh_points(w, of, first + count, count, left, right, sums);
   }
 }
 
