@@ -48,9 +48,14 @@ static void copy_image(const direct *d, int64_t n, real *out) {
   const convolution *c = d->c;
   const int64_t row = c->width * c->channels, border = c->padding * c->channels;
   const real *x = d->x + n * c->height * row;
-  memset(out, 0, (size_t)d->image * sizeof *out);
-  for (int64_t y = 0; y < c->height; y++)
-    memcpy(out + (y + c->padding) * d->line + border, x + y * row, (size_t)row * sizeof *out);
+  memset(out, 0, (size_t)(c->padding * d->line) * sizeof *out);
+  out += c->padding * d->line;
+  for (int64_t y = 0; y < c->height; y++, out += d->line) {
+    memset(out, 0, (size_t)border * sizeof *out);
+    memcpy(out + border, x + y * row, (size_t)row * sizeof *out);
+    memset(out + border + row, 0, (size_t)border * sizeof *out);
+  }
+  memset(out, 0, (size_t)(c->padding * d->line) * sizeof *out);
 }
 
 /* packed[k][o], k = (ky, kx, channel); zeros past the last output. */

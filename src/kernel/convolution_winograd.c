@@ -36,7 +36,7 @@ typedef struct winograd {
   const real *x, *weight, *dy;
   real *y;
   real *kernels;               /* [POINTS][C][O] and a gap: the weights at the points */
-  real *sums;                  /* [bands][POINTS][C][O]: of the weight's gradient */
+  real *sums;                  /* [bands][POINTS][C][O] and gaps: of the weight's gradient */
   real *scratch;               /* [bands][band_reals]: zeros, tiles at the points */
   bool turned;                 /* weights are turned around, in and out exchanged */
   int64_t down, across, tiles; /* tiles of an image, and of all */
@@ -46,8 +46,8 @@ typedef struct winograd {
   int64_t zeros, band_reals;
 } winograd;
 
-/* From one point's weights to the next: a power of two would put all points into one set of the cache. */
-static int64_t kernel_step(const convolution *c) { return c->channels * c->outputs + LANES; }
+/* From one point's weights, or their sums, to the next: a power of two would put all into one set of the cache. */
+static int64_t point_step(const convolution *c) { return c->channels * c->outputs + LANES; }
 
 static winograd lay_out(const convolution *c, bool weights) {
   winograd w = {.c = c,
@@ -67,13 +67,13 @@ static winograd lay_out(const convolution *c, bool weights) {
 static winograd divide(const convolution *c, bool weights) {
   winograd w = lay_out(c, weights);
   w.kernels = w.sums = c->call->workspace;
-  w.scratch = w.kernels + POINTS * kernel_step(c) * (weights ? w.bands : 1);
+  w.scratch = w.kernels + POINTS * point_step(c) * (weights ? w.bands : 1);
   return w;
 }
 
 size_t COHORT_BASED(cohort_winograd_workspace)(const convolution *c, bool weights) {
   const winograd w = lay_out(c, weights);
-  return cohort_workspace_reals(POINTS * kernel_step(c) * (weights ? w.bands : 1) + w.bands * w.band_reals);
+  return cohort_workspace_reals(POINTS * point_step(c) * (weights ? w.bands : 1) + w.bands * w.band_reals);
 }
 
 /* B' d */
@@ -298,7 +298,7 @@ static void kernels_to_points(const winograd *w) {
         gather_windows(w, channel, o, window);
       }
       const real *row[IN] = {first, first + 3 * step, first + 6 * step};
-      to_points(points_of_kernel, 3, row, step, 0, 3, w->kernels + channel * c->outputs + o, kernel_step(c));
+      to_points(points_of_kernel, 3, row, step, 0, 3, w->kernels + channel * c->outputs + o, point_step(c));
     }
 }
 
@@ -436,7 +436,8 @@ static inline __attribute__((always_inline)) void weigh_points(const winograd *w
   const convolution *c = w->c;
   const ahead x = look_ahead(w, w->x, c->height * c->width * c->channels, next, w->block);
   const ahead dy = look_ahead(w, w->dy, c->positions * c->outputs, next, w->block);
-  for (int64_t p = 0; p < POINTS; p++, left += LANES, right += LANES, sums += of.channels * of.outputs) {
+  const int64_t step = of.channels * of.outputs + LANES;
+  for (int64_t p = 0; p < POINTS; p++, left += LANES, right += LANES, sums += step) {
     ask_for(x, p, false);
     ask_for(dy, p, false);
     int64_t o = 0;
@@ -454,12 +455,12 @@ static inline __attribute__((always_inline)) void weigh_points(const winograd *w
 static void weigh_band(void *argument, int64_t band) {
   const winograd *w = argument;
   const convolution *c = w->c;
-  const int64_t size = c->channels * c->outputs, end = (band + 1) * w->tiles / w->bands;
+  const int64_t size = POINTS * point_step(c), end = (band + 1) * w->tiles / w->bands;
   real *zeros = scratch_of(w, band), *left = zeros + w->zeros, *right = left + w->block * w->left_step;
-  real *sums = w->sums + band * POINTS * size;
+  real *sums = w->sums + band * size;
   const point_product of = {c->channels, c->outputs, w->left_step, w->right_step};
   memset(zeros, 0, (size_t)w->zeros * sizeof *zeros);
-  if (cohort_call_begins(c->call)) memset(sums, 0, (size_t)(POINTS * size) * sizeof *sums);
+  if (cohort_call_begins(c->call)) memset(sums, 0, (size_t)size * sizeof *sums);
   for (int64_t first = band * w->tiles / w->bands; first < end; first += w->block) {
     const int64_t count = cohort_least(w->block, end - first);
     inputs_to_points(w, first, count, zeros, left);
@@ -471,32 +472,40 @@ static void weigh_band(void *argument, int64_t band) {
   }
 }
 
-/* Joins the bands' sums in order and leaves the points: dweight[o][3][3][channel]. */
+/* Joins the bands' sums of a channel and a vector of outputs in order and leaves the points: out[3 x 3][output]. */
+static inline void sums_of_points(const winograd *w, const real *sums, real out[9][LANES]) {
+  const int64_t step = point_step(w->c);
+  six half[IN];
+  for (int x = 0; x < IN; x++) {
+    six value;
+    for (int r = 0; r < IN; r++) {
+      const real *from = sums + (r * IN + x) * step;
+      value.at[r] = *(const unaligned *)from;
+      for (int64_t band = 1; band < w->bands; band++) value.at[r] += *(const unaligned *)(from + band * POINTS * step);
+    }
+    half[x] = three_outputs(value);
+  }
+  for (int r = 0; r < 3; r++) {
+    six value;
+    for (int x = 0; x < IN; x++) value.at[x] = half[x].at[r];
+    value = three_outputs(value);
+    for (int x = 0; x < 3; x++) *(unaligned *)out[r * 3 + x] = value.at[x];
+  }
+}
+
+/* dweight[o][3][3][channel], by windows as gather_windows has them. */
 static void leave_points(const winograd *w, real *dweight) {
   const convolution *c = w->c;
-  const int64_t size = c->channels * c->outputs;
-  for (int64_t e = 0; e < size; e += LANES) {
-    six half[IN];
-    for (int x = 0; x < IN; x++) {
-      six value;
-      for (int r = 0; r < IN; r++) {
-        const real *sums = w->sums + (r * IN + x) * size + e;
-        value.at[r] = *(const unaligned *)sums;
-        for (int64_t band = 1; band < w->bands; band++)
-          value.at[r] += *(const unaligned *)(sums + band * POINTS * size);
-      }
-      half[x] = three_outputs(value);
+  for (int64_t output = 0; output < c->outputs; output += LANES)
+    for (int64_t channel = 0; channel < c->channels; channel += LANES) {
+      real window[LANES][9][LANES];
+      for (int64_t i = 0; i < LANES; i++) sums_of_points(w, w->sums + (channel + i) * c->outputs + output, window[i]);
+      for (int64_t o = 0; o < LANES; o++)
+        for (int64_t at = 0; at < 9; at++) {
+          real *out = dweight + (output + o) * c->patch + at * c->channels + channel;
+          for (int64_t i = 0; i < LANES; i++) out[i] = window[i][at][o];
+        }
     }
-    const int64_t channel = e / c->outputs, o = e % c->outputs;
-    for (int r = 0; r < 3; r++) {
-      six value;
-      for (int x = 0; x < IN; x++) value.at[x] = half[x].at[r];
-      value = three_outputs(value);
-      for (int x = 0; x < 3; x++)
-        for (int64_t lane = 0; lane < LANES; lane++)
-          dweight[(o + lane) * c->patch + (r * 3 + x) * c->channels + channel] = value.at[x][lane];
-    }
-  }
 }
 
 void COHORT_BASED(cohort_winograd_weight)(const convolution *c, const real *x, const real *dy, real *dweight) {
