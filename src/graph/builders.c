@@ -214,6 +214,13 @@ cohort_value cohort_group_norm(cohort_graph *graph, cohort_value x, cohort_value
               &(cohort_attributes){.integers = {groups}, .reals = {epsilon}});
 }
 
+cohort_value cohort_group_norm_relu(cohort_graph *graph, cohort_value x, cohort_value gain, cohort_value bias,
+                                    cohort_value added, int groups, double epsilon) {
+  return cohort_graph_add(graph, COHORT_OP_GROUP_NORM, added == COHORT_NO_VALUE ? 3 : 4,
+                          (cohort_value[]){x, gain, bias, added},
+                          &(cohort_attributes){.integers = {groups, true}, .reals = {epsilon}});
+}
+
 cohort_value cohort_rotary(cohort_graph *graph, cohort_value x, cohort_value positions, double theta) {
   return add2(graph, COHORT_OP_ROTARY, x, positions, &(cohort_attributes){.reals = {theta}});
 }

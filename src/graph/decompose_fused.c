@@ -78,6 +78,8 @@ static void group_norm(cohort_graph *graph, const cohort_node *node, const cohor
   const cohort_value rstd = inverse_root(graph, centred, mask, node->attributes.reals[0]);
   const cohort_value normal = cohort_reshape(graph, cohort_multiply(graph, centred, rstd), shape);
   output[0] = cohort_add(graph, cohort_multiply(graph, normal, input[1]), input[2]);
+  if (node->inputs == 4) output[0] = cohort_add(graph, output[0], input[3]);
+  if (node->attributes.integers[1]) relu(graph, node, &output[0], &output[0]);
   output[1] = cohort_reshape(graph, mean, COHORT_SHAPE(images, groups));
   output[2] = cohort_reshape(graph, rstd, COHORT_SHAPE(images, groups));
 }

@@ -43,10 +43,23 @@ static void swiglu(cohort_rule *rule) {
 
 static void layer_norm(cohort_rule *rule) {
   const cohort_value *x = rule->node.input;
-  const cohort_op op =
-      rule->node.op == COHORT_OP_LAYER_NORM ? COHORT_OP_LAYER_NORM_BACKWARD : COHORT_OP_GROUP_NORM_BACKWARD;
   if (only_first(rule, 1))
-    give_outputs(rule, 3, backward(rule, op, 5, (cohort_value[]){x[0], x[1], rule->y[1], rule->y[2], rule->dy[0]}));
+    give_outputs(rule, 3,
+                 backward(rule, COHORT_OP_LAYER_NORM_BACKWARD, 5,
+                          (cohort_value[]){x[0], x[1], rule->y[1], rule->y[2], rule->dy[0]}));
+}
+
+/* Where it ends in a relu, that is positive where what it took is. */
+static void group_norm(cohort_rule *rule) {
+  const cohort_value *x = rule->node.input;
+  if (!only_first(rule, 1)) return;
+  cohort_value dy = rule->dy[0];
+  if (rule->node.attributes.integers[1])
+    dy = backward(rule, COHORT_OP_RELU_BACKWARD, 2, (cohort_value[]){rule->y[0], dy});
+  give_outputs(
+      rule, 3,
+      backward(rule, COHORT_OP_GROUP_NORM_BACKWARD, 5, (cohort_value[]){x[0], x[1], rule->y[1], rule->y[2], dy}));
+  if (rule->node.inputs == 4) rule->dx[3] = dy;
 }
 
 static void rms_norm(cohort_rule *rule) {
@@ -116,8 +129,9 @@ cohort_rule_function cohort_rule_fused(cohort_op op) {
     case COHORT_OP_SWIGLU:
       return swiglu;
     case COHORT_OP_LAYER_NORM:
-    case COHORT_OP_GROUP_NORM:
       return layer_norm;
+    case COHORT_OP_GROUP_NORM:
+      return group_norm;
     case COHORT_OP_RMS_NORM:
       return rms_norm;
     case COHORT_OP_ROTARY:

@@ -134,6 +134,9 @@ cohort_value cohort_layer_norm(cohort_graph *graph, cohort_value x, cohort_value
 cohort_value cohort_rms_norm(cohort_graph *graph, cohort_value x, cohort_value gain, double epsilon);
 cohort_value cohort_group_norm(cohort_graph *graph, cohort_value x, cohort_value gain, cohort_value bias, int groups,
                                double epsilon);
+/* relu(group norm + added); COHORT_NO_VALUE: nothing is added. */
+cohort_value cohort_group_norm_relu(cohort_graph *graph, cohort_value x, cohort_value gain, cohort_value bias,
+                                    cohort_value added, int groups, double epsilon);
 cohort_value cohort_rotary(cohort_graph *graph, cohort_value x, cohort_value positions, double theta);
 cohort_value cohort_attention(cohort_graph *graph, cohort_value query, cohort_value key, cohort_value value,
                               cohort_value segments, double scale);

@@ -70,7 +70,10 @@ static bool infer_group_norm(infer *own) {
   const int64_t groups = own->attributes->integers[0];
   const bool holds = x.axes == 4 && groups > 0 && x.size[3] % groups == 0 && is_vector(own->in[1], x.size[3]) &&
                      is_vector(own->in[2], x.size[3]);
-  if (!fits(own, "rrr", "x [N, H, W, C], gain [C], bias [C], and groups that divide C", holds)) return false;
+  const bool adds = own->attributes->integers[1] && own->inputs == 4;
+  if (!fits(own, adds ? "rrrr" : "rrr", "x [N, H, W, C], gain [C], bias [C], and groups that divide C",
+            holds && (!adds || same(own, 0, 3))))
+    return false;
   give(own, x);
   for (int i = 0; i < 2; i++) give(own, COHORT_SHAPE(x.size[0], groups));
   return true;

@@ -10,11 +10,12 @@
 enum { PIXELS = 64, SCRATCH = 8, JOIN_CHANNELS = 512, SHORTEST_ROW = 128 };
 
 typedef struct group_work {
-  const real *x, *gain, *bias, *mean, *rstd, *dy;
+  const real *x, *gain, *bias, *mean, *rstd, *dy, *added;
   real *y, *mean_out, *rstd_out, *dgain, *dbias, *scratch; /* scratch [N][SCRATCH][fold C] */
   int64_t images, pixels, channels, groups, fold;
   int64_t rows, width; /* pixels / fold, fold channels */
   double epsilon;
+  bool relu;   /* y = relu(norm + added, where there is one) */
   bool begins; /* sums over images begin here */
 } group_work;
 
@@ -66,6 +67,12 @@ enum { RUN = 4, RUN_CHANNELS = RUN * COHORT_LANES };
 
 static inline cohort_vector minus(cohort_vector a, cohort_vector b) {
   COHORT_EACH_REGISTER a.part[i] -= b.part[i];
+  return a;
+}
+
+static inline cohort_vector positive(cohort_vector a) {
+  typedef __typeof__(a.part[0] > 0) mask;
+  COHORT_EACH_REGISTER a.part[i] = (cohort_register)((a.part[i] > 0) & (mask)a.part[i]);
   return a;
 }
 
@@ -135,19 +142,52 @@ static void spread_groups(const group_work *work, const real *value, real *out) 
   }
 }
 
-/* y = (x - mean) scale + shift over a run of channels. */
-static void scale_run(const group_work *work, const real *x, const real *mean, const real *scale, const real *shift,
-                      real *y) {
-  cohort_vector middle[RUN], factor[RUN], added[RUN];
+typedef struct scaling {
+  const real *mean, *scale, *shift; /* rows of channels */
+} scaling;
+
+/* y = (x - mean) scale + shift over a run of channels, and what follows it: constants where this is inlined. */
+static inline __attribute__((always_inline)) void scale_run(const group_work *work, const real *x, scaling of,
+                                                            bool relu, const real *added, real *y) {
+  cohort_vector middle[RUN], factor[RUN], shift[RUN];
   EACH_OF_RUN {
-    middle[v] = cohort_load(mean + v * COHORT_LANES);
-    factor[v] = cohort_load(scale + v * COHORT_LANES);
-    added[v] = cohort_load(shift + v * COHORT_LANES);
+    middle[v] = cohort_load(of.mean + v * COHORT_LANES);
+    factor[v] = cohort_load(of.scale + v * COHORT_LANES);
+    shift[v] = cohort_load(of.shift + v * COHORT_LANES);
   }
-  for (int64_t row = 0; row < work->rows; row++, x += work->width, y += work->width)
-    EACH_OF_RUN cohort_store(
-        y + v * COHORT_LANES,
-        cohort_plus_product(added[v], minus(cohort_load(x + v * COHORT_LANES), middle[v]), factor[v]));
+  for (int64_t row = 0; row < work->rows; row++) EACH_OF_RUN {
+      const int64_t at = row * work->width + v * COHORT_LANES;
+      cohort_vector value = cohort_plus_product(shift[v], minus(cohort_load(x + at), middle[v]), factor[v]);
+      if (added) value = cohort_plus(value, cohort_load(added + at));
+      cohort_store(y + at, relu ? positive(value) : value);
+    }
+}
+
+/* The same of one row of any length. */
+static void scale_row(const group_work *work, const real *restrict x, scaling of, const real *restrict added,
+                      real *restrict y) {
+  for (int64_t c = 0; c < work->width; c++) {
+    real value = (x[c] - of.mean[c]) * of.scale[c] + of.shift[c];
+    if (added) value += added[c];
+    y[c] = !work->relu || value > 0 ? value : 0;
+  }
+}
+
+static void scale_image(const group_work *work, const real *x, scaling of, const real *added, real *y) {
+  if (work->width % RUN_CHANNELS != 0) {
+    for (int64_t i = 0; i < work->rows * work->width; i += work->width)
+      scale_row(work, x + i, of, added ? added + i : NULL, y + i);
+    return;
+  }
+  for (int64_t c = 0; c < work->width; c += RUN_CHANNELS) {
+    const scaling run = {of.mean + c, of.scale + c, of.shift + c};
+    if (added)
+      scale_run(work, x + c, run, true, added + c, y + c);
+    else if (work->relu)
+      scale_run(work, x + c, run, true, NULL, y + c);
+    else
+      scale_run(work, x + c, run, false, NULL, y + c);
+  }
 }
 
 static void forward_tile(void *argument, int64_t image) {
@@ -175,19 +215,14 @@ static void forward_tile(void *argument, int64_t image) {
   }
   spread_fold(work, scale);
   spread_fold(work, shift);
-  if (wide % RUN_CHANNELS == 0) {
-    for (int64_t c = 0; c < wide; c += RUN_CHANNELS) scale_run(work, x + c, mean + c, scale + c, shift + c, y + c);
-    return;
-  }
-  for (int64_t row = 0; row < work->rows; row++) {
-#pragma omp simd
-    for (int64_t c = 0; c < wide; c++) y[row * wide + c] = (x[row * wide + c] - mean[c]) * scale[c] + shift[c];
-  }
+  scale_image(work, x, (scaling){mean, scale, shift}, work->added ? work->added + image * size : NULL, y);
 }
 
 void COHORT_VARIED(cohort_run_group_norm)(const cohort_call *call) {
   group_work work = work_of(call);
   work.bias = call->input[2].data;
+  work.relu = call->attributes.integers[1] != 0;
+  work.added = call->inputs == 4 ? call->input[3].data : NULL;
   work.mean_out = call->output[1].data;
   work.rstd_out = call->output[2].data;
   cohort_run_tiles(call, work.images, forward_tile, &work);

@@ -118,7 +118,8 @@ typedef enum cohort_op {
   COHORT_OP_LAYER_NORM_BACKWARD, /* (x, gain, mean, rstd, dy) -> (dx, dgain, dbias) */
   COHORT_OP_RMS_NORM,            /* (x, gain) r0 = epsilon -> (y, rstd) */
   COHORT_OP_RMS_NORM_BACKWARD,   /* (x, gain, rstd, dy) -> (dx, dgain) */
-  COHORT_OP_GROUP_NORM,          /* (x [N, H, W, C], gain [C], bias [C]) i0 groups, r0 epsilon -> (y, mean [N, G], rstd [N, G]) */
+  COHORT_OP_GROUP_NORM,          /* (x [N, H, W, C], gain [C], bias [C]) i0 groups, r0 epsilon -> (y, mean [N, G], rstd [N, G]);
+                                    i1: y = relu(norm), or of norm + the fourth input, which is like x */
   COHORT_OP_GROUP_NORM_BACKWARD, /* (x, gain, mean, rstd, dy) i0 -> (dx, dgain, dbias) */
   COHORT_OP_ROTARY,  /* (x [R, heads, D], positions [R]) r0 theta; i0 = 1: turns back; pairs (j, j + D/2), as Llama */
   COHORT_OP_ATTENTION, /* causal inside segments: (q [R, H, D], k [R, G, D], v [R, G, D], segments [R]) r0 scale; query

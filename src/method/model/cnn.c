@@ -7,6 +7,8 @@
 enum { KIND_LENET, KIND_RESNET };
 enum { SHORTCUT_PROJECTION, SHORTCUT_PADDED };
 
+static const double epsilon = 1e-5; /* of norms */
+
 typedef struct cnn_config {
   int kind;
   int64_t channels, channels2, dense;
@@ -70,17 +72,24 @@ static cohort_value lenet(const cnn_config *settings, cohort_graph *graph, const
   return cohort_relu(graph, cohort_layer_dense(graph, "dense", inputs->space, x, settings->dense, COHORT_ROLE_MATRIX));
 }
 
-static cohort_value group_norm(const cnn_config *settings, cohort_graph *graph, const char *name, int space,
-                               cohort_value x) {
-  const int64_t channels = cohort_shape_columns(cohort_graph_shape(graph, x));
+typedef struct norm {
+  cohort_value gain, bias;
+} norm;
+
+static norm norm_parameters(cohort_graph *graph, const char *name, int space, cohort_value x) {
+  const cohort_shape channels = COHORT_SHAPE(cohort_shape_columns(cohort_graph_shape(graph, x)));
   cohort_graph_enter(graph, "%s", name);
-  const cohort_value gain =
-      cohort_graph_parameter(graph, space, "gain", COHORT_SHAPE(channels), COHORT_ROLE_GAIN, COHORT_INITIAL_ONE, 0);
-  const cohort_value bias =
-      cohort_graph_parameter(graph, space, "bias", COHORT_SHAPE(channels), COHORT_ROLE_VECTOR, COHORT_INITIAL_ZERO, 0);
-  const cohort_value y = cohort_group_norm(graph, x, gain, bias, (int)settings->groups, 1e-5);
+  norm own;
+  own.gain = cohort_graph_parameter(graph, space, "gain", channels, COHORT_ROLE_GAIN, COHORT_INITIAL_ONE, 0);
+  own.bias = cohort_graph_parameter(graph, space, "bias", channels, COHORT_ROLE_VECTOR, COHORT_INITIAL_ZERO, 0);
   cohort_graph_leave(graph);
-  return y;
+  return own;
+}
+
+/* relu(norm(x) + added). */
+static cohort_value norm_relu(const cnn_config *settings, cohort_graph *graph, norm own, cohort_value x,
+                              cohort_value added) {
+  return cohort_group_norm_relu(graph, x, own.gain, own.bias, added, (int)settings->groups, epsilon);
 }
 
 /* The identity, or what fits it to a stage's first block. */
@@ -90,7 +99,8 @@ static cohort_value shortcut(const cnn_config *settings, cohort_graph *graph, in
   if (stride == 1 && in == channels) return x;
   if (settings->shortcut == SHORTCUT_PROJECTION) {
     x = cohort_layer_convolution(graph, "shortcut", space, x, channels, 1, stride, 0, false);
-    return group_norm(settings, graph, "shortcut_norm", space, x);
+    const norm own = norm_parameters(graph, "shortcut_norm", space, x);
+    return cohort_group_norm(graph, x, own.gain, own.bias, (int)settings->groups, epsilon);
   }
   const cohort_value every_second = cohort_window_max(graph, x, 1, stride);
   const int64_t before = (channels - in) / 2;
@@ -100,10 +110,10 @@ static cohort_value shortcut(const cnn_config *settings, cohort_graph *graph, in
 static cohort_value block(const cnn_config *settings, cohort_graph *graph, int space, cohort_value x, int64_t channels,
                           int stride) {
   cohort_value y = cohort_layer_convolution(graph, "convolution0", space, x, channels, 3, stride, 1, false);
-  y = cohort_relu(graph, group_norm(settings, graph, "norm0", space, y));
+  y = norm_relu(settings, graph, norm_parameters(graph, "norm0", space, y), y, COHORT_NO_VALUE);
   y = cohort_layer_convolution(graph, "convolution1", space, y, channels, 3, 1, 1, false);
-  y = group_norm(settings, graph, "norm1", space, y);
-  return cohort_relu(graph, cohort_add(graph, y, shortcut(settings, graph, space, x, channels, stride)));
+  const norm last = norm_parameters(graph, "norm1", space, y);
+  return norm_relu(settings, graph, last, y, shortcut(settings, graph, space, x, channels, stride));
 }
 
 static cohort_value mean_over_pixels(cohort_graph *graph, cohort_value x) {
@@ -117,7 +127,7 @@ static cohort_value resnet(const cnn_config *settings, cohort_graph *graph, cons
   const int64_t blocks = (settings->depth - 2) / 6;
   cohort_value x =
       cohort_layer_convolution(graph, "stem", inputs->space, inputs->input, settings->width, 3, 1, 1, false);
-  x = cohort_relu(graph, group_norm(settings, graph, "stem_norm", inputs->space, x));
+  x = norm_relu(settings, graph, norm_parameters(graph, "stem_norm", inputs->space, x), x, COHORT_NO_VALUE);
   for (int stage = 0; stage < 3; stage++) {
     for (int64_t i = 0; i < blocks; i++) {
       cohort_graph_enter(graph, "stage%d_block%lld", stage, (long long)i);

@@ -224,6 +224,23 @@ static inline cohort_value case_group_norm(rig *own, int groups) {
   const cohort_value gain = rig_real(own, COHORT_SHAPE(6), 0.5, 1.5);
   return cohort_group_norm(own->graph, x, gain, rig_real(own, COHORT_SHAPE(6), -1, 1), groups, 1e-5);
 }
+/* Half of the channels far above zero and half far below: no difference crosses the kink of a relu. */
+static inline cohort_value case_far_from_zero(rig *own, int axes, cohort_shape half) {
+  const cohort_value parts[] = {rig_real(own, half, 5, 6), rig_real(own, half, -6, -5)};
+  return cohort_concat(own->graph, axes - 1, 2, parts);
+}
+static inline cohort_value case_group_norm_relu(rig *own, int groups) {
+  const cohort_value x = rig_real(own, COHORT_SHAPE(2, 3, 5, 6), -2, 2);
+  const cohort_value gain = rig_real(own, COHORT_SHAPE(6), 0.5, 1.5);
+  const cohort_value bias = case_far_from_zero(own, 1, COHORT_SHAPE(3));
+  return cohort_group_norm_relu(own->graph, x, gain, bias, COHORT_NO_VALUE, groups, 1e-5);
+}
+static inline cohort_value case_group_norm_add(rig *own, int groups) {
+  const cohort_value x = rig_real(own, COHORT_SHAPE(2, 3, 5, 6), -2, 2);
+  const cohort_value gain = rig_real(own, COHORT_SHAPE(6), 0.5, 1.5), bias = rig_real(own, COHORT_SHAPE(6), -1, 1);
+  const cohort_value added = case_far_from_zero(own, 4, COHORT_SHAPE(2, 3, 5, 3));
+  return cohort_group_norm_relu(own->graph, x, gain, bias, added, groups, 1e-5);
+}
 static inline cohort_value case_rotary(rig *own, int positions) {
   const cohort_value x = rig_real(own, COHORT_SHAPE(7, 3, 10), -1, 1);
   return cohort_rotary(own->graph, x, rig_integer(own, COHORT_SHAPE(7), 0, positions), 10000);
@@ -348,6 +365,8 @@ static const trial_case fused_cases[] = {
     {"rms_norm", case_rms_norm, 19},
     {"group_norm", case_group_norm, 3},
     {"group_norm one", case_group_norm, 1},
+    {"group_norm relu", case_group_norm_relu, 3},
+    {"group_norm add relu", case_group_norm_add, 2},
     {"rotary", case_rotary, 50},
     {"attention", case_attention, 22},
     {"attention grouped", case_attention, 42},

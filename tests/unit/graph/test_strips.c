@@ -26,7 +26,7 @@ static network network_create(int64_t images) {
   const cohort_value each = rig_real(at, COHORT_SHAPE(20), -0.5, 0.5);
   const cohort_value x = rig_given(at, COHORT_SHAPE(images, SIDE, SIDE, WIDTH), -1, 1);
   cohort_value y = cohort_convolution(graph, x, first, 1, 1);
-  y = cohort_add(graph, x, cohort_relu(graph, cohort_group_norm(graph, y, gain, bias, 4, 1e-5)));
+  y = cohort_group_norm_relu(graph, y, gain, bias, x, 4, 1e-5);
   y = cohort_convolution(graph, y, second, 2, 1);
   y = cohort_relu(graph, cohort_group_norm(graph, y, gain2, bias2, 8, 1e-5));
   y = cohort_add(graph, cohort_convolution(graph, y, third, 1, 1), each);

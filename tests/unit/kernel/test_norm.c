@@ -155,25 +155,30 @@ static void group_moments(const image_case *s, const double *x, double *mean, do
   for (int64_t i = 0; i < s->n * s->groups; i++) rstd[i] = 1 / sqrt(rstd[i] + epsilon);
 }
 
-static void test_group_norm(void) {
-  for (int k = 0; k < IMAGES; k++) {
-    const image_case *s = &images[k];
-    trial t = trial_of(COHORT_OP_GROUP_NORM);
-    t.attributes = (cohort_attributes){.integers = {s->groups}, .reals = {epsilon}};
-    const cohort_shape shape = SHAPE(s->n, s->h, s->w, s->c);
-    const double *x = trial_real(&t, shape, -1, 3), *gain = trial_real(&t, SHAPE(s->c), 0.5, 1.5);
-    const double *bias = trial_real(&t, SHAPE(s->c), -1, 1);
-    double *y = trial_output(&t, shape, COHORT_TYPE_REAL);
-    double *mean = trial_output(&t, SHAPE(s->n, s->groups), COHORT_TYPE_REAL);
-    double *rstd = trial_output(&t, SHAPE(s->n, s->groups), COHORT_TYPE_REAL);
-    group_moments(s, x, mean, rstd);
-    for (int64_t i = 0; i < cohort_shape_elements(shape); i++) {
-      const int64_t group = group_of(s, i);
-      y[i] = (x[i] - mean[group]) * rstd[group] * gain[i % s->c] + bias[i % s->c];
-    }
-    t.terms = 4;
-    trial_check(&t);
+/* what: 0 the norm alone, 1 its relu, 2 the relu of its sum with another input. */
+static void check_group_norm(const image_case *s, int what) {
+  trial t = trial_of(COHORT_OP_GROUP_NORM);
+  t.attributes = (cohort_attributes){.integers = {s->groups, what > 0}, .reals = {epsilon}};
+  const cohort_shape shape = SHAPE(s->n, s->h, s->w, s->c);
+  const double *x = trial_real(&t, shape, -1, 3), *gain = trial_real(&t, SHAPE(s->c), 0.5, 1.5);
+  const double *bias = trial_real(&t, SHAPE(s->c), -1, 1);
+  const double *added = what == 2 ? trial_real(&t, shape, -2, 2) : NULL;
+  double *y = trial_output(&t, shape, COHORT_TYPE_REAL);
+  double *mean = trial_output(&t, SHAPE(s->n, s->groups), COHORT_TYPE_REAL);
+  double *rstd = trial_output(&t, SHAPE(s->n, s->groups), COHORT_TYPE_REAL);
+  group_moments(s, x, mean, rstd);
+  for (int64_t i = 0; i < cohort_shape_elements(shape); i++) {
+    const int64_t group = group_of(s, i);
+    y[i] = (x[i] - mean[group]) * rstd[group] * gain[i % s->c] + bias[i % s->c] + (added ? added[i] : 0);
+    if (what > 0 && y[i] < 0) y[i] = 0;
   }
+  t.terms = 4;
+  trial_check(&t);
+}
+
+static void test_group_norm(void) {
+  for (int k = 0; k < IMAGES; k++)
+    for (int what = 0; what < 3; what++) check_group_norm(&images[k], what);
 }
 
 static void test_group_norm_backward(void) {
