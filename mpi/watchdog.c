@@ -23,7 +23,9 @@
 #include "base/clock.h"
 #include "base/memory.h"
 
-/* PATIENCE: times the limit, where silence or waiting alone proves nothing. */
+/* PATIENCE: times the limit, where silence or waiting alone proves nothing. WAY_OUT: seconds of the limit that a
+ * launcher may take to end a stopped rank once another has ended (mpirun: 2.1). */
+static const double WAY_OUT = 2.5;
 enum { NAME_BYTES = 24, TEXT_BYTES = 1024, PATIENCE = 10, FIRST_ROUNDS = 20, SENT_AT_ONCE = 32, NAMED_RANKS = 12 };
 enum { QUESTION = 1, ANSWER = 2, FAREWELL = 3 /* the sender has ended the job */ };
 
@@ -177,7 +179,7 @@ static bool is_late(const cohort_watchdog *own, int rank, double limit, double n
   if (rank == own->rank) return false;
   const double heard = own->peer[rank].heard;
   if (!(heard > 0)) return waited(own, now) >= PATIENCE * limit;
-  return now - fmax(heard, own->resumed) >= limit / 2;
+  return now - fmax(heard, own->resumed) >= 0.375 * limit;
 }
 
 static bool waits_too(const cohort_watchdog *own, int rank, double limit) {
@@ -265,13 +267,13 @@ static _Noreturn void give_up(cohort_watchdog *own, double limit, double now, bo
 
 static void look(cohort_watchdog *own, double limit, double tick, double now) {
   const double wait = waited(own, now);
-  if (limit <= 0 || wait < limit / 4) {
+  if (limit <= 0 || wait < limit / 8) {
     /* Whoever answers once in the beginning can be judged by silence later. */
     if (own->round < FIRST_ROUNDS) ask_all(own, 0, now);
     return;
   }
   ask_all(own, now - tick, now);
-  if (wait < limit) return;
+  if (wait < fmax(limit / 2, limit - WAY_OUT)) return;
   bool all_wait = wait >= PATIENCE * limit;
   for (int rank = 0; rank < own->size; rank++) {
     if (is_late(own, rank, limit, now)) give_up(own, limit, now, false);

@@ -32,9 +32,10 @@ void cohort_watchdog_close(cohort_watchdog *watchdog);
 /* The record that the watchdog reads. */
 cohort_wait *cohort_watchdog_wait(cohort_watchdog *watchdog);
 
-/* Seconds a wait may last when a rank does not answer; 0: for ever. Ten times as long when a rank has never been heard
- * (UDP is blocked) or when all ranks answer that they wait too. Then a line goes to standard error and to the file
- * `log` (may be NULL; copied), and the process ends with COHORT_RANK_LOST. */
+/* Seconds within which the job ends when one rank waits for another that does not answer: the wait lasts 2.5 s less,
+ * but at least half of them, because the launcher needs time to end the others. 0: for ever. Ten times as long when a
+ * rank has never been heard (UDP is blocked) or when all ranks answer that they wait too. Then a line goes to standard
+ * error and to the file `log` (may be NULL; copied), and the process ends with COHORT_RANK_LOST. */
 void cohort_watchdog_limit(cohort_watchdog *watchdog, double seconds, const char *log);
 
 /* Writes "cohort: error: TEXT" to standard error and the log; gives up after a second when they hang. */
