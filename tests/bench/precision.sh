@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.." || exit 1
 "$binary" tokenize '|bible -f gen1:1-rev22:21' -o "$scratch/kjv_bpe.json" --vocabulary 1024 --share 0.95 >/dev/null
 loss() {
   "$binary" train "$1" run="$scratch/run" seed="$2" precision="$3" "${@:4}" >"$scratch/log" 2>&1 || tail -n 3 "$scratch/log" >&2
-  sed -nE 's/^(validation|test) loss +//p' "$scratch/log"
+  sed -nE 's/^(validation|test) +loss +//p' "$scratch/log"
   rm -rf "$scratch/run"
 }
 # compare CONFIG [KEY=VALUE ...]: prints both means; ends well when they are within 1 %.
