@@ -16,7 +16,10 @@ typedef struct generate_options {
   const char *run, *prompt, *prompts;
   int64_t tokens, top_k, seed, samples, batch;
   double temperature;
+  int bf16; /* products; RUNS_OWN: as the run was trained */
 } generate_options;
+
+enum { RUNS_OWN = -1 };
 
 static bool read_number(const char *text, double *out) {
   char *end = NULL;
@@ -36,7 +39,7 @@ static cohort_status fill_in(generate_options *out, cohort_error *error) {
 }
 
 static cohort_status read_options(const cohort_command_line *line, generate_options *out, cohort_error *error) {
-  *out = (generate_options){.prompt = "\n", .tokens = 100, .temperature = 0.8, .seed = 1};
+  *out = (generate_options){.prompt = "\n", .tokens = 100, .temperature = 0.8, .seed = 1, .bf16 = RUNS_OWN};
   for (int w = 0; w < line->count; w++) {
     const char *word = line->word[w];
     if (word[0] != '-' && !out->run) {
@@ -57,6 +60,11 @@ static cohort_status read_options(const cohort_command_line *line, generate_opti
     if (strcmp(word, "--prompts") == 0) {
       out->prompts = value;
       continue;
+    }
+    if (strcmp(word, "--precision") == 0) {
+      out->bf16 = strcmp(value, "bf16") == 0;
+      if (out->bf16 || strcmp(value, "float32") == 0) continue;
+      return cohort_fail(error, COHORT_BAD_CONFIG, "generate: --precision %s: wants float32 or bf16", value);
     }
     if (!read_number(value, &number) || !(number >= 0 && number < 1e15))
       return cohort_fail(error, COHORT_BAD_CONFIG, "generate: %s %s: wants a number from 0 on", word, value);
@@ -195,7 +203,7 @@ static void write_batch(cohort_generator *generator, const cohort_tokenizer *tok
 }
 
 /* Bytes of the matrices that every token is multiplied with: all tensors but the tables of which it takes a row. */
-static double weight_bytes(const cohort_space *space) {
+static double weight_bytes(const cohort_space *space, bool bf16) {
   int64_t elements = 0, embedding = 0;
   bool head = false;
   for (int t = 0; t < space->tensors; t++) {
@@ -204,7 +212,7 @@ static double weight_bytes(const cohort_space *space) {
     if (tensor->declared.role != COHORT_ROLE_EMBEDDING) elements += tensor->elements;
     if (strcmp(tensor->declared.name, "embedding.weight") == 0) embedding = tensor->elements;
   }
-  return (double)(elements + (head ? 0 : embedding)) * sizeof(float);
+  return (double)(elements + (head ? 0 : embedding)) * (bf16 ? sizeof(uint16_t) : sizeof(float));
 }
 
 typedef struct reading {
@@ -231,12 +239,13 @@ static double read_rate(const cohort_space *space, int threads) {
   return best;
 }
 
-static void report(const generate_speed *speed, const cohort_space *space, int threads) {
+static void report(const generate_speed *speed, const cohort_space *space, const cohort_generator_settings *settings) {
   if (speed->prompt_seconds > 0)
     (void)fprintf(stderr, "prompt: %lld tokens in %.3f s, %.1f tokens/s\n", (long long)speed->prompt_tokens,
                   speed->prompt_seconds, (double)speed->prompt_tokens / speed->prompt_seconds);
   if (speed->passes == 0 || speed->seconds <= 0) return;
-  const double rate = (double)speed->passes * weight_bytes(space) / speed->seconds, peak = read_rate(space, threads);
+  const double rate = (double)speed->passes * weight_bytes(space, settings->bf16) / speed->seconds;
+  const double peak = read_rate(space, settings->threads);
   (void)fprintf(stderr, "text: %lld tokens in %.3f s, %.1f tokens/s; weights at %.1f GB/s", (long long)speed->tokens,
                 speed->seconds, (double)speed->tokens / speed->seconds, rate * 1e-9);
   if (peak > 0) (void)fprintf(stderr, ", %.0f %% of the %.1f GB/s that memory gives", 100 * rate / peak, peak * 1e-9);
@@ -258,8 +267,8 @@ static cohort_status write_texts(const cohort_choice *model, const cohort_model_
                                  cohort_error *error) {
   const int64_t slots = own->count < options->batch ? own->count : options->batch;
   const int64_t context = ((const cohort_model *)model->method->functions)->context(model->config);
-  const cohort_generator_settings settings = {slots, chunk_rows(own, options, slots, context),
-                                              cohort_processor_cores()};
+  const cohort_generator_settings settings = {slots, chunk_rows(own, options, slots, context), cohort_processor_cores(),
+                                              options->bf16 != 0};
   cohort_generator *generator = NULL;
   generate_speed speed = {0};
   const bool alone = own->count == 1;
@@ -277,7 +286,7 @@ static cohort_status write_texts(const cohort_choice *model, const cohort_model_
   }
   if (alone) printf("\n");
   (void)fflush(stdout);
-  report(&speed, space, settings.threads);
+  report(&speed, space, &settings);
   cohort_generator_destroy(generator);
   return COHORT_DONE;
 }
@@ -326,6 +335,7 @@ static cohort_status run(const cohort_command_line *line, cohort_error *error) {
     cohort_faults faults = {0};
     cohort_settings_read(document, &settings, &faults);
     status = cohort_faults_status(&faults, error);
+    if (options.bf16 == RUNS_OWN) options.bf16 = settings.precision != 0;
     if (status == COHORT_DONE) status = generate(&settings, weights, &options, error);
     cohort_faults_release(&faults);
     cohort_settings_release(&settings);
@@ -343,8 +353,9 @@ const cohort_verb cohort_verb_generate = {
     .help =
         "--prompt TEXT, or --prompts FILE with a prompt on each line; --samples N: texts for each prompt; --batch B:\n"
         "texts at once, and, without --samples and --prompts, so many samples; --tokens N new tokens of each;\n"
-        "--temperature T, 0 or --greedy takes the likeliest; --top-k K likeliest tokens to draw from; --seed S.\n"
-        "Defaults: 1 sample, batch 16, 100 tokens, temperature 0.8, all tokens of the vocabulary, seed 1. Tokens a\n"
-        "second go to the standard error.",
+        "--temperature T, 0 or --greedy takes the likeliest; --top-k K likeliest tokens to draw from; --seed S;\n"
+        "--precision float32 or bf16: operands of products are rounded to bf16, and matrices are read as such.\n"
+        "Defaults: 1 sample, batch 16, 100 tokens, temperature 0.8, all tokens of the vocabulary, seed 1, the run's\n"
+        "precision. Tokens a second go to the standard error.",
     .run = run,
 };

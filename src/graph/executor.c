@@ -53,6 +53,7 @@ static void run_step(const cohort_step *step, int part, cohort_call *call, char 
   call->outputs = step->call.outputs;
   call->attributes = step->call.attributes;
   call->chain = step->call.chain;
+  call->half = step->call.half;
   for (int i = 0; i < step->call.inputs; i++) {
     call->input[i] = step->call.input[i];
     call->input[i].data = (char *)cohort_place_memory(&step->input[i], arena, plan, memory) + at * step->input_part[i];

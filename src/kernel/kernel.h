@@ -32,6 +32,9 @@ const cohort_kernel_set *cohort_kernels_float64(void);
  * AVX-512 alone. */
 const cohort_kernel_set *cohort_kernels_bf16(cohort_isa isa, cohort_bf16 way);
 
+/* x[n] to bf16, to nearest even; NaN stays NaN. */
+void cohort_round_to_half(const float *restrict x, int64_t n, uint16_t *restrict half);
+
 /* Floating-point operations of one run of `op` on these shapes (products and convolutions and what contains them; 0 for
  * the rest), for the GFLOP/s of the summary. */
 double cohort_op_flops(cohort_op op, const cohort_call *call);

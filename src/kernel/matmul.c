@@ -17,10 +17,12 @@ static void multiply(const batch_job *job, const cohort_team *team, int64_t memb
   const cohort_call *call = job->call;
   const real *a = (const real *)call->input[0].data + member * job->step_a;
   const real *b = (const real *)call->input[1].data + member * job->step_b;
+  const cohort_thin_element *elements = cohort_thin_elements(call);
   real *c = (real *)call->output[0].data + member * job->m * job->n;
-  if (!job->transpose_a && cohort_is_thin(job->m, job->n, job->k)) {
-    const cohort_thin_product thin = {job->transpose_b != 0, job->m, job->n, job->k, a, b, c};
-    COHORT_BASED(cohort_product_thin)(team, &thin);
+  if (!job->transpose_a && elements && cohort_is_thin(job->m, job->n, job->k)) {
+    const cohort_thin_product thin = {job->transpose_b != 0,           job->m, job->n, job->k, a,
+                                      elements + member * job->step_b, c};
+    COHORT_VARIED(cohort_product_thin)(team, &thin);
     return;
   }
   COHORT_VARIED(cohort_product)

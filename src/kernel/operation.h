@@ -160,6 +160,7 @@ typedef struct cohort_call {
   cohort_attributes attributes;
   void *workspace; /* as large as cohort_kernel_set.workspace asked for; contents undefined */
   const cohort_team *team;
+  const uint16_t *half; /* of a product: the right side rounded to bf16, or NULL */
   int part, parts; /* of the images, one call each, in order; 0 and 0: all at once. Sums over images (the gradients of
                       weights, gains and biases) are there after the last part; outputs and workspace last as long */
   const struct cohort_chain *chain; /* of CHAIN alone */

@@ -9,6 +9,7 @@
 #define COHORT_KERNEL_PRODUCT_BLOCK_REAL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/real.h"

@@ -2,6 +2,8 @@
  * are columns of C. Every sum has one order, given by the depth alone: a row's bits do not depend on the other rows. */
 #include <string.h>
 
+#include "kernel/product_block_real.h"
+#include "kernel/product_real.h"
 #include "kernel/product_thin_real.h"
 #include "kernel/row_real.h"
 
@@ -13,8 +15,9 @@ enum { REGISTER = 32, BLOCK_ROWS = 4, BLOCK_COLUMNS = 2, LINE_COLUMNS = 8 };
 enum { REGISTER = 16, BLOCK_ROWS = 4, BLOCK_COLUMNS = 2, LINE_COLUMNS = 8 };
 #endif
 
-/* TILE: reals of B in a tile, about; STRIP: vectors of C held in registers when B is [K, N]. */
-enum { LANES = REGISTER / sizeof(real), LINE = 64 / sizeof(real), TILE = 1 << 17, STRIP = 8 };
+/* CELL: elements of a lane, as in packed products. TILE: elements of B in a tile, about; STRIP: vectors of C held in
+ * registers when B is [K, N]. */
+enum { LANES = REGISTER / sizeof(real), CELL = PRODUCT_CELL, STEP = LANES * CELL, TILE = 1 << 17, STRIP = 8 };
 
 typedef real thin_vector __attribute__((vector_size(REGISTER)));
 typedef real thin_memory __attribute__((vector_size(REGISTER), aligned(sizeof(real)), may_alias));
@@ -25,6 +28,47 @@ typedef struct thin_work {
 } thin_work;
 
 static inline thin_vector load(const real *x) { return *(const thin_memory *)x; }
+
+/* LANES elements of B. */
+static inline thin_vector widen(const cohort_thin_element *x) {
+#if defined(COHORT_BF16)
+  typedef uint16_t halves __attribute__((vector_size(REGISTER / 2), aligned(2), may_alias));
+  typedef uint32_t words __attribute__((vector_size(REGISTER)));
+  return (thin_vector)(__builtin_convertvector(*(const halves *)x, words) << 16);
+#else
+  return load(x);
+#endif
+}
+
+/* STEP elements of a row of A and of one of B, and their products. */
+#if defined(COHORT_PAIRS)
+static inline thin_vector load_left(const real *x) {
+  return (thin_vector)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(x + LANES), _mm512_loadu_ps(x));
+}
+static inline thin_vector load_right(const uint16_t *x) { return (thin_vector)_mm512_loadu_si512(x); }
+static inline thin_vector add(thin_vector sum, thin_vector left, thin_vector right) {
+  return (thin_vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)left, (__m512bh)right);
+}
+#else
+static inline thin_vector load_left(const real *x) {
+  thin_vector left = load(x);
+  for (int i = 0; PRODUCT_ROUNDS && i < LANES; i++) left[i] = product_round(left[i]);
+  return left;
+}
+static inline thin_vector load_right(const cohort_thin_element *x) { return widen(x); }
+static inline thin_vector add(thin_vector sum, thin_vector left, thin_vector right) { return sum + left * right; }
+#endif
+
+static inline real element(cohort_thin_element x) {
+#if defined(COHORT_BF16)
+  const uint32_t bits = (uint32_t)x << 16;
+  real value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+#else
+  return x;
+#endif
+}
 
 /* Lanes are joined as a tree. */
 static inline real join(thin_vector sum) {
@@ -40,26 +84,27 @@ static inline real join(thin_vector sum) {
  * are asked for, from `ahead` on: what the next block reads. */
 static inline __attribute__((always_inline)) void multiply_block(const cohort_thin_product *p, int64_t row,
                                                                  int64_t column, int rows, int columns,
-                                                                 const real *ahead, int lines) {
-  const real *a = p->a + row * p->k, *b = p->b + column * p->k;
-  const int64_t whole = p->k / LANES * LANES, a_row = p->k, b_row = p->k;
+                                                                 const cohort_thin_element *ahead, int lines) {
+  const real *a = p->a + row * p->k;
+  const cohort_thin_element *b = p->b + column * p->k;
+  const int64_t whole = p->k / STEP * STEP, a_row = p->k, b_row = p->k;
   thin_vector sum[BLOCK_ROWS][LINE_COLUMNS];
   for (int i = 0; i < rows; i++) {
     for (int j = 0; j < columns; j++) sum[i][j] = (thin_vector){0};
   }
-  for (int64_t l = 0; l < whole; l += LANES) {
+  for (int64_t l = 0; l < whole; l += STEP) {
     thin_vector left[BLOCK_ROWS];
-    for (int q = 0; q < lines; q++) __builtin_prefetch(ahead + l * lines + q * LANES, 0, 3);
-    for (int i = 0; i < rows; i++) left[i] = load(a + i * a_row + l);
+    for (int q = 0; q < lines; q++) __builtin_prefetch(ahead + l * lines + q * STEP, 0, 3);
+    for (int i = 0; i < rows; i++) left[i] = load_left(a + i * a_row + l);
     for (int j = 0; j < columns; j++) {
-      const thin_vector right = load(b + j * b_row + l);
-      for (int i = 0; i < rows; i++) sum[i][j] += left[i] * right;
+      const thin_vector right = load_right(b + j * b_row + l);
+      for (int i = 0; i < rows; i++) sum[i][j] = add(sum[i][j], left[i], right);
     }
   }
   for (int i = 0; i < rows; i++) {
     for (int j = 0; j < columns; j++) {
       real total = join(sum[i][j]);
-      for (int64_t l = whole; l < p->k; l++) total += a[i * a_row + l] * b[j * b_row + l];
+      for (int64_t l = whole; l < p->k; l++) total += product_round(a[i * a_row + l]) * element(b[j * b_row + l]);
       p->c[(row + i) * p->n + column + j] = total;
     }
   }
@@ -69,7 +114,7 @@ static inline __attribute__((always_inline)) void multiply_block(const cohort_th
 static inline __attribute__((always_inline)) void multiply_columns(const cohort_thin_product *p, int64_t column,
                                                                    int columns) {
   const int64_t groups = p->m / BLOCK_ROWS;
-  const real *next = p->b + (column + columns) * p->k;
+  const cohort_thin_element *next = p->b + (column + columns) * p->k;
   int64_t row = 0;
   for (; row + BLOCK_ROWS <= p->m; row += BLOCK_ROWS) {
     const int64_t group = row / BLOCK_ROWS;
@@ -98,7 +143,8 @@ static void multiply_inner(const cohort_thin_product *p, int64_t column, int64_t
 /* B is [K, N]: `rows` rows of C in `vectors` vectors of columns. */
 static inline __attribute__((always_inline)) void multiply_strip(const cohort_thin_product *p, int64_t row,
                                                                  int64_t column, int rows, int vectors) {
-  const real *a = p->a + row * p->k, *b = p->b + column;
+  const real *a = p->a + row * p->k;
+  const cohort_thin_element *b = p->b + column;
   const int64_t k = p->k, a_row = p->k, b_row = p->n;
   thin_vector sum[2][STRIP];
   for (int i = 0; i < rows; i++) {
@@ -106,8 +152,8 @@ static inline __attribute__((always_inline)) void multiply_strip(const cohort_th
   }
   for (int64_t l = 0; l < k; l++) {
     for (int v = 0; v < vectors; v++) {
-      const thin_vector right = load(b + l * b_row + v * LANES);
-      for (int i = 0; i < rows; i++) sum[i][v] += a[i * a_row + l] * right;
+      const thin_vector right = widen(b + l * b_row + v * LANES);
+      for (int i = 0; i < rows; i++) sum[i][v] += product_round(a[i * a_row + l]) * right;
     }
   }
   for (int i = 0; i < rows; i++) {
@@ -129,7 +175,7 @@ static void multiply_outer(const cohort_thin_product *p, int64_t column, int64_t
   for (; column < last; column++) {
     for (int64_t row = 0; row < p->m; row++) {
       real sum = 0;
-      for (int64_t l = 0; l < p->k; l++) sum += p->a[row * p->k + l] * p->b[l * p->n + column];
+      for (int64_t l = 0; l < p->k; l++) sum += product_round(p->a[row * p->k + l]) * element(p->b[l * p->n + column]);
       p->c[row * p->n + column] = sum;
     }
   }

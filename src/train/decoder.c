@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "graph/decompose.h"
 #include "graph/executor.h"
+#include "graph/half.h"
 
 enum { TOKENS, SLOTS, POSITIONS, IDS, LAST, INPUTS };
 
@@ -24,8 +25,9 @@ struct cohort_decoder {
   size_t real_size;
   pass step, chunk;
   cohort_executor *executor;
-  int caches;
+  int caches, halves;
   void **cache;    /* [caches]: as the graphs declare them */
+  void **half;     /* [halves]: matrices as bf16 */
   int64_t *length; /* [slots] */
   char *logits;    /* [slots, vocabulary] */
 };
@@ -92,6 +94,44 @@ static cohort_status make_plans(const cohort_decoder_settings *settings, pass *p
   return cohort_plan_create(p->graph, settings->kernels, 1, &logits, &p->logits_plan, error);
 }
 
+/* Part of a tensor for a thread. */
+typedef struct rounding {
+  const float *from;
+  uint16_t *to;
+  int64_t elements;
+} rounding;
+
+enum { ROUNDED_AT_ONCE = 1 << 18 };
+
+static void round_part(void *argument, int64_t part) {
+  const rounding *own = argument;
+  const int64_t first = part * ROUNDED_AT_ONCE, left = own->elements - first;
+  cohort_round_to_half(own->from + first, left < ROUNDED_AT_ONCE ? left : ROUNDED_AT_ONCE, own->to + first);
+}
+
+/* The two graphs declare their parameters in one order. */
+static cohort_status make_halves(const cohort_decoder_settings *settings, cohort_decoder *own, cohort_error *error) {
+  const cohort_team team = {settings->threads};
+  own->half = cohort_allocate((size_t)cohort_graph_parameters(own->step.graph) * sizeof *own->half);
+  for (int i = 0; i < cohort_graph_parameters(own->step.graph); i++) {
+    cohort_value value, of_chunk;
+    const cohort_parameter_tensor *tensor = cohort_graph_parameter_at(own->step.graph, i, &value);
+    if (!cohort_plan_multiplies_with(own->step.logits_plan, value)) continue;
+    rounding work = {.from = settings->parameter(settings->argument, tensor->name),
+                     .elements = cohort_shape_elements(tensor->shape)};
+    COHORT_TRY(cohort_memory_create((size_t)work.elements * sizeof *work.to, "weights as bf16", &own->half[own->halves],
+                                    error));
+    work.to = own->half[own->halves++];
+    cohort_team_run(&team, (work.elements + ROUNDED_AT_ONCE - 1) / ROUNDED_AT_ONCE, round_part, &work);
+    (void)cohort_graph_parameter_at(own->chunk.graph, i, &of_chunk);
+    cohort_plan_give_half(own->step.rows_plan, value, work.to);
+    cohort_plan_give_half(own->step.logits_plan, value, work.to);
+    cohort_plan_give_half(own->chunk.rows_plan, of_chunk, work.to);
+    cohort_plan_give_half(own->chunk.logits_plan, of_chunk, work.to);
+  }
+  return COHORT_DONE;
+}
+
 static cohort_status set_up(const cohort_decoder_settings *settings, cohort_decoder *own, cohort_error *error) {
   pass *const passes[] = {&own->step, &own->chunk};
   size_t arena = 0;
@@ -106,6 +146,7 @@ static cohort_status set_up(const cohort_decoder_settings *settings, cohort_deco
   }
   COHORT_TRY(make_caches(own, error));
   for (int i = 0; i < 2; i++) bind(settings, own, passes[i]);
+  if (settings->half) COHORT_TRY(make_halves(settings, own, error));
   COHORT_TRY(cohort_memory_create((size_t)(own->slots * own->vocabulary) * own->real_size, "logits", &logits, error));
   own->logits = logits;
   return cohort_executor_create(arena, 1, settings->threads, &own->executor, error);
@@ -144,8 +185,10 @@ void cohort_decoder_destroy(cohort_decoder *decoder) {
   release_pass(&decoder->chunk);
   cohort_executor_destroy(decoder->executor);
   for (int i = 0; i < decoder->caches; i++) cohort_memory_release(decoder->cache[i]);
+  for (int i = 0; i < decoder->halves; i++) cohort_memory_release(decoder->half[i]);
   cohort_memory_release(decoder->logits);
   free(decoder->cache);
+  free(decoder->half);
   free(decoder->length);
   free(decoder);
 }

@@ -14,6 +14,7 @@ typedef struct cohort_decoder_settings {
   const cohort_choice *model; /* of kind COHORT_MODEL_TOKENS */
   const cohort_model_data *data;
   const cohort_kernel_set *kernels;
+  bool half; /* matrices are held as bf16 too, for the kernels that read them so (float32 sets of bf16 products) */
   int64_t slots, chunk; /* texts at once; rows of a chunk */
   int threads;
   void *(*parameter)(void *argument, const char *name); /* memory of a tensor, of the kernels' type */

@@ -58,14 +58,17 @@ cohort_status cohort_generator_create(const cohort_choice *model, const cohort_m
   own->fresh = cohort_allocate((size_t)own->slots * sizeof *own->fresh);
   own->weight = cohort_allocate((size_t)(own->slots * own->vocabulary) * sizeof *own->weight);
   own->order = cohort_allocate((size_t)(own->slots * own->vocabulary) * sizeof *own->order);
-  const cohort_decoder_settings decoder = {.model = model,
-                                           .data = data,
-                                           .kernels = cohort_kernels_float32(cohort_processor_isa()),
-                                           .slots = settings->slots,
-                                           .chunk = settings->chunk,
-                                           .threads = settings->threads,
-                                           .parameter = find_parameter,
-                                           .argument = space};
+  const cohort_isa isa = cohort_processor_isa();
+  const cohort_decoder_settings decoder = {
+      .model = model,
+      .data = data,
+      .kernels = settings->bf16 ? cohort_kernels_bf16(isa, cohort_processor_bf16()) : cohort_kernels_float32(isa),
+      .half = settings->bf16,
+      .slots = settings->slots,
+      .chunk = settings->chunk,
+      .threads = settings->threads,
+      .parameter = find_parameter,
+      .argument = space};
   const cohort_status status = cohort_decoder_create(&decoder, &own->decoder, error);
   if (status != COHORT_DONE) {
     cohort_generator_destroy(own);

@@ -11,6 +11,7 @@ typedef struct cohort_generator cohort_generator;
 typedef struct cohort_generator_settings {
   int64_t slots, chunk; /* texts at once; tokens of prompts that are read at once */
   int threads;
+  bool bf16; /* products of operands rounded to bf16; matrices are held as bf16 too */
 } cohort_generator_settings;
 
 /* `space` holds the weights; `data` says the vocabulary. */

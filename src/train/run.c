@@ -290,6 +290,7 @@ char *cohort_run_describe(const cohort_run *run) {
   char *player = cohort_player_describe(run->player);
   const cohort_lane_graph *graph = run->train ? run->train : cohort_federation_graph(run->federation);
   static const char *const shared[] = {"nothing", "states", "states and gradients", "states, gradients and parameters"};
+  const bool own_lanes = run->settings->is_federated && run->settings->lanes;
   char link[128] = "one host", copies[64] = "";
   if (run->comm->hosts > 1)
     (void)snprintf(link, sizeof link, "%d hosts, %.0f microseconds and %.2f GB/s between two", run->comm->hosts,
@@ -298,12 +299,12 @@ char *cohort_run_describe(const cohort_run *run) {
     (void)snprintf(copies, sizeof copies, ", a copy on each of %d hosts", run->holders->copies);
   char *text = cohort_format_text(
       "%s: %lld parameters in %d tensors, %d pieces, %d buckets\n%s\nlanes: %d over %d ranks x %d threads (at most %d "
-      "ranks); this rank runs lanes %d to %d on %d executors\nsharded: %s%s; %s\nplan: %d nodes in %d phases, %.1f MiB "
-      "an "
-      "executor, %.3f GFLOP a lane",
+      "ranks); this rank runs lanes %d to %d on %d executors%s\nsharded: %s%s; %s\nplan: %d nodes in %d phases, %.1f "
+      "MiB an executor, %.3f GFLOP a lane",
       run->space[0]->name, (long long)run->space[0]->parameters, run->space[0]->tensors, run->space[0]->pieces,
       cohort_player_shards(run->player)->buckets, player, run->lanes, run->comm->size, run->threads, run->lanes, first,
       last - 1, cohort_lane_engine_executors(run->engine),
+      own_lanes ? "; the key lanes does not count: a federated run has a lane for every client of a round" : "",
       shared[run->holders->count > 1 ? run->sharding : COHORT_SHARDING_NONE], copies, link,
       cohort_plan_nodes(graph->plan), cohort_plan_phases(graph->plan),
       (double)cohort_plan_arena_bytes(graph->plan) / 1048576, cohort_plan_flops(graph->plan) / 1e9);

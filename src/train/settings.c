@@ -132,7 +132,6 @@ typedef struct scope {
 } scope;
 
 static const scope scopes[] = {
-    {"lanes", is_central, "a federated run has a lane for every client of a round; set federated.cohort"},
     {"optimizer", is_central,
      "a federated run has the clients' optimizer in federated.client and the server's in federated.strategy; set "
      "these"},

@@ -65,9 +65,72 @@ static void test_rows_stand_alone(void) {
   free(a), free(b), free(whole), free(part);
 }
 
+/* The sets of bf16 read a rounded copy of the matrix: sums of products of rounded operands, in float32. */
+static void check_half(const cohort_kernel_set *set, const shape *s, bool transposed) {
+  const int64_t m = s->m, n = s->n, k = s->k;
+  float *a = calloc((size_t)(m * k), sizeof *a), *b = calloc((size_t)(n * k), sizeof *b);
+  float *c = calloc((size_t)(2 * m * n), sizeof *c), *alone = c + m * n;
+  uint16_t *half = calloc((size_t)(n * k), sizeof *half);
+  for (int64_t i = 0; i < m * k; i++) a[i] = (float)(int)(trial_bits() % 257) / 128 - 1; /* bf16 holds them exactly */
+  for (int64_t i = 0; i < n * k; i++) b[i] = (float)trial_bits() * 0x1p-31F - 1;
+  cohort_round_to_half(b, n * k, half);
+  for (int threads = 1; threads <= 2; threads++) {
+    const cohort_team team = {threads};
+    const cohort_shape right = transposed ? SHAPE(n, k) : SHAPE(k, n);
+    const cohort_call call = {.inputs = 2,
+                              .outputs = 1,
+                              .input = {{a, SHAPE(m, k), COHORT_TYPE_REAL}, {b, right, COHORT_TYPE_REAL}},
+                              .output = {{threads == 1 ? alone : c, SHAPE(m, n), COHORT_TYPE_REAL}},
+                              .attributes = {.integers = {0, transposed}},
+                              .half = half,
+                              .team = &team};
+    set->run[COHORT_OP_MATMUL](&call);
+  }
+  CU_ASSERT_EQUAL(memcmp(c, alone, (size_t)(m * n) * sizeof *c), 0);
+  double worst = 0;
+  for (int64_t i = 0; i < m; i++)
+    for (int64_t j = 0; j < n; j++) {
+      double sum = 0;
+      for (int64_t l = 0; l < k; l++) {
+        const uint32_t bits = (uint32_t)half[transposed ? j * k + l : l * n + j] << 16;
+        float value;
+        memcpy(&value, &bits, sizeof value);
+        sum += (double)a[i * k + l] * (double)value;
+      }
+      worst = fmax(worst, fabs(sum - (double)c[i * n + j]));
+    }
+  CU_ASSERT(worst <= 1e-6 * sqrt((double)k) + 1e-6);
+  free(a), free(b), free(c), free(half);
+}
+
+static void test_halves(void) {
+  for (int isa = 0; isa <= (int)cohort_processor_isa(); isa++)
+    for (int way = 0; way <= (int)cohort_processor_bf16(); way++)
+      for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        for (int transposed = 0; transposed < 2; transposed++)
+          if (shapes[i].m <= 16)
+            check_half(cohort_kernels_bf16((cohort_isa)isa, (cohort_bf16)way), &shapes[i], transposed);
+}
+
+/* To nearest even, against the definition; infinity, the largest values and NaN. */
+static void test_rounding(void) {
+  static const uint32_t from[] = {0x3f800000, 0x3f808000, 0x3f818000, 0x3f808001, 0x3f807fff, 0x80000001,
+                                  0x7f800000, 0x7f7fffff, 0xff800000, 0x7f800001, 0xffffffff, 0x00008000};
+  static const uint16_t to[] = {0x3f80, 0x3f80, 0x3f82, 0x3f81, 0x3f80, 0x8000,
+                                0x7f80, 0x7f80, 0xff80, 0x7fc0, 0xffff, 0};
+  enum { COUNT = sizeof from / sizeof from[0] };
+  float x[COUNT];
+  uint16_t half[COUNT];
+  memcpy(x, from, sizeof x);
+  cohort_round_to_half(x, COUNT, half);
+  CU_ASSERT_EQUAL(memcmp(half, to, sizeof to), 0);
+}
+
 static const check checks[] = {
     {"sums, bits on any threads", test_sums},
     {"a row's bits are its own", test_rows_stand_alone},
+    {"a rounded copy of the matrix", test_halves},
+    {"rounding to bf16", test_rounding},
 };
 
 int main(void) { return check_run("product_thin", checks, sizeof checks / sizeof checks[0]); }

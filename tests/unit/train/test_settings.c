@@ -49,9 +49,8 @@ static void test_federated(void) {
 
 /* Nothing that is given is ignored. */
 static void test_other_runs(void) {
-  refused("steps: 1\nmodel: mlp\nlanes: 4\noptimizer: {sgd: {x: 1}}\nfederated: {cohort: 4}\n", 3,
-          (const char *[]){"c.yaml:3:1: lanes: a federated run", "c.yaml:4:1: optimizer: a federated run",
-                           "optimizer.sgd.x"});
+  refused("steps: 1\nmodel: mlp\noptimizer: {sgd: {x: 1}}\nfederated: {cohort: 4}\n", 2,
+          (const char *[]){"c.yaml:3:1: optimizer: a federated run", "optimizer.sgd.x"});
   refused("steps: 1\nmodel: mlp\naggregator: pcgrad\npreference: dpo\nrival: 3\nevaluate: {stride: 2}\n", 4,
           (const char *[]){"c.yaml:3:1: aggregator: there is one", "c.yaml:4:1: preference: is for",
                            "c.yaml:5:1: rival: is for", "c.yaml:6:12: evaluate.stride: is for"});
@@ -61,7 +60,7 @@ static void test_other_runs(void) {
   refused("steps: 1\nmodel: mlp\ndata: {train_images: a, train_labels: a, train: a, test_labels: a}\n", 2,
           (const char *[]){"c.yaml:3:52: data.test_labels", "c.yaml:3:42: data.train:"});
   refused("steps: 1\nmodel: mlp\ntask: languag\ndata: {text: a}\n", 1, (const char *[]){"\"language\""});
-  refused("steps: 1\nmodel: mlp\nlanes: null\noptimizer: null\nfederated: {cohort: 4}\n", 0, NULL);
+  refused("steps: 1\nmodel: mlp\noptimizer: null\nfederated: {cohort: 4}\n", 0, NULL);
 }
 
 /* The expanded config names what the run uses, and is itself read without a fault. */

@@ -1,0 +1,19 @@
+#include "graph/half.h"
+
+#include "graph/planned.h"
+
+static bool multiplies_with(const cohort_plan *plan, int step, cohort_value value) {
+  const cohort_place *right = &plan->step[step].input[1];
+  return plan->label[step].op == COHORT_OP_MATMUL && right->kind == COHORT_PLACE_BOUND && right->value == value;
+}
+
+bool cohort_plan_multiplies_with(const cohort_plan *plan, cohort_value value) {
+  for (int step = 0; step < plan->steps; step++)
+    if (multiplies_with(plan, step, value)) return true;
+  return false;
+}
+
+void cohort_plan_give_half(cohort_plan *plan, cohort_value value, const uint16_t *half) {
+  for (int step = 0; step < plan->steps; step++)
+    if (multiplies_with(plan, step, value)) plan->step[step].call.half = half;
+}
