@@ -235,7 +235,7 @@ static void test_logits(void) {
 static void test_halves(void) {
   static const char style[] = "style=gpt2 layers=2 width=256 heads=4 context=64";
   for (int isa = first_isa(); isa <= (int)cohort_processor_isa(); isa++)
-    check_decoder(style, cohort_kernels_bf16((cohort_isa)isa, cohort_processor_bf16()), true, 2e-2);
+    check_decoder(style, cohort_kernels_bf16((cohort_isa)isa, cohort_processor_bf16()), true, 4e-2);
 }
 
 /* The likeliest token after the whole window over the text's end. */
