@@ -237,7 +237,10 @@ static void weigh_image(const direct *d, int vectors, const real *image, const r
     continue;                             \
   }
       BLOCK(WIDE_ROWS)
-      if (WIDE_ROWS > 8) BLOCK(8)
+      if (WIDE_ROWS > 8) {
+        BLOCK(9)
+        BLOCK(8)
+      }
       BLOCK(WIDE_ROWS > 4 ? 5 : 4)
       BLOCK(3)
       BLOCK(1)

@@ -7,7 +7,7 @@
 #include "kernel/function_real.h"
 #include "kernel/row_real.h"
 
-enum { PIXELS = 64, SCRATCH = 8, JOIN_CHANNELS = 512, SHORTEST_ROW = 128 };
+enum { PIXELS = 64, SCRATCH = 8, JOIN_CHANNELS = 512, SHORTEST_ROW = 64 };
 
 typedef struct group_work {
   const real *x, *gain, *bias, *mean, *rstd, *dy, *added;
