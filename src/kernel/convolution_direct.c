@@ -9,7 +9,7 @@ enum { WIDE_ROWS = 12, NARROW_ROWS = 16 };
 #else
 enum { WIDE_ROWS = 4, NARROW_ROWS = 8 };
 #endif
-enum { DIRECT_BANDS = 8, LANES = COHORT_REGISTER_LANES, STRIP = 2 * LANES };
+enum { DIRECT_BANDS = 8, BAND_IMAGES = 4, LANES = COHORT_REGISTER_LANES, STRIP = 2 * LANES };
 
 typedef struct direct {
   const convolution *c;
@@ -25,7 +25,8 @@ typedef struct direct {
 static int64_t in_registers(int64_t n) { return cohort_ceil_divide(n, 16) * 16; }
 
 static direct lay_out(const convolution *c) {
-  direct d = {.c = c, .bands = cohort_least(c->images, DIRECT_BANDS), .padded = in_registers(c->outputs)};
+  const int64_t bands = cohort_least(cohort_most(2, c->images / BAND_IMAGES), DIRECT_BANDS);
+  direct d = {.c = c, .bands = cohort_least(c->images, bands), .padded = in_registers(c->outputs)};
   d.line = (c->width + 2 * c->padding) * c->channels;
   d.image = in_registers((c->height + 2 * c->padding) * d.line);
   return d;
