@@ -138,8 +138,9 @@ typedef struct image_case {
   int64_t n, h, w, c, groups;
 } image_case;
 
-static const image_case images[] = {{1, 1, 1, 4, 2},  {2, 3, 5, 6, 3}, {3, 17, 13, 32, 8},
-                                    {2, 9, 8, 48, 1}, {5, 4, 4, 7, 7}, {2, 20, 30, 520, 4}};
+static const image_case images[] = {{1, 1, 1, 4, 2},  {2, 3, 5, 6, 3},     {3, 17, 13, 32, 8}, {2, 9, 8, 48, 1},
+                                    {5, 4, 4, 7, 7},  {2, 20, 30, 520, 4}, {2, 8, 6, 16, 8},   {1, 32, 32, 16, 8},
+                                    {2, 6, 6, 32, 4}, {3, 5, 7, 64, 4},    {2, 7, 7, 128, 2}};
 enum { IMAGES = sizeof images / sizeof images[0] };
 
 static int64_t group_of(const image_case *s, int64_t i) {
