@@ -31,7 +31,8 @@ typedef struct remaking {
 } remaking;
 
 static bool is_cheap(cohort_op op) {
-  return cohort_op_is_elementwise(op) || op == COHORT_OP_LAYER_NORM || op == COHORT_OP_RMS_NORM;
+  return cohort_op_is_elementwise(op) || op == COHORT_OP_LAYER_NORM || op == COHORT_OP_RMS_NORM ||
+         op == COHORT_OP_GROUP_NORM;
 }
 
 static void find_gaps(remaking *at) {
