@@ -187,9 +187,10 @@ static void pack_b(const product_job *job, int64_t n, int64_t columns, product_c
   for (int64_t j = 0; j < columns; j += PRODUCT_COLUMNS, packed += chunk->strip_step) {
     const int64_t shift = strip_shift(j, columns);
     const product_side strip = part_of(&side, j - shift, 0);
+    /* What one vector does not read of a strip need not be there. */
+    const int64_t width = PRODUCT_TILES || columns - j > PRODUCT_LANES ? PRODUCT_COLUMNS : PRODUCT_LANES;
     if (j >= whole * PRODUCT_COLUMNS)
-      product_pack(&strip, cohort_least(PRODUCT_COLUMNS, columns - j + shift), PRODUCT_COLUMNS, chunk->depth, packed,
-                   PRODUCT_COLUMNS);
+      product_pack(&strip, cohort_least(width, columns - j + shift), width, chunk->depth, packed, PRODUCT_COLUMNS);
     for (int64_t i = filled; i < chunk->strip_step - PRODUCT_GAP; i++) packed[i] = 0;
   }
 }
@@ -202,8 +203,11 @@ static bool packs_a(const product_job *job, int64_t columns) {
   return columns > (lies_well ? 4 : 2) * PRODUCT_COLUMNS;
 }
 
+/* A short k's rows of B fit the first cache together as they lie. */
 static bool packs_b(const product_job *job, int64_t rows) {
-  return PRODUCT_ROUNDS || job->b.step != 1 || rows > 4 * PRODUCT_ROWS;
+  enum { PAGE = 4096 / sizeof(real) };
+  if (PRODUCT_ROUNDS || job->b.step != 1) return true;
+  return rows > 4 * PRODUCT_ROWS && (job->k > PRODUCT_SHORT || job->b.step_k % (PAGE / 2) == 0);
 }
 
 /* Rows [m0, m1) and columns [n0, n1) of C. A side that is used but a few times is read where it lies. */
@@ -298,13 +302,16 @@ static void run_tile(void *argument, int64_t index) {
                                                  job->by_columns ? first : 0, job->by_columns ? last : job->n);
 }
 
-/* Cuts the longer side into at most `most` tiles that are worth a thread each. */
+/* Cuts a side into at most `most` tiles that are worth a thread each: the longer one, so that the other is packed few
+ * times; or rows, which lie together in memory for what a thread does with them next, where B is not packed for them.
+ */
 static int64_t cut(product_job *job, int64_t most) {
   const double work = (double)job->m * (double)job->n * (double)job->k;
   const int64_t tiles = cohort_least(most, (int64_t)(work / LEAST_WORK) + 1);
-  job->by_columns = job->n > job->m;
+  const bool by_rows = !job->blas && job->m >= 4 * PRODUCT_ROWS * tiles && !packs_b(job, job->m);
+  job->by_columns = job->n > job->m && !by_rows;
   const int64_t side = job->by_columns ? job->n : job->m;
-  int64_t panel = job->by_columns ? PRODUCT_COLUMNS : PRODUCT_ROWS;
+  int64_t panel = job->by_columns ? PRODUCT_COLUMNS : by_rows ? 8 : PRODUCT_ROWS;
   if (job->turned) panel = 8;
   /* Where B is read as it lies, a vector of columns costs half a strip, and a strip too many is time that others wait.
    */

@@ -57,6 +57,7 @@ enum {
   PRODUCT_BLOCK_ROWS = (PRODUCT_TILES ? 8 : 14) * PRODUCT_ROWS,
   PRODUCT_AHEAD = 8, /* rows that packing fetches ahead: the steps between them are beyond what processors guess */
   PRODUCT_BLOCK_COLUMNS = 768,
+  PRODUCT_SHORT = 64,             /* k whose rows of B lie in the first cache beside one another */
   PRODUCT_GAP = 64 / sizeof(real) /* between packed strips: their cells fall into different sets of the cache */
 };
 
@@ -130,26 +131,84 @@ static inline void product_store_transposed(product_quad a, product_quad b, prod
   *(product_quad_memory *)(to + 3 * step) = __builtin_shufflevector(ef, gh, 2, 3, 6, 7);
 }
 
-/* Packs majors [0, count) x `depth` elements, each cell's majors `out_step` apart; those from count to `width` become
- * 0. */
+#if defined(__AVX512F__)
+/* Sixteen cells of a major whose elements follow one another. */
+static inline __m512 product_sixteen_cells(const real *x) {
+#if defined(COHORT_PAIRS)
+  return (__m512)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(x + 16), _mm512_loadu_ps(x));
+#else
+  real cells[16];
+  for (int l = 0; l < 16; l++) cells[l] = product_round(x[l]);
+  return _mm512_loadu_ps(cells);
+#endif
+}
+
+/* Sixteen cells of up to sixteen majors, 0 of the others: first within each quarter of a vector, then the quarters. */
+static inline void product_turn_sixteen(const real *x, int64_t major, int64_t majors, real *to, int64_t step) {
+  __m512 row[16], turned[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; i++) row[i] = i < majors ? product_sixteen_cells(x + i * major) : _mm512_setzero_ps();
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4) {
+    const __m512d a = (__m512d)_mm512_unpacklo_ps(row[i], row[i + 1]),
+                  b = (__m512d)_mm512_unpackhi_ps(row[i], row[i + 1]);
+    const __m512d c = (__m512d)_mm512_unpacklo_ps(row[i + 2], row[i + 3]),
+                  d = (__m512d)_mm512_unpackhi_ps(row[i + 2], row[i + 3]);
+    turned[i] = (__m512)_mm512_unpacklo_pd(a, c);
+    turned[i + 1] = (__m512)_mm512_unpackhi_pd(a, c);
+    turned[i + 2] = (__m512)_mm512_unpacklo_pd(b, d);
+    turned[i + 3] = (__m512)_mm512_unpackhi_pd(b, d);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    const __m512 a = _mm512_shuffle_f32x4(turned[i], turned[i + 4], 0x88),
+                 b = _mm512_shuffle_f32x4(turned[i], turned[i + 4], 0xdd),
+                 c = _mm512_shuffle_f32x4(turned[i + 8], turned[i + 12], 0x88),
+                 d = _mm512_shuffle_f32x4(turned[i + 8], turned[i + 12], 0xdd);
+    _mm512_storeu_ps(to + i * step, _mm512_shuffle_f32x4(a, c, 0x88));
+    _mm512_storeu_ps(to + (i + 4) * step, _mm512_shuffle_f32x4(b, d, 0x88));
+    _mm512_storeu_ps(to + (i + 8) * step, _mm512_shuffle_f32x4(a, c, 0xdd));
+    _mm512_storeu_ps(to + (i + 12) * step, _mm512_shuffle_f32x4(b, d, 0xdd));
+  }
+}
+#endif
+
+/* Packs up to sixteen majors by whole vectors; returns how many cells, perhaps none. */
+static inline int64_t product_pack_sixteen(const product_side *side, int64_t majors, int64_t depth, real *out,
+                                           int64_t out_step) {
+  int64_t l = 0;
+#if defined(__AVX512F__)
+  if (sizeof(real) != sizeof(float)) return 0;
+  for (; (l + 16) * PRODUCT_CELL <= depth; l += 16)
+    product_turn_sixteen(side->x + l * PRODUCT_CELL, side->step, majors, out + l * out_step, out_step);
+#else
+  (void)side, (void)majors, (void)depth, (void)out, (void)out_step;
+#endif
+  return l;
+}
+
+/* Packs majors [0, count) x `depth` elements, each cell's majors `out_step` apart; those from count to `width`, whole
+ * vectors, become 0. */
 static inline void product_pack_transposed(const product_side *side, int64_t count, int64_t width, int64_t depth,
                                            real *out, int64_t out_step) {
   const int64_t cells = (depth + PRODUCT_CELL - 1) / PRODUCT_CELL, whole = depth / (4 * PRODUCT_CELL) * 4;
-  int64_t m = 0;
-  for (; m + 4 <= count; m += 4) {
-    const real *x = side->x + m * side->step;
-    for (int64_t l = 0; l < whole; l += 4) {
-      const product_quad a = product_four_cells(x + l * PRODUCT_CELL),
-                         b = product_four_cells(x + side->step + l * PRODUCT_CELL),
-                         c = product_four_cells(x + 2 * side->step + l * PRODUCT_CELL),
-                         d = product_four_cells(x + 3 * side->step + l * PRODUCT_CELL);
-      product_store_transposed(a, b, c, d, out + l * out_step + m, out_step);
+  for (int64_t l = 0; count < width && l < cells; l++)
+    for (int64_t v = count / PRODUCT_LANES * PRODUCT_LANES; v < width; v += PRODUCT_LANES)
+      *(product_memory *)(out + l * out_step + v) = (product_vector){0};
+  for (int64_t m = 0, done = 0; m < count; m += 4) {
+    const product_side rows = {side->x + m * side->step, side->step, 1};
+    const int64_t few = count - m < 4 ? count - m : 4;
+    if (m % 16 == 0) done = product_pack_sixteen(&rows, count - m < 16 ? count - m : 16, depth, out + m, out_step);
+    int64_t l = done;
+    for (; few == 4 && l < whole; l += 4) {
+      const real *x = rows.x + l * PRODUCT_CELL;
+      product_store_transposed(product_four_cells(x), product_four_cells(x + side->step),
+                               product_four_cells(x + 2 * side->step), product_four_cells(x + 3 * side->step),
+                               out + l * out_step + m, out_step);
     }
-    for (int64_t l = whole; l < cells; l++)
-      for (int64_t i = m; i < m + 4; i++) out[l * out_step + i] = product_cell(side, i, l, depth);
+    for (; l < cells; l++)
+      for (int64_t i = 0; i < few; i++) out[l * out_step + m + i] = product_cell(&rows, i, l, depth);
   }
-  for (; m < width; m++)
-    for (int64_t l = 0; l < cells; l++) out[l * out_step + m] = m < count ? product_cell(side, m, l, depth) : 0;
 }
 
 /* Fetches a line of a cell's rows that packing will read soon. */
@@ -245,7 +304,7 @@ static inline int64_t product_pack_strips(const product_side *side, int64_t coun
 /* Sixteen cells of a row of A. */
 static inline void product_copy_run(const real *x, real *out) {
 #if defined(COHORT_PAIRS)
-  _mm512_storeu_si512(out, (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(x + 16), _mm512_loadu_ps(x)));
+  _mm512_storeu_ps(out, product_sixteen_cells(x));
 #else
   for (int l = 0; l < PRODUCT_RUN; l++) out[l] = product_round(x[l]);
 #endif
@@ -331,8 +390,9 @@ static inline __attribute__((always_inline)) void product_rows(const product_str
                                                                real beta, real *out, int64_t out_row) {
   product_vector sum[PRODUCT_ROWS][2];
   const real *b = s->b;
-  for (int m = 0; m < rows; m++) {
-    sum[m][0] = sum[m][1] = (product_vector){0};
+  for (int m = 0; m < rows; m++) sum[m][0] = sum[m][1] = (product_vector){0};
+  /* After a short k it is too late, and in the way. */
+  for (int m = 0; m < rows && s->cells > PRODUCT_SHORT; m++) {
     __builtin_prefetch(out + m * out_row, 1);
     if (vectors == 2) __builtin_prefetch(out + m * out_row + PRODUCT_LANES, 1);
   }

@@ -19,13 +19,14 @@ typedef struct product_case {
 } product_case;
 
 /* Both sides of every limit: register blocks, the depth of a chunk (256 or 512), blocks of rows (168) and columns
- * (768), sides that are packed and sides that are read in place. */
+ * (768), sides that are packed and sides that are read in place, a short k (64), whole and partial sixteens. */
 static const product_case cases[] = {
     {0, 0, 1, 1, 1, 1, 0},       {0, 0, 3, 5, 7, 1, 0},       {1, 0, 13, 33, 5, 2, 0},    {0, 1, 12, 32, 256, 1, 1},
     {1, 1, 25, 31, 257, 1, 0},   {0, 0, 24, 64, 511, 1, 0.5}, {0, 0, 25, 65, 513, 1, 0},  {0, 1, 169, 17, 40, -1, 1},
     {1, 0, 170, 771, 33, 1, 0},  {0, 1, 29, 800, 300, 1, 0},  {1, 1, 40, 70, 600, 1, -2}, {0, 0, 7, 100, 64, 1, 0},
     {0, 0, 200, 16, 72, 1, 0},   {0, 0, 64, 10, 128, 1, 1},   {0, 0, 5, 6, 0, 1, 0.5},    {1, 0, 100, 100, 150, 1, 0},
     {0, 1, 129, 130, 131, 1, 0}, {0, 1, 32, 200, 784, 1, 0},  {0, 1, 63, 275, 257, 2, 0}, {0, 1, 16, 34, 30, 1, 0},
+    {1, 0, 200, 784, 32, 1, 0},  {1, 0, 300, 511, 64, 1, 1},  {0, 1, 32, 10, 200, 1, 0},  {0, 1, 40, 45, 101, 1, 0},
 };
 
 static inline double get(const void *x, int64_t i, size_t size) {
