@@ -22,8 +22,8 @@ static inline void exponentials(const real *x, real shift, real *restrict out) {
 
 /* Up to a vector of values that end a row, and -infinity behind them: what is left of a row costs a vector too. */
 static inline void pad(const real *x, int64_t n, real *restrict out) {
-  for (int lane = 0; lane < COHORT_LANES; lane++) out[lane] = (real)-INFINITY;
-  memcpy(out, x, (size_t)n * sizeof *x);
+#pragma omp simd
+  for (int lane = 0; lane < COHORT_LANES; lane++) out[lane] = lane < n ? x[lane] : (real)-INFINITY;
 }
 
 static real logsumexp(const real *x, int64_t n) {
@@ -43,6 +43,36 @@ static real logsumexp(const real *x, int64_t n) {
   return largest + (real)log((double)cohort_join_lanes(sum));
 }
 
+/* The same for up to a vector of rows that are no longer than a vector, a lane each: column by column. */
+static void narrow_logsumexp(const real *x, int64_t rows, int64_t columns, real *lse) {
+  real value[COHORT_LANES][COHORT_LANES], largest[COHORT_LANES], sum[COHORT_LANES] = {0};
+  int32_t first[COHORT_LANES];
+  for (int lane = 0; lane < COHORT_LANES; lane++) {
+    first[lane] = (int32_t)(cohort_least(lane, rows - 1) * columns);
+    largest[lane] = (real)-INFINITY;
+  }
+  for (int64_t j = 0; j < columns; j++) {
+#pragma omp simd
+    for (int lane = 0; lane < COHORT_LANES; lane++) {
+      value[j][lane] = x[first[lane] + j];
+      largest[lane] = cohort_larger(largest[lane], value[j][lane]);
+    }
+  }
+  for (int64_t j = 0; j < columns; j++) {
+#pragma omp simd
+    for (int lane = 0; lane < COHORT_LANES; lane++) sum[lane] += cohort_exponential(value[j][lane] - largest[lane]);
+  }
+  for (int64_t r = 0; r < rows; r++) lse[r] = largest[r] + (real)log((double)sum[r]);
+}
+
+static void logsumexp_rows(const real *x, int64_t rows, int64_t columns, real *lse) {
+  if (columns <= COHORT_LANES)
+    for (int64_t r = 0; r < rows; r += COHORT_LANES)
+      narrow_logsumexp(x + r * columns, cohort_least(COHORT_LANES, rows - r), columns, lse + r);
+  else
+    for (int64_t r = 0; r < rows; r++) lse[r] = logsumexp(x + r * columns, columns);
+}
+
 /* dx = scale (exp(x - shift) - share) over a row. */
 static void gradient_row(const real *x, int64_t n, real scale, real shift, real share, real *restrict dx) {
   real value[COHORT_LANES], rest[COHORT_LANES];
@@ -55,7 +85,9 @@ static void gradient_row(const real *x, int64_t n, real scale, real shift, real 
   if (j == n) return;
   pad(x + j, n - j, rest);
   exponentials(rest, shift, value);
-  for (int64_t lane = 0; lane < n - j; lane++) dx[j + lane] = scale * (value[lane] - share);
+#pragma omp simd
+  for (int lane = 0; lane < COHORT_LANES; lane++)
+    if (lane < n - j) dx[j + lane] = scale * (value[lane] - share);
 }
 
 static void forward_tile(void *argument, int64_t tile) {
@@ -64,9 +96,10 @@ static void forward_tile(void *argument, int64_t tile) {
   const real smoothing = (real)call->attributes.reals[0];
   const int32_t *target = call->input[1].data;
   real *loss = call->output[0].data, *lse = call->output[1].data;
-  for (int64_t r = tile * job->tile; r < cohort_least(job->rows, (tile + 1) * job->tile); r++) {
+  const int64_t first = tile * job->tile, last = cohort_least(job->rows, first + job->tile);
+  logsumexp_rows((const real *)call->input[0].data + first * job->columns, last - first, job->columns, lse + first);
+  for (int64_t r = first; r < last; r++) {
     const real *x = (const real *)call->input[0].data + r * job->columns;
-    lse[r] = logsumexp(x, job->columns);
     if (target[r] < 0 || target[r] >= job->columns) {
       loss[r] = 0;
       continue;

@@ -24,6 +24,10 @@ static cohort_value case_cross_entropy_large(rig *own, int percent) {
   const cohort_value target = rig_integer(own, COHORT_SHAPE(67), -1, 1002);
   return cohort_softmax_cross_entropy(own->graph, logits, target, percent / 100.0);
 }
+static cohort_value case_cross_entropy_narrow(rig *own, int classes) {
+  const cohort_value logits = rig_real(own, COHORT_SHAPE(37, classes), -6, 6);
+  return cohort_softmax_cross_entropy(own->graph, logits, rig_integer(own, COHORT_SHAPE(37), -1, classes - 1), 0.1);
+}
 
 static const fused_case cases[] = {
     {{"gelu tanh", case_gelu, 0}, 1},
@@ -41,6 +45,9 @@ static const fused_case cases[] = {
     {{"rotary", case_rotary, 2000}, 1},
     {{"softmax_cross_entropy", case_cross_entropy_large, 0}, 1003},
     {{"softmax_cross_entropy smoothed", case_cross_entropy_large, 10}, 1003},
+    {{"softmax_cross_entropy of 2 classes", case_cross_entropy_narrow, 2}, 2},
+    {{"softmax_cross_entropy of 10 classes", case_cross_entropy_narrow, 10}, 10},
+    {{"softmax_cross_entropy of 16 classes", case_cross_entropy_narrow, 16}, 16},
     {{"vocabulary_head small", case_head, 1 | 4 | 8}, 11},
     {{"vocabulary_head", case_head_long, 1 | 4 | 8}, 301},
     {{"vocabulary_head of three panels", case_head_panels, 1 | 4 | 8}, 2100},
