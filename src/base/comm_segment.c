@@ -22,6 +22,11 @@ typedef struct notice {
 
 static const size_t huge_page = (size_t)2 << 20, huge_from = (size_t)4 << 20, page = 4096;
 
+/* Addresses without memory behind each part. Processors fetch ahead of stores that go on by rows, hundreds of
+ * kilobytes past the end; were another vector there, its lines would leave the cache of the thread that works on them.
+ */
+static const size_t gap = (size_t)1 << 20;
+
 static bool same_host(const cohort_comm *comm, int a, int b) {
   return a == b || (comm->host && comm->host[a] == comm->host[b]);
 }
@@ -33,18 +38,18 @@ static size_t whole_pages(size_t bytes) {
 /* Maps so that a large part begins on a huge page: NULL when it cannot. */
 static char *map_part(int descriptor, size_t bytes) {
   const size_t length = whole_pages(bytes), slack = bytes >= huge_from ? huge_page : 0;
-  if (bytes > PTRDIFF_MAX - 2 * huge_page) return NULL;
-  char *const room = mmap(NULL, length + slack, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (bytes > PTRDIFF_MAX - 3 * huge_page) return NULL;
+  char *const room = mmap(NULL, length + slack + gap, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (room == MAP_FAILED) return NULL;
   char *const start = room + (slack ? (huge_page - (uintptr_t)room % huge_page) % huge_page : 0);
   const int kind = descriptor < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
   if (mmap(start, length, PROT_READ | PROT_WRITE, kind | MAP_FIXED | MAP_NORESERVE, descriptor, 0) == MAP_FAILED) {
-    (void)munmap(room, length + slack);
+    (void)munmap(room, length + slack + gap);
     return NULL;
   }
   if (start > room) (void)munmap(room, (size_t)(start - room));
   const size_t behind = slack - (size_t)(start - room);
-  if (behind) (void)munmap(start + length, behind);
+  if (behind) (void)munmap(start + length + gap, behind);
   if (slack) (void)madvise(start, length, MADV_HUGEPAGE); /* advice only */
   return start;
 }
@@ -73,7 +78,7 @@ static cohort_status create_own(cohort_segment *segment, const char *purpose, no
   own->address = map_part((int)own->descriptor, own->bytes);
   if (!own->address) return no_memory(comm, own->bytes, purpose, "it cannot be mapped", error);
   segment->part[comm->rank] = own->address;
-  segment->mapped[comm->rank] = whole_pages(own->bytes);
+  segment->mapped[comm->rank] = whole_pages(own->bytes) + gap;
   return COHORT_DONE;
 }
 
@@ -94,7 +99,7 @@ static cohort_status open_mates(cohort_segment *segment, const notice *notices, 
     segment->part[r] = map_part(file, notices[r].bytes);
     (void)close(file);
     if (!segment->part[r]) return no_memory(comm, notices[r].bytes, purpose, "another rank's cannot be mapped", error);
-    segment->mapped[r] = whole_pages(notices[r].bytes);
+    segment->mapped[r] = whole_pages(notices[r].bytes) + gap;
   }
   return COHORT_DONE;
 }
