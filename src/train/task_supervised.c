@@ -174,19 +174,21 @@ static void augment(const cohort_task *task, int64_t position, const cohort_samp
     }
 }
 
-/* The samples of a batch; 0 where there is none. */
-static void find_samples(const cohort_task *task, const cohort_feed *feed, int32_t *sample) {
-  memset(sample, 0, (size_t)feed->capacity * sizeof *sample);
+/* The samples [first, last) of a batch; 0 where there is none. */
+static void find_samples(const cohort_task *task, const cohort_feed *feed, int64_t first, int64_t last,
+                         int32_t *sample) {
+  const int64_t end = last < feed->count ? last : feed->count;
+  memset(sample + first, 0, (size_t)(last - first) * sizeof *sample);
   if (feed->split == COHORT_SPLIT_TRAIN && !feed->direct)
-    cohort_task_samples(task, feed->count, feed->position, sample);
+    cohort_task_samples(task, end - first, feed->position + first, sample + first);
   else
-    for (int64_t i = 0; i < feed->count; i++) sample[i] = (int32_t)feed->position[i];
+    for (int64_t i = first; i < end; i++) sample[i] = (int32_t)feed->position[i];
 }
 
 typedef struct feed_job {
   const cohort_task *task;
   const cohort_feed *feed;
-  const int32_t *sample; /* [capacity] */
+  int32_t *sample; /* [capacity] */
   bool augmented;
   int64_t tile; /* samples */
 } feed_job;
@@ -221,6 +223,7 @@ static void feed_tile(void *argument, int64_t tile) {
   const cohort_samples *samples = &own->split[job->feed->split];
   const int64_t first = tile * job->tile, end = first + job->tile, capacity = job->feed->capacity;
   const int64_t last = end < capacity ? end : capacity;
+  find_samples(job->task, job->feed, first, last, job->sample);
   for (int64_t i = first; i < last; i++) {
     if (i + AHEAD < last) call_up(own, samples, job->sample[i + AHEAD]);
     feed_sample(job, i);
@@ -235,11 +238,10 @@ static void feed(const cohort_task *task, cohort_feed *feed) {
   const bool train = feed->split == COHORT_SPLIT_TRAIN;
   feed_job job = {.task = task, .feed = feed, .sample = feed->input[4]};
   job.augmented = train && (data->crop || data->flip);
-  find_samples(task, feed, feed->input[4]);
   int64_t tiles = feed->capacity * own->features / LEAST_FEATURES + 1;
   if (tiles > feed->team->threads) tiles = feed->team->threads;
   job.tile = (feed->capacity + tiles - 1) / tiles;
-  cohort_team_share(feed->team, tiles, feed_tile, &job);
+  cohort_team_share(feed->team, (feed->capacity + job.tile - 1) / job.tile, feed_tile, &job);
 }
 
 static int64_t count(const cohort_task *task, cohort_split split, int64_t samples) {

@@ -71,8 +71,9 @@ static void sum_here(void *argument, int64_t index) {
   if (own->owner != transfer->plan.comm->rank) return;
   const float *rows[COHORT_MAX_LANES];
   float *sum = job->operation->sum + own->offset;
-  for (int64_t first = 0; first < own->elements; first += PUSH_ELEMENTS) {
-    const int64_t left = own->elements - first, elements = left < PUSH_ELEMENTS ? left : PUSH_ELEMENTS;
+  const int64_t block = transfer->leaves > 1 ? PUSH_ELEMENTS : own->elements; /* a single row is there already */
+  for (int64_t first = 0; first < own->elements; first += block) {
+    const int64_t left = own->elements - first, elements = left < block ? left : block;
     find_rows(job, own, first, rows);
     cohort_lanes_sum_float(transfer->plan.lanes, cohort_lanes_root(transfer->plan.lanes), transfer->leaves,
                            transfer->leaf, rows, elements, sum + first);
