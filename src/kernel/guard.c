@@ -1,4 +1,6 @@
 #include <cblas.h>
+#include <omp.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -13,6 +15,23 @@ static int listed(const char *name, const char *const *list) {
 }
 
 const char *cohort_product_library(void) { return openblas_get_config(); }
+
+/* With OMP_PROC_BIND this thread is held to the first place already; the program that is started again must find them
+ * all. */
+static void leave_place(void) {
+  enum { MOST = 1024 };
+  int processor[MOST];
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int place = 0; place < omp_get_num_places(); place++) {
+    const int count = omp_get_place_num_procs(place);
+    if (count > MOST) return;
+    omp_get_place_proc_ids(place, processor);
+    for (int i = 0; i < count; i++)
+      if (processor[i] < CPU_SETSIZE) CPU_SET((size_t)processor[i], &set);
+  }
+  if (CPU_COUNT(&set) > 0) (void)sched_setaffinity(0, sizeof set, &set);
+}
 
 const char *cohort_product_guard(char **arguments) {
   static const char marker[] = "COHORT_BLAS_CORE_SET";
@@ -36,6 +55,9 @@ const char *cohort_product_guard(char **arguments) {
     (void)setenv("GOMP_SPINCOUNT", "5000", 1);
     again = true;
   }
-  if (again) (void)execv("/proc/self/exe", arguments);
+  if (again) {
+    leave_place();
+    (void)execv("/proc/self/exe", arguments);
+  }
   return core; /* the start failed, or is not needed */
 }
