@@ -34,13 +34,33 @@ static forward_tile divide_slot(const attention_shape *s, int64_t slot) {
   return tile;
 }
 
+/* a > b ? a : b */
 static inline attention_vector larger(attention_vector a, attention_vector b) {
+#if defined(__AVX512F__)
+  return (attention_vector)_mm512_max_ps((__m512)a, (__m512)b);
+#else
   const __typeof__(a > b) above = a > b;
   return (attention_vector)((above & (__typeof__(above))a) | (~above & (__typeof__(above))b));
+#endif
 }
 
-/* Scores of a block of queries become exponentials. Query i of the block sees the keys up to first_seen + i; what it
- * does not see becomes 0. Every tile has a key that every query sees. */
+/* The first `hidden` scores of a row can be the largest of none. */
+static inline void hide(real *row, int hidden) {
+  real shown[ATTENTION_BLOCK];
+  for (int i = 0; i < ATTENTION_BLOCK; i++) shown[i] = i >= hidden ? row[i] : -(real)INFINITY;
+  memcpy(row, shown, sizeof shown);
+}
+
+/* to[i] = exp(row[i] - largest[i]), 0 for the first `hidden`. */
+static inline void exponentials(const real *row, const real *largest, int hidden, real *to) {
+  for (int i = 0; i < ATTENTION_BLOCK; i++) {
+    const real value = cohort_exponential_flushed(row[i] - largest[i]);
+    to[i] = i >= hidden ? value : 0;
+  }
+}
+
+/* Scores of a block of queries become cells of exponentials. Query i of the block sees the keys up to first_seen + i;
+ * what it does not see becomes 0. Every tile has a key that every query sees. */
 static void soften(const forward_tile *tile, int64_t column, int64_t keys, int64_t first_seen) {
   real *restrict rescale = tile->rescale + column;
   attention_memory *largest = (attention_memory *)(tile->largest + column);
@@ -50,7 +70,7 @@ static void soften(const forward_tile *tile, int64_t column, int64_t keys, int64
   memcpy(before, most, sizeof before);
   for (int64_t j = 0; j < keys; j++) {
     real *row = tile->scores + j * ATTENTION_BLOCK;
-    for (int i = 0; i < (int)(j - first_seen); i++) row[i] = -(real)INFINITY;
+    if (j > first_seen) hide(row, (int)(j - first_seen));
     for (int v = 0; v < 2; v++) {
       const attention_vector score = *(const attention_memory *)(row + v * ATTENTION_LANES);
       most[v] = larger(score, most[v]);
@@ -58,17 +78,17 @@ static void soften(const forward_tile *tile, int64_t column, int64_t keys, int64
   }
   memcpy(after, most, sizeof after);
   for (int v = 0; v < 2; v++) largest[v] = most[v];
-  for (int i = 0; i < ATTENTION_BLOCK; i++) rescale[i] = cohort_exponential(before[i] - after[i]);
+  for (int i = 0; i < ATTENTION_BLOCK; i++) rescale[i] = cohort_exponential_flushed(before[i] - after[i]);
   attention_vector sum[2];
   for (int v = 0; v < 2; v++) sum[v] = total[v] * ((attention_memory *)rescale)[v];
-  for (int64_t j = 0; j < keys; j++) {
-    real *restrict row = tile->scores + j * ATTENTION_BLOCK;
-    const int hidden = (int)(j - first_seen);
-    for (int i = 0; i < ATTENTION_BLOCK; i++) {
-      const real value = cohort_exponential(row[i] - after[i]);
-      row[i] = i >= hidden ? value : 0;
+  for (int64_t j = 0; j < keys; j += ATTENTION_CELL) {
+    real value[ATTENTION_CELL][ATTENTION_BLOCK];
+    for (int c = 0; c < ATTENTION_CELL; c++) {
+      const int hidden = j + c < keys ? (int)(j + c - first_seen) : ATTENTION_BLOCK;
+      exponentials(tile->scores + (j + c) * ATTENTION_BLOCK, after, hidden, value[c]);
+      for (int v = 0; v < 2; v++) sum[v] += *(attention_memory *)(value[c] + v * ATTENTION_LANES);
     }
-    for (int v = 0; v < 2; v++) sum[v] += *(attention_memory *)(row + v * ATTENTION_LANES);
+    cells_across(value, tile->weights + j / ATTENTION_CELL * ATTENTION_BLOCK);
   }
   for (int v = 0; v < 2; v++) total[v] = sum[v];
 }
@@ -92,8 +112,6 @@ static void attend_block(const attention_shape *s, const forward_tile *tile, con
     real *restrict sum = tile->sum + d * ATTENTION_TILE + column;
     for (int i = 0; i < ATTENTION_BLOCK; i++) sum[i] *= tile->rescale[column + i];
   }
-  if (ATTENTION_CELL > 1)
-    pair_rows(tile->scores, ATTENTION_BLOCK, keys, ATTENTION_BLOCK, 1, tile->weights, ATTENTION_BLOCK);
   const attention_strip values = {.rows = s->width,
                                   .depth = attention_cells(keys),
                                   .a = tile->values,

@@ -8,9 +8,10 @@ void COHORT_VARIED(cohort_run_attention_backward)(const cohort_call *call);
 size_t COHORT_VARIED(cohort_workspace_attention_backward)(const cohort_call *call);
 
 /* Workspace of a slot. Cells of the transposed tiles of q (scaled) and dy; [width][64] dq transposed; cells along
- * queries of q (scaled) and dy, their width in whole blocks; cells of keys and values, and of keys along keys; for a
- * block of queries probabilities and gradients of scores, [key][query], and their cells along queries and along keys;
- * and per query the logsumexp and the inner product of y and dy. */
+ * queries of q (scaled) and dy, their width in whole blocks; cells of keys and values, and of keys along keys;
+ * probabilities and gradients of scores as cells along queries, [key][query], and the latter of a block of queries as
+ * cells along keys; before they are cells, those of a block and a group of keys; and per query the logsumexp and the
+ * inner product of y and dy. Where a cell is one element, they are made in their place, and serve along keys too. */
 typedef struct backward_tile {
   real *q_transposed, *dy_transposed, *dq_transposed, *q, *dy, *k, *v, *k_paired, *p, *ds, *p_cells, *ds_cells,
       *ds_paired;
@@ -18,13 +19,9 @@ typedef struct backward_tile {
   int64_t padded; /* the width in whole blocks */
 } backward_tile;
 
-/* GROUP: keys whose scores are made into cells before the next ones are computed, so that they stay in the first cache;
- * without cells all of a block's stay. */
-enum {
-  ALONG = ATTENTION_TILE / ATTENTION_CELL,
-  ACROSS = ATTENTION_BLOCK / ATTENTION_CELL,
-  GROUP = ATTENTION_CELL > 1 ? 16 : ATTENTION_TILE
-};
+/* GROUP: keys whose scores are made into cells before the next ones are computed, so that they stay in the first cache.
+ */
+enum { ALONG = ATTENTION_TILE / ATTENTION_CELL, GROUP = ATTENTION_CELL > 1 ? 16 : ATTENTION_TILE };
 
 static real *take(real **memory, int64_t reals) {
   real *taken = *memory;
@@ -33,15 +30,15 @@ static real *take(real **memory, int64_t reals) {
 }
 
 static int64_t slot_reals(const attention_shape *s) {
-  const int64_t across = ATTENTION_TILE * attention_cells(s->width), scores = GROUP * ATTENTION_BLOCK;
-  const int64_t plain =
-      4 * across + ATTENTION_TILE * s->width + 2 * ALONG * round_to_blocks(s->width) + 2 * scores + 2 * ATTENTION_TILE;
-  return ATTENTION_CELL > 1 ? plain + ALONG * s->width + 3 * ALONG * ATTENTION_BLOCK : plain;
+  const int64_t across = ATTENTION_TILE * attention_cells(s->width);
+  const int64_t plain = 4 * across + ATTENTION_TILE * s->width + 2 * ALONG * round_to_blocks(s->width) +
+                        2 * ALONG * ATTENTION_TILE + 2 * ATTENTION_TILE;
+  return ATTENTION_CELL > 1 ? plain + ALONG * (s->width + ATTENTION_BLOCK) + 2 * GROUP * ATTENTION_BLOCK : plain;
 }
 
 static backward_tile divide_slot(const attention_shape *s, int64_t slot) {
   real *next = (real *)s->call->workspace + slot * slot_reals(s);
-  const int64_t across = ATTENTION_TILE * attention_cells(s->width), scores = GROUP * ATTENTION_BLOCK;
+  const int64_t across = ATTENTION_TILE * attention_cells(s->width);
   backward_tile tile = {.padded = round_to_blocks(s->width)};
   tile.q_transposed = take(&next, across);
   tile.dy_transposed = take(&next, across);
@@ -50,40 +47,70 @@ static backward_tile divide_slot(const attention_shape *s, int64_t slot) {
   tile.dq_transposed = take(&next, ATTENTION_TILE * s->width);
   tile.q = take(&next, ALONG * tile.padded);
   tile.dy = take(&next, ALONG * tile.padded);
-  tile.p = take(&next, scores);
-  tile.ds = take(&next, scores);
+  tile.p_cells = take(&next, ALONG * ATTENTION_TILE);
+  tile.ds_cells = take(&next, ALONG * ATTENTION_TILE);
   tile.logsumexp = take(&next, ATTENTION_TILE);
   tile.inner = take(&next, ATTENTION_TILE);
   if (ATTENTION_CELL > 1) {
     tile.k_paired = take(&next, ALONG * s->width);
-    tile.p_cells = take(&next, ALONG * ATTENTION_BLOCK);
-    tile.ds_cells = take(&next, ALONG * ATTENTION_BLOCK);
     tile.ds_paired = take(&next, ALONG * ATTENTION_BLOCK);
+    tile.p = take(&next, GROUP * ATTENTION_BLOCK);
+    tile.ds = take(&next, GROUP * ATTENTION_BLOCK);
   } else {
     tile.k_paired = tile.k;
-    tile.p_cells = tile.p;
-    tile.ds_cells = tile.ds_paired = tile.ds;
   }
   return tile;
 }
 
-/* p = exp(score - logsumexp), 0 where a query does not see the key; ds = p (dp - inner). Query i of the block sees the
- * keys up to first_seen + i. */
-static void differentiate(const backward_tile *tile, int64_t column, int64_t keys, int64_t first_seen) {
-  const real *restrict logsumexp = tile->logsumexp + column, *restrict inner = tile->inner + column;
-  for (int64_t j = 0; j < keys; j++) {
-    real *restrict p = tile->p + j * ATTENTION_BLOCK, *restrict ds = tile->ds + j * ATTENTION_BLOCK;
-    const int hidden = (int)(j - first_seen);
-    for (int i = 0; i < ATTENTION_BLOCK; i++) {
-      const real value = cohort_exponential(p[i] - logsumexp[i]);
-      p[i] = i >= hidden ? value : 0;
-      ds[i] = i >= hidden ? value * (ds[i] - inner[i]) : 0;
+/* A block of queries and the keys of its tile from `first` on: their scores and the inner products of dy and values
+ * [key][query], `row` apart, and where their cells go. */
+typedef struct backward_group {
+  int64_t column, first, keys, first_seen; /* query i of the block sees the keys up to first_seen + i */
+  real *p, *ds;
+  int64_t row;
+} backward_group;
+
+static backward_group find_group(const backward_tile *tile, int64_t column, int64_t first, int64_t keys,
+                                 int64_t first_seen) {
+  backward_group group = {column, first, keys, first_seen, tile->p, tile->ds, ATTENTION_BLOCK};
+  if (ATTENTION_CELL > 1) return group;
+  group.p = tile->p_cells + first * ATTENTION_TILE + column;
+  group.ds = tile->ds_cells + first * ATTENTION_TILE + column;
+  group.row = ATTENTION_TILE;
+  return group;
+}
+
+/* p = exp(score - logsumexp), 0 for the first `hidden` queries, which do not see the key; ds = p (dp - inner). */
+static inline void differentiate_key(const real *score, const real *dp, const real *logsumexp, const real *inner,
+                                     int hidden, real *p, real *ds) {
+  for (int i = 0; i < ATTENTION_BLOCK; i++) {
+    const real value = cohort_exponential_flushed(score[i] - logsumexp[i]), difference = dp[i] - inner[i];
+    p[i] = i >= hidden ? value : 0;
+    ds[i] = i >= hidden ? value * difference : 0;
+  }
+}
+
+/* Makes the cells of a group. */
+static void differentiate(const backward_tile *tile, const backward_group *group) {
+  const real *logsumexp = tile->logsumexp + group->column, *inner = tile->inner + group->column;
+  for (int64_t j = 0; j < group->keys; j += ATTENTION_CELL) {
+    real p[ATTENTION_CELL][ATTENTION_BLOCK], ds[ATTENTION_CELL][ATTENTION_BLOCK];
+    for (int c = 0; c < ATTENTION_CELL; c++) {
+      const int64_t key = j + c;
+      const int hidden = key < group->keys ? (int)(key - group->first_seen) : ATTENTION_BLOCK;
+      const int64_t cell = (group->first + key) * ALONG + group->column / ATTENTION_CELL;
+      differentiate_key(group->p + key * group->row, group->ds + key * group->row, logsumexp, inner, hidden, p[c],
+                        ds[c]);
+      cells_along(p[c], tile->p_cells + cell);
+      cells_along(ds[c], tile->ds_cells + cell);
     }
+    if (ATTENTION_CELL > 1) cells_across(ds, tile->ds_paired + (group->first + j) / ATTENTION_CELL * ATTENTION_BLOCK);
   }
 }
 
 /* out [key][query] = the inner products of rows of cells, of keys or values, and the queries. */
-static void score_block(const attention_shape *s, const real *x, int64_t keys, const real *queries, real *out) {
+static void score_block(const attention_shape *s, const real *x, int64_t keys, const real *queries, real *out,
+                        int64_t out_row) {
   const attention_strip strip = {.rows = keys,
                                  .depth = attention_cells(s->width),
                                  .a = x,
@@ -92,19 +119,20 @@ static void score_block(const attention_shape *s, const real *x, int64_t keys, c
                                  .b = queries,
                                  .b_row = ATTENTION_TILE,
                                  .c = out,
-                                 .c_row = ATTENTION_BLOCK};
+                                 .c_row = out_row};
   multiply_strip(&strip);
 }
 
 static void add_queries_gradient(const attention_shape *s, const backward_tile *tile, int64_t column, int64_t keys,
                                  bool add) {
+  const bool paired = ATTENTION_CELL > 1;
   const attention_strip strip = {.rows = s->width,
                                  .depth = attention_cells(keys),
                                  .a = tile->k_paired,
                                  .a_row = 1,
                                  .a_depth = s->width,
-                                 .b = tile->ds_paired,
-                                 .b_row = ATTENTION_BLOCK,
+                                 .b = paired ? tile->ds_paired : tile->ds_cells + column,
+                                 .b_row = paired ? ATTENTION_BLOCK : ATTENTION_TILE,
                                  .c = tile->dq_transposed + column,
                                  .c_row = ATTENTION_TILE,
                                  .add = add};
@@ -123,7 +151,7 @@ static void add_keys_gradient(const attention_shape *s, const backward_tile *til
   attention_strip strip = {.rows = keys,
                            .depth = attention_cells(queries),
                            .a = weights,
-                           .a_row = ACROSS,
+                           .a_row = ALONG,
                            .a_depth = 1,
                            .b_row = tile->padded,
                            .add = add};
@@ -142,28 +170,19 @@ static void add_keys_gradient(const attention_shape *s, const backward_tile *til
   }
 }
 
-/* Probabilities and gradients of scores of keys [first, first + keys) as cells along queries, and the latter along
- * keys. */
-static void make_cells(const backward_tile *tile, int64_t first, int64_t keys) {
-  if (ATTENTION_CELL == 1) return;
-  copy_cells(tile->p, ATTENTION_BLOCK, keys, ATTENTION_BLOCK, 1, tile->p_cells + first * ACROSS);
-  copy_cells(tile->ds, ATTENTION_BLOCK, keys, ATTENTION_BLOCK, 1, tile->ds_cells + first * ACROSS);
-  pair_rows(tile->ds, ATTENTION_BLOCK, keys, ATTENTION_BLOCK, 1,
-            tile->ds_paired + first / ATTENTION_CELL * ATTENTION_BLOCK, ATTENTION_BLOCK);
-}
-
-/* The keys that a block is the first to see, [fresh, keys) of its tile, have no gradient yet to add to. */
+/* Of a tile of queries and one of keys. Where a block of keys is seen from the tile's query `first` on, those before it
+ * are left out. */
 static void add_keys_gradients(const attention_shape *s, const backward_tile *tile, const attention_queries *q,
-                               int64_t column, int64_t key, int64_t keys, int64_t fresh) {
-  const cohort_call *call = s->call;
-  const int64_t cell = column / ATTENTION_CELL, queries = cohort_least(ATTENTION_BLOCK, q->count - column);
-  const real *x[2] = {tile->q + cell * tile->padded, tile->dy + cell * tile->padded};
-  const real *weights[2] = {tile->ds_cells, tile->p_cells};
+                               int64_t key, int64_t keys, bool add) {
+  const int64_t step = key == q->first ? ATTENTION_BLOCK : keys;
+  const real *x[2] = {tile->q, tile->dy}, *weights[2] = {tile->ds_cells, tile->p_cells};
   for (int i = 0; i < 2; i++) {
-    real *out = (real *)call->output[1 + i].data + (q->run + key) * s->key_row + q->key_head * s->width;
-    add_keys_gradient(s, tile, weights[i], x[i], queries, fresh, true, out);
-    add_keys_gradient(s, tile, weights[i] + fresh * ACROSS, x[i], queries, keys - fresh, false,
-                      out + fresh * s->key_row);
+    real *out = (real *)s->call->output[1 + i].data + (q->run + key) * s->key_row + q->key_head * s->width;
+    for (int64_t j = 0; j < keys; j += step) {
+      const int64_t first = key == q->first ? j : 0, cell = first / ATTENTION_CELL;
+      add_keys_gradient(s, tile, weights[i] + j * ALONG + cell, x[i] + cell * tile->padded, q->count - first,
+                        cohort_least(step, keys - j), add, out + j * s->key_row);
+    }
   }
 }
 
@@ -171,14 +190,12 @@ static void differentiate_block(const attention_shape *s, const backward_tile *t
                                 int64_t column, int64_t key, int64_t keys) {
   const int64_t cells = attention_cells(s->width);
   for (int64_t j = 0; j < keys; j += GROUP) {
-    const int64_t count = cohort_least(GROUP, keys - j);
-    score_block(s, tile->k + j * cells, count, tile->q_transposed + column, tile->p);
-    score_block(s, tile->v + j * cells, count, tile->dy_transposed + column, tile->ds);
-    differentiate(tile, column, count, q->first + column - key - j);
-    make_cells(tile, j, count);
+    const backward_group group =
+        find_group(tile, column, j, cohort_least(GROUP, keys - j), q->first + column - key - j);
+    score_block(s, tile->k + j * cells, group.keys, tile->q_transposed + column, group.p, group.row);
+    score_block(s, tile->v + j * cells, group.keys, tile->dy_transposed + column, group.ds, group.row);
+    differentiate(tile, &group);
   }
-  const bool first_head = q->head == 0 || (q->head - 1) * s->key_heads / s->heads != q->key_head;
-  add_keys_gradients(s, tile, q, column, key, keys, first_head && key == q->first ? cohort_least(column, keys) : keys);
   add_queries_gradient(s, tile, column, keys, key > 0);
 }
 
@@ -228,6 +245,7 @@ static void load_keys(const attention_shape *s, const backward_tile *tile, const
 
 static void differentiate_tile(const attention_shape *s, const backward_tile *tile, const attention_queries *q) {
   const int64_t end = q->first + q->count;
+  const bool first_head = q->head == 0 || (q->head - 1) * s->key_heads / s->heads != q->key_head;
   load_queries(s, tile, q);
   for (int64_t key = 0; key < end; key += ATTENTION_TILE) {
     const int64_t keys = cohort_least(ATTENTION_TILE, end - key);
@@ -235,6 +253,8 @@ static void differentiate_tile(const attention_shape *s, const backward_tile *ti
     for (int64_t column = 0; column < q->count; column += ATTENTION_BLOCK) {
       differentiate_block(s, tile, q, column, key, keys_of_block(q, column, key, keys));
     }
+    /* The keys that no query has seen before have no gradient yet to add to. */
+    add_keys_gradients(s, tile, q, key, keys, !(first_head && key == q->first));
   }
   real *dq = (real *)s->call->output[0].data + (q->run + q->first) * s->row + q->head * s->width;
   for (int64_t i = 0; i < s->width * ATTENTION_TILE; i++) tile->dq_transposed[i] *= s->scale;

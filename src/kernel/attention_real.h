@@ -24,8 +24,11 @@ enum { ATTENTION_REGISTER = 32, ATTENTION_ROWS = 6 };
 enum { ATTENTION_REGISTER = 16, ATTENTION_ROWS = 6 };
 #endif
 
-#if defined(COHORT_PAIRS) && !defined(COHORT_TILES)
+#if defined(__AVX512F__)
 #include <immintrin.h>
+#endif
+
+#if defined(COHORT_PAIRS) && !defined(COHORT_TILES)
 enum { ATTENTION_CELL = 2 };
 #else
 enum { ATTENTION_CELL = 1 };
@@ -92,6 +95,21 @@ static inline attention_vector attention_add(attention_vector sum, real factor, 
 }
 
 #if defined(COHORT_PAIRS) && !defined(COHORT_TILES)
+static inline attention_vector attention_load(const real *x) { return *(const attention_memory *)x; }
+
+/* 32 elements of a row as cells. */
+static inline void attention_store_pairs(attention_vector first, attention_vector second, real *to) {
+  _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first));
+}
+
+/* Cells of two rows. */
+static inline void attention_store_rows(attention_vector low, attention_vector high, real *to) {
+  const __m512i turns = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
+                                         5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  const __m512i pairs = (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+  _mm512_storeu_si512(to, _mm512_permutexvar_epi16(turns, pairs));
+}
+
 static inline __m512i attention_bf16(const real *x, __mmask16 mask, real factor) {
   const __m512 scaled = _mm512_mul_ps(_mm512_set1_ps(factor), _mm512_maskz_loadu_ps(mask, x));
   return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(scaled));
@@ -104,7 +122,10 @@ static inline void copy_cells(const real *in, int64_t in_row, int64_t rows, int6
     const real *restrict x = in + i * in_row;
     real *restrict to = out + i * attention_cells(columns);
 #if defined(COHORT_PAIRS) && !defined(COHORT_TILES)
-    for (int64_t j = 0; j < columns; j += 16) {
+    int64_t j = 0;
+    for (; j + 32 <= columns; j += 32)
+      attention_store_pairs(factor * attention_load(x + j), factor * attention_load(x + j + 16), to + j / 2);
+    for (; j < columns; j += 16) {
       const __mmask16 mask = (__mmask16)(columns - j >= 16 ? 0xffff : (1 << (columns - j)) - 1);
       const __mmask8 cells = (__mmask8)(columns - j >= 16 ? 0xff : (1 << attention_cells(columns - j)) - 1);
       const __m512 scaled = _mm512_mul_ps(_mm512_set1_ps(factor), _mm512_maskz_loadu_ps(mask, x + j));
@@ -123,7 +144,10 @@ static inline void pair_rows(const real *in, int64_t in_row, int64_t rows, int64
     const real *restrict x = in + i * ATTENTION_CELL * in_row;
     real *restrict to = out + i * out_row;
 #if defined(COHORT_PAIRS) && !defined(COHORT_TILES)
-    for (int64_t j = 0; j < columns; j += 16) {
+    int64_t j = 0;
+    for (; 2 * i + 1 < rows && j + 16 <= columns; j += 16)
+      attention_store_rows(factor * attention_load(x + j), factor * attention_load(x + in_row + j), to + j);
+    for (; j < columns; j += 16) {
       const __mmask16 mask = (__mmask16)(columns - j >= 16 ? 0xffff : (1 << (columns - j)) - 1);
       __m512i pairs = attention_bf16(x + j, mask, factor);
       if (2 * i + 1 < rows)
@@ -134,6 +158,25 @@ static inline void pair_rows(const real *in, int64_t in_row, int64_t rows, int64
     for (int64_t j = 0; j < columns; j++) to[j] = factor * x[j];
 #endif
   }
+}
+
+/* The elements of one row of a block as cells. */
+static inline void cells_along(const real row[ATTENTION_BLOCK], real *to) {
+#if defined(COHORT_PAIRS) && !defined(COHORT_TILES)
+  attention_store_pairs(attention_load(row), attention_load(row + ATTENTION_LANES), to);
+#else
+  memcpy(to, row, ATTENTION_BLOCK * sizeof *to);
+#endif
+}
+
+/* The rows of a cell of a block as cells. */
+static inline void cells_across(const real row[ATTENTION_CELL][ATTENTION_BLOCK], real *to) {
+#if defined(COHORT_PAIRS) && !defined(COHORT_TILES)
+  for (int i = 0; i < ATTENTION_BLOCK; i += ATTENTION_LANES)
+    attention_store_rows(attention_load(row[0] + i), attention_load(row[1] + i), to + i);
+#else
+  memcpy(to, row[0], ATTENTION_BLOCK * sizeof *to);
+#endif
 }
 
 /* A strip of a product: C (rows x ATTENTION_BLOCK) = A B, or C + A B, over `depth` cells. Cell (m, l) of A is

@@ -63,6 +63,21 @@ static inline real cohort_exponential(real x) {
   return (real)(p * first * second);
 }
 
+/* exp(x) for x <= 88 in fewer steps: n is added to the exponent of exp(r). What is not a normal number, below x = -87,
+ * becomes 0. */
+static inline real cohort_exponential_flushed(real x) {
+  if (COHORT_REAL_IS_DOUBLE) return (real)exp((double)x);
+  const float t = (float)x;
+  const float shifted = t * 1.44269504f + 12582912.0f;
+  const float whole = shifted - 12582912.0f;
+  const float r = (t - whole * 0.693359375f) + whole * 2.12194440e-4f;
+  float p = cohort_exponential_rest(r);
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  const uint32_t bits = (uint32_t)cohort_bits_of_float(p) + ((uint32_t)cohort_bits_of_float(shifted) << 23);
+  return t < -87.0f ? (real)0 : (real)cohort_float_of_bits((int32_t)bits);
+}
+
 /* exp(x) - 1 = 2^n (exp(r) - 1) + (2^n - 1). */
 static inline real cohort_expm1(real x) {
   if (COHORT_REAL_IS_DOUBLE) return (real)expm1((double)x);
@@ -118,7 +133,10 @@ static inline real cohort_log1p(real x) {
   return w == 0 || w > (real)3e38 ? cohort_log(w) : y;
 }
 
-static inline real cohort_sigmoid(real x) { return (real)1 / ((real)1 + cohort_exponential(-x)); }
+static inline real cohort_sigmoid(real x) {
+  if (COHORT_REAL_IS_DOUBLE) return (real)1 / ((real)1 + cohort_exponential(-x));
+  return (real)1 / ((real)1 + cohort_exponential_flushed(x < -88 ? (real)88 : -x));
+}
 
 static inline real cohort_tanh(real x) {
   if (COHORT_REAL_IS_DOUBLE) return (real)tanh((double)x);

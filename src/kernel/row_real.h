@@ -13,6 +13,7 @@ enum { COHORT_TILE_ELEMENTS = 16384, COHORT_LANES = 64 / sizeof(real) };
 
 /* 64 bytes in as many registers as they take: compilers handle a vector wider than a register badly. */
 #if defined __AVX512F__
+#include <immintrin.h>
 #define COHORT_REGISTER_BYTES 64
 #elif defined __AVX__
 #define COHORT_REGISTER_BYTES 32
@@ -57,12 +58,20 @@ static inline cohort_vector cohort_plus_product(cohort_vector sum, cohort_vector
 
 /* Lanes are joined as a tree. */
 static inline real cohort_join_lanes(cohort_vector sum) {
+#if defined(__AVX512F__)
+  const __m512 all = (__m512)sum.part[0];
+  const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return (real)_mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+#else
   real part[COHORT_LANES];
   cohort_store(part, sum);
   for (int half = COHORT_LANES / 2; half > 0; half /= 2) {
     for (int lane = 0; lane < half; lane++) part[lane] += part[lane + half];
   }
   return part[0];
+#endif
 }
 
 static inline real cohort_row_sum(const real *x, int64_t n) {

@@ -60,17 +60,17 @@ static void add_panel(const head_job *job, const real *x, int64_t target, row_su
   int64_t j = 0;
   for (; j + COHORT_LANES <= n; j += COHORT_LANES)
     for (int lane = 0; lane < COHORT_LANES; lane++) {
-      const real t = x[j + lane] - largest, e = cohort_exponential(t);
+      const real t = x[j + lane] - largest, e = cohort_exponential_flushed(t);
       part[lane] += e;
       weighted[lane] += e * t;
     }
   for (; j < n; j++) {
-    const real t = x[j] - largest, e = cohort_exponential(t);
+    const real t = x[j] - largest, e = cohort_exponential_flushed(t);
     tail += e;
     weighted_tail += e * t;
   }
   if (job->column > 0) { /* what was summed before moves to the new largest */
-    const real shift = row->largest - largest, factor = cohort_exponential(shift);
+    const real shift = row->largest - largest, factor = cohort_exponential_flushed(shift);
     row->weighted = factor * (row->weighted + shift * row->exponentials);
     row->exponentials *= factor;
   }
@@ -126,10 +126,10 @@ static void backward_row(const head_job *job, int64_t r, real *restrict x) {
   const real d_entropy = ((const real *)call->input[7].data)[r];
   const real pull = d_log_p + d_mean, share = d_mean / (real)job->vocabulary;
   if (d_entropy == 0)
-    for (int64_t j = 0; j < n; j++) x[j] = share - pull * cohort_exponential(x[j] - lse);
+    for (int64_t j = 0; j < n; j++) x[j] = share - pull * cohort_exponential_flushed(x[j] - lse);
   else
     for (int64_t j = 0; j < n; j++) {
-      const real log_p = x[j] - lse, p = cohort_exponential(log_p);
+      const real log_p = x[j] - lse, p = cohort_exponential_flushed(log_p);
       x[j] = share - p * (pull + d_entropy * (log_p + entropy));
     }
   if (target >= job->column && target < job->column + n) x[target - job->column] += d_log_p;
