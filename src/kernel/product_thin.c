@@ -27,8 +27,6 @@ typedef struct thin_work {
   int64_t columns; /* of a tile */
 } thin_work;
 
-static inline thin_vector load(const real *x) { return *(const thin_memory *)x; }
-
 /* LANES elements of B. */
 static inline thin_vector widen(const cohort_thin_element *x) {
 #if defined(COHORT_BF16)
@@ -36,7 +34,7 @@ static inline thin_vector widen(const cohort_thin_element *x) {
   typedef uint32_t words __attribute__((vector_size(REGISTER)));
   return (thin_vector)(__builtin_convertvector(*(const halves *)x, words) << 16);
 #else
-  return load(x);
+  return *(const thin_memory *)x;
 #endif
 }
 
@@ -51,7 +49,7 @@ static inline thin_vector add(thin_vector sum, thin_vector left, thin_vector rig
 }
 #else
 static inline thin_vector load_left(const real *x) {
-  thin_vector left = load(x);
+  thin_vector left = *(const thin_memory *)x;
   for (int i = 0; PRODUCT_ROUNDS && i < LANES; i++) left[i] = product_round(left[i]);
   return left;
 }
