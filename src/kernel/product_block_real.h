@@ -390,6 +390,7 @@ static inline __attribute__((always_inline)) void product_rows(const product_str
                                                                real beta, real *out, int64_t out_row) {
   product_vector sum[PRODUCT_ROWS][2];
   const real *b = s->b;
+  /* cppcheck-suppress arrayIndexOutOfBounds ; `rows` is no more than there are */
   for (int m = 0; m < rows; m++) sum[m][0] = sum[m][1] = (product_vector){0};
   /* After a short k it is too late, and in the way. */
   for (int m = 0; m < rows && s->cells > PRODUCT_SHORT; m++) {
