@@ -40,9 +40,7 @@ static inline thin_vector widen(const cohort_thin_element *x) {
 
 /* STEP elements of a row of A and of one of B, and their products. */
 #if defined(COHORT_PAIRS)
-static inline thin_vector load_left(const real *x) {
-  return (thin_vector)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(x + LANES), _mm512_loadu_ps(x));
-}
+static inline thin_vector load_left(const real *x) { return (thin_vector)product_sixteen_cells(x); }
 static inline thin_vector load_right(const uint16_t *x) { return (thin_vector)_mm512_loadu_si512(x); }
 static inline thin_vector add(thin_vector sum, thin_vector left, thin_vector right) {
   return (thin_vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)left, (__m512bh)right);
