@@ -13,6 +13,7 @@
 
 #include "base/real.h"
 #include "kernel/kernel.h"
+#include "kernel/product_block_real.h"
 #include "kernel/product_real.h"
 #include "kernel/row_real.h"
 
@@ -22,10 +23,6 @@ enum { ATTENTION_REGISTER = 64, ATTENTION_ROWS = 8 };
 enum { ATTENTION_REGISTER = 32, ATTENTION_ROWS = 6 };
 #else
 enum { ATTENTION_REGISTER = 16, ATTENTION_ROWS = 6 };
-#endif
-
-#if defined(__AVX512F__)
-#include <immintrin.h>
 #endif
 
 #if defined(COHORT_PAIRS) && !defined(COHORT_TILES)
@@ -104,10 +101,7 @@ static inline void attention_store_pairs(attention_vector first, attention_vecto
 
 /* Cells of two rows. */
 static inline void attention_store_rows(attention_vector low, attention_vector high, real *to) {
-  const __m512i turns = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
-                                         5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  const __m512i pairs = (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
-  _mm512_storeu_si512(to, _mm512_permutexvar_epi16(turns, pairs));
+  _mm512_storeu_si512(to, (__m512i)product_pairs((__m512)low, (__m512)high));
 }
 
 static inline __m512i attention_bf16(const real *x, __mmask16 mask, real factor) {
