@@ -41,7 +41,10 @@ cohort_status cohort_command_open(const char *config, int overrides, char *const
 }
 
 cohort_status cohort_command_close(cohort_command_session *session, cohort_status status, cohort_error *error) {
-  if (session->comm.rank != 0) error->text[0] = '\0';
+  /* Said before the ranks part: at the first that ends with an error the launcher ends all, the speaker too. */
+  if (status != COHORT_DONE && error->text[0]) cohort_log_error(&session->log, error);
+  if (session->comm.size > 0) error->text[0] = '\0';
+  if (session->log.file) (void)fclose(session->log.file);
   cohort_settings_release(&session->settings);
   cohort_document_destroy(session->document);
   free(session->run_path);

@@ -23,7 +23,8 @@ typedef struct cohort_command_session {
  * an error the world is still open; call close. The config's name gives the default run directory. */
 cohort_status cohort_command_open(const char *config, int overrides, char *const *override,
                                   cohort_command_session *session, cohort_error *error);
-/* Closes the world. `status` is the outcome; ranks other than 0 keep silent about an error that all ranks share. */
+/* Says the error that all ranks share, to the terminal and log.txt, and clears its text; closes the log and the world.
+ * Where the world did not open, the error stays unsaid. `status` is the outcome. */
 cohort_status cohort_command_close(cohort_command_session *session, cohort_status status, cohort_error *error);
 
 /* The config of a finished or stopped run, and its best file of weights: final.h5, else the latest checkpoint. Owned by

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/document.h"
 #include "cli/session.h"
@@ -55,17 +56,20 @@ static bool is_first_process(void) {
   return true;
 }
 
-static int unknown_verb(const char *name) {
-  if (!is_first_process()) return COHORT_BAD_CONFIG;
-
+static cohort_status unknown_verb(const char *name, cohort_error *error) {
   const char *names[VERBS];
   for (int v = 0; v < VERBS; v++) names[v] = verbs[v]->name;
   const char *nearest = cohort_nearest_name(name, names, VERBS);
-  if (nearest)
-    (void)fprintf(stderr, "cohort: error: unknown verb %s; did you mean %s?\n", name, nearest);
-  else
-    (void)fprintf(stderr, "cohort: error: unknown verb %s; see cohort --help\n", name);
-  return COHORT_BAD_CONFIG;
+  if (nearest) return cohort_fail(error, COHORT_BAD_CONFIG, "unknown verb %s; did you mean %s?", name, nearest);
+  return cohort_fail(error, COHORT_BAD_CONFIG, "unknown verb %s; see cohort --help", name);
+}
+
+/* Says an error that came before MPI had started, which no message orders: the others give the first process a second
+ * to speak, as mpirun ends all at the first that fails. */
+static void say_error(const cohort_error *error) {
+  const cohort_log log = {.speaks = is_first_process()};
+  cohort_log_error(&log, error);
+  if (!log.speaks && getenv("OMPI_COMM_WORLD_RANK")) (void)sleep(1);
 }
 
 int cohort_command(int count, char **argument) {
@@ -82,18 +86,14 @@ int cohort_command(int count, char **argument) {
     return COHORT_DONE;
   }
   const cohort_verb *verb = find(argument[1]);
-  if (!verb) return unknown_verb(argument[1]);
-  for (int a = 2; a < count; a++)
+  for (int a = 2; verb && a < count; a++)
     if (strcmp(argument[a], "--help") == 0) {
       print_verb_help(verb);
       return COHORT_DONE;
     }
   const cohort_command_line line = {count - 2, argument + 2, argument};
   cohort_error error = {.text = ""};
-  const cohort_status status = verb->run(&line, &error);
-  if (error.text[0] && status != COHORT_DONE) {
-    const cohort_log log = {.speaks = is_first_process()};
-    cohort_log_error(&log, &error);
-  }
+  const cohort_status status = verb ? verb->run(&line, &error) : unknown_verb(argument[1], &error);
+  if (error.text[0] && status != COHORT_DONE) say_error(&error);
   return (int)status;
 }

@@ -400,8 +400,6 @@ cohort_status cohort_loop_train(cohort_settings *settings, const char *run_path,
     (void)cohort_metrics_close(own.metrics, &ignored);
   }
   if (own.directory.path) cohort_run_directory_close(&own.directory);
-  if (log->file) (void)fclose(log->file);
-  log->file = NULL;
   free(own.checkpoints);
   cohort_run_destroy(own.run);
   return status;
