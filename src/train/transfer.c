@@ -45,33 +45,55 @@ static void list_hosts(cohort_transfer *transfer) {
   free(number);
 }
 
+/* A message of an owner's runs is the memory from the first to the last where it may be, padding between tensors
+ * included; else they follow one another. */
+static void place_runs(cohort_transfer *transfer, int part) {
+  const cohort_holders *holders = transfer->plan.shards->holders;
+  enum { UNSEEN = APART - 1 };
+  int64_t *begin = transfer->begin + (size_t)part * (size_t)holders->count;
+  int64_t *span = transfer->span + (size_t)part * (size_t)holders->count;
+  const run *const first = &transfer->run[transfer->first_run[part]];
+  run *const end = &transfer->run[transfer->first_run[part + 1]];
+  for (int h = 0; h < holders->count; h++) begin[h] = UNSEEN;
+  for (const run *own = first; own < end; own++) {
+    const int number = holders->number_of[own->owner];
+    if (own == first || own[-1].owner != own->owner) begin[number] = begin[number] == UNSEEN ? own->offset : APART;
+  }
+  for (run *own = &transfer->run[transfer->first_run[part]]; own < end; own++) {
+    const int number = holders->number_of[own->owner];
+    own->place = begin[number] == APART ? span[number] : own->offset - begin[number];
+    span[number] = own->place + own->elements;
+  }
+  for (int h = 0; h < holders->count; h++)
+    if (begin[h] == UNSEEN) begin[h] = APART;
+}
+
 static void list_runs(cohort_transfer *transfer) {
   const cohort_shards *shards = transfer->plan.shards;
   const cohort_space *space = shards->space;
-  const size_t holders = (size_t)shards->holders->count;
+  const size_t spans = (size_t)(shards->parts + 1) * (size_t)shards->holders->count;
   transfer->run = cohort_allocate((size_t)(space->pieces + 1) * sizeof *transfer->run);
   transfer->first_run = cohort_allocate((size_t)(shards->parts + 1) * sizeof *transfer->first_run);
-  transfer->span = cohort_allocate((size_t)(shards->parts + 1) * holders * sizeof *transfer->span);
+  transfer->span = cohort_allocate(spans * sizeof *transfer->span);
+  transfer->begin = cohort_allocate(spans * sizeof *transfer->begin);
   int runs = 0;
   for (int i = 0; i < shards->parts; i++) {
-    int64_t *span = transfer->span + (size_t)i * holders;
     transfer->first_run[i] = runs;
     for (int p = shards->part[i].first_piece; p < shards->part[i].last_piece; p++) {
       const cohort_piece *piece = &space->piece[p];
       run *last = runs > transfer->first_run[i] ? &transfer->run[runs - 1] : NULL;
       const int64_t end = piece->offset + piece->elements;
-      const int number = shards->owner[p], owner = owner_at(transfer, number);
+      const int owner = owner_at(transfer, shards->owner[p]);
       if (last && last->owner == owner && end - last->offset <= RUN_ELEMENTS) {
-        span[number] += end - last->offset - last->elements;
         last->elements = end - last->offset;
         last->last_piece = p + 1;
       } else {
-        transfer->run[runs++] = (run){p, p + 1, owner, piece->offset, piece->elements, span[number]};
-        span[number] += piece->elements;
+        transfer->run[runs++] = (run){p, p + 1, owner, piece->offset, piece->elements, 0};
       }
     }
+    transfer->first_run[i + 1] = runs;
+    place_runs(transfer, i);
   }
-  transfer->first_run[shards->parts] = runs;
 }
 
 static bool is_before(cohort_subtree a, cohort_subtree b) {
@@ -135,6 +157,7 @@ static void list_values(cohort_transfer *transfer) {
     memcpy(transfer->leaf_index, index_of, (size_t)leaves * sizeof *index_of);
     memcpy(transfer->joined_node, joined, (size_t)values * sizeof *joined);
   }
+  transfer->plain = transfer->mates == 0 && transfer->leaves == 1 && transfer->plan.shards->holders->copies == 1;
   free(rank_of);
   free(nodes);
 }
@@ -147,21 +170,30 @@ int64_t cohort_transfer_relay_places(const cohort_transfer *transfer, int part, 
     if (!comm->host || comm->host[owner] == transfer->host || agent_of(transfer, transfer->host, owner) != agent)
       continue;
     base[owner] = elements;
-    elements += span_of(transfer, part, owner);
+    if (!in_place(transfer, part, owner)) elements += span_of(transfer, part, owner);
   }
   return elements;
 }
 
-/* The most elements that any part needs: own, of the owners that `agent` stands for. */
-static void largest_spans(const cohort_transfer *transfer, int agent, int64_t *own, int64_t *relayed) {
-  *own = *relayed = 0;
+/* The most elements of any part: own, own that are packed, of the owners that `agent` stands for. */
+typedef struct room {
+  int64_t own, packed, relayed;
+} room;
+
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+static room room_for(const cohort_transfer *transfer, int agent) {
+  room most = {0};
   for (int i = 0; i < transfer->plan.shards->parts; i++) {
-    const int64_t mine = span_of(transfer, i, agent);
-    const int64_t others = cohort_transfer_relay_places(transfer, i, agent, transfer->base);
-    if (mine > *own) *own = mine;
-    if (others > *relayed) *relayed = others;
+    const int64_t own = span_of(transfer, i, agent);
+    most.own = larger(most.own, own);
+    if (shares(transfer) > 1 || begin_of(transfer, i, agent) == APART) most.packed = larger(most.packed, own);
+    most.relayed = larger(most.relayed, cohort_transfer_relay_places(transfer, i, agent, transfer->base));
   }
+  return most;
 }
+
+static size_t slot_bytes(const room *most) { return cohort_round_up((size_t)most->relayed * sizeof(float), 64); }
 
 static size_t places_bytes(const cohort_transfer *transfer, int rank) {
   return cohort_round_up((size_t)transfer->ring * (size_t)transfer->nodes_of[rank] * sizeof(int64_t), 64);
@@ -170,10 +202,8 @@ static size_t places_bytes(const cohort_transfer *transfer, int rank) {
 static cohort_status share(cohort_transfer *transfer, cohort_error *error) {
   cohort_comm *comm = transfer->plan.comm;
   const size_t ranks = (size_t)comm->size;
-  int64_t own, relayed;
-  largest_spans(transfer, comm->rank, &own, &relayed);
-  const size_t slot = cohort_round_up((size_t)relayed * sizeof(float), 64);
-  const size_t bytes = sizeof(control) + places_bytes(transfer, comm->rank) + SLOTS * slot;
+  const room own = room_for(transfer, comm->rank);
+  const size_t bytes = sizeof(control) + places_bytes(transfer, comm->rank) + SLOTS * slot_bytes(&own);
   COHORT_TRY(cohort_segment_create(comm, bytes, "parts on their way", &transfer->shared, error));
   transfer->show = cohort_allocate(ranks * sizeof *transfer->show);
   transfer->place = cohort_allocate(ranks * sizeof *transfer->place);
@@ -185,16 +215,16 @@ static cohort_status share(cohort_transfer *transfer, cohort_error *error) {
     transfer->show[r] = (control *)(void *)part;
     transfer->place[r] = (int64_t *)(void *)(part + sizeof(control));
     transfer->slot[r] = part + sizeof(control) + places_bytes(transfer, r);
-    int64_t other_own, other_relayed;
-    largest_spans(transfer, r, &other_own, &other_relayed);
-    transfer->slot_bytes[r] = cohort_round_up((size_t)other_relayed * sizeof(float), 64);
+    const room other = room_for(transfer, r);
+    transfer->slot_bytes[r] = slot_bytes(&other);
   }
   if (comm->hosts == 1) return COHORT_DONE;
   int others = 0;
   for (int h = 0; h < comm->hosts; h++) others += h == transfer->host ? 0 : transfer->host_values[h];
   for (int s = 0; s < SLOTS; s++) {
     void *memory[4] = {NULL, NULL, NULL, NULL};
-    const int64_t elements[4] = {own * transfer->joined, relayed * transfer->joined, own * others, own};
+    const int64_t elements[4] = {transfer->plain ? 0 : own.own * transfer->joined, own.relayed * transfer->joined,
+                                 own.own * others, own.packed};
     for (int i = 0; i < 4; i++)
       COHORT_TRY(cohort_memory_create((size_t)elements[i] * sizeof(float), "parts between hosts", &memory[i], error));
     transfer->partial[s] = memory[0];
@@ -244,6 +274,7 @@ void cohort_transfer_destroy(cohort_transfer *transfer) {
   free(transfer->run);
   free(transfer->first_run);
   free(transfer->span);
+  free(transfer->begin);
   free(transfer->show);
   free(transfer->place);
   free(transfer->slot);

@@ -19,28 +19,43 @@ static float *relay_slot(const cohort_transfer *transfer, int rank, uint64_t num
   return (float *)(void *)(transfer->slot[rank] + (number % SLOTS) * transfer->slot_bytes[rank]);
 }
 
-/* The agents of other hosts get this rank's pieces; this rank gets those of the owners that it stands for. */
-static int post_messages(cohort_transfer *transfer, const gathering *operation, uint64_t number) {
-  cohort_comm *comm = transfer->plan.comm;
-  const int me = comm->rank;
-  float *packed = transfer->packed[number % SLOTS], *relay = relay_slot(transfer, me, number);
+/* This rank's pieces of a part, as a message. */
+static float *pack_own(const cohort_transfer *transfer, const gathering *operation, uint64_t number) {
+  const int me = transfer->plan.comm->rank;
+  const int64_t begin = begin_of(transfer, operation->part, me);
+  if (begin != APART) return operation->from.values + begin;
+  float *packed = transfer->packed[number % SLOTS];
   for (int i = transfer->first_run[operation->part]; i < transfer->first_run[operation->part + 1]; i++) {
     const run *own = &transfer->run[i];
     if (own->owner == me)
       memcpy(packed + own->place, operation->from.values + own->offset, (size_t)own->elements * sizeof *packed);
   }
+  return packed;
+}
+
+static int64_t bucket_offset(const cohort_transfer *transfer, const gathering *operation) {
+  return transfer->plan.shards->bucket[part_of(transfer, operation->part)->bucket].offset;
+}
+
+/* The agents of other hosts get this rank's pieces; this rank gets those of the owners that it stands for. */
+static int post_messages(cohort_transfer *transfer, const gathering *operation, uint64_t number) {
+  cohort_comm *comm = transfer->plan.comm;
+  const int me = comm->rank, part = operation->part;
+  float *mine = pack_own(transfer, operation, number), *relay = relay_slot(transfer, me, number);
   cohort_message *send = transfer->message, *receive = send + comm->hosts;
   int sends = 0, receives = 0;
   for (int host = 0; host < comm->hosts; host++)
     if (host != transfer->host)
-      send[sends++] = (cohort_message){agent_of(transfer, host, me), packed,
-                                       (size_t)span_of(transfer, operation->part, me) * sizeof(float)};
-  (void)cohort_transfer_relay_places(transfer, operation->part, me, transfer->base);
+      send[sends++] =
+          (cohort_message){agent_of(transfer, host, me), mine, (size_t)span_of(transfer, part, me) * sizeof(float)};
+  (void)cohort_transfer_relay_places(transfer, part, me, transfer->base);
+  float *bucket = operation->to - bucket_offset(transfer, operation);
   for (int i = 0; i < owners(transfer); i++) {
     const int owner = owner_at(transfer, i);
-    if (comm->host[owner] != transfer->host && agent_of(transfer, transfer->host, owner) == me)
-      receive[receives++] = (cohort_message){owner, relay + transfer->base[owner],
-                                             (size_t)span_of(transfer, operation->part, owner) * sizeof(float)};
+    if (comm->host[owner] == transfer->host || agent_of(transfer, transfer->host, owner) != me) continue;
+    float *to =
+        in_place(transfer, part, owner) ? bucket + begin_of(transfer, part, owner) : relay + transfer->base[owner];
+    receive[receives++] = (cohort_message){owner, to, (size_t)span_of(transfer, part, owner) * sizeof(float)};
   }
   return comm->post(comm, COHORT_CHANNEL_GATHER, sends, send, receives, receive);
 }
@@ -58,10 +73,10 @@ static void copy_run(void *argument, int64_t index) {
   const cohort_comm *comm = transfer->plan.comm;
   const gathering *operation = job->operation;
   const run *own = &transfer->run[transfer->first_run[operation->part] + index];
-  const int64_t bucket = transfer->plan.shards->bucket[part_of(transfer, operation->part)->bucket].offset;
-  float *to = operation->to + (own->offset - bucket);
+  float *to = operation->to + (own->offset - bucket_offset(transfer, operation));
   const int agent = agent_of(transfer, transfer->host, own->owner);
   const bool elsewhere = comm->host && comm->host[own->owner] != transfer->host;
+  if (elsewhere && in_place(transfer, operation->part, own->owner)) return;
   const float *from = elsewhere ? relay_slot(transfer, agent, job->number) + job->base[own->owner] + own->place
                                 : (const float *)(const void *)operation->from.segment->part[own->owner] +
                                       operation->from.first + own->offset;

@@ -127,6 +127,7 @@ static void sum_host(void *argument, int64_t index) {
   const run *own = &transfer->run[job->first_run + index];
   const int me = transfer->plan.comm->rank, slot = (int)(job->number % SLOTS);
   if (agent_of(transfer, transfer->host, own->owner) != me) return;
+  if (own->owner == me ? transfer->plain : in_place(transfer, job->operation->part, own->owner)) return;
   sum_shares(job, own,
              own->owner == me ? transfer->partial[slot]
                               : transfer->outgoing[slot] + transfer->joined * transfer->base[own->owner]);
@@ -144,6 +145,10 @@ static void sum_hosts(void *argument, int64_t index) {
   const int64_t elements = share.end - share.begin;
   const float *rows[COHORT_MAX_LANES];
   for (int i = 0; i < transfer->all; i++) {
+    if (transfer->plain && transfer->all_host[i] == transfer->host) {
+      find_rows(job, own, here.begin - own->place, &rows[i]);
+      continue;
+    }
     const float *from = transfer->partial[slot] + transfer->joined * share.begin;
     if (transfer->all_host[i] != transfer->host) {
       from = transfer->incoming[slot];
@@ -220,34 +225,49 @@ static void count_read(const cohort_transfer *transfer, int part) {
   comm->bytes_shared += (uint64_t)elements * sizeof(float);
 }
 
+/* What this host's rows come to, for an owner of other pieces on another host. */
+static float *values_for(const sum_job *job, int owner) {
+  const cohort_transfer *transfer = job->transfer;
+  const int part = job->operation->part;
+  if (!in_place(transfer, part, owner))
+    return transfer->outgoing[job->number % SLOTS] + transfer->joined * transfer->base[owner];
+  const run begin = {.offset = begin_of(transfer, part, owner)};
+  const float *row = NULL;
+  find_rows(job, &begin, 0, &row);
+  return (float *)row;
+}
+
 /* What this host's rows come to goes to owners on other hosts: of other pieces, or of the same in other copies. */
-static int list_sends(const cohort_transfer *transfer, int part, int slot, cohort_message *send) {
+static int list_sends(const sum_job *job, cohort_message *send) {
+  const cohort_transfer *transfer = job->transfer;
   const cohort_comm *comm = transfer->plan.comm;
+  const int part = job->operation->part;
   const bool copies = transfer->plan.shards->holders->copies > 1;
   int sends = 0;
   for (int i = 0; i < owners(transfer) && !copies; i++) {
     const int owner = owner_at(transfer, i);
     if (comm->host[owner] != transfer->host && agent_of(transfer, transfer->host, owner) == comm->rank)
-      send[sends++] = (cohort_message){owner, transfer->outgoing[slot] + transfer->joined * transfer->base[owner],
+      send[sends++] = (cohort_message){owner, values_for(job, owner),
                                        (size_t)(transfer->joined * span_of(transfer, part, owner)) * sizeof(float)};
   }
   for (int host = 0; host < comm->hosts && copies; host++) {
     if (host == transfer->host) continue;
     const extent share = share_at(transfer, span_of(transfer, part, comm->rank), shares(transfer) > 1 ? host : 0);
-    send[sends++] =
-        (cohort_message){agent_of(transfer, host, comm->rank), transfer->partial[slot] + transfer->joined * share.begin,
-                         (size_t)(transfer->joined * (share.end - share.begin)) * sizeof(float)};
+    float *partial = transfer->partial[job->number % SLOTS];
+    send[sends++] = (cohort_message){agent_of(transfer, host, comm->rank), partial + transfer->joined * share.begin,
+                                     (size_t)(transfer->joined * (share.end - share.begin)) * sizeof(float)};
   }
   return sends;
 }
 
-static int post_messages(cohort_transfer *transfer, const reduction *operation, int slot) {
+static int post_messages(const sum_job *job) {
+  cohort_transfer *transfer = job->transfer;
   cohort_comm *comm = transfer->plan.comm;
   cohort_message *send = transfer->message, *receive = send + comm->size;
-  const extent own = own_share(transfer, operation->part);
-  const int sends = list_sends(transfer, operation->part, slot, send);
+  const extent own = own_share(transfer, job->operation->part);
+  const int sends = list_sends(job, send);
   int receives = 0;
-  float *in = transfer->incoming[slot];
+  float *in = transfer->incoming[job->number % SLOTS];
   for (int host = 0; host < comm->hosts; host++) {
     if (host == transfer->host) continue;
     const int64_t elements = (own.end - own.begin) * transfer->host_values[host];
@@ -335,7 +355,7 @@ bool cohort_transfer_progress_reduce(cohort_transfer *transfer, const cohort_tea
     } else {
       (void)cohort_transfer_relay_places(transfer, operation->part, comm->rank, transfer->base);
       run_job(team, &job, sum_host);
-      operation->ticket = post_messages(transfer, operation, (int)(number % SLOTS));
+      operation->ticket = post_messages(&job);
     }
     transfer->reduce_begun++;
     atomic_store_explicit(&transfer->show[comm->rank]->rows_read, transfer->reduce_begun, memory_order_release);

@@ -5,7 +5,7 @@
 #include "train/transfer.h"
 
 /* SLOTS: parts on their way between hosts at a time. RUN_ELEMENTS: what a thread takes at a time. */
-enum { SLOTS = 4, RUN_ELEMENTS = 1 << 14 };
+enum { SLOTS = 4, RUN_ELEMENTS = 1 << 14, APART = -1 };
 
 /* What a rank shows the others of its host. Numbers only grow and are written by their rank alone; number n means that
  * operations 0 .. n-1 are through. Behind it lie the places of rows, then the slots of relayed parts. */
@@ -24,7 +24,7 @@ typedef struct run {
   int first_piece, last_piece;
   int owner;                /* the rank of this rank's copy */
   int64_t offset, elements; /* of the flat vector */
-  int64_t place;            /* among the owner's runs of the part */
+  int64_t place;            /* in the owner's message of the part */
 } run;
 
 typedef struct reduction {
@@ -47,9 +47,10 @@ struct cohort_transfer {
   int *mate;  /* [mates]: other ranks of this host */
   int *agent; /* [hosts][ranks]: who on a host stands for an owner; of its own copy, who owns the same */
   run *run;
-  int *first_run;  /* [parts + 1] */
-  int64_t *span;   /* [parts][holders]: elements of an owner's runs */
-  control **show;  /* [ranks]: NULL on other hosts */
+  int *first_run; /* [parts + 1] */
+  int64_t *span;  /* [parts][holders]: elements of an owner's runs, in messages */
+  int64_t *begin; /* [parts][holders]: where they begin in the flat vector when nobody else's lie between, else APART */
+  control **show; /* [ranks]: NULL on other hosts */
   int64_t **place; /* [ranks]: [ring][nodes of the rank] */
   char **slot;     /* [ranks]: relayed parts */
   cohort_segment *shared;
@@ -62,6 +63,7 @@ struct cohort_transfer {
   int *all_host, *all_index;   /* of which host, and which of its values */
   int *host_values;            /* [hosts] */
   int *nodes_of;               /* [ranks]: rows of each */
+  bool plain;                  /* the host's value is this rank's only row, and no other host owns the same */
   /* Between hosts. */
   float *partial[SLOTS], *outgoing[SLOTS], *incoming[SLOTS], *packed[SLOTS];
   int64_t *base; /* [ranks]: where an owner's elements begin in `outgoing` or in a relayed part */
@@ -84,6 +86,14 @@ static inline int agent_of(const cohort_transfer *transfer, int host, int owner)
 static inline int64_t span_of(const cohort_transfer *transfer, int part, int owner) {
   const cohort_holders *holders = transfer->plan.shards->holders;
   return transfer->span[(size_t)part * (size_t)holders->count + (size_t)holders->number_of[owner]];
+}
+static inline int64_t begin_of(const cohort_transfer *transfer, int part, int owner) {
+  const cohort_holders *holders = transfer->plan.shards->holders;
+  return transfer->begin[(size_t)part * (size_t)holders->count + (size_t)holders->number_of[owner]];
+}
+/* Whether messages about what an owner elsewhere holds of a part come from and go to where it lies, without a copy. */
+static inline bool in_place(const cohort_transfer *transfer, int part, int owner) {
+  return transfer->plain && begin_of(transfer, part, owner) != APART;
 }
 /* The ranks that own pieces of this rank's copy. */
 static inline int owner_at(const cohort_transfer *transfer, int number) {
@@ -111,8 +121,8 @@ static inline int shares(const cohort_transfer *transfer) {
   return copies > 2 ? copies : 1;
 }
 
-/* Where the elements of each owner of another host that `agent` stands for begin, one owner after the other; returns
- * how many there are. */
+/* Where the elements of each owner of another host that `agent` stands for begin, one owner after the other but those
+ * in place; returns how many there are. */
 int64_t cohort_transfer_relay_places(const cohort_transfer *transfer, int part, int agent, int64_t *base);
 
 /* Begins to gather a part. */
