@@ -16,7 +16,8 @@ typedef struct generate_options {
   const char *run, *prompt, *prompts;
   int64_t tokens, top_k, seed, samples, batch;
   double temperature;
-  int bf16; /* products; RUNS_OWN: as the run was trained */
+  int bf16;        /* products; RUNS_OWN: as the run was trained */
+  bool ignore_end; /* goes on where a text has ended */
 } generate_options;
 
 enum { RUNS_OWN = -1 };
@@ -48,6 +49,10 @@ static cohort_status read_options(const cohort_command_line *line, generate_opti
     }
     if (strcmp(word, "--greedy") == 0) {
       out->temperature = 0;
+      continue;
+    }
+    if (strcmp(word, "--ignore-end") == 0) {
+      out->ignore_end = true;
       continue;
     }
     const char *value = w + 1 < line->count ? line->word[++w] : NULL;
@@ -191,7 +196,7 @@ static void write_batch(cohort_generator *generator, const cohort_tokenizer *tok
       if (own[s].ended) continue;
       *(t ? &speed->tokens : &speed->prompt_tokens) += t ? 1 : own[s].prompt_tokens;
       own[s].tokens[own[s].count] = next[s];
-      own[s].ended = next[s] == cohort_tokenizer_end(tokenizer);
+      own[s].ended = !options->ignore_end && next[s] == cohort_tokenizer_end(tokenizer);
       if (own[s].ended) continue;
       if (alone) print_tokens(tokenizer, own[s].tokens + own[s].count, 1);
       own[s].count++;
@@ -354,6 +359,7 @@ const cohort_verb cohort_verb_generate = {
         "--prompt TEXT, or --prompts FILE with a prompt on each line; --samples N: texts for each prompt; --batch B:\n"
         "texts at once, and, without --samples and --prompts, so many samples; --tokens N new tokens of each;\n"
         "--temperature T, 0 or --greedy takes the likeliest; --top-k K likeliest tokens to draw from; --seed S;\n"
+        "--ignore-end writes on where the model has ended a text;\n"
         "--precision float32 or bf16: operands of products are rounded to bf16, and matrices are read as such.\n"
         "Defaults: 1 sample, batch 16, 100 tokens, temperature 0.8, all tokens of the vocabulary, seed 1, the run's\n"
         "precision. Tokens a second go to the standard error.",
