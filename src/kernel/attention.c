@@ -12,7 +12,10 @@ size_t COHORT_VARIED(cohort_workspace_attention)(const cohort_call *call);
  * exponentials and the factor for what was summed before. */
 typedef struct forward_tile {
   real *queries, *keys, *values, *sum, *scores, *weights, *largest, *total, *rescale;
+  attention_ahead *ahead;
 } forward_tile;
+
+enum { READ = 1 << 0 | 1 << 1 | 1 << 2 }; /* what is fetched ahead: q, k, v */
 
 static int64_t slot_reals(const attention_shape *s) {
   const int64_t across = attention_cells(s->width), along = ATTENTION_TILE / ATTENTION_CELL;
@@ -61,7 +64,8 @@ static inline void exponentials(const real *row, const real *largest, int hidden
 
 /* Scores of a block of queries become cells of exponentials. Query i of the block sees the keys up to first_seen + i;
  * what it does not see becomes 0. Every tile has a key that every query sees. */
-static void soften(const forward_tile *tile, int64_t column, int64_t keys, int64_t first_seen) {
+static void soften(const attention_shape *s, const forward_tile *tile, int64_t column, int64_t keys,
+                   int64_t first_seen) {
   real *restrict rescale = tile->rescale + column;
   attention_memory *largest = (attention_memory *)(tile->largest + column);
   attention_memory *total = (attention_memory *)(tile->total + column);
@@ -83,6 +87,7 @@ static void soften(const forward_tile *tile, int64_t column, int64_t keys, int64
   for (int v = 0; v < 2; v++) sum[v] = total[v] * ((attention_memory *)rescale)[v];
   for (int64_t j = 0; j < keys; j += ATTENTION_CELL) {
     real value[ATTENTION_CELL][ATTENTION_BLOCK];
+    fetch_row(s, tile->ahead, READ);
     for (int c = 0; c < ATTENTION_CELL; c++) {
       const int hidden = j + c < keys ? (int)(j + c - first_seen) : ATTENTION_BLOCK;
       exponentials(tile->scores + (j + c) * ATTENTION_BLOCK, after, hidden, value[c]);
@@ -107,7 +112,7 @@ static void attend_block(const attention_shape *s, const forward_tile *tile, con
                                   .c = tile->scores,
                                   .c_row = ATTENTION_BLOCK};
   multiply_strip(&scores);
-  soften(tile, column, keys, q->first + column - key);
+  soften(s, tile, column, keys, q->first + column - key);
   for (int64_t d = 0; key > 0 && d < s->width; d++) {
     real *restrict sum = tile->sum + d * ATTENTION_TILE + column;
     for (int i = 0; i < ATTENTION_BLOCK; i++) sum[i] *= tile->rescale[column + i];
@@ -168,6 +173,7 @@ static void leave_out(const attention_shape *s, int64_t head, int64_t first, int
 }
 
 static void run_task(const attention_shape *s, const forward_tile *tile, int64_t head, int64_t first, int64_t end) {
+  *tile->ahead = next_head(s, head, first, end);
   attention_queries q = {.run = first, .head = head, .key_head = head * s->key_heads / s->heads};
   for (; q.first < end - first; q.first += ATTENTION_TILE) {
     q.count = cohort_least(ATTENTION_TILE, end - first - q.first);
@@ -178,7 +184,9 @@ static void run_task(const attention_shape *s, const forward_tile *tile, int64_t
 static void run_slot(void *argument, int64_t slot) {
   const attention_shape *s = argument;
   const int32_t *segments = s->call->input[3].data;
-  const forward_tile tile = divide_slot(s, slot);
+  attention_ahead ahead = {0};
+  forward_tile tile = divide_slot(s, place_of_slot(s, slot));
+  tile.ahead = &ahead;
   int64_t task = 0;
   for (int64_t first = 0; first < s->rows;) {
     const int64_t end = run_end(segments, first, s->rows);

@@ -17,11 +17,14 @@ typedef struct backward_tile {
       *ds_paired;
   real *logsumexp, *inner;
   int64_t padded; /* the width in whole blocks */
+  attention_ahead *ahead;
 } backward_tile;
 
 /* GROUP: keys whose scores are made into cells before the next ones are computed, so that they stay in the first cache.
  */
 enum { ALONG = ATTENTION_TILE / ATTENTION_CELL, GROUP = ATTENTION_CELL > 1 ? 16 : ATTENTION_TILE };
+
+enum { READ = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 4 | 1 << 6 }; /* what is fetched ahead: q, k, v, y, dy */
 
 static real *take(real **memory, int64_t reals) {
   real *taken = *memory;
@@ -91,9 +94,10 @@ static inline void differentiate_key(const real *score, const real *dp, const re
 }
 
 /* Makes the cells of a group. */
-static void differentiate(const backward_tile *tile, const backward_group *group) {
+static void differentiate(const attention_shape *s, const backward_tile *tile, const backward_group *group) {
   const real *logsumexp = tile->logsumexp + group->column, *inner = tile->inner + group->column;
   for (int64_t j = 0; j < group->keys; j += ATTENTION_CELL) {
+    fetch_row(s, tile->ahead, READ);
     real p[ATTENTION_CELL][ATTENTION_BLOCK], ds[ATTENTION_CELL][ATTENTION_BLOCK];
     for (int c = 0; c < ATTENTION_CELL; c++) {
       const int64_t key = j + c;
@@ -194,7 +198,7 @@ static void differentiate_block(const attention_shape *s, const backward_tile *t
         find_group(tile, column, j, cohort_least(GROUP, keys - j), q->first + column - key - j);
     score_block(s, tile->k + j * cells, group.keys, tile->q_transposed + column, group.p, group.row);
     score_block(s, tile->v + j * cells, group.keys, tile->dy_transposed + column, group.ds, group.row);
-    differentiate(tile, &group);
+    differentiate(s, tile, &group);
   }
   add_queries_gradient(s, tile, column, keys, key > 0);
 }
@@ -275,6 +279,7 @@ static void run_task(const attention_shape *s, const backward_tile *tile, int64_
       zero_rows(s->call->output[0].data, first, end, s->row, head, s->width);
       continue;
     }
+    *tile->ahead = next_head(s, head, first, end);
     attention_queries q = {.run = first, .head = head, .key_head = key_head};
     for (; q.first < end - first; q.first += ATTENTION_TILE) {
       q.count = cohort_least(ATTENTION_TILE, end - first - q.first);
@@ -286,7 +291,9 @@ static void run_task(const attention_shape *s, const backward_tile *tile, int64_
 static void run_slot(void *argument, int64_t slot) {
   const attention_shape *s = argument;
   const int32_t *segments = s->call->input[3].data;
-  const backward_tile tile = divide_slot(s, slot);
+  attention_ahead ahead = {0};
+  backward_tile tile = divide_slot(s, place_of_slot(s, slot));
+  tile.ahead = &ahead;
   int64_t task = 0;
   for (int64_t first = 0; first < s->rows;) {
     const int64_t end = run_end(segments, first, s->rows);

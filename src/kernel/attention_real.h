@@ -69,11 +69,43 @@ static inline attention_shape describe_attention(const cohort_call *call) {
 
 static inline int64_t round_to_blocks(int64_t n) { return cohort_ceil_divide(n, ATTENTION_BLOCK) * ATTENTION_BLOCK; }
 
+/* Whose workspace a slot takes: a thread alone takes the same for all, which stays in its cache. */
+static inline int64_t place_of_slot(const attention_shape *s, int64_t slot) {
+  return s->call->team->threads > 1 ? slot : 0;
+}
+
 /* The run of equal segment ids that begins at row `first`: one past its last row. */
 static inline int64_t run_end(const int32_t *segments, int64_t first, int64_t rows) {
   int64_t end = first + 1;
   while (end < rows && segments[end] == segments[first]) end++;
   return end;
+}
+
+/* The rows of the head that comes next, fetched one by one into the second cache between sums: their strips of a few
+ * lines, a whole row apart, are beyond what processors guess. */
+typedef struct attention_ahead {
+  int64_t row, end, head, key_head;
+} attention_ahead;
+
+/* After the head `head` of the run [first, end): the next one, or the first of what may be the next run. */
+static inline attention_ahead next_head(const attention_shape *s, int64_t head, int64_t first, int64_t end) {
+  attention_ahead ahead = {.row = first, .end = end, .head = head + 1};
+  if (head + 1 == s->heads) ahead = (attention_ahead){.row = end, .end = cohort_least(s->rows, 2 * end - first)};
+  ahead.key_head = ahead.head * s->key_heads / s->heads;
+  return ahead;
+}
+
+/* Fetches a row of the inputs of the mask; of them, 1 and 2 are of keys and values. */
+static inline void fetch_row(const attention_shape *s, attention_ahead *ahead, unsigned inputs) {
+  enum { LINE = 64 / sizeof(real) };
+  if (ahead->row >= ahead->end) return;
+  const int64_t query = ahead->row * s->row + ahead->head * s->width;
+  const int64_t key = ahead->row * s->key_row + ahead->key_head * s->width;
+  for (int i = 0; inputs >> i; i++) {
+    const real *x = (const real *)s->call->input[i].data + (i == 1 || i == 2 ? key : query);
+    for (int64_t d = 0; inputs >> i & 1 && d < s->width; d += LINE) __builtin_prefetch(x + d, 0, 2);
+  }
+  ahead->row++;
 }
 
 /* How many of a tile's `keys` the block of queries that begins at `column` may see: beyond, nothing is computed. */
