@@ -9,7 +9,7 @@
 
 double COHORT_VARIED(cohort_dot)(const void *a, const void *b, int64_t n);
 
-enum { WIDTH = 8, LANES = 2 * WIDTH };
+enum { WIDTH = 8, SUMS = 4, LANES = SUMS * WIDTH };
 
 typedef real narrow __attribute__((vector_size(WIDTH * sizeof(real))));
 typedef double wide __attribute__((vector_size(WIDTH * sizeof(double))));
@@ -37,24 +37,23 @@ static __attribute__((noinline)) wide add_rest(wide sum, const real *x, const re
 }
 
 /* The product of two floats is exact in float64, so only the order of additions, which is the same everywhere, matters.
- * Each sum waits for the one before: an addition by itself does so for a shorter time than with the product. */
+ * Each sum waits for the one before: there are several, and an addition by itself does so for a shorter time than with
+ * the product. */
 __attribute__((optimize("fp-contract=off"))) double COHORT_VARIED(cohort_dot)(const void *a, const void *b, int64_t n) {
   const real *x = a, *y = b;
-  wide even = {0}, odd = {0};
+  wide sum[SUMS] = {{0}};
   int64_t e = 0;
   if (x == y) {
-    for (; e + LANES <= n; e += LANES) {
-      const wide first = load(x + e), second = load(x + e + WIDTH);
-      even += first * first;
-      odd += second * second;
-    }
+    for (; e + LANES <= n; e += LANES)
+      for (int s = 0; s < SUMS; s++) {
+        const wide values = load(x + e + s * WIDTH);
+        sum[s] += values * values;
+      }
   } else {
-    for (; e + LANES <= n; e += LANES) {
-      even += load(x + e) * load(y + e);
-      odd += load(x + e + WIDTH) * load(y + e + WIDTH);
-    }
+    for (; e + LANES <= n; e += LANES)
+      for (int s = 0; s < SUMS; s++) sum[s] += load(x + e + s * WIDTH) * load(y + e + s * WIDTH);
   }
-  even += odd;
-  for (; e < n; e += WIDTH) even = add_rest(even, x + e, y + e, n - e < WIDTH ? n - e : WIDTH);
-  return join(even);
+  wide rest = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  for (; e < n; e += WIDTH) rest = add_rest(rest, x + e, y + e, n - e < WIDTH ? n - e : WIDTH);
+  return join(rest);
 }

@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 
-enum { TENSOR_ALIGNMENT = 16, BLOCKS = 2000, SMALLEST_BLOCK = 64 };
+enum { TENSOR_ALIGNMENT = 16, BLOCKS = 2000, SMALLEST_BLOCK = 1024 };
 
 static int64_t block_of(int64_t parameters) {
   int64_t block = SMALLEST_BLOCK;
