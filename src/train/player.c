@@ -178,10 +178,8 @@ static void bind(const step_state *state, cohort_update *update, int tensor, int
   }
 }
 
-static void update_piece(void *argument, int64_t index) {
-  const step_state *state = argument;
+static void update_piece(const step_state *state, const cohort_piece *piece) {
   const cohort_player *player = state->player;
-  const cohort_piece *piece = &player->owned[index];
   const cohort_team alone = {1};
   cohort_update update = update_for(state, piece->tensor);
   update.team = &alone;
@@ -189,10 +187,13 @@ static void update_piece(void *argument, int64_t index) {
   player->groups.group[player->groups.of_tensor[piece->tensor]].functions->update(&update);
 }
 
-/* A thread's share lies in its cache, where what came before has left it. */
+/* A thread's share lies in its cache, where what came before has left it. Every other step goes through it backwards:
+ * what the cache still holds of a share that is larger is what the last step has updated at its end. */
 static void update_share(void *argument, int64_t thread) {
   const step_state *state = argument;
-  for (int i = state->player->share[thread]; i < state->player->share[thread + 1]; i++) update_piece(argument, i);
+  const cohort_player *player = state->player;
+  const int first = player->share[thread], last = player->share[thread + 1] - 1;
+  for (int i = first; i <= last; i++) update_piece(state, &player->shared[state->step % 2 ? first + last - i : i]);
 }
 
 static void update_whole(void *argument, int64_t thread) {
@@ -218,7 +219,7 @@ typedef struct bucket_job {
 
 static void update_bucket_piece(void *argument, int64_t index) {
   const bucket_job *job = argument;
-  update_piece(job->state, job->first + index);
+  update_piece(job->state, &job->state->player->owned[job->first + index]);
 }
 
 /* Bucket by bucket in the order in which the next step reads them; each leaves when it is made. */

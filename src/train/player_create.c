@@ -47,19 +47,43 @@ static void own_piece(cohort_player *player, const cohort_piece *piece) {
     player->owned[player->owned_count++] = *piece;
 }
 
-/* Runs of owned pieces with about as many elements for every thread. */
-static void share_owned(cohort_player *player) {
+/* Of `all` elements, of which `before` are shared already, to this thread what it is to have of a piece, and the rest
+ * to the next ones. Cuts are where lines of the cache are. */
+static void share_piece(cohort_player *player, cohort_piece piece, int64_t all, int64_t before, int *thread) {
+  enum { LINE = 64 / sizeof(float) };
   const int threads = player->plan.threads;
-  player->share = cohort_allocate((size_t)(threads + 1) * sizeof *player->share);
-  int64_t elements = 0, before = 0;
-  for (int i = 0; i < player->owned_count; i++) elements += player->owned[i].elements;
-  int thread = 1;
-  for (int i = 0; i < player->owned_count; i++) {
-    const int64_t middle = before + player->owned[i].elements / 2;
-    for (; thread < threads && middle >= elements * thread / threads; thread++) player->share[thread] = i;
-    before += player->owned[i].elements;
+  while (piece.elements) {
+    const int64_t left = all * (*thread + 1) / threads - before, room = left - (piece.offset + left) % LINE;
+    const bool last = *thread + 1 == threads || piece.elements <= room;
+    const int64_t elements = last ? piece.elements : room;
+    if (elements > 0) player->shared[player->share[threads]++] = (cohort_piece){piece.tensor, piece.offset, elements};
+    if (last) return;
+    player->share[++*thread] = player->share[threads];
+    if (elements <= 0) continue;
+    piece.offset += elements;
+    piece.elements -= elements;
+    before += elements;
   }
-  for (; thread <= threads; thread++) player->share[thread] = player->owned_count;
+}
+
+/* Equal shares for threads. Small tensors first: the first thread takes them, as it makes their gradients, and reads
+ * them in the next step, alone. */
+static void share_owned(cohort_player *player) {
+  const cohort_space *space = player->plan.space;
+  const int threads = player->plan.threads;
+  player->shared = cohort_allocate((size_t)(player->owned_count + threads) * sizeof *player->shared);
+  player->share = cohort_allocate((size_t)(threads + 1) * sizeof *player->share);
+  int thread = 0;
+  int64_t all = 0, before = 0;
+  for (int i = 0; i < player->owned_count; i++) all += player->owned[i].elements;
+  for (int large = 0; large < 2; large++)
+    for (int i = 0; i < player->owned_count; i++) {
+      const cohort_piece *piece = &player->owned[i];
+      if ((space->tensor[piece->tensor].elements >= UPDATE_ELEMENTS) != large) continue;
+      share_piece(player, *piece, all, before, &thread);
+      before += piece->elements;
+    }
+  while (++thread < threads) player->share[thread] = player->share[threads];
 }
 
 static void list_work(cohort_player *player) {
@@ -203,6 +227,7 @@ void cohort_player_destroy(cohort_player *player) {
   free(player->first_owned);
   free(player->piece_sums);
   free(player->owned);
+  free(player->shared);
   free(player->share);
   free(player->whole);
   free(player->whole_thread);

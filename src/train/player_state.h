@@ -20,9 +20,10 @@ struct cohort_player {
   int *first_owned;    /* [buckets + 1]: where a bucket's begin in `owned` */
   cohort_piece *owned; /* element-cut pieces of this rank, small neighbours as one */
   int owned_count;
-  int *share;        /* [threads + 1]: where a thread's begin in `owned`, when one rank owns all */
-  int *whole;        /* whole tensors of this rank, costliest first */
-  int *whole_thread; /* which thread takes each */
+  cohort_piece *shared; /* the same in equal shares for threads, when one rank owns all */
+  int *share;           /* [threads + 1]: where a thread's begin in `shared` */
+  int *whole;           /* whole tensors of this rank, costliest first */
+  int *whole_thread;    /* which thread takes each */
   int whole_count;
   double *piece_sums; /* [pieces] */
   float *direction;   /* Rademacher draws, when an update needs curvature */
