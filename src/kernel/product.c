@@ -311,8 +311,8 @@ static int64_t cut(product_job *job, int64_t most) {
   const bool by_rows = !job->blas && job->m >= 4 * PRODUCT_ROWS * tiles && !packs_b(job, job->m);
   job->by_columns = job->n > job->m && !by_rows;
   const int64_t side = job->by_columns ? job->n : job->m;
-  int64_t panel = job->by_columns ? PRODUCT_COLUMNS : by_rows ? 8 : PRODUCT_ROWS;
-  if (job->turned) panel = 8;
+  int64_t panel = job->by_columns ? PRODUCT_COLUMNS : by_rows ? 4 : PRODUCT_ROWS;
+  if (job->turned) panel = 4;
   /* Where B is read as it lies, a vector of columns costs half a strip, and a strip too many is time that others wait.
    */
   if (!PRODUCT_ROUNDS && job->by_columns && !packs_b(job, job->m)) panel = PRODUCT_LANES;
