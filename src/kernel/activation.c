@@ -37,12 +37,12 @@ static void gelu_tanh_row(const cohort_row *row) {
   const real *a = row->in[0];
   real *y = row->out[0];
   const int64_t n = row->count;
-  const real k = (real)root_2_over_pi, q = (real)cubic;
+  const real k = (real)(2 * root_2_over_pi), q = (real)cubic;
 #pragma omp simd
   for (int64_t i = 0; i < n; i++) {
     const real x = a[i];
     /* (1 + tanh u) / 2 = sigmoid(2u) */
-    y[i] = x * cohort_sigmoid(2 * k * (x + q * x * x * x));
+    y[i] = x * cohort_sigmoid(x * (k + k * q * (x * x)));
   }
 }
 
@@ -62,13 +62,14 @@ static void gelu_tanh_backward_row(const cohort_row *row) {
   const real *a = row->in[0], *b = row->in[1];
   real *y = row->out[0];
   const int64_t n = row->count;
-  const real k = (real)root_2_over_pi, q = (real)cubic;
+  const real k = (real)(2 * root_2_over_pi), q = (real)cubic;
 #pragma omp simd
   for (int64_t i = 0; i < n; i++) {
     const real x = a[i];
-    const real s = cohort_sigmoid(2 * k * (x + q * x * x * x));
+    const real z = x * x;
+    const real s = cohort_sigmoid(x * (k + k * q * z));
     const real dy = b[i];
-    y[i] = dy * (s + x * s * (1 - s) * 2 * k * (1 + 3 * q * x * x));
+    y[i] = dy * (s + x * s * (1 - s) * (k + 3 * k * q * z));
   }
 }
 

@@ -135,7 +135,9 @@ static inline real cohort_log1p(real x) {
 
 static inline real cohort_sigmoid(real x) {
   if (COHORT_REAL_IS_DOUBLE) return (real)1 / ((real)1 + cohort_exponential(-x));
-  return (real)1 / ((real)1 + cohort_exponential_flushed(x < -88 ? (real)88 : -x));
+  real t = -x;
+  t = (real)88 < t ? (real)88 : t;
+  return (real)1 / ((real)1 + cohort_exponential_flushed(t));
 }
 
 static inline real cohort_tanh(real x) {
