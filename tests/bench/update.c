@@ -25,6 +25,7 @@ typedef struct bench {
   cohort_graph *graph;
   cohort_space *space;
   cohort_comm comm;
+  cohort_holders *holders;
   cohort_player *player;
   cohort_faults faults;
   int threads;
@@ -81,6 +82,7 @@ static cohort_status set_up(bench *own, const char *config, cohort_error *error)
   const cohort_random_key key = cohort_random_key_from_seed(1);
   cohort_space_initialise(own->space, key, NULL);
   own->comm = cohort_comm_alone();
+  COHORT_TRY(cohort_holders_create(&own->comm, false, &own->holders, error));
   const cohort_isa isa = cohort_processor_isa();
   static const cohort_variant variants[] = {COHORT_VARIANT_F32_SSE2, COHORT_VARIANT_F32_AVX2,
                                             COHORT_VARIANT_F32_AVX512};
@@ -92,6 +94,7 @@ static cohort_status set_up(bench *own, const char *config, cohort_error *error)
                                    .threads = own->threads,
                                    .objectives = 1,
                                    .sharding = COHORT_SHARDING_OPTIMIZER,
+                                   .holders = own->holders,
                                    .sizes = {1 << 20, 1 << 21}};
   COHORT_TRY(cohort_player_create(&plan, &own->faults, &own->player, error));
   const size_t bytes = (size_t)own->space->elements * sizeof(float);
@@ -155,6 +158,7 @@ int main(int count, char **argument) {
   if (status == COHORT_DONE) status = measure(&own, steps, &error);
   if (status != COHORT_DONE) (void)fprintf(stderr, "bench_update: %s\n", error.text);
   cohort_player_destroy(own.player);
+  cohort_holders_destroy(own.holders);
   cohort_memory_release(own.gradient);
   cohort_memory_release(own.stream);
   cohort_space_destroy(own.space);
