@@ -31,11 +31,11 @@ typedef struct sum_job {
   int first_run;
 } sum_job;
 
-/* Where the rows of this host lie for a run, from its element `first` on. */
-static void find_rows(const sum_job *job, const run *own, int64_t first, const float **rows) {
+/* Where the rows of this host lie from an element of the flat vector on. */
+static void find_rows(const sum_job *job, int64_t element, const float **rows) {
   const cohort_transfer *transfer = job->transfer;
   const cohort_shards *shards = transfer->plan.shards;
-  const int64_t within = own->offset + first - shards->bucket[part_of(transfer, job->operation->part)->bucket].offset;
+  const int64_t within = element - shards->bucket[part_of(transfer, job->operation->part)->bucket].offset;
   const size_t at = job->number % (uint64_t)transfer->ring;
   for (int l = 0; l < transfer->leaves; l++) {
     const int rank = transfer->leaf_rank[l];
@@ -74,7 +74,7 @@ static void sum_here(void *argument, int64_t index) {
   const int64_t block = transfer->leaves > 1 ? PUSH_ELEMENTS : own->elements; /* a single row is there already */
   for (int64_t first = 0; first < own->elements; first += block) {
     const int64_t left = own->elements - first, elements = left < block ? left : block;
-    find_rows(job, own, first, rows);
+    find_rows(job, own->offset + first, rows);
     cohort_lanes_sum_float(transfer->plan.lanes, cohort_lanes_root(transfer->plan.lanes), transfer->leaves,
                            transfer->leaf, rows, elements, sum + first);
     if (transfer->plan.everywhere) push(transfer, sum + first, elements);
@@ -112,7 +112,7 @@ static void sum_shares(const sum_job *job, const run *own, float *to) {
   for (int s = 0; s < shares(transfer); s++) {
     const extent share = share_at(transfer, span, s), here = common(own, share);
     if (here.begin >= here.end) continue;
-    find_rows(job, own, here.begin - own->place, rows);
+    find_rows(job, own->offset + here.begin - own->place, rows);
     float *values = to + transfer->joined * share.begin + (here.begin - share.begin);
     for (int i = 0; i < transfer->joined; i++)
       cohort_lanes_sum_float(transfer->plan.lanes, transfer->joined_node[i], transfer->leaves, transfer->leaf, rows,
@@ -146,7 +146,7 @@ static void sum_hosts(void *argument, int64_t index) {
   const float *rows[COHORT_MAX_LANES];
   for (int i = 0; i < transfer->all; i++) {
     if (transfer->plain && transfer->all_host[i] == transfer->host) {
-      find_rows(job, own, here.begin - own->place, &rows[i]);
+      find_rows(job, own->offset + here.begin - own->place, &rows[i]);
       continue;
     }
     const float *from = transfer->partial[slot] + transfer->joined * share.begin;
@@ -231,9 +231,8 @@ static float *values_for(const sum_job *job, int owner) {
   const int part = job->operation->part;
   if (!in_place(transfer, part, owner))
     return transfer->outgoing[job->number % SLOTS] + transfer->joined * transfer->base[owner];
-  const run begin = {.offset = begin_of(transfer, part, owner)};
   const float *row = NULL;
-  find_rows(job, &begin, 0, &row);
+  find_rows(job, begin_of(transfer, part, owner), &row);
   return (float *)row;
 }
 
