@@ -54,6 +54,7 @@ typedef struct loop {
   double last_logged_flops;
   int64_t first_samples; /* where the session began */
   traffic last_traffic;
+  double peak_memory, peak_seen; /* bytes, as they stood at that clock second */
   char *checkpoints;
   step_hook step_ended; /* or NULL */
 } loop;
@@ -113,6 +114,16 @@ static traffic traffic_of_steps(loop *own) {
   return traffic_now(own->comm);
 }
 
+/* Once a second: the system takes longer to tell than some steps take. */
+static double peak_memory(loop *own) {
+  const double now = cohort_clock_seconds();
+  if (own->peak_memory == 0 || now - own->peak_seen >= 1) {
+    own->peak_memory = cohort_peak_memory();
+    own->peak_seen = now;
+  }
+  return own->peak_memory;
+}
+
 static cohort_status write_timing(loop *own, cohort_error *error) {
   if (!own->metrics) return COHORT_DONE;
   const cohort_run_position where = cohort_run_where(own->run);
@@ -130,7 +141,7 @@ static cohort_status write_timing(loop *own, cohort_error *error) {
                                  .checkpoint_seconds = own->session.checkpoint_seconds,
                                  .evaluation_seconds = own->session.evaluation_seconds,
                                  .bytes_received = now.received + now.shared - last->received - last->shared,
-                                 .peak_memory_bytes = cohort_peak_memory(),
+                                 .peak_memory_bytes = peak_memory(own),
                                  .messages = now.messages - last->messages,
                                  .hidden_communication_seconds = now.hidden - last->hidden};
   own->last_logged = own->step_seconds;
@@ -227,6 +238,7 @@ static cohort_status not_applied(const loop *own, const cohort_run_row *row, coh
 
 static void show_progress(loop *own, const cohort_run_row *row) {
   const cohort_run_position where = cohort_run_where(own->run);
+  if (!cohort_progress_due(&own->progress, where.step)) return;
   char text[128];
   const cohort_task *task = cohort_run_task(own->run);
   const double rate = (double)(where.samples - own->first_samples) / own->step_seconds;

@@ -38,13 +38,15 @@ static void draw_bar(cohort_progress *progress, int64_t done, const char *text, 
   progress->bar_open = true;
 }
 
+bool cohort_progress_due(const cohort_progress *progress, int64_t done) {
+  if (!progress->log->speaks || progress->log->quiet) return false;
+  if (done == progress->total) return true;
+  if (!progress->terminal && progress->total >= 10 && done % (progress->total / 10) == 0) return true;
+  return cohort_clock_seconds() - progress->shown >= (progress->terminal ? 0.2 : 10);
+}
+
 void cohort_progress_show(cohort_progress *progress, int64_t done, const char *text) {
-  if (!progress->log->speaks || progress->log->quiet) return;
   const double now = cohort_clock_seconds();
-  const bool last = done == progress->total;
-  const bool tenth = progress->total >= 10 && done % (progress->total / 10) == 0;
-  const bool due = progress->terminal ? now - progress->shown >= 0.2 : tenth || now - progress->shown >= 10;
-  if (!due && !last) return;
   progress->shown = now;
   char left[32];
   const int64_t own = done - progress->first;

@@ -18,7 +18,9 @@ typedef struct cohort_progress {
 /* `first` of `total` steps are done already. */
 void cohort_progress_open(cohort_progress *progress, const cohort_log *log, const char *unit, int64_t first,
                           int64_t total);
-/* Shows at most a few times a second (terminal) or every ten seconds and each tenth (lines). `text`: loss and rate. */
+/* Whether it is time: a few times a second (terminal), or every ten seconds and at each tenth (lines). */
+bool cohort_progress_due(const cohort_progress *progress, int64_t done);
+/* `text`: loss and rate. */
 void cohort_progress_show(cohort_progress *progress, int64_t done, const char *text);
 /* Ends the bar's line, so that other text can follow. */
 void cohort_progress_clear(cohort_progress *progress);
