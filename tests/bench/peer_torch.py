@@ -222,7 +222,7 @@ def train(job):
     batch, run = feeder(job), model
     if job["ranks"] > 1:
         torch.distributed.init_process_group("gloo", rank=job["rank"], world_size=job["ranks"])
-        run = nn.parallel.DistributedDataParallel(run)
+        run = nn.parallel.DistributedDataParallel(run, gradient_as_bucket_view=True)
     if "compile" in job["variant"]:
         run = torch.compile(run)
     update = torch.compile(optimizer.step) if "step" in job["variant"] else optimizer.step
@@ -284,12 +284,13 @@ def generate(job):
             begun = time.perf_counter()
             last = step(last, cache, torch.tensor([at]))
             seconds.append(time.perf_counter() - begun)
+        tokens.append(last)
 
     seconds, tokens = [], []
     with torch.inference_mode():
         write(8, [], [])
         write(job["steps"], seconds, tokens)
-    return {"seconds": seconds, "losses": [], "first_step": None, "tokens": torch.cat(tokens, 1)[0].tolist()}
+    return {"seconds": seconds, "losses": [], "first_step": None, "tokens": torch.cat(tokens, 1).tolist()}
 
 
 def main():
