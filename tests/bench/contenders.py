@@ -1,128 +1,20 @@
 """How each program is started on a workload, and what is read from it."""
 import csv
-import glob
 import json
 import os
 import re
 import shutil
-import statistics
-import subprocess
-import threading
-import time
 
 import numpy
 
 import workloads
+from session import NotAvailable, last_line, own_memory, tree_memory
 
 HERE = workloads.HERE
 
 
-class NotAvailable(Exception):
-    pass
-
-
-def last_line(text):
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:160] if lines else "no message"
-
-
-def children_of(root):
-    """The process and all below it, by /proc."""
-    parents = {}
-    for path in glob.glob("/proc/[0-9]*/stat"):
-        try:
-            with open(path, encoding="ascii", errors="replace") as file:
-                text = file.read()
-        except OSError:
-            continue
-        parents.setdefault(int(text.rsplit(")", 1)[1].split()[1]), []).append(int(text.split(" ", 1)[0]))
-    found, new = [], [root]
-    while new:
-        found += new
-        new = [child for parent in new for child in parents.get(parent, [])]
-    return found
-
-
-def proportional_memory(root):
-    total = 0
-    for process in children_of(root):
-        try:
-            with open(f"/proc/{process}/smaps_rollup", encoding="ascii") as file:
-                total += sum(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:"))
-        except (OSError, ValueError):
-            continue
-    return total
-
-
-class Session:
-    """What all runs share: options, the scratch folder, the small programs built with cc."""
-
-    def __init__(self, options, scratch):
-        self.options, self.scratch, self.messages = options, scratch, []
-        self.cores = sorted(os.sched_getaffinity(0))[:2]
-        self.mpirun = ["mpirun", "-n", "2", "--bind-to", "none"]
-        self.built = {}
-
-    @staticmethod
-    def threads(layout):
-        """Of one process."""
-        return 2 if layout in ("threads", "mpirun") else 1
-
-    def environment(self, **more):
-        own = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-        return {**own, **{name: str(value) for name, value in more.items()}}
-
-    def compile(self, name, command):
-        """Builds scratch/name once."""
-        if name not in self.built:
-            out = os.path.join(self.scratch, name)
-            done = subprocess.run([*command, "-o", out], capture_output=True, text=True, check=False)
-            self.built[name] = out if done.returncode == 0 else NotAvailable(last_line(done.stderr))
-        if isinstance(self.built[name], NotAvailable):
-            raise self.built[name]
-        return self.built[name]
-
-    def step_clock(self):
-        return self.compile("step_clock.so", ["cc", "-O1", "-shared", "-fPIC", os.path.join(HERE, "step_clock.c")])
-
-    def run(self, commands, environment, memory=False):
-        """Runs commands side by side on the benchmark's cores; returns their outputs, the start and the peak memory."""
-        cores, started = self.cores, time.clock_gettime(time.CLOCK_MONOTONIC)
-        processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
-                                      preexec_fn=lambda: os.sched_setaffinity(0, cores)) for command in commands]
-        peak, ended = [0], threading.Event()
-
-        def watch():
-            while not ended.wait(0.02):
-                peak[0] = max(peak[0], sum(proportional_memory(process.pid) for process in processes))
-
-        watcher = threading.Thread(target=watch) if memory else None
-        if watcher:
-            watcher.start()
-        outputs = [None] * len(processes)
-
-        def collect(i):
-            outputs[i] = processes[i].communicate()
-
-        collectors = [threading.Thread(target=collect, args=(i,)) for i in range(len(processes))]
-        for thread in collectors:
-            thread.start()
-        for thread in collectors:
-            thread.join()
-        ended.set()
-        if watcher:
-            watcher.join()
-        for process, (_, message) in zip(processes, outputs):
-            if process.returncode < 0:
-                raise NotAvailable(f"ended by signal {-process.returncode}")
-            if process.returncode != 0:
-                raise NotAvailable(last_line(message.decode(errors="replace")))
-        self.messages = [message.decode(errors="replace") for _, message in outputs]
-        return [out.decode(errors="replace") for out, _ in outputs], started, peak[0]
-
-
 class Prepared:
-    """A workload with its data, Cohort's initial weights and its floating-point operations a step."""
+    """A workload with its data, Cohort's initial weights and the time a run of it may take."""
 
     def __init__(self, session, workload):
         self.workload, self.session = workload, session
@@ -132,6 +24,7 @@ class Prepared:
         self.block = workload.config.get("log_every", 1)
         self.timed = max(self.block, steps // self.block * self.block)
         self.steps = workload.warm_up + self.timed
+        self.limit = workload.limit * max(1, self.timed / workload.steps)
         self.overrides, self.prompt = [], ""
         self.weights = self.data = None
         if workload.kind == "update":
@@ -148,105 +41,115 @@ class Prepared:
         run = os.path.join(self.folder, "initial")
         shutil.rmtree(run, ignore_errors=True)
         self.session.run([[self.session.options.cohort, "train", self.workload.config_path, *self.overrides, f"run={run}",
-                           "steps=1", "threads=2", "optimizer.adamw.learning_rate=0"]], self.session.environment())
+                           "steps=1", f"threads={len(self.session.processors)}", "optimizer.adamw.learning_rate=0"]], self.session.environment(), self.limit)
         self.weights = os.path.join(self.folder, "weights.npz")
         with h5py.File(os.path.join(run, "final.h5")) as file:
             tensors = file["model/parameters"]
             numpy.savez(self.weights, **{name: tensors[name][...] for name in tensors})
 
 
-class Cohort:
-    program, variant = "Cohort", ""
+class Contender:
+    """A program on a workload. measure() returns the seconds of the timed steps (a list), and what else is known of:
+    losses by step, peak bytes, the time to the end of the first step (start), tokens, a version."""
 
-    def __init__(self, prepared, precision, layout):
-        self.prepared, self.precision, self.layout = prepared, precision, layout
-        self.session = prepared.session
-        self.options = self.session.options
-        self.precisions = [] if precision == "float32" else [f"precision={precision}"]
+    def __init__(self, prepared, precision, layout, variant=""):
+        self.prepared, self.precision, self.layout, self.variant = prepared, precision, layout, variant
+        self.session, self.options = prepared.session, prepared.session.options
+
+    def run(self, commands, environment, sampler=None):
+        return self.session.run(commands, environment, self.prepared.limit, sampler)
+
+
+class Cohort(Contender):
+    program = "Cohort"
 
     def measure(self, memory=False, short=0):
-        return {"train": self.train, "update": self.update, "generate": self.generate}[self.prepared.workload.kind](memory,
-                                                                                                                short)
+        kinds = {"train": self.train, "update": self.update, "generate": self.generate}
+        return kinds[self.prepared.workload.kind](tree_memory if memory else None, short)
 
-    def train(self, memory, short):
+    def precisions(self):
+        return [] if self.precision == "float32" else [f"precision={self.precision}"]
+
+    def clock(self, path):
+        """The environment in which the end of the first step is written to path; without cc it is not."""
+        if os.path.exists(path):
+            os.remove(path)
+        try:
+            return self.session.environment(LD_PRELOAD=self.session.step_clock(), STEP_CLOCK_FILE=path)
+        except NotAvailable:
+            return self.session.environment()
+
+    def train(self, sampler, short):
         own = self.prepared
-        if self.layout == "ranks" and own.workload.config.get("lanes") == 1:
+        if self.layout == "ranks" and not own.workload.ranks:
             raise NotAvailable("one lane serves one rank")
         run, clock = os.path.join(own.folder, "run"), os.path.join(own.folder, "clock")
         shutil.rmtree(run, ignore_errors=True)
-        threads = self.session.threads(self.layout)
-        steps = short or own.steps
-        command = [self.options.cohort, "train", own.workload.config_path, *own.overrides, *self.precisions, f"run={run}",
-                   f"steps={steps}", f"threads={threads}"]
-        if self.layout == "ranks":
-            command = self.session.mpirun + command
-        elif self.layout == "mpirun":
-            command = ["mpirun", "-n", "1", "--bind-to", "none"] + command
-        environment = self.session.environment(LD_PRELOAD=self.session.step_clock(), STEP_CLOCK_FILE=clock)
-        _, started, peak = self.session.run([command], environment, memory)
-        with open(clock, encoding="ascii") as file:
-            first = float(file.read()) - started
+        command = [self.options.cohort, "train", own.workload.config_path, *own.overrides, *self.precisions(), f"run={run}",
+                   f"steps={short or own.steps}", f"threads={self.session.threads(self.layout)}"]
+        if self.layout in ("ranks", "mpirun"):
+            command = self.session.mpirun(2 if self.layout == "ranks" else 1) + command
+        ran = self.run([command], self.clock(clock), sampler)
+        return {**self.read_run(run), "peak": ran.peak, "start": self.read_clock(clock, ran.started)}
+
+    @staticmethod
+    def read_clock(path, started):
+        if not os.path.exists(path):
+            return None
+        with open(path, encoding="ascii") as file:
+            return float(file.read()) - started
+
+    def read_run(self, run):
         with open(os.path.join(run, "timing.csv"), encoding="ascii") as file:
             rows = [(int(row["step"]), float(row["seconds"])) for row in csv.DictReader(file)]
         with open(os.path.join(run, "metrics.csv"), encoding="ascii") as file:
             losses = {int(row["step"]): float(row["loss"]) for row in csv.DictReader(file)}
         with open(os.path.join(run, "summary.json"), encoding="ascii") as file:
             summary = json.load(file)
-        seconds = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in zip(rows, rows[1:]) if a[0] >= own.workload.warm_up]
-        return {"seconds": seconds, "losses": losses, "peak": peak, "start": first,
-                "flops": summary["gflops_per_second"] * summary["seconds"] / summary["steps"] * 1e9,
+        warm_up = self.prepared.workload.warm_up
+        return {"seconds": [(b[1] - a[1]) / (b[0] - a[0]) for a, b in zip(rows, rows[1:]) if a[0] >= warm_up],
+                "losses": losses, "flops": summary["gflops_per_second"] * summary["seconds"] / summary["steps"] * 1e9,
                 "version": f"{summary['version']} ({summary['commit']}), kernels {summary['kernels']}"}
 
-    def update(self, memory, short):
+    def update(self, sampler, short):
+        """The update alone, as the peer's step has no norm either; a whole step is in step_seconds."""
         program = os.path.join(os.path.dirname(self.options.cohort), "tests", "bench_update")
         if not os.path.exists(program):
             raise NotAvailable(f"{program} is not there; build it with the tests")
-        if self.precisions or self.layout == "ranks":
+        if self.precision != "float32" or self.layout == "ranks":
             raise NotAvailable("float32 in one process")
         config = self.prepared.workload.config_path
         command = [program, config, str(self.session.threads(self.layout)), str(short or self.prepared.timed)]
-        outputs, _, peak = self.session.run([command], self.session.environment(), memory)
-        out = json.loads(outputs[0])
-        return {"seconds": [out["step_seconds"]], "losses": {}, "peak": peak, "start": None, "flops": None, **out}
+        ran = self.run([command], self.session.environment(), sampler)
+        out = json.loads(ran.outputs[0])
+        return {"seconds": [out["update_seconds"]], "step_seconds": out["step_seconds"], "peak": ran.peak,
+                "rate": out["update_bytes"] / out["update_seconds"], "in_place": out["in_place_bytes_per_second"]}
 
-    def generate(self, memory, short):
+    def generate(self, sampler, short):
         """Seconds a token by the program's own clock, without loading and the prompt, as on the other side."""
         own = self.prepared
         if self.layout == "ranks":
             raise NotAvailable("one process")
-        help_text = self.session.run([[self.options.cohort, "generate", "--help"]], self.session.environment())[0][0]
-        command = [self.options.cohort, "generate", os.path.join(own.folder, "initial"), "--prompt", own.prompt,
-                   "--temperature", "0", "--ignore-end"]
-        if own.workload.batch > 1:
-            if "--batch" not in help_text:
-                raise NotAvailable("cohort generate has no --batch")
-            command += ["--batch", str(own.workload.batch)]
-        if self.precisions:
-            if "--precision" not in help_text:
-                raise NotAvailable("cohort generate has no --precision")
-            command += ["--precision", self.precision]
-        count = short or own.timed
-        outputs, _, peak = self.session.run([[*command, "--tokens", str(1 + count)]], self.session.environment(), memory)
-        found = re.search(r"text: (\d+) tokens in ([\d.]+) s", self.session.messages[0])
-        passes = int(found[1]) / own.workload.batch
-        return {"seconds": [float(found[2]) / passes], "losses": {}, "peak": peak, "start": None, "flops": None,
-                "text": outputs[0]}
+        count, batch = short or own.timed, own.workload.batch
+        command = [self.options.cohort, "generate", os.path.join(own.folder, "initial"), "--prompt", own.prompt, "--greedy",
+                   "--ignore-end", "--batch", str(batch), "--precision", self.precision, "--tokens", str(1 + count)]
+        ran = self.run([command], self.session.environment(), sampler)
+        line = last_line(ran.messages[0])
+        found = re.search(r"text: (\d+) tokens in ([\d.]+) s", line)
+        share = re.search(r"weights at ([\d.]+) GB/s(?:, ([\d.]+) % of)?", line)
+        return {"seconds": [float(found[2]) * batch / int(found[1])], "peak": ran.peak, "rate": float(share[1]) * 1e9,
+                "share": float(share[2] or 0), "texts": workloads.texts_of(ran.outputs[0], own.prompt, batch)}
 
 
-class Torch:
+class Torch(Contender):
     program = "PyTorch"
 
-    def __init__(self, prepared, precision, layout, variant):
-        self.prepared, self.precision, self.layout, self.variant = prepared, precision, layout, variant
-        self.session = prepared.session
-
     def measure(self, memory=False, short=0):
+        """In memory each rank counts alone: what its compiler starts is left out."""
         own, workload = self.prepared, self.prepared.workload
-        python = self.session.options.python
+        python = self.options.python
         if not python:
             raise NotAvailable("--python names no Python with torch")
-        if self.layout == "ranks" and (workload.kind != "train" or workload.config.get("lanes") == 1):
-            raise NotAvailable("compared in one process")
         ranks, threads = 2 if self.layout == "ranks" else 1, self.session.threads(self.layout)
         job = {"kind": workload.kind, "config": workload.config, "vocabulary": workload.vocabulary or 50257,
                "data": own.data, "precision": self.precision, "variant": self.variant, "threads": threads,
@@ -260,20 +163,18 @@ class Torch:
             json.dump(job, file)
         commands = [[python, os.path.join(HERE, "peer_torch.py"), path, str(rank)] for rank in range(ranks)]
         environment = self.session.environment(OMP_NUM_THREADS=threads, MASTER_ADDR="127.0.0.1", MASTER_PORT=29533,
-                                               TORCHINDUCTOR_COMPILE_THREADS=1, PYTHONDONTWRITEBYTECODE=1)
-        outputs, started, peak = self.session.run(commands, environment, memory)
-        out = json.loads(outputs[0].splitlines()[-1])
-        losses = dict(enumerate(out["losses"], 1))
-        return {"seconds": out["seconds"], "losses": losses, "peak": peak, "flops": None, "version": out["version"],
-                "start": out["first_step"] and out["first_step"] - started, "tokens": out.get("tokens")}
+                                               TORCHINDUCTOR_COMPILE_THREADS=1, PYTHONDONTWRITEBYTECODE=1,
+                                               TORCHINDUCTOR_FREEZING=int("freeze" in self.variant.split("+")))
+        ran = self.run(commands, environment, own_memory if memory else None)
+        out = json.loads(ran.outputs[0].splitlines()[-1])
+        return {"seconds": out["seconds"], "losses": dict(enumerate(out["losses"], 1)), "peak": ran.peak,
+                "version": out["version"], "start": out["first_step"] and out["first_step"] - ran.started,
+                "tokens": out.get("tokens")}
 
 
-class Llmc:
-    program, variant = "llm.c", "CPU"
+class Llmc(Contender):
+    program = "llm.c"
     LIMIT = 3  # steps: it takes a minute for one
-
-    def __init__(self, prepared, precision, layout):
-        self.prepared, self.precision, self.layout, self.session = prepared, precision, layout, prepared.session
 
     def write_inputs(self):
         """Its checkpoint (version 3: tensors by kind, layers within; the vocabulary padded to 128) and the sequences."""
@@ -302,11 +203,11 @@ class Llmc:
         return checkpoint, sequences
 
     def measure(self, memory=False, short=0):
-        own, folder = self.prepared, self.session.options.llmc
+        own, folder = self.prepared, self.options.llmc
         if not folder:
             raise NotAvailable("--llmc names no checkout of llm.c")
-        if self.precision != "float32" or self.layout == "ranks":
-            raise NotAvailable("float32 in one process")
+        if self.layout == "ranks":
+            raise NotAvailable("one process")
         program = self.session.compile("peer_llmc", ["cc", "-Ofast", "-march=native", "-fopenmp", "-DOMP", "-w", f"-I{folder}",
                                                     os.path.join(HERE, "peer_llmc.c"), "-lm"])
         checkpoint, sequences = self.write_inputs()
@@ -314,12 +215,7 @@ class Llmc:
         command = [program, checkpoint, sequences, str(own.workload.config["batch"]), str(model["context"]), str(steps),
                    str(own.workload.config["optimizer"]["adamw"]["learning_rate"])]
         environment = self.session.environment(OMP_NUM_THREADS=self.session.threads(self.layout))
-        outputs, started, peak = self.session.run([command], environment, memory)
-        rows = [[float(word) for word in line.split()] for line in outputs[0].splitlines() if line[:1].isdigit()]
-        losses = {i: row[0] for i, row in enumerate(rows, 1)}
-        return {"seconds": [row[1] for row in rows[1 if steps > 1 else 0:]], "losses": losses, "peak": peak,
-                "start": rows[0][2] - started, "flops": None}
-
-
-def median(values):
-    return statistics.median(values) if values else None
+        ran = self.run([command], environment, tree_memory if memory else None)
+        rows = [[float(word) for word in line.split()] for line in ran.outputs[0].splitlines() if line[:1].isdigit()]
+        return {"seconds": [row[1] for row in rows[1 if steps > 1 else 0:]], "peak": ran.peak,
+                "losses": {i: row[0] for i, row in enumerate(rows, 1)}, "start": rows[0][2] - ran.started}

@@ -2,33 +2,47 @@
 import csv
 import os
 import platform
+import statistics
 import subprocess
 
-from contenders import median
+import workloads
 
 COLUMNS = ("workload", "layout", "precision", "program", "variant", "ms", "rate", "unit", "gflops", "peak_mb", "start_s",
-           "loss_difference", "counts", "ratio", "ratio_any_precision", "memory_ratio", "note")
+           "loss_difference", "counts", "ratio", "ratio_any_precision", "ratio_llmc", "memory_ratio", "others_busy", "note")
+ROUND_COLUMNS = ("workload", "layout", "precision", "program", "variant", "round", "ms", "least_ms", "most_ms", "start_s")
+
+
+def median(values):
+    return statistics.median(values) if values else None
 
 
 class Entry:
-    """The runs of one contender."""
+    """The runs of one contender, one a round."""
 
     def __init__(self, contender, layout):
         self.contender, self.layout = contender, layout
-        self.rounds, self.starts, self.peak, self.missing, self.last = [], [], 0, "", {}
+        self.runs, self.peak, self.missing = [], 0, ""
 
-    def take(self, result, memory):
-        if memory:
-            self.peak = result["peak"]
-            return
-        if result["seconds"]:
-            self.rounds.append(median(result["seconds"]))
-        self.starts.append(result["start"])
-        self.last = result
+    @property
+    def rounds(self):
+        return [median(run["seconds"]) for run in self.runs if run["seconds"]]
 
     @property
     def seconds(self):
         return median(self.rounds)
+
+    @property
+    def start(self):
+        return median([run["start"] for run in self.runs if run.get("start")])
+
+    @property
+    def last(self):
+        return self.runs[-1] if self.runs else {}
+
+    def names(self):
+        who = self.contender
+        return {"workload": who.prepared.workload.name, "layout": self.layout, "precision": who.precision,
+                "program": who.program, "variant": who.variant}
 
 
 def is_cohort(entry):
@@ -37,13 +51,7 @@ def is_cohort(entry):
 
 def ratio_of(entry, peer):
     """How many times as fast as the peer: the median over rounds of the ratio within a round."""
-    pairs = list(zip(entry.rounds, peer.rounds))
-    return median([b / a for a, b in pairs])
-
-
-def best(entries, precisions):
-    running = [e for e in entries if e.contender.program == "PyTorch" and e.contender.precision in precisions and e.rounds]
-    return min(running, key=lambda e: e.seconds) if running else None
+    return median([b / a for a, b in zip(entry.rounds, peer.rounds)])
 
 
 def loss_difference(entry, cohort):
@@ -51,6 +59,30 @@ def loss_difference(entry, cohort):
     ours, theirs = cohort.last.get("losses", {}), entry.last.get("losses", {})
     common = sorted(set(ours) & set(theirs))
     return abs(ours[common[-1]] - theirs[common[-1]]) / abs(theirs[common[-1]]) if common else None
+
+
+def common_tokens(entry, cohort):
+    """How many tokens of every text, from the first on, are Cohort's too, and how many there are; None without tokens."""
+    tokens, texts = entry.last.get("tokens"), cohort.last.get("texts")
+    if not tokens or not texts:
+        return None
+    vocabulary = entry.contender.prepared.workload.vocabulary
+    same = min(workloads.common_tokens(text, row, vocabulary) for text, row in zip(texts, tokens, strict=True))
+    return same, len(tokens[0])
+
+
+def agreement(entry, cohort):
+    """Whether a peer did the same work: "yes" or "NO"; "" where nothing can be held against Cohort's."""
+    kind, exact = entry.contender.prepared.workload.kind, entry.contender.precision == "float32"
+    if not entry.rounds or not cohort or not cohort.rounds or kind == "update":
+        return ""
+    if kind == "train":
+        difference = loss_difference(entry, cohort)
+        return "yes" if difference is not None and difference <= (1e-3 if exact else 1e-2) else "NO"
+    common = common_tokens(entry, cohort)
+    if not exact:
+        return ""
+    return "yes" if common and common[0] == common[1] else "NO"
 
 
 def work_of(workload):
@@ -68,47 +100,105 @@ def number(value, digits=4):
     return "" if value is None else f"{value:.{digits}g}"
 
 
-def note_of(entry, workload):
-    if entry.missing:
-        return "not available: " + entry.missing
-    if is_cohort(entry) and workload.kind == "update":
-        out = entry.last
-        moved = out["update_bytes"] / out["update_seconds"]
-        return (f"update alone {1e3 * out['update_seconds']:.1f} ms, {moved / 1e9:.1f} GB/s = "
-                f"{100 * moved / out['in_place_bytes_per_second']:.0f} % of {out['in_place_bytes_per_second'] / 1e9:.1f} in place")
+def span(values, digits=0):
+    """The median, and the least and the most when they are not it."""
+    shown = [f"{value:.{digits}f}" for value in (median(values), min(values), max(values))]
+    return shown[0] if shown[1] == shown[2] else f"{shown[0]} ({shown[1]} to {shown[2]})"
+
+
+def note_of_cohort(entry, workload):
+    if workload.kind == "update":
+        moved, in_place = (median([run[name] for run in entry.runs]) for name in ("rate", "in_place"))
+        share = span([100 * run["rate"] / run["in_place"] for run in entry.runs])
+        return (f"the update alone; a step with its norm {1e3 * median([run['step_seconds'] for run in entry.runs]):.1f} ms; "
+                f"{moved / 1e9:.1f} GB/s, {share} % of {in_place / 1e9:.1f} in place")
+    if workload.kind == "generate":
+        rate = median([run["rate"] for run in entry.runs])
+        return f"weights at {rate / 1e9:.1f} GB/s, {span([run['share'] for run in entry.runs])} % of what memory gives"
     return entry.last.get("version", "")
 
 
-def judge(prepared, entries):
-    """One row a contender, Cohort's with the ratios."""
-    workload, rows = prepared.workload, []
-    units, unit = work_of(workload)
-    for entry in entries:
-        who = entry.contender
-        cohort = next((e for e in entries if is_cohort(e) and e.contender.precision == who.precision and e.rounds), None)
+def note_of(entry, cohort):
+    """Of a program that failed in a later round, too, whose earlier rounds stand."""
+    parts = ["not available: " + entry.missing] if entry.missing else []
+    if entry.runs and is_cohort(entry):
+        parts.append(note_of_cohort(entry, entry.contender.prepared.workload))
+    elif entry.runs:
+        common = common_tokens(entry, cohort) if cohort else None
+        parts += [f"the first {common[0]} of {common[1]} tokens are Cohort's"] if common else []
+        parts.append(entry.last.get("version", ""))
+    return "; ".join(part for part in parts if part)
+
+
+class Judge:
+    """The entries of a workload in one layout, and what they are to each other."""
+
+    def __init__(self, prepared, entries, busy):
+        self.workload, self.entries, self.busy = prepared.workload, entries, busy
+
+    def cohort(self, precision):
+        found = [e for e in self.entries if is_cohort(e) and e.contender.precision == precision and e.rounds]
+        return found[0] if found else None
+
+    def agreement(self, entry):
+        return agreement(entry, self.cohort(entry.contender.precision))
+
+    def best(self, program, *precisions):
+        """The fastest of the peers that ran and did not part from Cohort."""
+        running = [e for e in self.entries if e.contender.program == program and e.contender.precision in precisions
+                   and e.rounds and self.agreement(e) != "NO"]
+        return min(running, key=lambda e: e.seconds) if running else None
+
+    def counts(self, entry):
+        """Of Cohort's own row: whether there is a peer that it may be compared with."""
+        if not is_cohort(entry):
+            return self.agreement(entry)
+        found = {self.agreement(e) for e in self.entries if not is_cohort(e) and e.rounds
+                 and e.contender.precision == entry.contender.precision}
+        return "yes" if "yes" in found else "NO" if "NO" in found else ""
+
+    def ratios(self, entry):
+        """The columns of Cohort's row that hold it against its peers."""
+        precision, row = entry.contender.precision, {}
+        for column, peer in (("ratio", self.best("PyTorch", precision)),
+                             ("ratio_any_precision", self.best("PyTorch", "float32", "bf16")),
+                             ("ratio_llmc", self.best("llm.c", "float32"))):
+            row[column] = number(ratio_of(entry, peer), 3) if peer else ""
+            if peer and column == "ratio" and peer.peak and entry.peak:
+                row["memory_ratio"] = number(entry.peak / peer.peak, 3)
+        return row
+
+    def row(self, entry):
+        cohort = self.cohort(entry.contender.precision)
+        units, unit = work_of(self.workload)
+        row = {**entry.names(), "unit": unit, "start_s": number(entry.start), "others_busy": f"{self.busy:.2f}",
+               "note": note_of(entry, cohort)}
+        if not entry.rounds:
+            return row
         flops = cohort.last.get("flops") if cohort else None
-        row = {"workload": workload.name, "layout": entry.layout, "precision": who.precision, "program": who.program,
-               "variant": who.variant, "unit": unit, "note": note_of(entry, workload)}
-        starts = [s for s in entry.starts if s]
-        row["start_s"] = number(median(starts) if starts else None)
-        if entry.rounds:
-            row.update(ms=number(1e3 * entry.seconds), rate=number(units / entry.seconds), peak_mb=number(entry.peak / 1e6 or None),
-                       gflops=number(flops and flops / entry.seconds / 1e9))
-            if not is_cohort(entry) and cohort:
-                difference = loss_difference(entry, cohort)
-                limit = 1e-3 if who.precision == "float32" else 1e-2
-                row["loss_difference"] = number(difference, 2)
-                row["counts"] = "" if difference is None else "yes" if difference <= limit else "NO"
-                row["ratio"] = number(ratio_of(cohort, entry), 3)
-            elif is_cohort(entry) and entry.layout != "mpirun -n 1":
-                same, any_precision = best(entries, {who.precision}), best(entries, {"float32", "bf16"})
-                if same:
-                    row["ratio"] = number(ratio_of(entry, same), 3)
-                    row["memory_ratio"] = number(entry.peak / same.peak, 3) if same.peak and entry.peak else ""
-                if any_precision:
-                    row["ratio_any_precision"] = number(ratio_of(entry, any_precision), 3)
-        rows.append(row)
-    return rows
+        row.update(ms=number(1e3 * entry.seconds), rate=number(units / entry.seconds), peak_mb=number(entry.peak / 1e6 or None),
+                   gflops=number(flops and flops / entry.seconds / 1e9), counts=self.counts(entry))
+        if is_cohort(entry):
+            row.update(self.ratios(entry))
+        elif cohort:
+            row.update(loss_difference=number(loss_difference(entry, cohort), 2), ratio=number(ratio_of(cohort, entry), 3))
+        return row
+
+
+def judge(prepared, entries, busy):
+    """One row a contender, Cohort's with the ratios."""
+    own = Judge(prepared, entries, busy)
+    return [own.row(entry) for entry in entries]
+
+
+def rounds_of(entries):
+    """What every round measured, and the spread of a round's blocks."""
+    for entry in entries:
+        for turn, run in enumerate(entry.runs, 1):
+            seconds = [1e3 * value for value in run["seconds"]]
+            times = {"ms": median(seconds), "least_ms": min(seconds), "most_ms": max(seconds)} if seconds else {}
+            yield {**entry.names(), "round": turn, "start_s": number(run.get("start")),
+                   **{name: number(value, 6) for name, value in times.items()}}
 
 
 def machine():
@@ -127,15 +217,19 @@ def commit():
     return done.stdout.strip()
 
 
-def write(folder, rows, options):
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "table.csv"), "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="")
+def write_csv(path, columns, rows):
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def write(folder, rows, rounds, heading):
+    os.makedirs(folder, exist_ok=True)
+    write_csv(os.path.join(folder, "table.csv"), COLUMNS, rows)
+    write_csv(os.path.join(folder, "rounds.csv"), ROUND_COLUMNS, rounds)
     with open(os.path.join(folder, "table.md"), "w", encoding="utf-8") as file:
-        file.write(f"{machine()}; sources {commit()}; {options.rounds} rounds; load average at the "
-                   f"end {os.getloadavg()[2]:.1f} over 15 minutes.\n\n")
+        file.write(f"{machine()}; sources {commit()}; {heading}.\n\n")
         file.write("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS) + "\n")
         for row in rows:
             file.write("| " + " | ".join(str(row.get(c, "")).replace("|", "/") for c in COLUMNS) + " |\n")

@@ -1,4 +1,5 @@
 """The workloads: their configs, and data that both sides see in the same order."""
+import argparse
 import gzip
 import json
 import os
@@ -25,29 +26,38 @@ class Workload:
     llmc: bool = False
     config_name: str = ""
     batch: int = 1          # generate: sequences
+    limit: int = 900        # seconds that a run may take at most, preparation and compilers included
     config: dict = field(default_factory=dict)
 
     @property
     def config_path(self):
         return os.path.join(HERE, "workloads", (self.config_name or self.name) + ".yaml")
 
+    @property
+    def ranks(self):
+        """Whether two ranks can share it."""
+        return self.kind == "train" and self.config.get("lanes") != 1
 
+
+COMPILED = ("eager", "fused", "compile+fused", "compile+step")
 IMAGES = ("eager", "fused", "fused+last", "compile+fused", "compile+fused+last")
+WRITERS = ("eager", "compile", "compile+freeze")
 ALL = (
-    Workload("a256", "GPT-2 124M, batch 4, T 256", 2, 6, 50257, 64, llmc=True),
-    Workload("a1024", "GPT-2 124M, batch 4, T 1024", 2, 4, 50257, 32, llmc=True),
+    Workload("a256", "GPT-2 124M, batch 4, T 256", 2, 6, 50257, 64, llmc=True, limit=1800),
+    Workload("a1024", "GPT-2 124M, batch 4, T 1024", 2, 4, 50257, 32, llmc=True, limit=3600),
     Workload("b", "GPT 10M, batch 16, T 256", 2, 12, 8192, 512),
-    Workload("c", "GPT 0.8M, batch 16, T 128", 10, 60, 512, 2048),
-    Workload("d", "Fashion-MNIST CNN, batch 64", 20, 100, 0, 4096, peers=IMAGES),
+    Workload("c", "GPT 0.8M, batch 16, T 128", 10, 60, 512, 2048, peers=COMPILED),
+    Workload("d", "Fashion-MNIST CNN, batch 64", 20, 100, 0, 4096, peers=(*IMAGES, "compile+step")),
     Workload("e", "ResNet-20 GroupNorm, batch 128", 2, 10, 0, 1024, peers=IMAGES),
-    Workload("f", "MLP 784-200-10, batch 32", 100, 1000, 0, 2048, peers=("eager", "fused", "compile+fused", "compile+step")),
+    Workload("f", "MLP 784-200-10, batch 32", 100, 1000, 0, 2048, peers=COMPILED),
     Workload("g", "AdamW alone, 124M parameters", 3, 10, kind="update", peers=("eager", "foreach", "fused")),
-    Workload("h1", "generation, GPT-2 124M, batch 1", 0, 128, 50257, 8, kind="generate", peers=("eager", "compile"),
+    Workload("h1", "generation, GPT-2 124M, batch 1", 0, 128, 50257, 8, kind="generate", peers=WRITERS,
              config_name="h", batch=1),
-    Workload("h16", "generation, GPT-2 124M, batch 16", 0, 128, 50257, 8, kind="generate", peers=("eager", "compile"),
+    Workload("h16", "generation, GPT-2 124M, batch 16", 0, 128, 50257, 8, kind="generate", peers=WRITERS,
              config_name="h", batch=16),
 )
 PROMPT = 64
+VARIANTS = tuple(dict.fromkeys(variant for workload in ALL for variant in workload.peers))
 
 
 def find(name):
@@ -55,7 +65,18 @@ def find(name):
         if workload.name == name:
             workload.config = read_config(workload.config_path)
             return workload
-    raise SystemExit(f"compare: no workload {name}; there are {', '.join(w.name for w in ALL)}")
+    raise SystemExit(f"no workload {name}; there are {', '.join(w.name for w in ALL)}")
+
+
+def names_of(choices):
+    """A type of argument for argparse: names joined by commas, of which each must be a choice."""
+    def read(text):
+        names = text.split(",") if text else []
+        unknown = [name for name in names if name not in choices]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"there is no '{unknown[0]}'; choose from {', '.join(choices)}")
+        return names
+    return read
 
 
 def read_config(path):
@@ -149,6 +170,27 @@ def words_of(vocabulary):
                 texts.append(text + letter)
                 merges.append([token, ord(letter)])
         level = following
+
+
+def texts_of(output, prompt, count):
+    """What `cohort generate` wrote after the prompt, in each of its texts."""
+    parts = [output] if count == 1 else re.split(r"^== \d+\n", output, flags=re.MULTILINE)[1:]
+    return [part.removeprefix(prompt).removesuffix("\n") for part in parts]
+
+
+def common_tokens(text, tokens, vocabulary):
+    """How many of the tokens, from the first on, stand in the text; all only when nothing follows them."""
+    words = words_of(vocabulary)[0]
+    data, at = text.encode(errors="surrogateescape"), 0
+    for number, token in enumerate(tokens):
+        if token < 256:
+            piece = bytes([token])
+        else:
+            piece = words[token - 256].encode() if token - 256 < len(words) else b""  # the last one ends a text
+        if not data.startswith(piece, at):
+            return number
+        at += len(piece)
+    return len(tokens) if at == len(data) else len(tokens) - 1
 
 
 def language_data(workload, folder):
