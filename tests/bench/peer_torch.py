@@ -269,7 +269,8 @@ def generate(job):
     settings = job["config"]["model"]["gpt"]
     prompt = torch.from_numpy(numpy.load(job["data"])["prompt"])[None].repeat(job["batch"], 1)
     size, kind = settings["width"] // settings["heads"], next(model.parameters()).dtype
-    room = prompt.shape[1] + job["steps"]
+    warm_up = 8
+    room = prompt.shape[1] + max(warm_up, job["steps"])
     step = torch.compile(model.step) if "compile" in job["variant"] else model.step
 
     def fresh():
@@ -288,7 +289,7 @@ def generate(job):
 
     seconds, tokens = [], []
     with torch.inference_mode():
-        write(8, [], [])
+        write(warm_up, [], [])
         write(job["steps"], seconds, tokens)
     return {"seconds": seconds, "losses": [], "first_step": None, "tokens": torch.cat(tokens, 1).tolist()}
 
