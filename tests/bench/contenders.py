@@ -40,8 +40,9 @@ class Prepared:
         import h5py
         run = os.path.join(self.folder, "initial")
         shutil.rmtree(run, ignore_errors=True)
-        self.session.run([[self.session.options.cohort, "train", self.workload.config_path, *self.overrides, f"run={run}",
-                           "steps=1", f"threads={len(self.session.processors)}", "optimizer.adamw.learning_rate=0"]], self.session.environment(), self.limit)
+        command = [self.session.options.cohort, "train", self.workload.config_path, *self.overrides, f"run={run}", "steps=1",
+                   f"threads={len(self.session.processors)}", "optimizer.adamw.learning_rate=0"]
+        self.session.run([command], self.session.environment(), self.limit)
         self.weights = os.path.join(self.folder, "weights.npz")
         with h5py.File(os.path.join(run, "final.h5")) as file:
             tensors = file["model/parameters"]
