@@ -17,6 +17,12 @@ static double head(const cohort_call *call) {
   return 2.0 * (double)cohort_shape_rows(call->input[0].shape) * (double)cohort_shape_elements(weight);
 }
 
+/* Every query times the keys that it reads, and as many values by what comes of it. Segments decide how many, which
+ * shapes do not show: r1 is the mean over all rows, padding included (0: not known, and nothing is counted). */
+static double attention(const cohort_call *call) {
+  return 2 * 2.0 * (double)cohort_shape_elements(call->input[0].shape) * call->attributes.reals[1];
+}
+
 double cohort_op_flops(cohort_op op, const cohort_call *call) {
   switch (op) {
     case COHORT_OP_MATMUL:
@@ -32,6 +38,11 @@ double cohort_op_flops(cohort_op op, const cohort_call *call) {
     /* The logits again, then the two gradients. */
     case COHORT_OP_VOCABULARY_HEAD_BACKWARD:
       return 3 * head(call);
+    case COHORT_OP_ATTENTION:
+      return attention(call);
+    /* The scores again, then the gradients of queries, keys, values and probabilities: five products for two. */
+    case COHORT_OP_ATTENTION_BACKWARD:
+      return 2.5 * attention(call);
     default:
       return 0;
   }

@@ -108,7 +108,7 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
 static cohort_task_graph build(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training) {
   const language *own = task->own;
   const cohort_shape rows = COHORT_SHAPE(capacity * own->context);
-  cohort_model_inputs inputs = {.training = training};
+  cohort_model_inputs inputs = {.training = training, .reads = (double)(own->context + 1) / 2};
   inputs.tokens = cohort_graph_input(graph, "tokens", COHORT_TYPE_INTEGER, rows);
   const cohort_value targets = cohort_graph_input(graph, "targets", COHORT_TYPE_INTEGER, rows);
   inputs.positions = cohort_graph_input(graph, "positions", COHORT_TYPE_INTEGER, rows);

@@ -109,6 +109,15 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   return COHORT_DONE;
 }
 
+/* Rows that attention reads for a row of the training split, in the mean: sequences are ragged, and padded to the
+ * longest. */
+static double mean_reads(const preference *own) {
+  const cohort_token_pairs *pairs = &own->split[COHORT_SPLIT_TRAIN];
+  double reads = 0;
+  for (int64_t i = 0; i < 2 * pairs->count; i++) reads += 0.5 * (double)pairs->length[i] * (pairs->length[i] - 1);
+  return reads / (double)(2 * pairs->count * own->rows);
+}
+
 /* Sums of log p over the completions, [2 * capacity], chosen and rejected in turn. */
 static cohort_value score(const cohort_task *task, cohort_graph *graph, const cohort_model_inputs *inputs,
                           cohort_value targets, int64_t capacity) {
@@ -126,7 +135,7 @@ static cohort_value side_of(cohort_graph *graph, cohort_value both, int64_t capa
 static cohort_task_graph build(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training) {
   const preference *own = task->own;
   const cohort_shape rows = COHORT_SHAPE(capacity * 2 * own->rows);
-  cohort_model_inputs inputs = {.training = training};
+  cohort_model_inputs inputs = {.training = training, .reads = mean_reads(own)};
   inputs.tokens = cohort_graph_input(graph, "tokens", COHORT_TYPE_INTEGER, rows);
   const cohort_value targets = cohort_graph_input(graph, "targets", COHORT_TYPE_INTEGER, rows);
   inputs.positions = cohort_graph_input(graph, "positions", COHORT_TYPE_INTEGER, rows);

@@ -24,6 +24,8 @@ typedef struct cohort_model_inputs {
   cohort_value positions; /* integer [R]: SAMPLES: zeros; TOKENS: position inside the sequence */
   cohort_value segments;  /* TOKENS: integer [R]: sequence number, -1: padding */
   cohort_value ids;       /* integer [R]: sample id, the key of dropout */
+  double reads; /* TOKENS: rows that attention reads for a row, in the mean over all, for the count of FLOPs alone; a
+                   sequence of n rows reads n (n + 1) / 2; 0: not known */
   /* TOKENS, decoding: 0, or how many texts the cache holds and how many tokens of each (a multiple of 64). Then
    * segments are the slots of the cache that the rows belong to, and the caches are inputs named "cache..." of type
    * real, which the graph reads and writes. */
