@@ -55,6 +55,7 @@ typedef struct loop {
   int64_t first_samples; /* where the session began */
   traffic last_traffic;
   double peak_memory, peak_seen; /* bytes, as they stood at that clock second */
+  double saved_bytes;            /* by this rank, in all saves */
   char *checkpoints;
   step_hook step_ended; /* or NULL */
 } loop;
@@ -179,6 +180,7 @@ static cohort_status save(loop *own, const char *directory, const char *name, co
     cohort_checkpoint_prune(directory, (int)own->settings->checkpoint_settings.keep, cohort_run_best_step(own->run));
   restore_traffic(own->comm, &before);
   own->session.checkpoint_seconds += cohort_clock_seconds() - start;
+  own->saved_bytes += (double)own->session.checkpoint_bytes;
   return COHORT_DONE;
 }
 
@@ -314,7 +316,8 @@ static cohort_status write_profile(loop *own, cohort_error *error) {
   if (!profile) return COHORT_DONE;
   const cohort_profile_session session = {.seconds = own->loop_seconds,
                                           .evaluation_seconds = own->session.evaluation_seconds,
-                                          .checkpoint_seconds = own->session.checkpoint_seconds};
+                                          .checkpoint_seconds = own->session.checkpoint_seconds,
+                                          .checkpoint_bytes = own->saved_bytes};
   char *directory = cohort_format_text("%s/profile", own->directory.path);
   const cohort_status status = cohort_profile_report(profile, &session, directory, own->log, error);
   free(directory);

@@ -261,6 +261,10 @@ static double square_of(const step_state *state, const float *gradient) {
   return sum;
 }
 
+static uint64_t bytes_arrived(const cohort_player *player) {
+  return player->plan.comm->bytes_received + player->plan.comm->bytes_shared;
+}
+
 /* Norm, clipping, finiteness, updates on the shard, gather. Nothing is stepped before all ranks know the norm. */
 static void apply(step_state *state, const float *gradient) {
   cohort_player *player = state->player;
@@ -276,8 +280,9 @@ static void apply(step_state *state, const float *gradient) {
   run_updates(state);
   if (player->plan.overlap) return;
   const double start = cohort_recorder_start(player->recorder);
+  const uint64_t before = bytes_arrived(player);
   cohort_player_settle(player);
-  cohort_recorder_stop(player->recorder, COHORT_ACTIVITY_GATHER, start, 0);
+  cohort_recorder_stop(player->recorder, COHORT_ACTIVITY_GATHER, start, (double)(bytes_arrived(player) - before));
 }
 
 static float *vector_of(const cohort_player *player, int vector) {

@@ -154,6 +154,7 @@ static void fill_phases(const cohort_profile *profile, const cohort_profile_sess
   row[PHASE_OTHER].seconds = session->seconds > known ? session->seconds - known : 0;
   row[PHASE_EVALUATION].seconds = session->evaluation_seconds;
   row[PHASE_CHECKPOINT].seconds = session->checkpoint_seconds;
+  row[PHASE_CHECKPOINT].bytes = session->checkpoint_bytes;
 }
 
 /* Sends this rank's bytes to rank 0, which receives `bytes` from every other one into all + r * bytes. */

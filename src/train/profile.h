@@ -33,9 +33,10 @@ cohort_recorder *const *cohort_profile_recorders(const cohort_profile *profile);
 void cohort_profile_step_begins(cohort_profile *profile);
 void cohort_profile_step_ends(cohort_profile *profile);
 
-/* What the loop knows: seconds of the whole session on this rank, and of what it does between steps. */
+/* What the loop knows: seconds of the whole session on this rank, and of what it does between steps; bytes that this
+ * rank has written into checkpoints. */
 typedef struct cohort_profile_session {
-  double seconds, evaluation_seconds, checkpoint_seconds;
+  double seconds, evaluation_seconds, checkpoint_seconds, checkpoint_bytes;
 } cohort_profile_session;
 
 /* Collective. Prints the tables on rank 0 and writes operations.csv, nodes.csv, phases.csv and trace.json (for

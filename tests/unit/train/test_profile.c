@@ -115,6 +115,7 @@ static void check_sums(const cohort_profile_totals *totals) {
   const cohort_profile_row *update = find(&totals->phases, "update", NULL);
   CU_ASSERT_EQUAL(update->bytes, RANKS * STEPS * 1e6);
   CU_ASSERT_TRUE(update->seconds >= STEPS * 0.001);
+  CU_ASSERT_EQUAL(find(&totals->phases, "checkpoint", NULL)->bytes, RANKS * 3e6);
   double phases = 0, nodes = 0, operations = 0;
   for (int i = 0; i < totals->phases.count; i++) phases += totals->phases.row[i].seconds;
   for (int i = 0; i < totals->nodes.count; i++) nodes += totals->nodes.row[i].seconds;
@@ -184,7 +185,7 @@ static cohort_status one_rank(cohort_comm *comm, void *argument) {
   sample *own = argument;
   const cohort_profile_plan plan = {comm, EXECUTORS, 1, own->train, own->evaluate};
   cohort_profile *profile = cohort_profile_create(&plan);
-  const cohort_profile_session session = {.seconds = run_session(own, profile)};
+  const cohort_profile_session session = {.seconds = run_session(own, profile), .checkpoint_bytes = 3e6};
   cohort_profile_totals totals;
   cohort_profile_gather(profile, &session, &totals);
   if (comm->rank == 0) {
