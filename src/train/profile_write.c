@@ -26,8 +26,8 @@ char *cohort_profile_csv(const cohort_profile_rows *rows, double seconds) {
   FILE *out = open_memstream(&text, &length);
   if (!out) return cohort_copy_text("");
   const bool operations = rows->count && rows->row[0].operation, nodes = rows->count && rows->row[0].node;
-  fprintf(out, "phase%s%s,calls,seconds,percent,gflops_per_second,gbytes_per_second\n", operations ? ",operation" : "",
-          nodes ? ",node" : "");
+  fprintf(out, "phase%s%s,calls,seconds,percent,gflops_per_second,gbytes_per_second%s\n", operations ? ",operation" : "",
+          nodes ? ",node" : "", nodes ? ",flops_per_call" : "");
   for (int i = 0; i < rows->count; i++) {
     const cohort_profile_row *row = &rows->row[i];
     fprintf(out, "%s", row->phase);
@@ -40,6 +40,8 @@ char *cohort_profile_csv(const cohort_profile_rows *rows, double seconds) {
     fprintf(out, ",%.9g,%.4g", row->seconds, percent(row->seconds, seconds));
     write_rate(out, row->flops, row->seconds);
     write_rate(out, row->bytes, row->seconds);
+    if (nodes) fprintf(out, ",");
+    if (nodes && row->flops > 0) fprintf(out, "%.15g", row->flops / row->calls);
     fprintf(out, "\n");
   }
   (void)fclose(out);

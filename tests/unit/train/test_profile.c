@@ -207,7 +207,7 @@ static void test_ranks(void) {
   check_sums(totals);
   check_csv(&totals->phases, totals->seconds, 6);
   check_csv(&totals->operations, totals->seconds, 7);
-  check_csv(&totals->nodes, totals->seconds, 8);
+  check_csv(&totals->nodes, totals->seconds, 9);
   check_trace(totals, cohort_plan_nodes(own.train));
   cohort_profile_totals_release(&own.totals);
   sample_release(&own);
