@@ -178,15 +178,22 @@ static size_t all_steps(const cohort_profile *profile) {
   return steps;
 }
 
-/* One rank's numbers: the session's seconds, calls, seconds, FLOPs and bytes of the phases, calls and seconds of the
- * steps. */
-static size_t numbers_of(const cohort_profile *profile) { return 1 + 4 * PHASES + 2 * all_steps(profile); }
+/* One rank's numbers: the session's seconds, whether its trace is cut, calls, seconds, FLOPs and bytes of the phases,
+ * calls and seconds of the steps. */
+static size_t numbers_of(const cohort_profile *profile) { return 2 + 4 * PHASES + 2 * all_steps(profile); }
+
+static bool is_cut(const cohort_profile *profile) {
+  for (int e = 0; e < profile->plan.executors; e++)
+    if (profile->recorder[e]->events == profile->recorder[e]->room) return true;
+  return false;
+}
 
 static void pack(const cohort_profile *profile, const cohort_profile_session *session, double *out) {
   const cohort_recorder *first = profile->recorder[0];
   cohort_profile_row row[PHASES] = {0};
   fill_phases(profile, session, row);
   *out++ = session->seconds;
+  *out++ = is_cut(profile);
   for (int p = 0; p < PHASES; p++) {
     *out++ = row[p].calls;
     *out++ = row[p].seconds;
@@ -210,6 +217,7 @@ static void unpack(const cohort_profile *profile, const double *all, int ranks, 
   for (int r = 0; r < ranks; r++) {
     const double *own = all + (size_t)r * numbers;
     out->seconds += *own++ / ranks;
+    out->cut = *own++ != 0 || out->cut;
     for (int p = 0; p < PHASES; p++) {
       out->phases.row[p].calls += *own++;
       out->phases.row[p].seconds += *own++ / ranks;

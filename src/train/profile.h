@@ -41,7 +41,7 @@ typedef struct cohort_profile_session {
 
 /* Collective. Prints the tables on rank 0 and writes operations.csv, nodes.csv, phases.csv and trace.json (for
  * chrome://tracing and Perfetto: a process for each rank, a thread for each executor) into `directory`, which is made.
- */
+ * Says so when the trace is empty or cut. */
 cohort_status cohort_profile_report(cohort_profile *profile, const cohort_profile_session *session,
                                     const char *directory, const cohort_log *log, cohort_error *error);
 

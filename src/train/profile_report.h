@@ -31,6 +31,7 @@ typedef struct cohort_profile_totals {
   const cohort_plan *plan[COHORT_MAX_RECORDED_PLANS]; /* training, then evaluation */
   int ranks;
   cohort_profile_events *events; /* [ranks]; starts are seconds since the profile was made */
+  bool cut;                      /* some rank had no room for all its events */
 } cohort_profile_totals;
 
 /* Collective. Complete on rank 0 alone. */

@@ -26,8 +26,8 @@ char *cohort_profile_csv(const cohort_profile_rows *rows, double seconds) {
   FILE *out = open_memstream(&text, &length);
   if (!out) return cohort_copy_text("");
   const bool operations = rows->count && rows->row[0].operation, nodes = rows->count && rows->row[0].node;
-  fprintf(out, "phase%s%s,calls,seconds,percent,gflops_per_second,gbytes_per_second%s\n", operations ? ",operation" : "",
-          nodes ? ",node" : "", nodes ? ",flops_per_call" : "");
+  fprintf(out, "phase%s%s,calls,seconds,percent,gflops_per_second,gbytes_per_second%s\n",
+          operations ? ",operation" : "", nodes ? ",node" : "", nodes ? ",flops_per_call" : "");
   for (int i = 0; i < rows->count; i++) {
     const cohort_profile_row *row = &rows->row[i];
     fprintf(out, "%s", row->phase);
@@ -80,6 +80,15 @@ static void print_nodes(const cohort_profile_totals *totals, const cohort_log *l
   }
 }
 
+static void print_trace(const cohort_profile_totals *totals, const cohort_log *log) {
+  if (totals->steps < COHORT_TRACE_FIRST)
+    cohort_log_line(log, "trace.json is empty: it holds steps %d to %d, this session had %lld", COHORT_TRACE_FIRST,
+                    COHORT_TRACE_LAST, (long long)totals->steps);
+  if (totals->cut)
+    cohort_log_line(log, "trace.json is cut: executors of all ranks share room for %d events; profile on fewer",
+                    COHORT_TRACE_EVENTS);
+}
+
 void cohort_profile_print(const cohort_profile_totals *totals, const cohort_log *log) {
   char flops[16], bytes[16];
   const double steps = totals->steps > 0 ? (double)totals->steps : 1;
@@ -98,6 +107,7 @@ void cohort_profile_print(const cohort_profile_totals *totals, const cohort_log 
   cohort_log_line(log, "%-30s %-10s %10s %9s %6s %9s %8s  %s", "hottest nodes", "phase", "calls", "seconds", "%",
                   "GFLOP/s", "GB/s", "node");
   print_nodes(totals, log);
+  print_trace(totals, log);
 }
 
 /* As a JSON string, quotes included. */

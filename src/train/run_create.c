@@ -189,7 +189,8 @@ static void make_profile(cohort_run *run) {
   const cohort_profile_plan plan = {
       .comm = run->comm,
       .executors = executors,
-      .runs = cohort_lane_engine_slots(run->engine) * (run->train ? 1 : settings->federated_settings.local_steps),
+      .runs = cohort_lane_engine_slots(run->engine) *
+              (run->train ? cohort_player_needs_of(run->player).asks : settings->federated_settings.local_steps),
       .train = graph->plan,
       .evaluate = run->evaluate->plan};
   run->profile = cohort_profile_create(&plan);

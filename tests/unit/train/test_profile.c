@@ -204,6 +204,7 @@ static void test_ranks(void) {
   CU_ASSERT_EQUAL_FATAL(cohort_comm_run_threads(RANKS, one_rank, &own), COHORT_DONE);
   CU_ASSERT_EQUAL(totals->steps, STEPS);
   CU_ASSERT_EQUAL(own.rows_elsewhere, 0);
+  CU_ASSERT_FALSE(totals->cut);
   check_sums(totals);
   check_csv(&totals->phases, totals->seconds, 6);
   check_csv(&totals->operations, totals->seconds, 7);
@@ -227,6 +228,10 @@ static void test_bounded(void) {
   }
   CU_ASSERT_TRUE(recorder->room > 0 && recorder->room <= COHORT_TRACE_EVENTS);
   CU_ASSERT_EQUAL(recorder->events, recorder->room);
+  cohort_profile_totals totals;
+  cohort_profile_gather(profile, &(cohort_profile_session){.seconds = 1}, &totals);
+  CU_ASSERT_TRUE(totals.cut);
+  cohort_profile_totals_release(&totals);
   cohort_profile_destroy(profile);
   sample_release(&own);
 }
