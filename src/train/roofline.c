@@ -133,6 +133,11 @@ static void share(cohort_comm *comm, const double *own, cohort_roofline *out) {
   free(all);
 }
 
+cohort_peak cohort_roofline_products(const char *kernels) {
+  if (strcmp(kernels, "bf16_amx") == 0) return COHORT_PEAK_AMX;
+  return strcmp(kernels, "bf16_avx512bf16") == 0 ? COHORT_PEAK_BF16 : COHORT_PEAK_FLOAT32;
+}
+
 void cohort_roofline_measure(cohort_comm *comm, int threads, int local_ranks, cohort_isa isa, void *const *buffer,
                              cohort_roofline *out) {
   bench own = {.isa = isa, .bytes = cohort_roofline_bytes(threads, local_ranks)};

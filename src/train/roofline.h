@@ -23,4 +23,8 @@ size_t cohort_roofline_bytes(int threads, int local_ranks);
 void cohort_roofline_measure(cohort_comm *comm, int threads, int local_ranks, cohort_isa isa, void *const *buffer,
                              cohort_roofline *out);
 
+/* What products by the kernel set of this name (kernel/kernel.h) are held against: the peak of the instructions that it
+ * multiplies with. Sets that round to bf16 and multiply in float32 have float32's. */
+cohort_peak cohort_roofline_products(const char *kernels);
+
 #endif

@@ -209,13 +209,6 @@ static void measure_roofline(cohort_run *run, const cohort_session *session, coh
 
 static double percent(double part, double whole) { return whole > 0 ? 100 * part / whole : NAN; }
 
-/* What the run's products are held against: bf16 kernels against the fastest bf16 products there are. */
-static cohort_peak product_peak(const cohort_roofline *roofline, const char *kernels) {
-  if (strncmp(kernels, "bf16", 4) != 0) return COHORT_PEAK_FLOAT32;
-  if (roofline->peak[COHORT_PEAK_AMX] > 0) return COHORT_PEAK_AMX;
-  return roofline->peak[COHORT_PEAK_BF16] > 0 ? COHORT_PEAK_BF16 : COHORT_PEAK_FLOAT32;
-}
-
 static const char *const peak_names[COHORT_PEAKS] = {"float32", "bf16", "amx_bf16"};
 
 static cohort_document *roofline_map(const rates *own, const char *kernels) {
@@ -226,7 +219,7 @@ static cohort_document *roofline_map(const rates *own, const char *kernels) {
     return map;
   }
   set_number(map, "seconds", roofline->seconds);
-  const cohort_peak held = product_peak(roofline, kernels);
+  const cohort_peak held = cohort_roofline_products(kernels);
   for (int p = 0; p < COHORT_PEAKS; p++) {
     char name[64];
     (void)snprintf(name, sizeof name, "%s_gflops_per_second", peak_names[p]);
@@ -247,7 +240,7 @@ static void print_roofline(const rates *own, const char *kernels, const cohort_l
     cohort_log_line(log, "%-22s not measured: the run was shorter than %.0f s", "roofline", least_seconds);
     return;
   }
-  const cohort_peak held = product_peak(roofline, kernels);
+  const cohort_peak held = cohort_roofline_products(kernels);
   cohort_log_line(log, "%-22s %s %.0f %% of %.0f GFLOP/s (%s)", "roofline", peak_names[held],
                   percent(own->flops, roofline->peak[held]), roofline->peak[held] / 1e9, kernels);
   for (int p = 0; p < COHORT_PEAKS; p++)

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "check.h"
+#include "kernel/kernel.h"
 #include "train/roofline.h"
 
 static void test_alone(void) {
@@ -61,10 +62,25 @@ static void test_ranks(void) {
   CU_ASSERT_EQUAL(out[0].update, out[1].update);
 }
 
+/* The names are those of the sets that there are. */
+static void test_products(void) {
+  static const cohort_peak peak[] = {[COHORT_BF16_ROUNDED] = COHORT_PEAK_FLOAT32,
+                                     [COHORT_BF16_PAIRS] = COHORT_PEAK_BF16,
+                                     [COHORT_BF16_TILES] = COHORT_PEAK_AMX};
+  for (int way = COHORT_BF16_ROUNDED; way <= COHORT_BF16_TILES; way++) {
+    const cohort_kernel_set *wide = cohort_kernels_bf16(COHORT_ISA_AVX512, (cohort_bf16)way);
+    CU_ASSERT_EQUAL(cohort_roofline_products(wide->name), peak[way]);
+    const cohort_kernel_set *narrow = cohort_kernels_bf16(COHORT_ISA_AVX2, (cohort_bf16)way);
+    CU_ASSERT_EQUAL(cohort_roofline_products(narrow->name), COHORT_PEAK_FLOAT32);
+  }
+  CU_ASSERT_EQUAL(cohort_roofline_products(cohort_kernels_float32(COHORT_ISA_AVX512)->name), COHORT_PEAK_FLOAT32);
+}
+
 int main(void) {
   static const check checks[] = {{"one rank, two threads", test_alone},
                                  {"a lower instruction set", test_lower},
                                  {"lent buffers", test_lent},
-                                 {"two ranks agree", test_ranks}};
+                                 {"two ranks agree", test_ranks},
+                                 {"what products are held against", test_products}};
   return check_run("roofline", checks, sizeof checks / sizeof *checks);
 }
