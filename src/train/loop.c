@@ -372,6 +372,14 @@ static cohort_status refuse_fewer_steps(const loop *own, const char *run_path, c
                      (long long)own->settings->steps, run_path, (long long)step);
 }
 
+static void warn_of_idle_threads(const loop *own, int threads) {
+  const int idle = cohort_run_idle_threads(own->run);
+  if (idle)
+    cohort_log_warning(
+        own->log, "threads: %d of %d are idle while lanes run; set threads to a multiple of a rank's lanes%s", idle,
+        threads, own->settings->is_federated ? "" : ", or lanes to no fewer than all ranks' threads (other bits)");
+}
+
 static cohort_status run_loop(loop *own, const char *run_path, const cohort_loop_program *program, int threads,
                               cohort_error *error) {
   const bool first_rank = own->comm->rank == 0;
@@ -381,6 +389,7 @@ static cohort_status run_loop(loop *own, const char *run_path, const cohort_loop
   cohort_log_line(own->log, "cohort %s (%s), kernels %s, OpenBLAS %s\n%s\nrun directory %s", program->version,
                   program->commit, cohort_run_kernels(own->run), program->blas, text, run_path);
   free(text);
+  warn_of_idle_threads(own, threads);
   if (program->topology) cohort_topology_print(program->topology, cohort_run_lanes(own->run), own->log);
   if (program->blas_before)
     cohort_log_line(own->log, "OpenBLAS had chosen its %s kernels; started again with %s, which this processor can run",

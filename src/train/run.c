@@ -276,6 +276,11 @@ double cohort_run_flops(const cohort_run *run) {
   return run->figures.flops * run->lanes / (last - first);
 }
 
+int cohort_run_idle_threads(const cohort_run *run) {
+  const cohort_lane_engine *engine = run->engine;
+  return run->threads - cohort_lane_engine_executors(engine) * cohort_lane_engine_executor_threads(engine);
+}
+
 cohort_profile *cohort_run_profile(const cohort_run *run) { return run->profile; }
 
 void cohort_run_settle(cohort_run *run) { cohort_player_settle(run->player); }
@@ -299,11 +304,12 @@ char *cohort_run_describe(const cohort_run *run) {
     (void)snprintf(copies, sizeof copies, ", a copy on each of %d hosts", run->holders->copies);
   char *text = cohort_format_text(
       "%s: %lld parameters in %d tensors, %d pieces, %d buckets\n%s\nlanes: %d over %d ranks x %d threads (at most %d "
-      "ranks); this rank runs lanes %d to %d on %d executors%s\nsharded: %s%s; %s\nplan: %d nodes in %d phases, %.1f "
-      "MiB an executor, %.3f GFLOP a lane",
+      "ranks); this rank runs lanes %d to %d on %d executors of %d threads each%s\nsharded: %s%s; %s\nplan: %d nodes "
+      "in "
+      "%d phases, %.1f MiB an executor, %.3f GFLOP a lane",
       run->space[0]->name, (long long)run->space[0]->parameters, run->space[0]->tensors, run->space[0]->pieces,
       cohort_player_shards(run->player)->buckets, player, run->lanes, run->comm->size, run->threads, run->lanes, first,
-      last - 1, cohort_lane_engine_executors(run->engine),
+      last - 1, cohort_lane_engine_executors(run->engine), cohort_lane_engine_executor_threads(run->engine),
       own_lanes ? "; the key lanes does not count: a federated run has a lane for every client of a round" : "",
       shared[run->holders->count > 1 ? run->sharding : COHORT_SHARDING_NONE], copies, link,
       cohort_plan_nodes(graph->plan), cohort_plan_phases(graph->plan),

@@ -81,6 +81,9 @@ bool cohort_run_lend(const cohort_run *run, size_t bytes, int count, void **piec
 /* Gives back what lanes compute in; afterwards the run cannot step or evaluate. */
 void cohort_run_release_lanes(cohort_run *run);
 
+/* Threads of this rank that are left over while lanes run: its executors have equally many. */
+int cohort_run_idle_threads(const cohort_run *run);
+
 /* The profile of its steps when the settings ask for one, else NULL. */
 cohort_profile *cohort_run_profile(const cohort_run *run);
 
