@@ -127,9 +127,9 @@ static inline __attribute__((always_inline)) void multiply_columns(const cohort_
 }
 
 static void multiply_inner(const cohort_thin_product *p, int64_t column, int64_t last) {
-  if (p->m == 1) {
+  if (p->m == 1) { /* rows of B are too short for the processor to see where it goes next */
     for (; column + LINE_COLUMNS <= last; column += LINE_COLUMNS)
-      multiply_block(p, 0, column, 1, LINE_COLUMNS, p->b, 0);
+      multiply_block(p, 0, column, 1, LINE_COLUMNS, p->b + (column + LINE_COLUMNS) * p->k, LINE_COLUMNS);
   } else {
     for (; column + BLOCK_COLUMNS <= last; column += BLOCK_COLUMNS) multiply_columns(p, column, BLOCK_COLUMNS);
   }
