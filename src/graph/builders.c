@@ -226,9 +226,9 @@ cohort_value cohort_rotary(cohort_graph *graph, cohort_value x, cohort_value pos
 }
 
 cohort_value cohort_attention(cohort_graph *graph, cohort_value query, cohort_value key, cohort_value value,
-                              cohort_value segments, double scale) {
+                              cohort_value segments, double scale, double reads) {
   return cohort_graph_add(graph, COHORT_OP_ATTENTION, 4, (cohort_value[]){query, key, value, segments},
-                          &(cohort_attributes){.reals = {scale}});
+                          &(cohort_attributes){.reals = {scale, reads}});
 }
 
 cohort_value cohort_attention_cached(cohort_graph *graph, cohort_value query, cohort_value key, cohort_value value,

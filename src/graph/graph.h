@@ -139,7 +139,7 @@ cohort_value cohort_group_norm_relu(cohort_graph *graph, cohort_value x, cohort_
                                     cohort_value added, int groups, double epsilon);
 cohort_value cohort_rotary(cohort_graph *graph, cohort_value x, cohort_value positions, double theta);
 cohort_value cohort_attention(cohort_graph *graph, cohort_value query, cohort_value key, cohort_value value,
-                              cohort_value segments, double scale);
+                              cohort_value segments, double scale, double reads);
 /* keys [S, G, B, D, 64] and values [S, G, 64 B, D] are inputs that the operation writes to. */
 cohort_value cohort_attention_cached(cohort_graph *graph, cohort_value query, cohort_value key, cohort_value value,
                                      cohort_value slots, cohort_value positions, cohort_value keys, cohort_value values,

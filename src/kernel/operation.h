@@ -122,7 +122,8 @@ typedef enum cohort_op {
                                     i1: y = relu(norm), or of norm + the fourth input, which is like x */
   COHORT_OP_GROUP_NORM_BACKWARD, /* (x, gain, mean, rstd, dy) i0 -> (dx, dgain, dbias) */
   COHORT_OP_ROTARY,  /* (x [R, heads, D], positions [R]) r0 theta; i0 = 1: turns back; pairs (j, j + D/2), as Llama */
-  COHORT_OP_ATTENTION, /* causal inside segments: (q [R, H, D], k [R, G, D], v [R, G, D], segments [R]) r0 scale; query
+  COHORT_OP_ATTENTION, /* causal inside segments: (q [R, H, D], k [R, G, D], v [R, G, D], segments [R]) r0 scale, r1
+                          rows that a row reads in the mean (of the count of FLOPs alone; 0: not known); query
                           head h reads key head h*G/H -> (y [R, H, D], logsumexp [R, H]); rows of segment -1 give zeros */
   COHORT_OP_ATTENTION_BACKWARD, /* (q, k, v, segments, y, logsumexp, dy) r0 -> (dq, dk, dv) */
   COHORT_OP_SOFTMAX_CROSS_ENTROPY, /* (logits [R, C], target integer [R]) r0 = label smoothing -> (loss [R], logsumexp

@@ -138,13 +138,6 @@ static cohort_value cached_attention(const builder *b, int64_t layer, cohort_val
                                  scale);
 }
 
-/* cohort_attention, and how much it reads. */
-static cohort_value causal_attention(const builder *b, cohort_value query, cohort_value key, cohort_value value,
-                                     double scale) {
-  return cohort_graph_add(b->graph, COHORT_OP_ATTENTION, 4, (cohort_value[]){query, key, value, b->inputs->segments},
-                          &(cohort_attributes){.reals = {scale, b->inputs->reads}});
-}
-
 static cohort_value attention(const builder *b, int64_t layer, cohort_value x) {
   const gpt_config *settings = b->settings;
   const int64_t rows = cohort_shape_rows(cohort_graph_shape(b->graph, x));
@@ -156,8 +149,9 @@ static cohort_value attention(const builder *b, int64_t layer, cohort_value x) {
   const cohort_value query = heads_of(b, "query", x, settings->heads, turned);
   const cohort_value key = heads_of(b, "key", x, key_heads, turned);
   const cohort_value value = heads_of(b, "value", x, key_heads, false);
-  cohort_value y = b->inputs->cache_slots ? cached_attention(b, layer, query, key, value, scale)
-                                          : causal_attention(b, query, key, value, scale);
+  const cohort_model_inputs *in = b->inputs;
+  cohort_value y = in->cache_slots ? cached_attention(b, layer, query, key, value, scale)
+                                   : cohort_attention(b->graph, query, key, value, in->segments, scale, in->reads);
   y = cohort_reshape(b->graph, y, COHORT_SHAPE(rows, settings->width));
   y = project(b, "output", y, settings->width, b->residual_scale);
   y = cohort_layer_dropout(b->graph, "dropout", y, b->inputs, settings->dropout);

@@ -251,7 +251,7 @@ static inline cohort_value attention_of(rig *own, int variant, int64_t rows, int
   const cohort_value query = rig_real(own, COHORT_SHAPE(rows, heads, size), -1, 1);
   const cohort_value key = rig_real(own, COHORT_SHAPE(rows, key_heads, size), -1, 1);
   const cohort_value value = rig_real(own, COHORT_SHAPE(rows, key_heads, size), -1, 1);
-  return cohort_attention(own->graph, query, key, value, rig_segments(own, rows, run, 2), 1 / sqrt((double)size));
+  return cohort_attention(own->graph, query, key, value, rig_segments(own, rows, run, 2), 1 / sqrt((double)size), 0);
 }
 static inline cohort_value case_attention(rig *own, int variant) { return attention_of(own, variant, 13, 4, 6); }
 static inline cohort_value case_attention_long(rig *own, int variant) {

@@ -37,7 +37,7 @@ static cohort_value block(rig *at, cohort_value x, cohort_value segments) {
   const cohort_value query = cohort_reshape(graph, project(at, y, WIDTH), heads);
   const cohort_value key = cohort_reshape(graph, project(at, y, WIDTH), heads);
   const cohort_value value = cohort_reshape(graph, project(at, y, WIDTH), heads);
-  const cohort_value mixed = cohort_attention(graph, query, key, value, segments, 0.4);
+  const cohort_value mixed = cohort_attention(graph, query, key, value, segments, 0.4, 0);
   x = cohort_add(graph, x, project(at, cohort_reshape(graph, mixed, COHORT_SHAPE(ROWS, WIDTH)), WIDTH));
   const cohort_value hidden = cohort_gelu(graph, project(at, normalise(at, x), 4 * WIDTH), false);
   return cohort_add(graph, x, project(at, hidden, WIDTH));

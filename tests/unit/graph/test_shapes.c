@@ -115,7 +115,7 @@ static cohort_value bad_rotary(cohort_graph *g) {
 }
 static cohort_value bad_heads(cohort_graph *g) {
   const cohort_value key = input(g, "key", COHORT_SHAPE(5, 2, 4));
-  return cohort_attention(g, input(g, "a", COHORT_SHAPE(5, 3, 4)), key, key, integers(g, "s", COHORT_SHAPE(5)), 1);
+  return cohort_attention(g, input(g, "a", COHORT_SHAPE(5, 3, 4)), key, key, integers(g, "s", COHORT_SHAPE(5)), 1, 0);
 }
 static cohort_value bad_target(cohort_graph *g) {
   return cohort_softmax_cross_entropy(g, input(g, "a", COHORT_SHAPE(2, 3)), integers(g, "t", COHORT_SHAPE(3)), 0);
