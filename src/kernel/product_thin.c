@@ -188,7 +188,8 @@ static void run_tile(void *argument, int64_t tile) {
 }
 
 void COHORT_VARIED(cohort_product_thin)(const cohort_team *team, const cohort_thin_product *p) {
-  const int64_t unit = p->transpose_b ? BLOCK_COLUMNS * LINE_COLUMNS : STRIP * LANES;
-  thin_work work = {p, cohort_most(1, TILE / p->k / unit) * unit};
+  const int64_t wide = p->m == 1 ? LINE_COLUMNS : BLOCK_COLUMNS, unit = p->transpose_b ? wide : STRIP * LANES;
+  const int64_t tiles = cohort_ceil_divide(p->n * p->k, TILE);
+  thin_work work = {p, cohort_ceil_divide(cohort_ceil_divide(p->n, tiles), unit) * unit};
   cohort_team_run(team, cohort_ceil_divide(p->n, work.columns), run_tile, &work);
 }

@@ -25,9 +25,9 @@ struct cohort_decoder {
   size_t real_size;
   pass step, chunk;
   cohort_executor *executor;
-  int caches, halves;
+  int caches;
   void **cache;    /* [caches]: as the graphs declare them */
-  void **half;     /* [halves]: matrices as bf16 */
+  uint16_t *half;  /* matrices as bf16, or NULL */
   int64_t *length; /* [slots] */
   char *logits;    /* [slots, vocabulary] */
 };
@@ -109,19 +109,31 @@ static void round_part(void *argument, int64_t part) {
   cohort_round_to_half(own->from + first, left < ROUNDED_AT_ONCE ? left : ROUNDED_AT_ONCE, own->to + first);
 }
 
-/* The two graphs declare their parameters in one order. */
+/* Of parameter `i`, where products read it: elements that its copy takes, whole lines of the cache; else 0. */
+static size_t half_elements(const cohort_decoder *own, int i) {
+  cohort_value value;
+  const cohort_parameter_tensor *tensor = cohort_graph_parameter_at(own->step.graph, i, &value);
+  if (!cohort_plan_multiplies_with(own->step.logits_plan, value)) return 0;
+  return cohort_round_up((size_t)cohort_shape_elements(tensor->shape), COHORT_ALIGNMENT / sizeof *own->half);
+}
+
+/* The two graphs declare their parameters in one order. All copies lie together, so that large pages hold them. */
 static cohort_status make_halves(const cohort_decoder_settings *settings, cohort_decoder *own, cohort_error *error) {
   const cohort_team team = {settings->threads};
-  own->half = cohort_allocate((size_t)cohort_graph_parameters(own->step.graph) * sizeof *own->half);
-  for (int i = 0; i < cohort_graph_parameters(own->step.graph); i++) {
+  const int parameters = cohort_graph_parameters(own->step.graph);
+  size_t all = 0, taken = 0;
+  void *memory = NULL;
+  for (int i = 0; i < parameters; i++) all += half_elements(own, i);
+  COHORT_TRY(cohort_memory_create(all * sizeof *own->half, "weights as bf16", &memory, error));
+  own->half = memory;
+  for (int i = 0; i < parameters; i++) {
     cohort_value value, of_chunk;
     const cohort_parameter_tensor *tensor = cohort_graph_parameter_at(own->step.graph, i, &value);
-    if (!cohort_plan_multiplies_with(own->step.logits_plan, value)) continue;
+    if (half_elements(own, i) == 0) continue;
     rounding work = {.from = settings->parameter(settings->argument, tensor->name),
+                     .to = own->half + taken,
                      .elements = cohort_shape_elements(tensor->shape)};
-    COHORT_TRY(cohort_memory_create((size_t)work.elements * sizeof *work.to, "weights as bf16", &own->half[own->halves],
-                                    error));
-    work.to = own->half[own->halves++];
+    taken += half_elements(own, i);
     cohort_team_run(&team, (work.elements + ROUNDED_AT_ONCE - 1) / ROUNDED_AT_ONCE, round_part, &work);
     (void)cohort_graph_parameter_at(own->chunk.graph, i, &of_chunk);
     cohort_plan_give_half(own->step.rows_plan, value, work.to);
@@ -185,10 +197,9 @@ void cohort_decoder_destroy(cohort_decoder *decoder) {
   release_pass(&decoder->chunk);
   cohort_executor_destroy(decoder->executor);
   for (int i = 0; i < decoder->caches; i++) cohort_memory_release(decoder->cache[i]);
-  for (int i = 0; i < decoder->halves; i++) cohort_memory_release(decoder->half[i]);
+  cohort_memory_release(decoder->half);
   cohort_memory_release(decoder->logits);
   free(decoder->cache);
-  free(decoder->half);
   free(decoder->length);
   free(decoder);
 }
