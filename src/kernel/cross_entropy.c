@@ -62,7 +62,9 @@ static void narrow_logsumexp(const real *x, int64_t rows, int64_t columns, real 
 #pragma omp simd
     for (int lane = 0; lane < COHORT_LANES; lane++) sum[lane] += cohort_exponential(value[j][lane] - largest[lane]);
   }
-  for (int64_t r = 0; r < rows; r++) lse[r] = largest[r] + (real)log((double)sum[r]);
+#pragma omp simd
+  for (int lane = 0; lane < COHORT_LANES; lane++) sum[lane] = largest[lane] + cohort_log(sum[lane]);
+  for (int64_t r = 0; r < rows; r++) lse[r] = sum[r];
 }
 
 static void logsumexp_rows(const real *x, int64_t rows, int64_t columns, real *lse) {

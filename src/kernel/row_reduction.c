@@ -19,15 +19,45 @@ static row_work work_of(const cohort_call *call) {
   return work;
 }
 
+/* The first of the largest, or of NaN where there is any. */
+static int32_t argmax(const real *x, int64_t n) {
+  const real best = cohort_row_max(x, n);
+  int32_t i = 0;
+  while (i + 1 < n && !(x[i] == best || (best != best && x[i] != x[i]))) i++;
+  return i;
+}
+
+/* The same for up to a vector of short rows, a lane each: nobody can foretell where a row's search ends. */
+static void narrow_argmax(const real *x, int64_t rows, int64_t columns, int32_t *y) {
+  real best[COHORT_LANES];
+  int32_t first[COHORT_LANES], at[COHORT_LANES] = {0};
+  for (int lane = 0; lane < COHORT_LANES; lane++) {
+    first[lane] = (int32_t)(cohort_least(lane, rows - 1) * columns);
+    best[lane] = x[first[lane]];
+  }
+  for (int32_t j = 1; j < columns; j++) {
+#pragma omp simd
+    for (int lane = 0; lane < COHORT_LANES; lane++) {
+      const real value = x[first[lane] + j];
+      const int better = (value > best[lane]) | ((value != value) & (best[lane] == best[lane]));
+      best[lane] = better ? value : best[lane];
+      at[lane] = better ? j : at[lane];
+    }
+  }
+  for (int64_t r = 0; r < rows; r++) y[r] = at[r];
+}
+
 static void argmax_tile(void *argument, int64_t tile) {
   const row_work *work = argument;
-  const int64_t last = cohort_least((tile + 1) * work->tile_rows, work->rows);
-  for (int64_t row = tile * work->tile_rows; row < last; row++) {
-    const real *x = work->x + row * work->columns;
-    const real best = cohort_row_max(x, work->columns);
-    int64_t i = 0;
-    while (i + 1 < work->columns && !(x[i] == best || (best != best && x[i] != x[i]))) i++;
-    ((int32_t *)work->y)[row] = (int32_t)i;
+  const int64_t columns = work->columns, last = cohort_least((tile + 1) * work->tile_rows, work->rows);
+  const int64_t step = columns <= COHORT_LANES ? COHORT_LANES : 1;
+  for (int64_t row = tile * work->tile_rows; row < last; row += step) {
+    const real *x = work->x + row * columns;
+    int32_t *y = (int32_t *)work->y + row;
+    if (step == 1)
+      *y = argmax(x, columns);
+    else
+      narrow_argmax(x, cohort_least(step, last - row), columns, y);
   }
 }
 

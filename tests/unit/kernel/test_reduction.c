@@ -112,6 +112,23 @@ static void test_argmax(void) {
   }
 }
 
+/* Short rows and long ones: the first NaN, else the first of the largest. */
+static void test_argmax_of_nan(void) {
+  static const int64_t columns[] = {3, 10, 40};
+  for (int k = 0; k < 3; k++) {
+    trial t = trial_of(COHORT_OP_ARGMAX);
+    const int64_t n = columns[k];
+    double *x = trial_real(&t, SHAPE(3, n), -1, 1);
+    double *y = trial_output(&t, SHAPE(3), COHORT_TYPE_INTEGER);
+    x[1] = x[2] = NAN;
+    x[0] = INFINITY;
+    for (int64_t i = 0; i < n; i++) x[n + i] = -INFINITY;
+    for (int64_t i = 0; i < n; i++) x[2 * n + i] = NAN;
+    y[0] = 1;
+    trial_check(&t);
+  }
+}
+
 static void test_logsumexp(void) {
   for (int k = 0; k < ROWS; k++) {
     trial t = trial_of(COHORT_OP_LOGSUMEXP);
@@ -172,6 +189,7 @@ static const check checks[] = {
     {"long sums stay accurate", test_accuracy},
     {"max keeps NaN", test_max_keeps_nan},
     {"argmax gives the first", test_argmax},
+    {"argmax gives the first NaN", test_argmax_of_nan},
     {"logsumexp", test_logsumexp},
     {"logsumexp of infinities", test_logsumexp_of_infinities},
     {"cumsum", test_cumsum},
