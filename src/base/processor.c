@@ -1,6 +1,7 @@
 #include "base/processor.h"
 
 #include <cpuid.h>
+#include <immintrin.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -52,6 +53,11 @@ cohort_bf16 cohort_processor_bf16(void) {
     return COHORT_BF16_ROUNDED;
   if (!getenv("COHORT_KERNELS") && tiles_granted()) return COHORT_BF16_TILES;
   return __builtin_cpu_is("amd") ? COHORT_BF16_PAIRS : COHORT_BF16_ROUNDED;
+}
+
+void cohort_processor_flush_tiny(void) {
+  enum { OPERANDS_ARE_ZERO = 0x40, RESULTS_ARE_ZERO = 0x8000 };
+  _mm_setcsr(_mm_getcsr() | OPERANDS_ARE_ZERO | RESULTS_ARE_ZERO);
 }
 
 void cohort_processor_name(char out[64]) {

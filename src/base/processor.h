@@ -18,6 +18,10 @@ bool cohort_processor_has_amx(void);
  * system. Each kind can also do those before it. COHORT_KERNELS rules tiles out. */
 typedef enum { COHORT_BF16_ROUNDED, COHORT_BF16_PAIRS, COHORT_BF16_TILES } cohort_bf16;
 cohort_bf16 cohort_processor_bf16(void);
+/* From now on numbers below the least normal one count as zero, in this thread and in those that it starts: a processor
+ * takes some sixty cycles for each, and the averages that optimizers keep of a gradient that has become zero, as behind
+ * a unit that a relu has shut, fade through thousands of steps of them. */
+void cohort_processor_flush_tiny(void);
 /* The processor's name, from /proc/cpuinfo or cpuid, into out. */
 void cohort_processor_name(char out[64]);
 /* Cores this process may run on. */

@@ -1,4 +1,5 @@
 /* The small parts: errors, memory, log, clock, processor and teams. */
+#include <fenv.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -138,10 +139,36 @@ static void test_a_team_in_a_team_has_threads(void) {
   CU_ASSERT_EQUAL(counts.met, 2);
 }
 
+static void *halve(void *argument) {
+  volatile float *number = argument;
+  *number *= 0.5f;
+  return NULL;
+}
+
+static void test_tiny_numbers_are_zero(void) {
+  float number[] = {1.17549435e-38f, 1.17549435e-38f, 1.17549435e-38f}; /* the least normal one */
+  fenv_t before;
+  CU_ASSERT_EQUAL_FATAL(fegetenv(&before), 0);
+  (void)halve(&number[0]);
+  CU_ASSERT(number[0] > 0);
+  cohort_processor_flush_tiny();
+  (void)halve(&number[1]);
+  pthread_t thread;
+  CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, halve, &number[2]), 0);
+  pthread_join(thread, NULL);
+  CU_ASSERT_EQUAL(fesetenv(&before), 0);
+  if (check_under_valgrind()) return; /* which does not heed it */
+  CU_ASSERT(number[1] == 0 && number[2] == 0);
+}
+
 static const check checks[] = {
-    {"errors", test_errors}, {"memory", test_memory},
-    {"log", test_log},       {"clock and processor", test_clock_and_processor},
-    {"teams", test_teams},   {"a team in a team has threads", test_a_team_in_a_team_has_threads},
+    {"errors", test_errors},
+    {"memory", test_memory},
+    {"log", test_log},
+    {"clock and processor", test_clock_and_processor},
+    {"teams", test_teams},
+    {"a team in a team has threads", test_a_team_in_a_team_has_threads},
+    {"tiny numbers are zero", test_tiny_numbers_are_zero},
 };
 
 int main(void) { return check_run("small", checks, sizeof checks / sizeof *checks); }
