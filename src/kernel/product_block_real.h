@@ -179,8 +179,12 @@ static inline int64_t product_pack_sixteen(const product_side *side, int64_t maj
   int64_t l = 0;
 #if defined(__AVX512F__)
   if (sizeof(real) != sizeof(float)) return 0;
-  for (; (l + 16) * PRODUCT_CELL <= depth; l += 16)
-    product_turn_sixteen(side->x + l * PRODUCT_CELL, side->step, majors, out + l * out_step, out_step);
+  for (; (l + 16) * PRODUCT_CELL <= depth; l += 16) {
+    const real *x = side->x + l * PRODUCT_CELL;
+    for (int i = 16; i < 32; i++) /* the next majors: so many short runs are beyond what processors guess */
+      for (int line = 0; line < PRODUCT_CELL; line++) __builtin_prefetch(x + i * side->step + line * 16);
+    product_turn_sixteen(x, side->step, majors, out + l * out_step, out_step);
+  }
 #else
   (void)side, (void)majors, (void)depth, (void)out, (void)out_step;
 #endif
