@@ -304,9 +304,8 @@ char *cohort_run_describe(const cohort_run *run) {
     (void)snprintf(copies, sizeof copies, ", a copy on each of %d hosts", run->holders->copies);
   char *text = cohort_format_text(
       "%s: %lld parameters in %d tensors, %d pieces, %d buckets\n%s\nlanes: %d over %d ranks x %d threads (at most %d "
-      "ranks); this rank runs lanes %d to %d on %d executors of %d threads each%s\nsharded: %s%s; %s\nplan: %d nodes "
-      "in "
-      "%d phases, %.1f MiB an executor, %.3f GFLOP a lane",
+      "ranks); this rank runs lanes %d to %d on %d executors of %d threads each%s\nsharded: %s%s; %s\n"
+      "plan: %d nodes in %d phases, %.1f MiB an executor, %.3f GFLOP a lane",
       run->space[0]->name, (long long)run->space[0]->parameters, run->space[0]->tensors, run->space[0]->pieces,
       cohort_player_shards(run->player)->buckets, player, run->lanes, run->comm->size, run->threads, run->lanes, first,
       last - 1, cohort_lane_engine_executors(run->engine), cohort_lane_engine_executor_threads(run->engine),
