@@ -82,7 +82,8 @@ static inline __attribute__((target("avx512f"))) __m512i first_words(cohort_rand
 
 static __attribute__((target("avx512f"))) void permute_lanes(cohort_random_key key, unsigned half_bits,
                                                              uint64_t value[WALKS]) {
-  const __m512i mask = _mm512_set1_epi64((INT64_C(1) << half_bits) - 1), walks = _mm512_loadu_si512(value);
+  const __m512i ones = _mm512_set1_epi64(-1), mask = _mm512_xor_si512(_mm512_slli_epi64(ones, half_bits), ones);
+  const __m512i walks = _mm512_loadu_si512(value);
   __m512i left = _mm512_srli_epi64(walks, half_bits), right = walks & mask;
   for (unsigned round = 0; round < PERMUTE_ROUNDS; round++) {
     const __m512i mixed = left ^ (first_words(key, permute_domain + round, right) & mask);
