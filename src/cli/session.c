@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "cli/verbs.h"
 #include "io/config.h"
 #include "io/run_directory.h"
 #include "mpi/world.h"
@@ -20,6 +21,7 @@ static cohort_status read_settings(const char *config, int overrides, char *cons
   COHORT_TRY(cohort_config_read(config, overrides, override, &session->document, error));
   cohort_faults faults = {0};
   cohort_settings_read(session->document, &session->settings, &faults);
+  session->settings.program = cohort_command_provenance();
   const cohort_status status = cohort_faults_status(&faults, error);
   cohort_faults_release(&faults);
   return status;

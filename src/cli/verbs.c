@@ -14,9 +14,6 @@ static const cohort_verb *const verbs[] = {&cohort_verb_train,    &cohort_verb_e
                                            &cohort_verb_check,    &cohort_verb_inspect, &cohort_verb_plot};
 enum { VERBS = sizeof verbs / sizeof *verbs };
 
-const char *cohort_command_version(void) { return COHORT_VERSION; }
-const char *cohort_command_commit(void) { return COHORT_COMMIT; }
-
 cohort_loop_program cohort_command_program(void) {
   /* The second start finds the right core, so this only reads its name. */
   static char *nothing[] = {NULL};
@@ -82,7 +79,7 @@ int cohort_command(int count, char **argument) {
     return COHORT_DONE;
   }
   if (strcmp(argument[1], "--version") == 0) {
-    printf("cohort %s (%s)\n", cohort_command_version(), cohort_command_commit());
+    puts(cohort_command_provenance());
     return COHORT_DONE;
   }
   const cohort_verb *verb = find(argument[1]);

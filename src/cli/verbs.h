@@ -8,6 +8,8 @@
 int cohort_command(int count, char **argument);
 
 const char *cohort_command_version(void); /* "0.1.0" */
-const char *cohort_command_commit(void);  /* of the source it was built from */
+/* Of the source it was built from: "64708ca"; "64708ca-dirty" when files differed from it; "unknown" without git. */
+const char *cohort_command_commit(void);
+const char *cohort_command_provenance(void); /* "cohort 0.1.0 (64708ca)": --version, and what checkpoints say */
 
 #endif

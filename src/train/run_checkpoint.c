@@ -170,10 +170,13 @@ cohort_status cohort_run_save(cohort_run *run, const char *directory, const char
   cohort_player_settle(run->player);
   list_flats(run, &stored);
   char *config = cohort_config_write(run->settings->expanded);
-  const cohort_stored_text texts[] = {
-      {"kind", run->task.functions->name}, {"kernels", run->kernels->name}, {"config", config}};
+  const char *const program = run->settings->program;
+  const cohort_stored_text texts[] = {{"kind", run->task.functions->name},
+                                      {"kernels", run->kernels->name},
+                                      {"config", config},
+                                      {"program", program ? program : "unknown"}};
   cohort_stored_number numbers[NUMBERS];
-  const cohort_checkpoint checkpoint = describe(run, &stored, texts, 3, numbers);
+  const cohort_checkpoint checkpoint = describe(run, &stored, texts, 4, numbers);
   deal(run, &stored, true);
   const cohort_status status = cohort_checkpoint_save(run->comm, directory, name, &checkpoint, bytes_written, error);
   free(config);

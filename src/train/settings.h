@@ -72,6 +72,7 @@ typedef struct cohort_settings {
   cohort_federated_settings federated_settings;
   bool is_federated;
   cohort_document *expanded; /* owned: every key that the run uses, with its value */
+  const char *program;       /* what checkpoints say has written them: "cohort 0.1.0 (64708ca)"; NULL: "unknown" */
 } cohort_settings;
 
 extern const cohort_parameter cohort_settings_table[], cohort_data_table[], cohort_evaluate_table[],
