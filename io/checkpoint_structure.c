@@ -287,6 +287,13 @@ static herr_t collect_number(hid_t at, const char *name, const H5A_info_t *info,
   return 0;
 }
 
+/* The first edition put the scope of the reference before the names of its tensors. */
+static const char *own_name(const cohort_flat_entry *flat, const char *name) {
+  static const char space[] = "/reference/", prefix[] = "reference.";
+  const bool of_reference = strncmp(flat->path, space, sizeof space - 1) == 0;
+  return of_reference && strncmp(name, prefix, sizeof prefix - 1) == 0 ? name + sizeof prefix - 1 : name;
+}
+
 /* Adds the virtual dataset `name` when it shows a part of the flat dataset given. */
 static herr_t collect_view(hid_t group, const char *name, const H5L_info_t *info, void *argument) {
   cohort_flat_entry *const out = argument;
@@ -312,7 +319,7 @@ static herr_t collect_view(hid_t group, const char *name, const H5L_info_t *info
     H5Sclose(space);
   }
   if (is_view) {
-    tensor.name = cohort_copy_text(name);
+    tensor.name = cohort_copy_text(own_name(out, name));
     out->tensor = cohort_reallocate(out->tensor, (size_t)(out->tensors + 1) * sizeof *out->tensor);
     out->tensor[out->tensors++] = tensor;
   }

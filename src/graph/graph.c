@@ -82,10 +82,22 @@ void cohort_graph_enter(cohort_graph *graph, const char *format, ...) {
   (void)snprintf(graph->scope + length, sizeof graph->scope - length, "%s%s", length ? "/" : "", part);
 }
 
+void cohort_graph_enter_space(cohort_graph *graph, const char *name) {
+  if (graph->space_depth)
+    cohort_graph_fault(graph, graph->scope, "the scope of a space inside another; leave the first");
+  cohort_graph_enter(graph, "%s", name);
+  graph->space_depth = graph->depth;
+  graph->space_length = strlen(graph->scope) + 1;
+}
+
 void cohort_graph_leave(cohort_graph *graph) {
   if (graph->depth == 0) {
     cohort_graph_fault(graph, "graph", "left a scope that was not entered; enter it first");
     return;
+  }
+  if (graph->depth == graph->space_depth) {
+    graph->space_depth = 0;
+    graph->space_length = 0;
   }
   graph->scope[graph->scope_length[--graph->depth]] = 0;
 }
@@ -282,7 +294,9 @@ cohort_value cohort_graph_parameter(cohort_graph *graph, int space, const char *
   if (cohort_graph_failed(graph)) return COHORT_NO_VALUE;
   cohort_parameter_tensor tensor = {.space = space, .shape = shape, .role = role, .initial = initial, .scale = scale};
   char full[COHORT_MAX_SCOPE + 128];
-  const int length = snprintf(full, sizeof full, "%s%s%s", graph->scope, graph->scope[0] ? "/" : "", name);
+  const size_t whole = strlen(graph->scope);
+  const char *const scope = graph->scope + (graph->space_length < whole ? graph->space_length : whole);
+  const int length = snprintf(full, sizeof full, "%s%s%s", scope, scope[0] ? "/" : "", name);
   if (length < 0 || (size_t)length >= sizeof tensor.name) {
     cohort_graph_fault(graph, full, "a parameter's name has at most %zu characters; use shorter scopes",
                        sizeof tensor.name - 1);

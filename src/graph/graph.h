@@ -32,6 +32,9 @@ cohort_shape cohort_shape_of(int axes, ...); /* the sizes as int64_t or int; at 
 /* Names of nodes are scoped: "layer0/attention/query". */
 void cohort_graph_enter(cohort_graph *graph, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cohort_graph_leave(cohort_graph *graph);
+/* Enters a scope for the model of another space: nodes are named by it, but its tensors as if it were not there, so
+ * that they are named, drawn and stored like those of the same model in space 0. No such scope inside another. */
+void cohort_graph_enter_space(cohort_graph *graph, const char *name);
 
 /* What a value is. */
 cohort_shape cohort_graph_shape(const cohort_graph *graph, cohort_value value);
@@ -53,7 +56,7 @@ typedef enum { COHORT_INITIAL_ZERO, COHORT_INITIAL_ONE, COHORT_INITIAL_NORMAL, C
 
 /* A parameter tensor as a graph declares it; the space's table is made from these. */
 typedef struct cohort_parameter_tensor {
-  char name[96]; /* scoped name with '.' between parts: "layer0.attention.query" */
+  char name[96]; /* within its space: the scopes with '.' between them, "layer0.attention.query" */
   int space;     /* index of the space it belongs to: 0 for the model that is trained */
   cohort_shape shape;
   cohort_role role;

@@ -54,6 +54,8 @@ struct cohort_graph {
   char scope[COHORT_MAX_SCOPE];
   size_t scope_length[COHORT_MAX_DEPTH];
   int depth;
+  int space_depth;     /* of the scope that cohort_graph_enter_space entered; 0: none */
+  size_t space_length; /* of the text that tensors' names leave out */
   int lanes;
   cohort_error error; /* the first fault; status COHORT_DONE when there is none */
 };

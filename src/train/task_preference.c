@@ -153,7 +153,7 @@ static cohort_task_graph build(const cohort_task *task, cohort_graph *graph, int
     cohort_model_inputs frozen = inputs;
     frozen.space = 1;
     frozen.training = false;
-    cohort_graph_enter(graph, "reference");
+    cohort_graph_enter_space(graph, "reference");
     const cohort_value reference = cohort_stop_gradient(graph, score(task, graph, &frozen, targets, capacity));
     cohort_graph_leave(graph);
     pairs.reference_chosen = side_of(graph, reference, capacity, 0);

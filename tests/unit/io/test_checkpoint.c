@@ -216,6 +216,40 @@ static void another_model_is_refused_by_name(void) {
   remove_directory(directory);
 }
 
+/* Files of the first edition name a reference's tensors with its scope before them. */
+static void named_as_before(sample *state) {
+  static const char *const names[] = {"reference.embedding", "reference.layer0.weight", "reference.layer0.gain",
+                                      "reference.head"};
+  state->flat[0].flat_path = "/reference/flat/parameters";
+  state->flat[0].view_path = "/reference/parameters";
+  for (int t = 0; t < 4; t++) state->tensor[t].name = names[t];
+}
+
+static void named_as_now(sample *state) {
+  named_as_before(state);
+  memcpy(state->tensor, model_tensors, sizeof model_tensors);
+}
+
+static void reference_of_the_first_edition(void) {
+  char *const directory = make_directory();
+  char *const path = cohort_format_text("%s/step_00000003.h5", directory);
+  job saved = {.directory = directory, .step = 3, .change = named_as_before};
+  CU_ASSERT_EQUAL_FATAL(cohort_comm_run_threads(2, save_on_rank, &saved), COHORT_DONE);
+  cohort_flat_contents contents;
+  CU_ASSERT_EQUAL_FATAL(
+      cohort_checkpoint_read_flat(path, "/reference/flat/parameters", "/reference/parameters", &contents, NULL),
+      COHORT_DONE);
+  CU_ASSERT_EQUAL(contents.tensors, 4);
+  for (int t = 0; t < contents.tensors; t++) CU_ASSERT_STRING_EQUAL(contents.tensor[t].name, model_tensors[t].name);
+  cohort_flat_release(&contents);
+  /* Other spaces keep their names as they are. */
+  job work = {.path = path, .step = 3, .change = named_as_now};
+  CU_ASSERT_EQUAL(cohort_comm_run_threads(1, load_on_rank, &work), COHORT_BAD_DATA);
+  CU_ASSERT_PTR_NOT_NULL(strstr(work.error[0].text, "/model/main/m/embedding is missing"));
+  free(path);
+  remove_directory(directory);
+}
+
 static void resume_falls_back_with_one_warning(void) {
   char *const directory = make_directory();
   job empty = {.directory = directory};
@@ -413,6 +447,7 @@ int main(int count, char **arguments) {
                                  {"a flip in the data names the dataset", a_flip_in_the_data_names_the_dataset},
                                  {"every truncation is refused", every_truncation_is_refused},
                                  {"another model is refused by name", another_model_is_refused_by_name},
+                                 {"the reference of the first edition", reference_of_the_first_edition},
                                  {"resume falls back with one warning", resume_falls_back_with_one_warning},
                                  {"a missing latest means the newest", a_missing_latest_means_the_newest},
                                  {"prune keeps the newest by number", prune_keeps_the_newest_by_number},
