@@ -1,4 +1,5 @@
-# The reference pages of the catalogue, one per method, from what the program itself prints: run with
+# The reference pages, one per method of the catalogue and one of the config keys, from what the program itself prints:
+# run with
 #   cmake -DCOHORT=PROGRAM -DFOLDER=OUT -P reference.cmake
 cmake_minimum_required(VERSION 3.25)
 execute_process(COMMAND ${COHORT} methods --format tsv OUTPUT_VARIABLE table RESULT_VARIABLE status)
@@ -23,4 +24,10 @@ foreach(row ${rows})
   file(WRITE ${FOLDER}/${family}/${key}.txt "${page}")
   string(APPEND index "- ${family} [${key}](${family}/${key}.txt)\n")
 endforeach()
+execute_process(COMMAND ${COHORT} keys --format markdown OUTPUT_VARIABLE page RESULT_VARIABLE status)
+if(NOT status EQUAL 0)
+  message(FATAL_ERROR "cohort keys ended with status ${status}")
+endif()
+file(WRITE ${FOLDER}/keys.md "${page}")
+string(APPEND index "\n[Keys of a config](keys.md)\n")
 file(WRITE ${FOLDER}/README.md "${index}")

@@ -54,6 +54,16 @@ size_t cohort_parameters_count(const cohort_parameter *table) {
   return count;
 }
 
+const cohort_parameter *cohort_parameters_find(const cohort_parameter *table, const char *key) {
+  const size_t length = strcspn(key, ".");
+  for (const cohort_parameter *p = table; p && p->name; p++) {
+    if (strlen(p->name) != length || strncmp(p->name, key, length) != 0) continue;
+    if (!key[length]) return p;
+    return p->type == COHORT_PARAMETER_SECTION ? cohort_parameters_find(p->section, key + length + 1) : NULL;
+  }
+  return NULL;
+}
+
 /* Between a path and a key; the path of the whole config is empty. */
 static const char *dot(const char *path) { return path[0] ? "." : ""; }
 
@@ -64,6 +74,7 @@ typedef struct reading {
   const cohort_document *where; /* for messages */
   const char *path;
   void *field;
+  void *config; /* the struct of the table */
   cohort_document *expanded;
   cohort_faults *faults;
 } reading;
@@ -284,6 +295,17 @@ static void read_null(const reading *in) {
   store_text(in, "null", false);
 }
 
+/* The keys below; what is not a map is a fault of theirs. */
+static void read_section(const reading *in) {
+  const cohort_parameter *own = in->parameter;
+  *(const cohort_document **)in->field = in->given;
+  char *path = cohort_format_text("%s%s%s", in->path, dot(in->path), own->name);
+  cohort_document *map = cohort_document_create(COHORT_MAP, NULL, 0, 0);
+  cohort_parameters_read(own->section, in->given, path, (char *)in->config + own->section_offset, map, in->faults);
+  store(in, map);
+  free(path);
+}
+
 static void read_key(const reading *in) {
   if (!in->given && !in->parameter->standard) {
     cohort_faults_add(in->faults, in->where, "%s%s%s: is missing; give %s", in->path, dot(in->path),
@@ -317,6 +339,12 @@ static void read_key(const reading *in) {
       else
         read_document(in);
       break;
+    case COHORT_PARAMETER_SECTION:
+      if (default_null)
+        read_null(in);
+      else
+        read_section(in);
+      break;
   }
 }
 
@@ -347,7 +375,7 @@ void cohort_parameters_read(const cohort_parameter *table, const cohort_document
   if (!path) path = "";
   const cohort_document *map = cohort_document_is_null(document) ? NULL : document;
   if (map && map->kind != COHORT_MAP) {
-    cohort_faults_add(faults, map, "%s%sis no map; write {key: value, ...}", path, path[0] ? ": " : "");
+    cohort_faults_add(faults, map, "%s%sis not a map; write {key: value, ...}", path, path[0] ? ": " : "");
     map = NULL;
   }
   for (const cohort_parameter *parameter = table; parameter && parameter->name; parameter++) {
@@ -358,6 +386,7 @@ void cohort_parameters_read(const cohort_parameter *table, const cohort_document
                         .where = child ? child : document,
                         .path = path,
                         .field = (char *)config + parameter->offset,
+                        .config = config,
                         .expanded = expanded,
                         .faults = faults};
     read_key(&in);

@@ -23,6 +23,8 @@ const char *cohort_word_of_type(cohort_parameter_type type) {
       return "method";
     case COHORT_PARAMETER_TREE:
       return "tree";
+    case COHORT_PARAMETER_SECTION:
+      return "section";
   }
   return "";
 }
@@ -94,7 +96,7 @@ static void json_parameter(cohort_writer *out, const cohort_parameter *p) {
   } else {
     cohort_writer_null(out, "sweep");
   }
-  cohort_writer_boolean(out, "fixed_on_resume", p->fixed_on_resume);
+  cohort_writer_boolean(out, "fixed_on_resume", !p->may_change);
   cohort_writer_close(out, '}');
 }
 

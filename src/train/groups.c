@@ -13,13 +13,13 @@ typedef struct group_settings {
   bool decay;
 } group_settings;
 
-static const cohort_parameter group_table[] = {
+const cohort_parameter cohort_group_table[] = {
     COHORT_TEXT(group_settings, role, "null",
-                "roles it takes, joined by ',': matrix, kernel, vector, gain, embedding, head"),
+                "roles it takes, joined by ',': matrix, kernel, vector, gain, embedding, head, scalar"),
     COHORT_TEXT(group_settings, name, "null", "pattern of tensor names it takes, with * and ?"),
-    COHORT_METHOD_OF(group_settings, optimizer, NULL, "optimizer", "an update"),
-    COHORT_REAL_ATLEAST(group_settings, learning_rate, "1", 0, "factor on the optimizer's learning rate"),
-    COHORT_BOOLEAN(group_settings, decay, "true", "false: no weight decay for the group's tensors"),
+    COHORT_METHOD_OF(group_settings, optimizer, NULL, "optimizer", "the group's optimizer"),
+    COHORT_REAL_ATLEAST(group_settings, learning_rate, "1", 0, "factor on that optimizer's learning rate"),
+    COHORT_BOOLEAN(group_settings, decay, "true", "whether weight decay applies to the group's tensors"),
     {.name = NULL},
 };
 
@@ -64,7 +64,7 @@ static void check_roles(const char *list, const cohort_document *where, cohort_f
 static bool read_group(const cohort_player_plan *plan, const cohort_document *document, cohort_group *group,
                        cohort_document *expanded, cohort_faults *faults) {
   group_settings own;
-  cohort_parameters_read(group_table, document, "groups", &own, expanded, faults);
+  cohort_parameters_read(cohort_group_table, document, "groups", &own, expanded, faults);
   if (faults->count) return false;
   if (own.role) check_roles(own.role, cohort_document_get(document, "role"), faults);
   if (!own.role && !own.name) cohort_faults_add(faults, document, "groups: a group needs role or name");

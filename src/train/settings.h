@@ -75,8 +75,9 @@ typedef struct cohort_settings {
   const char *program;       /* what checkpoints say has written them: "cohort 0.1.0 (64708ca)"; NULL: "unknown" */
 } cohort_settings;
 
-extern const cohort_parameter cohort_settings_table[], cohort_data_table[], cohort_evaluate_table[],
-    cohort_checkpoint_table[], cohort_federated_table[];
+/* Every key of a config, with the sections below (base/parameter.h); its scopes take a cohort_settings. */
+extern const cohort_parameter cohort_settings_table[];
+extern const cohort_parameter cohort_group_table[]; /* the keys of a parameter group (train/groups.c) */
 
 /* Reads the settings' own keys and sections; methods are checked here and read by who builds them. All faults are
  * collected. A given key that this kind of run would ignore is a fault (optimizer with federated, text with task

@@ -16,16 +16,16 @@ typedef struct gpt_config {
 
 static const char *const styles[] = {"gpt2", "llama", NULL};
 
-#define SIZE(field, default_text, low, high, text)                                                          \
-  {                                                                                                         \
-    COHORT_FIELD(gpt_config, field, COHORT_PARAMETER_INTEGER),                                              \
-        .standard = default_text, .minimum = low, .maximum = high, .meaning = text, .fixed_on_resume = true \
+#define SIZE(field, default_text, low, high, text)                                                       \
+  {                                                                                                      \
+    COHORT_FIELD(gpt_config, field, COHORT_PARAMETER_INTEGER), .standard = default_text, .minimum = low, \
+                                                               .maximum = high, .meaning = text          \
   }
 
 static const cohort_parameter parameters[] = {
     {COHORT_FIELD(gpt_config, style, COHORT_PARAMETER_CHOICE), .standard = "gpt2", .choices = styles,
-     .meaning = "gpt2: learned positions, LayerNorm, GELU, biases; llama: rotary positions, RMSNorm, SwiGLU, no biases",
-     .fixed_on_resume = true},
+     .meaning =
+         "gpt2: learned positions, LayerNorm, GELU, biases; llama: rotary positions, RMSNorm, SwiGLU, no biases"},
     SIZE(layers, "4", 1, 1024, "transformer blocks"),
     SIZE(width, "128", 1, 1 << 16, "size of a token's vector"),
     SIZE(heads, "4", 1, 1 << 12, "attention heads; they divide the width"),
@@ -38,12 +38,12 @@ static const cohort_parameter parameters[] = {
                      "share dropped in training after the embedding, the attention's output and the feed-forward part; "
                      "attention probabilities are never dropped"),
     {COHORT_FIELD(gpt_config, tied, COHORT_PARAMETER_BOOLEAN), .standard = "true",
-     .meaning = "the output matrix is the embedding", .fixed_on_resume = true},
+     .meaning = "the output matrix is the embedding"},
     {COHORT_FIELD(gpt_config, rope_theta, COHORT_PARAMETER_REAL), .standard = "10000", .minimum = 0,
      .minimum_open = true, .maximum = INFINITY, .maximum_open = true,
-     .meaning = "llama: base of the rotary wavelengths, in tokens", .fixed_on_resume = true},
+     .meaning = "llama: base of the rotary wavelengths, in tokens"},
     {COHORT_FIELD(gpt_config, epsilon, COHORT_PARAMETER_REAL), .standard = "1e-5", .minimum = 0, .minimum_open = true,
-     .maximum = 1, .meaning = "added to the variance in norms", .fixed_on_resume = true},
+     .maximum = 1, .meaning = "added to the variance in norms"},
     {.name = NULL},
 };
 

@@ -14,11 +14,11 @@ static const char *const activations[] = {"relu", "gelu", "tanh", NULL};
 
 static const cohort_parameter parameters[] = {
     {COHORT_FIELD(mlp_config, hidden, COHORT_PARAMETER_INTEGER), .standard = "200", .minimum = 1, .maximum = 1 << 20,
-     .meaning = "units of each hidden layer", .fixed_on_resume = true},
+     .meaning = "units of each hidden layer"},
     {COHORT_FIELD(mlp_config, layers, COHORT_PARAMETER_INTEGER), .standard = "2", .minimum = 0, .maximum = 256,
-     .meaning = "hidden layers; 0: a linear model", .fixed_on_resume = true},
+     .meaning = "hidden layers; 0: a linear model"},
     {COHORT_FIELD(mlp_config, activation, COHORT_PARAMETER_CHOICE), .standard = "relu", .choices = activations,
-     .meaning = "after each hidden layer; gelu is the exact form", .fixed_on_resume = true},
+     .meaning = "after each hidden layer; gelu is the exact form"},
     COHORT_REAL_UNIT(mlp_config, dropout, "0", "share of hidden units dropped in training, after the activation"),
     {.name = NULL},
 };

@@ -61,6 +61,8 @@ static void test_other_runs(void) {
           (const char *[]){"c.yaml:3:52: data.test_labels", "c.yaml:3:42: data.train:"});
   refused("steps: 1\nmodel: mlp\ntask: languag\ndata: {text: a}\n", 1, (const char *[]){"\"language\""});
   refused("steps: 1\nmodel: mlp\noptimizer: null\nfederated: {cohort: 4}\n", 0, NULL);
+  refused("steps: 1\nmodel: mlp\nlanes: 3\nfederated: {cohort: 4}\n", 1,
+          (const char *[]){"c.yaml:3:1: lanes: a federated run has a lane for each client"});
 }
 
 /* The expanded config names what the run uses, and is itself read without a fault. */
