@@ -242,7 +242,8 @@ static bool write_array(hid_t file, const cohort_array *array) {
 cohort_status cohort_arrays_write(const char *path, const cohort_arrays *arrays, cohort_error *error) {
   (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
   char *hidden = cohort_format_text("%s.part", path);
-  const hid_t file = H5Fcreate(hidden, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  (void)unlink(hidden); /* left over, or a link to another file: a new one is made, never one opened */
+  const hid_t file = H5Fcreate(hidden, H5F_ACC_EXCL, H5P_DEFAULT, H5P_DEFAULT);
   bool good = file >= 0;
   for (int i = 0; i < arrays->count && good; i++) good = write_array(file, &arrays->items[i]);
   if (file >= 0) good = H5Fclose(file) >= 0 && good;

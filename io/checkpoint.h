@@ -74,7 +74,8 @@ cohort_status cohort_checkpoint_load(cohort_comm *comm, const char *path, cohort
 
 /* Collective. Loads the newest whole checkpoint of a directory: `latest` first, then older ones by step; a damaged one
  * is said in one warning line and the next older is taken. found = false when the directory has none at all; when there
- * are some but none is whole: COHORT_BAD_DATA. path receives the file taken (owned by the caller). */
+ * are some but none is whole, or the directory cannot be read: COHORT_BAD_DATA. path receives the file taken (owned by
+ * the caller). */
 cohort_status cohort_checkpoint_resume(cohort_comm *comm, const cohort_log *log, const char *directory,
                                        cohort_checkpoint *checkpoint, bool *found, char **path, cohort_error *error);
 
@@ -86,8 +87,8 @@ void cohort_checkpoint_prune(const char *directory, int keep, int64_t best);
 cohort_status cohort_checkpoint_text(const char *path, const char *name, char **text, cohort_error *error);
 /* The step that a file was saved at; -1 when it cannot be read. */
 int64_t cohort_checkpoint_step(const char *path, cohort_error *error);
-/* The step that `latest` of a directory names; -1 when there is none. */
-int64_t cohort_checkpoint_last_step(const char *directory);
+/* The step that `latest` of a directory names; -1 when there is none. COHORT_BAD_DATA when it cannot be read. */
+cohort_status cohort_checkpoint_last_step(const char *directory, int64_t *step, cohort_error *error);
 
 /* One rank: reads one flat dataset (float32) wholly, with its tensor table from the virtual datasets under view_path,
  * verified by digest; for init_from, eval, generate. Tensors' names, and `data`, are owned by the caller:

@@ -206,10 +206,16 @@ cohort_status cohort_checkpoint_load(cohort_comm *comm, const char *path, cohort
 
 /* Rank 0: the steps to try, in order: what `latest` names, then older ones. Without a `latest` that can be read, all,
  * newest first. A file newer than `latest` is no candidate: `latest` may have been set back on purpose. */
-static int64_t *candidates(const char *directory, int64_t *count) {
+static cohort_status candidates(const char *directory, int64_t **tried, int64_t *count, cohort_error *error) {
   int found = 0;
-  int64_t *const steps = cohort_checkpoint_steps(directory, &found);
-  char *const latest = cohort_checkpoint_latest(directory);
+  int64_t *steps = NULL;
+  char *latest = NULL;
+  COHORT_TRY(cohort_checkpoint_steps(directory, &steps, &found, error));
+  const cohort_status status = cohort_checkpoint_latest(directory, &latest, error);
+  if (status != COHORT_DONE) {
+    free(steps);
+    return status;
+  }
   const int64_t bound = latest ? cohort_checkpoint_step_of(latest) : INT64_MAX;
   int64_t *const out = cohort_allocate((size_t)(found + 1) * sizeof *out);
   *count = 0;
@@ -219,14 +225,17 @@ static int64_t *candidates(const char *directory, int64_t *count) {
   }
   free(latest);
   free(steps);
-  return out;
+  *tried = out;
+  return COHORT_DONE;
 }
 
 cohort_status cohort_checkpoint_resume(cohort_comm *comm, const cohort_log *log, const char *directory,
                                        cohort_checkpoint *checkpoint, bool *found, char **path, cohort_error *error) {
   int64_t count = 0;
   const bool first = comm->rank == 0;
-  int64_t *steps = first ? candidates(directory, &count) : NULL;
+  int64_t *steps = NULL;
+  const cohort_status seen = first ? candidates(directory, &steps, &count, error) : COHORT_DONE;
+  COHORT_TRY(cohort_comm_agree_error(comm, seen, error));
   cohort_comm_broadcast(comm, 0, &count, sizeof count);
   if (!first) steps = cohort_allocate((size_t)(count + 1) * sizeof *steps);
   cohort_comm_broadcast(comm, 0, steps, (size_t)count * sizeof *steps);

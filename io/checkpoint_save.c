@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "io/checkpoint_data.h"
+#include "io/file.h"
 
 enum { STRUCTURE_RESERVE = 1 << 20, OPEN_TRIES = 100, OPEN_PAUSE_NANOSECONDS = 50000000 };
 
@@ -74,9 +75,9 @@ static cohort_status check_space(const save *state, const cohort_checkpoint *che
 /* Rank 0: the new file with everything but the data. */
 static cohort_status create(const save *state, const cohort_checkpoint *checkpoint, const uint64_t *digest,
                             cohort_error *error) {
-  unlink(state->hidden); /* of a save that was killed */
+  unlink(state->hidden); /* of a save that was killed: its room counts as free */
   COHORT_TRY(check_space(state, checkpoint, error));
-  const int descriptor = open(state->hidden, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  const int descriptor = cohort_file_create(state->hidden);
   if (descriptor < 0) {
     return cohort_fail(error, COHORT_NO_RESOURCE, "%s: cannot be created: %s", state->hidden, strerror(errno));
   }
@@ -89,7 +90,7 @@ static cohort_status create(const save *state, const cohort_checkpoint *checkpoi
 /* A network file system may show the new file a little later on other hosts. */
 static int open_when_visible(const char *path) {
   for (int tries = 0;; tries++) {
-    const int descriptor = open(path, O_WRONLY | O_CLOEXEC);
+    const int descriptor = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
     if (descriptor >= 0 || errno != ENOENT || tries == OPEN_TRIES) return descriptor;
     nanosleep(&(struct timespec){.tv_nsec = OPEN_PAUSE_NANOSECONDS}, NULL);
   }
@@ -152,7 +153,7 @@ static cohort_status write_data(cohort_comm *comm, const save *state, const coho
 }
 
 static cohort_status write_latest(const save *state, cohort_error *error) {
-  const int descriptor = open(state->hidden_latest, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  const int descriptor = cohort_file_create(state->hidden_latest);
   if (descriptor < 0) return cohort_fail(error, COHORT_NO_RESOURCE, "%s: %s", state->hidden_latest, strerror(errno));
   char *const text = cohort_format_text("%s\n", strrchr(state->path, '/') + 1);
   cohort_status status = cohort_write_at(descriptor, state->hidden_latest, text, strlen(text), 0, error);

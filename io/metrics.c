@@ -88,12 +88,6 @@ static cohort_status cut_rows(const char *path, const char *header, int64_t resu
   return status;
 }
 
-static cohort_status open_file(const char *path, FILE **out, cohort_error *error) {
-  *out = fopen(path, "ae");
-  return *out ? COHORT_DONE
-              : cohort_fail(error, COHORT_NO_RESOURCE, "%s: cannot be written: %s", path, strerror(errno));
-}
-
 static cohort_status open_all(cohort_metrics *own, const char *run_directory, int64_t resume_step,
                               cohort_error *error) {
   char *header = header_of(own);
@@ -101,8 +95,8 @@ static cohort_status open_all(cohort_metrics *own, const char *run_directory, in
   free(header);
   COHORT_TRY(status);
   COHORT_TRY(cut_rows(own->timing_path, timing_columns, resume_step, error));
-  COHORT_TRY(open_file(own->metrics_path, &own->metrics, error));
-  COHORT_TRY(open_file(own->timing_path, &own->timing, error));
+  COHORT_TRY(cohort_file_append(own->metrics_path, &own->metrics, error));
+  COHORT_TRY(cohort_file_append(own->timing_path, &own->timing, error));
   return cohort_tensorboard_open(run_directory, resume_step, &own->tensorboard, error);
 }
 

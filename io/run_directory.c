@@ -6,96 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/memory.h"
 #include "io/config.h"
-
-bool cohort_file_exists(const char *path) { return access(path, F_OK) == 0; }
-
-cohort_status cohort_file_read(const char *path, char **text, size_t *length, cohort_error *error) {
-  FILE *file = fopen(path, "rb");
-  if (!file) return cohort_fail(error, COHORT_BAD_DATA, "%s: cannot be read: %s", path, strerror(errno));
-  size_t room = 65536, count = 0;
-  char *own = cohort_allocate(room);
-  for (size_t got; (got = fread(own + count, 1, room - count - 1, file)) > 0;) {
-    count += got;
-    if (count + 1 < room) continue;
-    room *= 2;
-    own = cohort_reallocate(own, room);
-  }
-  const bool bad = ferror(file) != 0;
-  const int fault = errno;
-  (void)fclose(file);
-  if (bad) {
-    free(own);
-    return cohort_fail(error, COHORT_BAD_DATA, "%s: cannot be read: %s", path, strerror(fault));
-  }
-  own[count] = '\0';
-  *text = own;
-  *length = count;
-  return COHORT_DONE;
-}
-
-static cohort_status write_and_sync(const char *path, const char *text, size_t length, cohort_error *error) {
-  const int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (file < 0) return cohort_fail(error, COHORT_NO_RESOURCE, "%s: cannot be written: %s", path, strerror(errno));
-  bool good = true;
-  for (size_t done = 0; good && done < length;) {
-    const ssize_t wrote = write(file, text + done, length - done);
-    good = wrote > 0;
-    if (good) done += (size_t)wrote;
-  }
-  good = good && fsync(file) == 0;
-  const int fault = errno;
-  (void)close(file);
-  if (good) return COHORT_DONE;
-  (void)unlink(path);
-  return cohort_fail(error, COHORT_NO_RESOURCE, "%s: cannot be written: %s", path, strerror(fault));
-}
-
-static char *parent_of(const char *path) {
-  const char *slash = strrchr(path, '/');
-  if (!slash) return cohort_copy_text(".");
-  return slash == path ? cohort_copy_text("/") : cohort_format_text("%.*s", (int)(slash - path), path);
-}
-
-cohort_status cohort_file_write(const char *path, const char *text, size_t length, cohort_error *error) {
-  char *hidden = cohort_format_text("%s.part", path);
-  cohort_status status = write_and_sync(hidden, text, length, error);
-  if (status == COHORT_DONE && rename(hidden, path) != 0) {
-    status = cohort_fail(error, COHORT_NO_RESOURCE, "%s: cannot be written: %s", path, strerror(errno));
-    (void)unlink(hidden);
-  }
-  free(hidden);
-  if (status != COHORT_DONE) return status;
-  char *parent = parent_of(path);
-  const int folder = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  free(parent);
-  if (folder < 0) return COHORT_DONE;
-  (void)fsync(folder);
-  (void)close(folder);
-  return COHORT_DONE;
-}
-
-cohort_status cohort_directory_create(const char *path, cohort_error *error) {
-  if (!*path) return cohort_fail(error, COHORT_BAD_CONFIG, "a directory without a name; set run to a path");
-  char *own = cohort_copy_text(path);
-  for (char *at = own + 1; *at; at++) {
-    if (*at != '/') continue;
-    *at = '\0';
-    (void)mkdir(own, 0777);
-    *at = '/';
-  }
-  const int made = mkdir(own, 0777);
-  const int fault = errno;
-  free(own);
-  struct stat found;
-  if (made == 0 || (stat(path, &found) == 0 && S_ISDIR(found.st_mode))) return COHORT_DONE;
-  return cohort_fail(error, fault == EEXIST ? COHORT_BAD_CONFIG : COHORT_NO_RESOURCE,
-                     "%s: cannot be made a directory: %s", path, strerror(fault));
-}
 
 static cohort_status make_inside(const char *path, const char *name, cohort_error *error) {
   char *own = cohort_format_text("%s/%s", path, name);
@@ -106,10 +20,10 @@ static cohort_status make_inside(const char *path, const char *name, cohort_erro
 
 static cohort_status take_lock(const char *path, int *lock, cohort_error *error) {
   char *name = cohort_format_text("%s/lock", path);
-  const int file = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  const int file = open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
   cohort_status status = COHORT_DONE;
   if (file < 0) {
-    status = cohort_fail(error, COHORT_NO_RESOURCE, "%s: cannot be written: %s", name, strerror(errno));
+    status = cohort_file_refused(name, errno, error);
   } else if (flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     (void)close(file);
     status = cohort_fail(error, COHORT_BAD_CONFIG, "%s: in use by another run; wait for it, or set run to another path",

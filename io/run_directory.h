@@ -8,6 +8,7 @@
 #include "base/document.h"
 #include "base/parameter.h"
 #include "base/status.h"
+#include "io/file.h"
 
 typedef struct cohort_run_directory {
   char *path;
@@ -24,13 +25,5 @@ cohort_status cohort_run_directory_open(cohort_comm *comm, const char *path, con
                                         bool (*may_change)(const char *key), cohort_run_directory *out,
                                         cohort_error *error);
 void cohort_run_directory_close(cohort_run_directory *directory);
-
-/* Writes a whole text file through a temporary name, fsync and rename. */
-cohort_status cohort_file_write(const char *path, const char *text, size_t length, cohort_error *error);
-/* Reads a whole file; NUL-terminated, owned by the caller. */
-cohort_status cohort_file_read(const char *path, char **text, size_t *length, cohort_error *error);
-/* Makes a directory with its parents; one that is there is fine. */
-cohort_status cohort_directory_create(const char *path, cohort_error *error);
-bool cohort_file_exists(const char *path);
 
 #endif

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "event.pb-c.h"
+#include "io/file.h"
 
 struct cohort_tensorboard {
   FILE *file;
@@ -43,10 +45,11 @@ cohort_status cohort_tensorboard_open(const char *run_directory, int64_t resume_
                                       cohort_error *error) {
   char *path = cohort_format_text("%s/tensorboard/events.out.tfevents.%010lld.cohort", run_directory,
                                   (long long)(resume_step < 0 ? 0 : resume_step));
-  FILE *file = fopen(path, "wbe");
+  const int descriptor = cohort_file_create(path);
+  FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "wb");
   if (!file) {
-    const cohort_status status =
-        cohort_fail(error, COHORT_NO_RESOURCE, "%s: cannot be written: %s", path, strerror(errno));
+    const cohort_status status = cohort_file_refused(path, errno, error);
+    if (descriptor >= 0) (void)close(descriptor);
     free(path);
     return status;
   }

@@ -199,7 +199,7 @@ static void *write_report(void *argument) {
   if (write(STDERR_FILENO, line, (size_t)length) < 0) { /* the log may still take it */
   }
   const char *const path = atomic_load(&own->own->log);
-  const int file = path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666) : -1;
+  const int file = path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666) : -1;
   if (file < 0) return NULL;
   if (write(file, line, (size_t)length) < 0) { /* standard error has it */
   }

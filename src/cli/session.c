@@ -57,12 +57,14 @@ cohort_status cohort_command_close(cohort_command_session *session, cohort_statu
 
 cohort_status cohort_command_run_files(const char *run, char **config, char **weights, cohort_error *error) {
   char *own_config = cohort_format_text("%s/config.yaml", run), *own_weights = cohort_format_text("%s/final.h5", run);
+  cohort_status status = COHORT_DONE;
   if (!cohort_file_exists(own_weights)) {
     char *latest = cohort_format_text("%s/checkpoints/latest", run), *name = NULL;
     size_t length = 0;
     free(own_weights);
     own_weights = NULL;
-    if (cohort_file_exists(latest) && cohort_file_read(latest, &name, &length, error) == COHORT_DONE) {
+    if (cohort_file_exists(latest)) status = cohort_file_read(latest, &name, &length, error);
+    if (name) {
       name[strcspn(name, "\r\n")] = '\0';
       own_weights = cohort_format_text("%s/checkpoints/%s", run, name);
     }
@@ -72,6 +74,7 @@ cohort_status cohort_command_run_files(const char *run, char **config, char **we
   if (!own_weights || !cohort_file_exists(own_config)) {
     free(own_config);
     free(own_weights);
+    COHORT_TRY(status);
     return cohort_fail(error, COHORT_BAD_DATA, "%s: no run with config.yaml and a checkpoint; train it first", run);
   }
   *config = own_config;

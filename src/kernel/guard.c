@@ -1,8 +1,11 @@
+/* What the libraries read before main begins, put right: the program starts itself again, once, with the environment
+ * that OpenBLAS and OpenMP need. A second start finds it and goes on; it costs some milliseconds. */
 #include <cblas.h>
 #include <omp.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
@@ -46,7 +49,13 @@ const char *cohort_product_guard(char **arguments) {
   if (wanted && !getenv(marker)) {
     (void)setenv("OPENBLAS_CORETYPE", wanted, 1);
     (void)setenv(marker, core, 1);
-    (void)setenv("OPENBLAS_NUM_THREADS", "1", 1); /* the library is called on one thread; more would only spin */
+    again = true;
+  }
+  /* The library is called on one thread. Those that it keeps for every further core would only spin, and where address
+   * space is limited one of them spins in mmap for ever, at the program's end too. */
+  const char *const threads = getenv("OPENBLAS_NUM_THREADS");
+  if (!threads || strcmp(threads, "1") != 0) {
+    (void)setenv("OPENBLAS_NUM_THREADS", "1", 1);
     again = true;
   }
   /* A thread that waits spins for about 100 microseconds, then sleeps: by default it spins for milliseconds, which on

@@ -190,9 +190,10 @@ static cohort_status open_directory(loop *own, const char *path, cohort_error *e
   own->checkpoints = cohort_format_text("%s/checkpoints", path);
   char *log_path = cohort_format_text("%s/log.txt", path);
   cohort_world_watch(own->comm, own->settings->watchdog, log_path);
-  if (own->comm->rank == 0) own->log->file = fopen(log_path, "a");
+  const cohort_status status =
+      own->comm->rank == 0 ? cohort_file_append(log_path, &own->log->file, error) : COHORT_DONE;
   free(log_path);
-  return COHORT_DONE;
+  return agree(own, status, error);
 }
 
 static cohort_status begin(loop *own, cohort_error *error) {
@@ -358,14 +359,16 @@ static cohort_status finish(loop *own, bool stopped, const cohort_loop_program *
 static cohort_status refuse_fewer_steps(const loop *own, const char *run_path, cohort_error *error) {
   char *directory = cohort_format_text("%s/checkpoints", run_path);
   char *last = cohort_format_text("%s/final.h5", run_path);
-  int64_t step = cohort_checkpoint_last_step(directory);
-  if (cohort_file_exists(last)) {
+  int64_t step = -1;
+  const cohort_status status = cohort_checkpoint_last_step(directory, &step, error);
+  if (status == COHORT_DONE && cohort_file_exists(last)) {
     cohort_error ignored;
     const int64_t end = cohort_checkpoint_step(last, &ignored);
     if (end > step) step = end;
   }
   free(directory);
   free(last);
+  COHORT_TRY(status);
   if (step <= own->settings->steps) return COHORT_DONE;
   return cohort_fail(error, COHORT_BAD_CONFIG,
                      "steps: %lld, but the run in %s stands at step %lld; give more steps, or set run to another path",

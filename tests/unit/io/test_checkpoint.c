@@ -303,6 +303,65 @@ static bool has_step(const char *directory, int64_t step) {
   return found;
 }
 
+/* A folder or a `latest` that cannot be read is an error on every rank, never an empty folder. Root reads all, so links
+ * that lead in circles and files of the wrong kind stand for rights and for a broken file system. */
+static void unreadable_is_not_none(void) {
+  char *const directory = make_directory();
+  char *const latest = cohort_format_text("%s/latest", directory);
+  save(1, directory, NULL, 3);
+  CU_ASSERT_EQUAL_FATAL(unlink(latest), 0);
+  CU_ASSERT_EQUAL_FATAL(mkdir(latest, 0777), 0);
+  char *const loop = cohort_format_text("%s/loop", directory), *const file = cohort_format_text("%s/file", directory);
+  CU_ASSERT_EQUAL_FATAL(symlink("loop", loop), 0);
+  write_bytes(file, "x", 1);
+  const char *const places[] = {directory, loop, file}, *const named[] = {latest, loop, file};
+  for (int i = 0; i < 3; i++) {
+    cohort_error error = {0};
+    int64_t step = 0;
+    CU_ASSERT_EQUAL(cohort_checkpoint_last_step(places[i], &step, &error), COHORT_BAD_DATA);
+    job work = {.directory = places[i]};
+    CU_ASSERT_EQUAL(cohort_comm_run_threads(2, resume_on_rank, &work), COHORT_BAD_DATA);
+    CU_ASSERT_TRUE(same_everywhere(&work, 2));
+    CU_ASSERT_FALSE(work.found);
+    CU_ASSERT_PTR_NOT_NULL(strstr(work.error[0].text, named[i]));
+    CU_ASSERT_PTR_NOT_NULL(strstr(work.error[0].text, "cannot be read"));
+  }
+  cohort_checkpoint_prune(directory, 1, -1); /* deletes nothing that it cannot judge */
+  CU_ASSERT_TRUE(access(loop, F_OK) != 0 && errno == ELOOP);
+  CU_ASSERT_EQUAL(rmdir(latest), 0);
+  CU_ASSERT_EQUAL(unlink(loop), 0);
+  CU_ASSERT_EQUAL(unlink(file), 0);
+  int64_t step = 0;
+  cohort_error error = {0};
+  CU_ASSERT_EQUAL(cohort_checkpoint_last_step(directory, &step, &error), COHORT_DONE);
+  CU_ASSERT_EQUAL(step, -1);
+  free(file);
+  free(loop);
+  free(latest);
+  remove_directory(directory);
+}
+
+/* Links planted under a save's hidden names are replaced, not written through. */
+static void a_save_follows_no_link(void) {
+  char *const directory = make_directory();
+  char *const victim = cohort_format_text("%s/victim", directory);
+  write_bytes(victim, "mine", 4);
+  const char *const names[] = {".latest.tmp", ".step_00000003.h5.tmp"};
+  for (int i = 0; i < 2; i++) {
+    char *const link = cohort_format_text("%s/%s", directory, names[i]);
+    CU_ASSERT_EQUAL_FATAL(symlink(victim, link), 0);
+    free(link);
+  }
+  save(2, directory, NULL, 3);
+  CU_ASSERT_TRUE(has_step(directory, 3));
+  size_t size = 0;
+  char *const text = read_bytes(victim, &size);
+  CU_ASSERT_TRUE(size == 4 && memcmp(text, "mine", 4) == 0);
+  free(text);
+  free(victim);
+  remove_directory(directory);
+}
+
 static void prune_keeps_the_newest_by_number(void) {
   char *const directory = make_directory();
   const int64_t steps[] = {9998, 9999, 10000, 99999999, 100000000};
@@ -450,6 +509,8 @@ int main(int count, char **arguments) {
                                  {"the reference of the first edition", reference_of_the_first_edition},
                                  {"resume falls back with one warning", resume_falls_back_with_one_warning},
                                  {"a missing latest means the newest", a_missing_latest_means_the_newest},
+                                 {"unreadable is not none", unreadable_is_not_none},
+                                 {"a save follows no link", a_save_follows_no_link},
                                  {"prune keeps the newest by number", prune_keeps_the_newest_by_number},
                                  {"a write that fails on some ranks", a_write_that_fails_on_some_ranks},
                                  {"a full disk", a_full_disk},

@@ -1,5 +1,6 @@
 /* Run directories: made, taken over, refused; whole files written at once. */
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -221,13 +222,20 @@ static void whole_files(void) {
   scratch_remove(scratch);
 }
 
-/* A full disk: what stood there stays, and no temporary file is left. */
+/* No room, here a limit on the size of files: what stood there stays, and no temporary file is left. */
 static void full_disk_keeps_the_old_file(void) {
   char *const scratch = scratch_create(), *const path = scratch_text(scratch, "f", "old");
   char *const part = cohort_format_text("%s.part", path);
-  CU_ASSERT_EQUAL_FATAL(symlink("/dev/full", part), 0);
+  struct rlimit before, small;
+  CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, &before), 0);
+  small = before;
+  small.rlim_cur = 2;
+  (void)signal(SIGXFSZ, SIG_IGN);
+  CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &small), 0);
   cohort_error error = {0};
-  CU_ASSERT_EQUAL(cohort_file_write(path, "new", 3, &error), COHORT_NO_RESOURCE);
+  const cohort_status status = cohort_file_write(path, "new", 3, &error);
+  CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &before), 0);
+  CU_ASSERT_EQUAL(status, COHORT_NO_RESOURCE);
   CU_ASSERT_FALSE(cohort_file_exists(part));
   size_t length = 0;
   char *const text = scratch_read(path, &length);
@@ -235,6 +243,53 @@ static void full_disk_keeps_the_old_file(void) {
   free(text);
   free(part);
   free(path);
+  scratch_remove(scratch);
+}
+
+/* Links that somebody has planted under the names that are written: what they point to stays as it is. */
+static void planted_links_are_not_followed(void) {
+  char *const scratch = scratch_create(), *const victim = scratch_text(scratch, "victim", "mine");
+  char *const path = cohort_format_text("%s/f", scratch), *const part = cohort_format_text("%s/f.part", scratch);
+  char *const lines = cohort_format_text("%s/log.txt", scratch), *const lock = cohort_format_text("%s/lock", scratch);
+  cohort_error error = {0};
+  size_t length = 0;
+  CU_ASSERT_EQUAL_FATAL(symlink(victim, part), 0);
+  CU_ASSERT_EQUAL_FATAL(symlink(victim, path), 0);
+  CU_ASSERT_EQUAL(cohort_file_write(path, "new", 3, &error), COHORT_DONE);
+  struct stat found;
+  CU_ASSERT_TRUE(lstat(path, &found) == 0 && S_ISREG(found.st_mode));
+  CU_ASSERT_EQUAL_FATAL(symlink(victim, lines), 0);
+  FILE *file = NULL;
+  CU_ASSERT_EQUAL(cohort_file_append(lines, &file, &error), COHORT_BAD_CONFIG);
+  CU_ASSERT_PTR_NULL(file);
+  CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "log.txt: is a symbolic link"));
+  const int created = cohort_file_create(lines);
+  CU_ASSERT_TRUE(created >= 0 && write(created, "x", 1) == 1);
+  (void)close(created);
+  CU_ASSERT_EQUAL(cohort_file_append(lines, &file, &error), COHORT_DONE);
+  if (file) (void)fclose(file);
+  CU_ASSERT_EQUAL_FATAL(symlink(victim, lock), 0);
+  refused(scratch, "a: 1\n", COHORT_BAD_CONFIG, (const char *[]){"lock: is a symbolic link"}, 1);
+  char *const text = scratch_read(victim, &length);
+  CU_ASSERT_STRING_EQUAL(text, "mine");
+  free(text);
+  free(lock);
+  free(lines);
+  free(part);
+  free(path);
+  free(victim);
+  scratch_remove(scratch);
+}
+
+/* Only what is not there is not there: a name that leads in circles is something. */
+static void what_cannot_be_seen_exists(void) {
+  char *const scratch = scratch_create(), *const loop = cohort_format_text("%s/loop", scratch);
+  char *const below = cohort_format_text("%s/x", loop);
+  CU_ASSERT_FALSE(cohort_file_exists(below));
+  CU_ASSERT_EQUAL_FATAL(symlink("loop", loop), 0);
+  CU_ASSERT_TRUE(cohort_file_exists(below));
+  free(below);
+  free(loop);
   scratch_remove(scratch);
 }
 
@@ -284,6 +339,8 @@ int main(void) {
       {"all ranks agree", all_ranks_agree},
       {"whole files", whole_files},
       {"full disk keeps the old file", full_disk_keeps_the_old_file},
+      {"planted links are not followed", planted_links_are_not_followed},
+      {"what cannot be seen exists", what_cannot_be_seen_exists},
       {"mutated configs", mutated_configs},
   };
   return check_run("run_directory", checks, sizeof checks / sizeof *checks);
