@@ -36,8 +36,9 @@ uint64_t cohort_digest(const void *data, size_t bytes, uint64_t seed); /* XXH3, 
  * gen1:1-rev22:21"); a command that fails or prints nothing is an error. */
 cohort_status cohort_text_read(const char *path, char **text, size_t *length, cohort_error *error);
 
-/* Preference pairs, JSONL: one object {"prompt", "chosen", "rejected"} of texts a line; an empty prompt is refused, as
- * nothing would predict a completion's first token. Faults name file and line. */
+/* Preference pairs, JSONL: one object {"prompt", "chosen", "rejected"} of texts a line. Refused are an empty prompt, as
+ * nothing would predict a completion's first token, an empty completion, and two that are equal. Faults name file and
+ * line. */
 typedef struct cohort_pairs {
   int64_t count;
   char **prompt, **chosen, **rejected; /* UTF-8 */

@@ -9,6 +9,23 @@
 
 static const char *const keys[3] = {"prompt", "chosen", "rejected"};
 
+/* Refuses what could not be scored or teaches nothing. */
+static cohort_status check_pair(const char *path, int64_t number, const char *const text[3], cohort_error *error) {
+  if (!text[0][0])
+    return cohort_fail(error, COHORT_BAD_DATA,
+                       "%s:%lld:1: prompt is empty; a completion's first token needs text before it, give some", path,
+                       (long long)number);
+  for (int k = 1; k < 3; k++)
+    if (!text[k][0])
+      return cohort_fail(error, COHORT_BAD_DATA, "%s:%lld:1: %s is empty; there is nothing to score, remove the line",
+                         path, (long long)number, keys[k]);
+  if (strcmp(text[1], text[2]) == 0)
+    return cohort_fail(error, COHORT_BAD_DATA,
+                       "%s:%lld:1: chosen and rejected are equal; neither is preferred, remove the line", path,
+                       (long long)number);
+  return COHORT_DONE;
+}
+
 static cohort_status read_line(const char *path, int64_t number, const char *line, size_t length, char **out[3],
                                int64_t at, cohort_error *error) {
   json_error_t fault;
@@ -26,12 +43,9 @@ static cohort_status read_line(const char *path, int64_t number, const char *lin
     else
       out[k][at] = cohort_copy_text(json_string_value(value));
   }
-  if (status == COHORT_DONE && !out[0][at][0])
-    status = cohort_fail(error, COHORT_BAD_DATA,
-                         "%s:%lld:1: prompt is empty; a completion's first token needs text before it, give some", path,
-                         (long long)number);
   json_decref(object);
-  return status;
+  const char *const text[3] = {out[0][at], out[1][at], out[2][at]};
+  return status == COHORT_DONE ? check_pair(path, number, text, error) : status;
 }
 
 cohort_status cohort_pairs_read(const char *path, cohort_pairs *out, cohort_error *error) {

@@ -16,6 +16,12 @@ static int32_t *join(const int32_t *prompt, int64_t prompt_length, const int32_t
   return tokens;
 }
 
+static bool same_tokens(const cohort_token_pairs *pairs, int64_t pair) {
+  const int32_t chosen = pairs->length[2 * pair], rejected = pairs->length[2 * pair + 1];
+  return chosen == rejected &&
+         memcmp(pairs->sequence[2 * pair], pairs->sequence[2 * pair + 1], (size_t)chosen * sizeof(int32_t)) == 0;
+}
+
 void cohort_token_pairs_create(const cohort_pairs *pairs, const cohort_tokenizer *tokenizer, int64_t context,
                                cohort_token_pairs *out) {
   memset(out, 0, sizeof *out);
@@ -43,6 +49,7 @@ void cohort_token_pairs_create(const cohort_pairs *pairs, const cohort_tokenizer
       free(tokens);
     }
     free(prompt);
+    out->alike += same_tokens(out, at);
   }
 }
 
@@ -76,6 +83,18 @@ static char *copy_part(const char *text, size_t length) {
   return copy;
 }
 
+/* The next drawn line after number `i` whose second half is not that of `i`; NULL: there is none. */
+static const line *other_ending(const line *lines, int64_t count, cohort_random_key key, int64_t i) {
+  const line *own = &lines[cohort_random_permute(key, (uint64_t)count, (uint64_t)i)];
+  const size_t length = own->length - own->middle;
+  for (int64_t next = 1; next < count; next++) {
+    const line *other = &lines[cohort_random_permute(key, (uint64_t)count, (uint64_t)((i + next) % count))];
+    if (other->length - other->middle != length || memcmp(own->text + own->middle, other->text + other->middle, length))
+      return other;
+  }
+  return NULL;
+}
+
 cohort_status cohort_pairs_from_lines(const char *text, size_t length, int64_t wanted, cohort_random_key key,
                                       cohort_pairs *out, cohort_error *error) {
   int64_t capacity = 1;
@@ -97,14 +116,20 @@ cohort_status cohort_pairs_from_lines(const char *text, size_t length, int64_t w
   out->prompt = cohort_allocate((size_t)wanted * sizeof *out->prompt);
   out->chosen = cohort_allocate((size_t)wanted * sizeof *out->chosen);
   out->rejected = cohort_allocate((size_t)wanted * sizeof *out->rejected);
-  for (int64_t i = 0; i < wanted; i++) {
+  cohort_status status = COHORT_DONE;
+  for (int64_t i = 0; i < wanted && status == COHORT_DONE; i++) {
     const line *own = &lines[cohort_random_permute(key, (uint64_t)count, (uint64_t)i)];
-    const line *other = &lines[cohort_random_permute(key, (uint64_t)count, (uint64_t)((i + 1) % count))];
+    const line *other = other_ending(lines, count, key, i);
+    if (!other) {
+      status = cohort_fail(error, COHORT_BAD_DATA, "data.lines: all lines end alike, so none can be rejected");
+      break;
+    }
     out->prompt[i] = copy_part(own->text, own->middle);
     out->chosen[i] = copy_part(own->text + own->middle, own->length - own->middle);
     out->rejected[i] = copy_part(other->text + other->middle, other->length - other->middle);
   }
   out->digest = cohort_digest(text, length, (uint64_t)wanted);
   free(lines);
-  return COHORT_DONE;
+  if (status != COHORT_DONE) cohort_pairs_release(out);
+  return status;
 }

@@ -87,10 +87,11 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   task->model_data.outputs = cohort_tokenizer_vocabulary(tokenizer);
   cohort_tokenizer_destroy(tokenizer);
   COHORT_TRY(status);
-  int64_t dropped = 0;
+  int64_t dropped = 0, alike = 0;
   for (int s = 0; s < COHORT_SPLITS; s++) {
     task->samples[s] = own->split[s].count;
     dropped += own->split[s].dropped;
+    alike += own->split[s].alike;
     if (own->split[s].longest > own->rows) own->rows = own->split[s].longest;
   }
   task->tokens_per_sample = 2 * own->rows;
@@ -104,6 +105,11 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   if (dropped)
     cohort_log_warning(log, "pairs: %lld dropped, their prompts leave no room in the model's context of %lld tokens",
                        (long long)dropped, (long long)context);
+  if (alike)
+    cohort_log_warning(log,
+                       "pairs: %lld teach nothing, their completions differ only beyond the model's context of %lld "
+                       "tokens; shorten them or take a longer context",
+                       (long long)alike, (long long)context);
   if (!task->samples[COHORT_SPLIT_TRAIN])
     return cohort_fail(error, COHORT_BAD_DATA, "data: no pair is left to train on");
   return COHORT_DONE;
@@ -132,6 +138,15 @@ static cohort_value side_of(cohort_graph *graph, cohort_value both, int64_t capa
   return cohort_reshape(graph, cohort_slice(graph, pairs, 1, side, 1), COHORT_SHAPE(capacity));
 }
 
+/* A side of what the model says of each pair. An empty place has no token and a sum of 0, a certain completion, where
+ * methods may have no finite value (log odds): it gets log-probabilities of its own, unequal as those of a pair are. A
+ * pair's own are left as they are to the bit. */
+static cohort_value scored_side(cohort_graph *graph, cohort_value both, cohort_value weight, int64_t capacity,
+                                int side) {
+  const cohort_value empty = cohort_scale(graph, cohort_shift(graph, weight, -1), side + 1);
+  return cohort_add(graph, side_of(graph, both, capacity, side), empty);
+}
+
 static cohort_task_graph build(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training) {
   const preference *own = task->own;
   const cohort_shape rows = COHORT_SHAPE(capacity * 2 * own->rows);
@@ -145,8 +160,8 @@ static cohort_task_graph build(const cohort_task *task, cohort_graph *graph, int
   const cohort_value weight = cohort_graph_input(graph, "weight", COHORT_TYPE_REAL, COHORT_SHAPE(capacity));
   const cohort_value policy = score(task, graph, &inputs, targets, capacity);
   cohort_preference_inputs pairs = {.reference_chosen = COHORT_NO_VALUE, .reference_rejected = COHORT_NO_VALUE};
-  pairs.policy_chosen = side_of(graph, policy, capacity, 0);
-  pairs.policy_rejected = side_of(graph, policy, capacity, 1);
+  pairs.policy_chosen = scored_side(graph, policy, weight, capacity, 0);
+  pairs.policy_rejected = scored_side(graph, policy, weight, capacity, 1);
   pairs.length_chosen = side_of(graph, lengths, capacity, 0);
   pairs.length_rejected = side_of(graph, lengths, capacity, 1);
   if (task->spaces == 2) {
@@ -156,8 +171,8 @@ static cohort_task_graph build(const cohort_task *task, cohort_graph *graph, int
     cohort_graph_enter_space(graph, "reference");
     const cohort_value reference = cohort_stop_gradient(graph, score(task, graph, &frozen, targets, capacity));
     cohort_graph_leave(graph);
-    pairs.reference_chosen = side_of(graph, reference, capacity, 0);
-    pairs.reference_rejected = side_of(graph, reference, capacity, 1);
+    pairs.reference_chosen = scored_side(graph, reference, weight, capacity, 0);
+    pairs.reference_rejected = scored_side(graph, reference, weight, capacity, 1);
   }
   const cohort_preference *method = task->preference.method->functions;
   const cohort_preference_outputs outputs = method->build(task->preference.config, graph, &pairs);

@@ -349,7 +349,7 @@ static void texts_and_commands(void) {
 }
 
 static const char good_pairs[] =
-    "{\"prompt\": \"p\", \"chosen\": \"c\\n\", \"rejected\": \"\"}\n"
+    "{\"prompt\": \"p\", \"chosen\": \"c\\n\", \"rejected\": \"d\"}\n"
     "{\"rejected\": \"\\u00e4\", \"chosen\": \"x\", \"prompt\": \" \", \"source\": 3}";
 
 static void pairs_are_read(void) {
@@ -360,13 +360,13 @@ static void pairs_are_read(void) {
   CU_ASSERT_EQUAL_FATAL(pairs.count, 2);
   CU_ASSERT_STRING_EQUAL(pairs.prompt[0], "p");
   CU_ASSERT_STRING_EQUAL(pairs.chosen[0], "c\n");
-  CU_ASSERT_STRING_EQUAL(pairs.rejected[0], "");
+  CU_ASSERT_STRING_EQUAL(pairs.rejected[0], "d");
   CU_ASSERT_STRING_EQUAL(pairs.rejected[1], "\xc3\xa4");
   const uint64_t digest = pairs.digest;
   cohort_pairs_release(&pairs);
   free(path);
   char *const other =
-      scratch_text(directory, "p.jsonl", "{\"prompt\": \"q\", \"chosen\": \"c\", \"rejected\": \"\"}\n");
+      scratch_text(directory, "p.jsonl", "{\"prompt\": \"q\", \"chosen\": \"c\", \"rejected\": \"d\"}\n");
   CU_ASSERT_EQUAL_FATAL(cohort_pairs_read(other, &pairs, NULL), COHORT_DONE);
   CU_ASSERT_EQUAL(pairs.count, 1);
   CU_ASSERT_NOT_EQUAL(pairs.digest, digest);
@@ -398,6 +398,9 @@ static void pairs_faults_name_the_line(void) {
                                 {"{\"prompt\": \"\\u0000\"}\n", "not JSON"},
                                 {"{\"prompt\": \"\xff\"}\n", "not JSON"},
                                 {"{\"prompt\": \"\", \"chosen\": \"c\", \"rejected\": \"r\"}\n", "prompt is empty"},
+                                {"{\"prompt\": \"p\", \"chosen\": \"\", \"rejected\": \"r\"}\n", "chosen is empty"},
+                                {"{\"prompt\": \"p\", \"chosen\": \"c\", \"rejected\": \"\"}\n", "rejected is empty"},
+                                {"{\"prompt\": \"p\", \"chosen\": \"r\", \"rejected\": \"r\"}\n", "rejected are equal"},
                                 {"[]\n", "prompt is missing"},
                                 {" \t\n", "empty line"},
                                 {"{} {}\n", "not JSON"}};
