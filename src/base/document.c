@@ -1,5 +1,6 @@
 #include "base/document.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,9 +132,22 @@ static size_t edit_distance(const char *a, size_t a_length, const char *b, size_
   return above[b_length];
 }
 
+static bool separates(char letter) { return letter == '-' || letter == '_' || letter == ' '; }
+
+bool cohort_same_letters(const char *a, const char *b) {
+  for (;; a++, b++) {
+    while (separates(*a)) a++;
+    while (separates(*b)) b++;
+    if (tolower((unsigned char)*a) != tolower((unsigned char)*b)) return false;
+    if (!*a) return true;
+  }
+}
+
 const char *cohort_nearest_name(const char *word, const char *const *names, size_t count) {
   const size_t length = strlen(word);
   if (!length || length > LONGEST_NAME) return NULL;
+  for (size_t i = 0; i < count; i++)
+    if (cohort_same_letters(word, names[i])) return names[i];
   const char *nearest = NULL;
   size_t least = length < 3 ? 2 : length / 3 + 2; /* a suggestion must be nearer than this */
   for (size_t i = 0; i < count; i++) {

@@ -35,7 +35,10 @@ void cohort_document_append(cohort_document *list, cohort_document *child);
 /* Scalars: null is an unquoted empty text, "~" or "null". */
 bool cohort_document_is_null(const cohort_document *document);
 bool cohort_document_equal(const cohort_document *a, const cohort_document *b); /* places are ignored; map order too */
-/* The nearest of `names` to `word` by edit distance, or NULL when none is near enough to suggest. */
+/* Whether two names are equal but for case, '-', '_' and spaces: "AdamW", "adam_w". */
+bool cohort_same_letters(const char *a, const char *b);
+/* The nearest of `names` to `word`: one of the same letters, else by edit distance; NULL when none is near enough to
+ * suggest. */
 const char *cohort_nearest_name(const char *word, const char *const *names, size_t count);
 
 #endif

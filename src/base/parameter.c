@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/foreign.h"
 #include "base/memory.h"
 
 void cohort_faults_add(cohort_faults *faults, const cohort_document *where, const char *format, ...) {
@@ -263,14 +264,42 @@ static bool has_method_form(const cohort_document *given) {
   return given->children[0]->kind == COHORT_MAP || cohort_document_is_null(given->children[0]);
 }
 
+/* The parameters of a method, as they are written in braces; what is nested is left out. */
+static char *flow_text(const cohort_document *map) {
+  char *text = cohort_copy_text("");
+  for (size_t i = 0; i < map->count; i++) {
+    const cohort_document *child = map->children[i];
+    char *longer = cohort_format_text("%s%s%s: %s", text, i ? ", " : "", map->names[i],
+                                      child->kind == COHORT_SCALAR ? child->text : "...");
+    free(text);
+    text = longer;
+  }
+  return text;
+}
+
+/* Two methods where one is wanted: mostly "optimizer.sgd.learning_rate=1" over a config with another optimizer. */
+static void fault_two_methods(const reading *in, const cohort_document *value) {
+  const cohort_document *last = value->children[value->count - 1];
+  const char *name = in->parameter->name, *before = value->names[0], *after = value->names[value->count - 1];
+  if (last->file && strcmp(last->file, "command line") == 0 && last->kind == COHORT_MAP) {
+    char *parameters = flow_text(last);
+    cohort_faults_add(in->faults, in->where,
+                      "%s%s%s: the config has %s, the command line sets %s; to change the method, write "
+                      "'%s%s%s={%s: {%s}}'",
+                      in->path, dot(in->path), name, before, after, in->path, dot(in->path), name, after, parameters);
+    free(parameters);
+    return;
+  }
+  cohort_faults_add(in->faults, in->where, "%s%s%s: holds %s and %s; give one %s method, as %s: {METHOD: {parameters}}",
+                    in->path, dot(in->path), name, before, after, in->parameter->family ? in->parameter->family : "",
+                    name);
+}
+
 static void read_document(const reading *in) {
   const bool method = in->parameter->type == COHORT_PARAMETER_METHOD;
   const cohort_document *value = in->given ? in->given : in->parameter->standard_document;
   if (method && value && value->kind == COHORT_MAP && value->count > 1) {
-    cohort_faults_add(in->faults, in->where,
-                      "%s%s%s: holds %s and %s; one %s method is wanted, as %s={key: {its parameters}}", in->path,
-                      dot(in->path), in->parameter->name, value->names[0], value->names[1],
-                      in->parameter->family ? in->parameter->family : "", in->parameter->name);
+    fault_two_methods(in, value);
     return;
   }
   if (!value || (method && !has_method_form(value))) {
@@ -348,6 +377,21 @@ static void read_key(const reading *in) {
   }
 }
 
+/* Says what to write instead: a name that others use, else the nearest, else where keys are listed. */
+static void fault_unknown(const char *path, const char *name, const char *const *names, size_t count,
+                          const cohort_document *where, cohort_faults *faults) {
+  char hint[256];
+  const char *nearest = cohort_nearest_name(name, names, count);
+  if (nearest && cohort_same_letters(nearest, name))
+    cohort_faults_add(faults, where, "%s%s%s: unknown key; write %s", path, dot(path), name, nearest);
+  else if (cohort_foreign_hint(path, name, names, count, hint, sizeof hint))
+    cohort_faults_add(faults, where, "%s%s%s: unknown key; write %s", path, dot(path), name, hint);
+  else if (nearest)
+    cohort_faults_add(faults, where, "%s%s%s: unknown key; did you mean \"%s\"?", path, dot(path), name, nearest);
+  else
+    cohort_faults_add(faults, where, "%s%s%s: unknown key; remove it (`cohort keys` lists all)", path, dot(path), name);
+}
+
 static void report_unknown(const cohort_parameter *table, const cohort_document *document, const char *path,
                            cohort_faults *faults) {
   const size_t count = cohort_parameters_count(table);
@@ -358,14 +402,9 @@ static void report_unknown(const cohort_parameter *table, const cohort_document 
     size_t known = 0;
     while (known < count && strcmp(names[known], name) != 0) known++;
     if (known < count || document->children[i]->used) continue;
-    const char *nearest = cohort_nearest_name(name, names, count);
     cohort_document key = *document->children[i];
     if (key.key_line > 0) key.line = key.key_line, key.column = key.key_column;
-    if (nearest) {
-      cohort_faults_add(faults, &key, "%s%s%s: unknown key; did you mean \"%s\"?", path, dot(path), name, nearest);
-    } else {
-      cohort_faults_add(faults, &key, "%s%s%s: unknown key; remove it", path, dot(path), name);
-    }
+    fault_unknown(path, name, names, count, &key, faults);
   }
   free(names);
 }

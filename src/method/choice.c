@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/foreign.h"
 #include "base/memory.h"
 #include "method/registry.h"
 
@@ -22,11 +23,15 @@ static void report_unknown(cohort_variant variant, const char *family, const coh
     names[count++] = method->key;
   }
   const char *nearest = count ? cohort_nearest_name(key, names, count) : NULL;
-  if (nearest)
-    cohort_faults_add(faults, where, "%s: no %s is called '%s'; did you mean '%s'?", path, family, key, nearest);
+  const bool same = nearest && cohort_same_letters(nearest, key);
+  char hint[256];
+  const char *noun = cohort_registry_noun(family);
+  if (!same && cohort_foreign_hint(path, key, names, count, hint, sizeof hint))
+    cohort_faults_add(faults, where, "%s: no %s named '%s'; write %s", path, noun, key, hint);
+  else if (nearest)
+    cohort_faults_add(faults, where, "%s: no %s named '%s'; did you mean '%s'?", path, noun, key, nearest);
   else
-    cohort_faults_add(faults, where, "%s: no %s is called '%s'; `cohort methods %s` lists them", path, family, key,
-                      family);
+    cohort_faults_add(faults, where, "%s: no %s named '%s'; `cohort methods %s` lists them", path, noun, key, family);
   free(names);
 }
 

@@ -136,10 +136,10 @@ static const char *nearest(const char *word, const char *family) {
 static cohort_status fail_unknown(const char *kind, const char *word, const char *near, const char *list,
                                   cohort_error *error) {
   if (near)
-    return cohort_fail(error, COHORT_BAD_CONFIG, "command line: no %s is called '%s'; did you mean '%s'?", kind, word,
+    return cohort_fail(error, COHORT_BAD_CONFIG, "command line: no %s named '%s'; did you mean '%s'?", kind, word,
                        near);
-  return cohort_fail(error, COHORT_BAD_CONFIG, "command line: no %s is called '%s'; `cohort methods%s%s` lists them",
-                     kind, word, *list ? " " : "", list);
+  return cohort_fail(error, COHORT_BAD_CONFIG, "command line: no %s named '%s'; `cohort methods%s%s` lists them", kind,
+                     word, *list ? " " : "", list);
 }
 
 cohort_status cohort_describe(const char *family, const char *key, cohort_describe_format format, char **out,
@@ -148,8 +148,8 @@ cohort_status cohort_describe(const char *family, const char *key, cohort_descri
   if (family && !canonical) return fail_unknown("family", family, nearest(family, NULL), "", error);
   const cohort_method *method = key ? cohort_registry_find(variant, canonical, key) : NULL;
   if (key && !method)
-    return fail_unknown(canonical ? canonical : "method", key, canonical ? nearest(key, canonical) : NULL,
-                        canonical ? canonical : "", error);
+    return fail_unknown(canonical ? cohort_registry_noun(canonical) : "method", key,
+                        canonical ? nearest(key, canonical) : NULL, canonical ? canonical : "", error);
   cohort_writer writer = {.text = NULL};
   if (format == COHORT_DESCRIBE_TSV) {
     tsv_list(&writer, canonical, key);

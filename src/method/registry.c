@@ -65,6 +65,11 @@ const char *cohort_registry_family(const char *name) {
   return NULL;
 }
 
+const char *cohort_registry_noun(const char *family) {
+  if (strcmp(family, "federated") == 0) return "federated strategy";
+  return strcmp(family, "preference") == 0 ? "preference loss" : family;
+}
+
 const cohort_method *cohort_registry_find(cohort_variant variant, const char *family, const char *key) {
   const char *canonical = cohort_registry_family(family);
   if (!canonical || !key) return NULL;

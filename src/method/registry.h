@@ -28,6 +28,8 @@ const char *cohort_registry_source(int index); /* its file, "optimizer/adamw.c" 
 const cohort_method *cohort_registry_find(cohort_variant variant, const char *family, const char *key);
 /* Canonical family name, or NULL. */
 const char *cohort_registry_family(const char *name);
+/* What one of a family is in a sentence: "optimizer", "federated strategy". */
+const char *cohort_registry_noun(const char *family);
 
 /* A method chosen and set up by a config. */
 typedef struct cohort_choice {

@@ -22,8 +22,8 @@ struct cohort_federation {
   client_vectors *vectors; /* [executors] */
   cohort_random_key key;
   int64_t round;
-  int64_t *chosen; /* [cohort] */
-  double *weight;  /* [cohort] */
+  int64_t *chosen; /* [clients_per_round] */
+  double *weight;  /* [clients_per_round] */
 };
 
 cohort_document *cohort_federation_server(const cohort_choice *strategy) {
@@ -63,13 +63,14 @@ static cohort_status check_client(cohort_federation *federation, cohort_faults *
   if (task->functions != &cohort_task_supervised || task->objectives != 1)
     cohort_faults_add(faults, federation->plan.settings->federated,
                       "federated: clients train the supervised task with one loss");
-  if (settings->cohort > settings->clients)
+  const int64_t clients = settings->population_settings.dirichlet_settings.clients;
+  if (settings->clients_per_round > clients)
     cohort_faults_add(faults, federation->plan.settings->federated,
-                      "federated.cohort: %lld is more than the %lld clients", (long long)settings->cohort,
-                      (long long)settings->clients);
-  if (settings->clients > task->samples[COHORT_SPLIT_TRAIN])
+                      "federated.clients_per_round: %lld is more than the %lld clients of the population",
+                      (long long)settings->clients_per_round, (long long)clients);
+  if (clients > task->samples[COHORT_SPLIT_TRAIN])
     cohort_faults_add(faults, federation->plan.settings->federated,
-                      "federated.clients: %lld clients, but only %lld samples", (long long)settings->clients,
+                      "federated.population: %lld clients, but only %lld training samples", (long long)clients,
                       (long long)task->samples[COHORT_SPLIT_TRAIN]);
   federation->learning_rate = cohort_choice_real(&federation->client, "learning_rate", 0);
   federation->weight_decay = cohort_choice_real(&federation->client, "weight_decay", 0);
@@ -100,11 +101,12 @@ static cohort_status build(cohort_federation *federation, cohort_faults *faults,
   COHORT_TRY(check_client(federation, faults, error));
   federation->key =
       cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)plan->settings->seed), "federated");
-  cohort_population_create(settings->clients, plan->task->samples[COHORT_SPLIT_TRAIN],
-                           cohort_supervised_labels(plan->task), settings->alpha,
+  const cohort_dirichlet_settings *dirichlet = &settings->population_settings.dirichlet_settings;
+  cohort_population_create(dirichlet->clients, plan->task->samples[COHORT_SPLIT_TRAIN],
+                           cohort_supervised_labels(plan->task), dirichlet->alpha,
                            cohort_random_key_derive_name(federation->key, "partition"), &federation->population);
-  federation->chosen = cohort_allocate((size_t)settings->cohort * sizeof *federation->chosen);
-  federation->weight = cohort_allocate((size_t)settings->cohort * sizeof *federation->weight);
+  federation->chosen = cohort_allocate((size_t)settings->clients_per_round * sizeof *federation->chosen);
+  federation->weight = cohort_allocate((size_t)settings->clients_per_round * sizeof *federation->weight);
   const int64_t room = settings->local_batch ? settings->local_batch : federation->population.largest;
   const cohort_lane_graph_options options = {.gradients = true, .training = true, .lanes = 1, .capacity = room};
   cohort_space *const spaces[1] = {plan->space};
@@ -162,11 +164,11 @@ void cohort_federation_begin(cohort_federation *federation, int64_t round) {
       cohort_random_key_derive(cohort_random_key_derive_name(federation->key, "cohort"), (uint64_t)round);
   int64_t samples = 0;
   federation->round = round;
-  for (int64_t i = 0; i < settings->cohort; i++) {
-    federation->chosen[i] = (int64_t)cohort_random_permute(key, (uint64_t)settings->clients, (uint64_t)i);
+  for (int64_t i = 0; i < settings->clients_per_round; i++) {
+    federation->chosen[i] = (int64_t)cohort_random_permute(key, (uint64_t)federation->population.clients, (uint64_t)i);
     samples += size_of(federation, federation->chosen[i]);
   }
-  for (int64_t i = 0; i < settings->cohort; i++)
+  for (int64_t i = 0; i < settings->clients_per_round; i++)
     federation->weight[i] = (double)size_of(federation, federation->chosen[i]) / (double)samples;
 }
 
@@ -262,7 +264,7 @@ int64_t cohort_federation_client_samples(const cohort_federation *federation, in
 
 int64_t cohort_federation_samples(const cohort_federation *federation) {
   int64_t samples = 0;
-  for (int lane = 0; lane < federation->plan.settings->federated_settings.cohort; lane++)
+  for (int lane = 0; lane < federation->plan.settings->federated_settings.clients_per_round; lane++)
     samples += cohort_federation_client_samples(federation, lane);
   return samples;
 }

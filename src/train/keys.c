@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/foreign.h"
 #include "base/memory.h"
 #include "method/describe.h"
 #include "method/describe_words.h"
@@ -303,6 +304,11 @@ static void add_name(void *argument, const char *path, const cohort_parameter *k
 
 static cohort_status fail_unknown(const char *word, cohort_error *error) {
   search own = {.word = last_word(word)};
+  char hint[256];
+  char *section = cohort_format_text("%.*s", own.word > word ? (int)(own.word - word - 1) : 0, word);
+  const bool foreign = cohort_foreign_hint(section, own.word, NULL, 0, hint, sizeof hint);
+  free(section);
+  if (foreign) return cohort_fail(error, COHORT_BAD_CONFIG, "command line: no key \"%s\"; see %s", word, hint);
   cohort_keys_walk(true, add_name, &own);
   const char *nearest = cohort_nearest_name(own.word, own.names, own.count);
   free(own.names);

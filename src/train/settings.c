@@ -3,7 +3,10 @@
  * costs the number of keys of the table times that of the config. */
 #include "train/settings.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/memory.h"
 
 static const char *const tasks[] = {"supervised", "language", "preference", NULL};
 static const char *const precisions[] = {"float32", "bf16", NULL};
@@ -38,7 +41,7 @@ static const cohort_scope central[] = {
 };
 static const cohort_scope own_lanes[] = {
     {"runs that are not federated", is_central,
-     "a federated run has a lane for each client of a round (federated.cohort); remove it"},
+     "a federated run has a lane for each client of a round (federated.clients_per_round); remove it"},
     {.who = NULL},
 };
 static const cohort_scope one_loss[] = {
@@ -147,19 +150,31 @@ static const cohort_parameter checkpoint_table[] = {
     {.name = NULL},
 };
 
+static const cohort_parameter dirichlet_table[] = {
+    COHORT_INTEGER_RANGE(cohort_dirichlet_settings, clients, "100", 1, 1e7, "clients in the population",
+                         .unit = "clients"),
+    COHORT_REAL_ATLEAST(cohort_dirichlet_settings, alpha, "0.5", 0,
+                        "concentration of the distribution; 0: equal shares of all labels"),
+    {.name = NULL},
+};
+
+static const cohort_parameter population_table[] = {
+    COHORT_SECTION(cohort_population_settings, dirichlet, dirichlet_settings, dirichlet_table, "{}",
+                   "labels are dealt to clients by a Dirichlet distribution"),
+    {.name = NULL},
+};
+
 static const cohort_parameter federated_table[] = {
     COHORT_METHOD_OF(cohort_federated_settings, strategy, "fedavg", "federated",
                      "the server's rule; any optimizer serves too"),
-    COHORT_INTEGER_RANGE(cohort_federated_settings, clients, "100", 1, 1e7, "clients in the population",
-                         .unit = "clients"),
-    COHORT_INTEGER_RANGE(cohort_federated_settings, cohort, "10", 1, 4096, "clients that take part in a round",
-                         .unit = "clients"),
+    COHORT_SECTION(cohort_federated_settings, population, population_settings, population_table, "{}",
+                   "the clients, and who holds which training samples"),
+    COHORT_INTEGER_RANGE(cohort_federated_settings, clients_per_round, "10", 1, 4096,
+                         "clients that take part in a round", .unit = "clients"),
     COHORT_INTEGER_RANGE(cohort_federated_settings, local_steps, "10", 1, 1e6, "steps of a client in a round",
                          .unit = "steps"),
     COHORT_INTEGER_RANGE(cohort_federated_settings, local_batch, "32", 0, 1e6,
                          "samples of a client's step; 0: all it has", .unit = "samples"),
-    COHORT_REAL_ATLEAST(cohort_federated_settings, alpha, "0.5", 0,
-                        "concentration of the Dirichlet distribution that deals labels to clients; 0: equal shares"),
     COHORT_METHOD_OF(cohort_federated_settings, client, "sgd", "optimizer",
                      "the clients' optimizer, which starts anew in every round"),
     {.name = NULL},
@@ -256,8 +271,11 @@ static void check_scopes(const cohort_parameter *table, const char *section, con
   for (const cohort_parameter *key = table; key->name; key++) {
     const cohort_document *given = cohort_document_get(document, key->name);
     const cohort_scope *scope = broken_scope(key, own);
-    if (!scope && key->type == COHORT_PARAMETER_SECTION)
-      check_scopes(key->section, key->name, given, own, cohort_document_get(expanded, key->name), faults);
+    if (!scope && key->type == COHORT_PARAMETER_SECTION) {
+      char *path = cohort_format_text("%s%s%s", section, *section ? "." : "", key->name);
+      check_scopes(key->section, path, given, own, cohort_document_get(expanded, key->name), faults);
+      free(path);
+    }
     if (!scope) continue;
     cohort_document_remove(expanded, key->name);
     if (cohort_document_is_null(given)) continue;
@@ -342,7 +360,7 @@ bool cohort_settings_may_change(const char *key) {
 }
 
 int cohort_settings_lanes(const cohort_settings *settings, int64_t tokens_per_sample) {
-  if (settings->is_federated) return (int)settings->federated_settings.cohort;
+  if (settings->is_federated) return (int)settings->federated_settings.clients_per_round;
   if (settings->lanes) return (int)settings->lanes;
   const int64_t rows = settings->batch * (tokens_per_sample ? tokens_per_sample : 1);
   const int64_t least = tokens_per_sample ? 512 : 32;

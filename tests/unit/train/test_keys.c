@@ -1,8 +1,10 @@
 /* Keys: what a config accepts is what `cohort keys` lists. */
 #include <dirent.h>
 
+#include "base/foreign.h"
 #include "check.h"
 #include "io/config.h"
+#include "method/registry.h"
 #include "train/keys.h"
 #include "train/settings.h"
 
@@ -117,16 +119,70 @@ static void test_pages(void) {
   finds("learning_rate", "  federated.strategy.fedavg.learning_rate");
   finds("optimizer", "adagrad, ");
   finds("federated", "  federated.client ");
+  finds("federated.population.dirichlet.alpha", "Taken by  runs with federated\n");
   refuses("croop", "did you mean \"crop\"?");
   refuses("data.croop", "did you mean \"crop\"?");
   refuses("optimizer.adamw.bta1", "did you mean \"beta1\"?");
   refuses("optimizer.adamw.zzzzzzzz", "`cohort keys` lists them");
 }
 
+/* "optimizer.METHOD.beta1" exists for some optimizer. */
+static bool exists_for_a_method(const char *key) {
+  static const char *const families[] = {"optimizer", "schedule", "model", "federated"};
+  const char *place = strstr(key, "METHOD");
+  if (!place) return cohort_keys_find(key) != NULL;
+  const cohort_method *method;
+  for (int i = 0; (method = cohort_registry_at(COHORT_VARIANT_F64, i)); i++)
+    for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
+      char path[128];
+      (void)snprintf(path, sizeof path, "%.*s%s%s", (int)(place - key), key, method->key, place + strlen("METHOD"));
+      if (strcmp(method->family, families[f]) == 0 && cohort_keys_find(path)) return true;
+    }
+  return false;
+}
+
+typedef struct names {
+  const char *word;
+  size_t length;
+  bool found;
+} names;
+
+static void match(void *argument, const char *path, const cohort_parameter *key) {
+  names *own = argument;
+  (void)path;
+  if (strlen(key->name) == own->length && strncmp(key->name, own->word, own->length) == 0) own->found = true;
+}
+
+/* What a row of the table says to write is a key somewhere, or a method. */
+static void test_foreign(void) {
+  for (const cohort_foreign *row = cohort_foreign_names; row->name; row++) {
+    CU_ASSERT(row->keys || row->where);
+    for (const char *word = row->keys; word && *word;) {
+      names own = {.word = word, .length = strcspn(word, ".,")};
+      cohort_keys_walk(true, match, &own);
+      const cohort_method *method;
+      for (int i = 0; (method = cohort_registry_at(COHORT_VARIANT_F64, i)); i++)
+        if (strcmp(method->key, word) == 0) own.found = true;
+      if (!own.found) printf("    %s: %s is no key\n", row->name, row->keys);
+      CU_ASSERT(own.found);
+      word += strcspn(word, ",");
+      word += strspn(word, ", ");
+    }
+    char where[128];
+    (void)snprintf(where, sizeof where, "%s", row->where ? row->where : "steps");
+    where[strcspn(where, " ")] = '\0'; /* the first of "a and b" */
+    if (!exists_for_a_method(where)) printf("    %s: %s is no key\n", row->name, where);
+    CU_ASSERT(exists_for_a_method(where));
+  }
+  refuses("lr", "see optimizer.METHOD.learning_rate");
+  refuses("federated.cohort", "see federated.clients_per_round");
+}
+
 static const check checks[] = {
     {"every key is listed and has a page", test_tables},
     {"every key of every recipe is found", test_recipes},
     {"pages and hints", test_pages},
+    {"the table of foreign names", test_foreign},
 };
 
 int main(void) { return check_run("keys", checks, sizeof checks / sizeof *checks); }

@@ -1,4 +1,5 @@
 /* Settings: the faults of keys, sections and methods are found together; optimizers serve as servers. */
+#include "base/memory.h"
 #include "check.h"
 #include "io/config.h"
 #include "train/settings.h"
@@ -49,7 +50,7 @@ static void test_federated(void) {
 
 /* Nothing that is given is ignored. */
 static void test_other_runs(void) {
-  refused("steps: 1\nmodel: mlp\noptimizer: {sgd: {x: 1}}\nfederated: {cohort: 4}\n", 2,
+  refused("steps: 1\nmodel: mlp\noptimizer: {sgd: {x: 1}}\nfederated: {clients_per_round: 4}\n", 2,
           (const char *[]){"c.yaml:3:1: optimizer: a federated run", "optimizer.sgd.x"});
   refused("steps: 1\nmodel: mlp\naggregator: pcgrad\npreference: dpo\nrival: 3\nevaluate: {stride: 2}\n", 4,
           (const char *[]){"c.yaml:3:1: aggregator: there is one", "c.yaml:4:1: preference: is for",
@@ -60,15 +61,15 @@ static void test_other_runs(void) {
   refused("steps: 1\nmodel: mlp\ndata: {train_images: a, train_labels: a, train: a, test_labels: a}\n", 2,
           (const char *[]){"c.yaml:3:52: data.test_labels", "c.yaml:3:42: data.train:"});
   refused("steps: 1\nmodel: mlp\ntask: languag\ndata: {text: a}\n", 1, (const char *[]){"\"language\""});
-  refused("steps: 1\nmodel: mlp\noptimizer: null\nfederated: {cohort: 4}\n", 0, NULL);
-  refused("steps: 1\nmodel: mlp\nlanes: 3\nfederated: {cohort: 4}\n", 1,
+  refused("steps: 1\nmodel: mlp\noptimizer: null\nfederated: {clients_per_round: 4}\n", 0, NULL);
+  refused("steps: 1\nmodel: mlp\nlanes: 3\nfederated: {clients_per_round: 4}\n", 1,
           (const char *[]){"c.yaml:3:1: lanes: a federated run has a lane for each client"});
 }
 
 /* The expanded config names what the run uses, and is itself read without a fault. */
 static void test_expanded(void) {
   static const char *const texts[] = {
-      "steps: 1\nmodel: mlp\nfederated: {cohort: 4}\n", "steps: 1\nmodel: gpt\ntask: preference\n",
+      "steps: 1\nmodel: mlp\nfederated: {clients_per_round: 4}\n", "steps: 1\nmodel: gpt\ntask: preference\n",
       "steps: 1\nmodel: gpt\ntask: language\nlosses: [cross_entropy]\n", "steps: 1\nmodel: mlp\n"};
   static const bool has_optimizer[] = {false, true, true, true}, has_loss[] = {true, false, false, true};
   for (int i = 0; i < 4; i++) {
@@ -89,6 +90,70 @@ static void test_expanded(void) {
   }
 }
 
+/* A foreign name is refused with the right one. */
+static void says(const char *yaml, const char *wanted) {
+  char *text = cohort_format_text("steps: 1\nmodel: mlp\n%s\n", yaml);
+  refused(text, 1, &wanted);
+  free(text);
+}
+
+static void test_foreign_names(void) {
+  says("lr: 1", "c.yaml:3:1: lr: unknown key; write optimizer.METHOD.learning_rate");
+  says("learning_rate: 1", "learning_rate: unknown key; write optimizer.METHOD.learning_rate");
+  says("optimizer: {adamw: {lr: 1}}", "optimizer.adamw.lr: unknown key; write learning_rate");
+  says("optimizer: {adamw: {betas: [0.9, 0.95]}}", "unknown key; write beta1, beta2");
+  says("optimizer: {adamw: {eps: 1}}", "write epsilon");
+  says("optimizer: {adamw: {momentum: 0.9}}", "write beta1");
+  says("optimizer: {AdamW: {lr: 1}}", "no optimizer named 'AdamW'; did you mean 'adamw'?");
+  says("optimizer: SGD", "did you mean 'sgd'?");
+  says("optimizer: adamw_torch", "write adamw");
+  says("batch_size: 8", "batch_size: unknown key; write batch");
+  says("max_steps: 8", "write steps");
+  says("num_train_epochs: 8", "write steps (epochs x training samples / batch)");
+  says("epochs: 8", "write steps (epochs");
+  says("max_grad_norm: 1", "write clip");
+  says("output_dir: a", "write run");
+  says("random_seed: 1", "write seed");
+  says("warmup_steps: 8", "write schedule.METHOD.warmup");
+  says("schedule: {cosine: {warmup_steps: 8}}", "schedule.cosine.warmup_steps: unknown key; write warmup");
+  says("n_layer: 8", "write model.METHOD.layers");
+  says("federated: {cohort: 4}", "c.yaml:3:13: federated.cohort: unknown key; write clients_per_round");
+  says("federated: {alpha: 4}", "federated.alpha: unknown key; write population.dirichlet.alpha");
+  says("federated: {clients: 4}", "federated.clients: unknown key; write population.dirichlet.clients");
+  says("federated: {batch_size: 4}", "federated.batch_size: unknown key; write local_batch");
+  says("federated: {local_epochs: 4}", "federated.local_epochs: unknown key; write local_steps");
+  says("federated: {strategy: FedAdam}", "no federated strategy named 'FedAdam'; did you mean 'fedadam'?");
+  says("zzzzzzzz: 1", "zzzzzzzz: unknown key; remove it (`cohort keys` lists all)");
+  refused("steps: 1\nmodel: {gpt: {n_embd: 1, n_layer: 1, n_head: 1, num_key_value_heads: 1, intermediate_size: 1}}\n",
+          5, (const char *[]){"write width", "write layers", "write heads", "write key_heads", "write feed_forward"});
+  refused("steps: 1\nmodel: {mlp: {hidden_size: 1, numLayers: 1}}\n", 2,
+          (const char *[]){"hidden_size: unknown key; write hidden", "numLayers: unknown key; write layers"});
+}
+
+/* "optimizer.sgd.learning_rate=0.1" over a config with another optimizer. */
+static void test_another_method(void) {
+  static const char *const optimizers[] = {"{adamw: {beta1: 0.8}}", "adamw"};
+  for (int i = 0; i < 2; i++) {
+    char *text = cohort_format_text("steps: 1\nmodel: mlp\noptimizer: %s\n", optimizers[i]);
+    cohort_document *document = NULL;
+    cohort_error error = {0};
+    CU_ASSERT_EQUAL_FATAL(cohort_config_parse(text, strlen(text), "c.yaml", &document, &error), COHORT_DONE);
+    CU_ASSERT_EQUAL_FATAL(cohort_config_override(document, "optimizer.sgd.learning_rate=0.1", &error), COHORT_DONE);
+    cohort_settings settings;
+    cohort_faults faults = {0};
+    cohort_settings_read(document, &settings, &faults);
+    static const char wanted[] =
+        "the config has adamw, the command line sets sgd; to change the method, write "
+        "'optimizer={sgd: {learning_rate: 0.1}}'";
+    CU_ASSERT_EQUAL(faults.count, 1);
+    CU_ASSERT(faults.text && strstr(faults.text, wanted));
+    cohort_faults_release(&faults);
+    cohort_settings_release(&settings);
+    cohort_document_destroy(document);
+    free(text);
+  }
+}
+
 static void test_nothing_to_say(void) { refused("steps: 1\nmodel: mlp\noptimizer: null\ngroups: null\n", 0, NULL); }
 
 static const check checks[] = {
@@ -97,6 +162,8 @@ static const check checks[] = {
     {"keys of other runs", test_other_runs},
     {"expanded config", test_expanded},
     {"defaults", test_nothing_to_say},
+    {"foreign names", test_foreign_names},
+    {"another method on the command line", test_another_method},
 };
 
 int main(void) { return check_run("settings", checks, sizeof checks / sizeof *checks); }
