@@ -54,7 +54,7 @@ def authors(repository, commit, file):
 def bare(name, module):
     """A module of an installed package without running the package's own __init__, which wants more packages."""
     parts = name.split(".")
-    place = os.path.dirname(importlib.util.find_spec(parts[0]).origin)
+    place = str(importlib.metadata.distribution(parts[0]).locate_file(parts[0]))
     for depth in range(1, len(parts) + 1):
         whole = ".".join(parts[:depth])
         if whole not in sys.modules:
