@@ -11,6 +11,8 @@ Authors' code is no part of this repository: GOLDEN_CODE names a folder with one
 commit that the source states; `authors` refuses any other.
 """
 
+import __future__
+import ast
 import importlib.metadata
 import importlib.util
 import os
@@ -49,6 +51,16 @@ def authors(repository, commit, file):
     module = importlib.import_module(whole + "." + os.path.basename(file).removesuffix(".py"))
     sys.path.remove(folder)
     return module, f"{repository}:{file}@{commit[:12]}"
+
+
+def functions(repository, commit, file, names, **globals_):
+    """Functions of an author's file that would not import as a whole; `globals_` is what they use. And the source."""
+    with open(os.path.join(clone(repository, commit), file), encoding="utf-8") as text:
+        tree = ast.parse(text.read())
+    tree.body = [node for node in tree.body if getattr(node, "name", None) in names]
+    code = dict(globals_)
+    exec(compile(tree, file, "exec", __future__.annotations.compiler_flag), code)  # annotations are not evaluated
+    return code, f"{repository}:{file}@{commit[:12]}"
 
 
 def bare(name, module):
