@@ -15,6 +15,7 @@ import __future__
 import ast
 import importlib.metadata
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -55,8 +56,12 @@ def authors(repository, commit, file):
 
 def functions(repository, commit, file, names, **globals_):
     """Functions of an author's file that would not import as a whole; `globals_` is what they use. And the source."""
-    with open(os.path.join(clone(repository, commit), file), encoding="utf-8") as text:
-        tree = ast.parse(text.read())
+    with open(os.path.join(clone(repository, commit), file), encoding="utf-8") as stream:
+        text = stream.read()
+    if file.endswith(".ipynb"):
+        cells = ["".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+        text = next(cell for cell in cells if all(f"def {name}(" in cell for name in names))
+    tree = ast.parse(text)
     tree.body = [node for node in tree.body if getattr(node, "name", None) in names]
     code = dict(globals_)
     exec(compile(tree, file, "exec", __future__.annotations.compiler_flag), code)  # annotations are not evaluated
