@@ -64,6 +64,9 @@ foreach(check catalogue probe_values)
     $<TARGET_FILE:cohort>)
   set_tests_properties(check_${check} PROPERTIES LABELS quick TIMEOUT 300 SKIP_RETURN_CODE 77)
 endforeach()
+# Other people's numbers: every file of tests/method/golden/probe.
+add_test(NAME golden_files COMMAND ${COHORT_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/acceptance/golden_files $<TARGET_FILE:cohort>)
+set_tests_properties(golden_files PROPERTIES LABELS quick TIMEOUT 300 SKIP_RETURN_CODE 77)
 
 # tests/fuzz/fuzz_NAME.c [ITERATIONS [SEED]]: a reader under mutated files; here for a moment, by hand for hours.
 file(GLOB fuzzers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/fuzz_*.c)

@@ -218,7 +218,7 @@ def dp_sgd(name, settings, seed, size, noise, clip, **words):
         case.weights.record()
     if len(set(clipped)) < 2:
         raise SystemExit(f"{name}: all samples are clipped, or none")
-    case.write("dpsgd", settings, package("opacus", "optimizers.DPOptimizer"), 1e-6)
+    case.write("dpsgd", settings, package("opacus", "optimizers.DPOptimizer"))
 
 
 def mars(name, settings, seed, kind, slots, **words):

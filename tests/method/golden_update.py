@@ -51,11 +51,13 @@ def on_gradients(name, method, settings, source, make, seed, slots=(), scale=1.0
           weights.recorded() | states(optimizer, weights, dict(slots)), 1e-7 if method == "soap" else 1e-9)
 
 
-def soap(name, settings, seed, **words):
+def soap(name, settings, seed, shapes=SHAPES, **words):
+    """No side that has a basis may exceed the rank of a first gradient by more than one: a basis of a null space of two
+    dimensions is left to chance. So the embedding's long side has none."""
     def make(parameters):
         pytorch_optimizer.optimizer.soap.torch = Float64()
         return pytorch_optimizer.SOAP(parameters, **words)
-    on_gradients(name, "soap", settings, package("pytorch_optimizer", "SOAP"), make, seed)
+    on_gradients(name, "soap", settings, package("pytorch_optimizer", "SOAP"), make, seed, shapes=shapes)
 
 
 def adafactor(name, settings, seed, zero=(), **words):
@@ -147,7 +149,7 @@ def batched(random, n):
 CASES = {
     "soap": lambda: soap(
         "soap", "learning_rate=0.01 beta1=0.95 beta2=0.95 epsilon=1e-8 weight_decay=0 interval=3 largest_side=10000", 1,
-        lr=0.01, betas=(0.95, 0.95), eps=1e-8, weight_decay=0, precondition_frequency=3),
+        {"matrix": (5, 6), "square": (6, 6), "vector": (7,)}, lr=0.01, betas=(0.95, 0.95), eps=1e-8, weight_decay=0, precondition_frequency=3),
     "soap_identity_side": lambda: soap(
         "soap_identity_side",
         "learning_rate=0.02 beta1=0.9 beta2=0.97 factor_beta=0.8 epsilon=1e-6 weight_decay=0 interval=2 largest_side=20", 2,
