@@ -6,6 +6,9 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "io/array_storage.h"
+
+enum { MOST_GROUPS = 32 };
 
 static const size_t sizes[] = {sizeof(float), sizeof(double), sizeof(int32_t), sizeof(int64_t)};
 
@@ -162,6 +165,7 @@ static cohort_status read_dataset(const reading *own, const char *name, hid_t da
   const hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
   described found = {.kind = COHORT_ARRAY_FLOAT64};
   cohort_status status = describe(own, name, dataset, type, space, &found);
+  if (status == COHORT_DONE) status = cohort_array_check_stored(own->path, name, dataset, own->error);
   if (status == COHORT_DONE && own->shapes_only)
     (void)add_shape(own->arrays, name, found.kind, found.axes, found.size);
   else if (status == COHORT_DONE)
@@ -178,8 +182,21 @@ static bool is_wanted(const reading *own, const char *name) {
   return !wanted || *wanted;
 }
 
+/* HDF5 takes time and stack by the square of the depth, and no array that somebody means lies deep. */
+static bool is_too_deep(const char *name) {
+  int depth = 0;
+  for (; *name; name++) depth += *name == '/';
+  return depth >= MOST_GROUPS;
+}
+
 static herr_t visit(hid_t root, const char *name, const H5O_info_t *info, void *argument) {
   reading *own = argument;
+  if (is_too_deep(name)) {
+    own->status =
+        cohort_fail(own->error, COHORT_BAD_DATA, "%s: groups are nested more than %d deep; is it a file of arrays?",
+                    own->path, MOST_GROUPS);
+    return 1;
+  }
   if (info->type != H5O_TYPE_DATASET || !is_wanted(own, name)) return 0;
   const hid_t dataset = H5Dopen2(root, name, H5P_DEFAULT);
   if (dataset < 0) {

@@ -26,7 +26,8 @@ typedef struct cohort_arrays {
 
 int64_t cohort_array_elements(const cohort_array *array);
 /* Reads every dataset of the file. Integer types of the file up to 64 bits become INT32 (INT64 if values need it),
- * float16 and float32 become FLOAT32, float64 FLOAT64; other types are refused by name. */
+ * float16 and float32 become FLOAT32, float64 FLOAT64; other types are refused by name, as are arrays whose values do
+ * not stand whole in the file (io/array_storage.h) and groups nested too deep. */
 cohort_status cohort_arrays_read(const char *path, cohort_arrays *out, cohort_error *error);
 /* Shapes of the datasets called one of `names` (NULL-ended), without their data, which stay NULL; integers are INT64.
  */

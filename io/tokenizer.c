@@ -10,6 +10,7 @@
 #include "io/tokenizer_own.h"
 
 enum { BYTES = 256 };
+static const char tokenizer_kind[] = "byte_bpe"; /* what this file reads and writes */
 
 cohort_tokenizer *cohort_tokenizer_bytes(void) {
   cohort_tokenizer *tokenizer = cohort_allocate(sizeof *tokenizer);
@@ -141,7 +142,8 @@ cohort_status cohort_tokenizer_write(const cohort_tokenizer *tokenizer, const ch
   json_t *merges = json_array();
   for (int i = 0; i < tokenizer->merges; i++)
     (void)json_array_append_new(merges, json_pack("[i,i]", tokenizer->merge[2 * i], tokenizer->merge[2 * i + 1]));
-  json_t *root = json_pack("{s:s,s:i,s:o}", "kind", "byte_bpe", "vocabulary", tokenizer->vocabulary, "merges", merges);
+  json_t *root =
+      json_pack("{s:s,s:i,s:o}", "kind", tokenizer_kind, "vocabulary", tokenizer->vocabulary, "merges", merges);
   char *text = json_dumps(root, JSON_COMPACT);
   json_decref(root);
   const cohort_status status = cohort_file_write(path, text, strlen(text), error);
@@ -199,11 +201,16 @@ cohort_status cohort_tokenizer_read(const char *path, cohort_tokenizer **out, co
     return cohort_fail(error, COHORT_BAD_DATA, "%s:%d:%d: %s; make it again with cohort tokenize", path, fault.line,
                        fault.column, fault.text);
   const json_t *merges = json_object_get(root, "merges");
+  const json_t *kind = json_object_get(root, "kind");
   const json_int_t vocabulary = json_integer_value(json_object_get(root, "vocabulary"));
   cohort_status status = COHORT_DONE;
   cohort_tokenizer *tokenizer = cohort_allocate(sizeof *tokenizer);
-  if (!json_is_array(merges) || vocabulary <= BYTES || vocabulary > 1 << 20 ||
-      (json_int_t)json_array_size(merges) != vocabulary - BYTES - 1)
+  if (kind && (!json_is_string(kind) || strcmp(json_string_value(kind), tokenizer_kind) != 0))
+    status = cohort_fail(error, COHORT_BAD_DATA,
+                         "%s: a tokenizer of kind %.40s; only %s is known: make one with cohort tokenize", path,
+                         json_is_string(kind) ? json_string_value(kind) : "unknown", tokenizer_kind);
+  else if (!json_is_array(merges) || vocabulary <= BYTES || vocabulary > 1 << 20 ||
+           (json_int_t)json_array_size(merges) != vocabulary - BYTES - 1)
     status = cohort_fail(error, COHORT_BAD_DATA, "%s: no tokenizer of cohort; make one with cohort tokenize", path);
   else
     status = read_merges(path, merges, tokenizer, error);

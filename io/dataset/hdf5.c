@@ -1,4 +1,5 @@
 /* Samples that people bring: arrays x [n, ...] and y. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,15 @@ static cohort_status check_shapes(const char *path, const cohort_array *x, const
   return COHORT_DONE;
 }
 
+/* What is not finite would be found in the loss, many steps from its cause. */
+static cohort_status refuse_value(const char *path, const char *name, int64_t i, int64_t row_elements, double value,
+                                  cohort_error *error) {
+  return cohort_fail(error, COHORT_BAD_DATA,
+                     "%s: %s[%lld] holds %g (its element %lld): not a finite float32; mend or leave out the row", path,
+                     name, (long long)(i / row_elements), isnan(value) ? (double)NAN : value,
+                     (long long)(i % row_elements));
+}
+
 static cohort_status take_input(const char *path, const cohort_array *x, cohort_samples *out, cohort_error *error) {
   out->count = x->size[0];
   out->axes = x->axes == 2 ? 1 : 3;
@@ -51,6 +61,7 @@ static cohort_status take_input(const char *path, const cohort_array *x, cohort_
       return cohort_fail(error, COHORT_BAD_DATA,
                          "%s: x holds %.0f; integers must be bytes, 0 to 255; else store real numbers", path, value);
     out->input[i] = (float)(bytes ? value * (1.0 / 255) : value);
+    if (!isfinite(out->input[i])) return refuse_value(path, "x", i, elements / out->count, value, error);
   }
   return COHORT_DONE;
 }
@@ -71,7 +82,10 @@ static cohort_status take_target(const char *path, const cohort_array *y, cohort
   }
   out->target_size = y->axes == 2 ? y->size[1] : 1;
   out->targets = cohort_allocate((size_t)elements * sizeof *out->targets + 1);
-  for (int64_t i = 0; i < elements; i++) out->targets[i] = (float)element(y, i);
+  for (int64_t i = 0; i < elements; i++) {
+    out->targets[i] = (float)element(y, i);
+    if (!isfinite(out->targets[i])) return refuse_value(path, "y", i, out->target_size, element(y, i), error);
+  }
   return COHORT_DONE;
 }
 

@@ -293,6 +293,9 @@ static void hdf5_faults_are_named(void) {
   hdf5_refused(real, 2, x, 1, whole, 1, y, 1e9, "classes are numbered from 0");
   hdf5_refused(whole, 2, x, 100, whole, 1, y, 0, "x holds 300");
   hdf5_refused(whole, 2, x, -1, whole, 1, y, 0, "x holds -1");
+  hdf5_refused(real, 2, x, (double)NAN, whole, 1, y, 0, "x[0] holds nan (its element 0)");
+  hdf5_refused(COHORT_ARRAY_FLOAT64, 2, x, 1e38, whole, 1, y, 0, "x[1] holds 4e+38 (its element 1)");
+  hdf5_refused(real, 2, x, 1, real, 1, y, HUGE_VAL, "y[0] holds inf");
 }
 
 /* Shapes are compared before data are read: here those of y cannot even be unpacked. */

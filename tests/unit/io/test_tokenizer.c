@@ -388,6 +388,8 @@ static void files_are_refused(void) {
       {"[]", "no tokenizer of cohort"},
       {"{}", "no tokenizer of cohort"},
       {"{\"vocabulary\": 257}", "no tokenizer of cohort"},
+      {"{\"kind\": \"other\", \"vocabulary\": 258, \"merges\": [[1, 2]]}", "of kind other; only byte_bpe is known"},
+      {"{\"kind\": 5, \"vocabulary\": 258, \"merges\": [[1, 2]]}", "only byte_bpe is known"},
       {"{\"vocabulary\": 256, \"merges\": []}", "no tokenizer of cohort"},
       {"{\"vocabulary\": 258, \"merges\": []}", "no tokenizer of cohort"},
       {"{\"vocabulary\": -1, \"merges\": []}", "no tokenizer of cohort"},
