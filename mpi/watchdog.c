@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "mpi/siphash.h"
 
 /* PATIENCE: times the limit, where silence or waiting alone proves nothing. WAY_OUT: seconds of the limit that a
  * launcher may take to end a stopped rank once another has ended (mpirun: 2.1). */
@@ -29,9 +30,12 @@ static const double WAY_OUT = 2.5;
 enum { NAME_BYTES = 24, TEXT_BYTES = 1024, PATIENCE = 10, FIRST_ROUNDS = 20, SENT_AT_ONCE = 32, NAMED_RANKS = 12 };
 enum { QUESTION = 1, ANSWER = 2, FAREWELL = 3 /* the sender has ended the job */ };
 
-/* What a rank tells of itself. Job's ranks run one binary, so it travels as it lies in memory. */
+/* What a rank tells of itself. Job's ranks run one binary, so it travels as it lies in memory. The network may show it
+ * to anybody: `hash` is that of all that follows it, under the job's key, which never travels this way, so that none
+ * but the job's ranks can make a message; each rank counts what it sends, so that none can be sent again. */
 typedef struct sign {
-  uint64_t key;
+  uint64_t hash;
+  uint64_t number; /* from 1; each of a rank's messages has a higher one */
   int32_t kind, from, to;
   int32_t waits;
   double waited; /* seconds */
@@ -41,7 +45,7 @@ typedef struct sign {
 
 typedef struct peer {
   double heard; /* when, 0: never */
-  sign last;
+  sign last;    /* its number: none below it, and itself no more, is taken */
 } peer;
 
 struct cohort_watchdog {
@@ -61,7 +65,8 @@ struct cohort_watchdog {
   /* Of the thread alone: */
   peer *peer;
   int round;
-  double resumed; /* when this process last came back from being suspended or starved */
+  uint64_t numbered; /* messages */
+  double resumed;    /* when this process last came back from being suspended or starved */
 };
 
 static void own_addresses(cohort_contact *mine) {
@@ -85,7 +90,8 @@ cohort_watchdog *cohort_watchdog_open(int rank, int size, cohort_contact *mine) 
   own->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   own->socket = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   own->peer = cohort_allocate((size_t)size * sizeof *own->peer);
-  if (getrandom(&mine->key, sizeof mine->key, 0) != sizeof mine->key) mine->key = (uint64_t)getpid();
+  if (getrandom(mine->key, sizeof mine->key, 0) != sizeof mine->key)
+    mine->key[0] = (uint64_t)getpid() ^ (uint64_t)(cohort_clock_seconds() * 1e9);
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_ANY)}};
   socklen_t length = sizeof address;
   if (own->socket < 0 || bind(own->socket, (struct sockaddr *)&address, sizeof address) != 0 ||
@@ -109,10 +115,15 @@ static double waited(const cohort_watchdog *own, double now) {
   return since > 0 ? now - fmax(since, own->resumed) : 0;
 }
 
-static sign describe(const cohort_watchdog *own, int kind, int to, double now) {
+static uint64_t hash_of(const cohort_watchdog *own, const sign *message) {
+  const size_t skipped = sizeof message->hash;
+  return cohort_siphash(own->contact[0].key, (const char *)message + skipped, sizeof *message - skipped);
+}
+
+static sign describe(cohort_watchdog *own, int kind, int to, double now) {
   sign out;
-  memset(&out, 0, sizeof out);
-  out.key = own->contact[0].key;
+  memset(&out, 0, sizeof out); /* the gaps too, which the hash covers */
+  out.number = ++own->numbered;
   out.kind = kind;
   out.from = own->rank;
   out.to = to;
@@ -121,12 +132,21 @@ static sign describe(const cohort_watchdog *own, int kind, int to, double now) {
   out.step = atomic_load_explicit(&own->wait.step, memory_order_relaxed);
   copy_name(out.phase, atomic_load_explicit(&own->wait.phase, memory_order_relaxed));
   copy_name(out.collective, atomic_load_explicit(&own->wait.collective, memory_order_relaxed));
+  out.hash = hash_of(own, &out);
   return out;
 }
 
 static void send_to(const cohort_watchdog *own, const sign *message, uint32_t address, uint16_t port) {
   const struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = port, .sin_addr = {address}};
   (void)sendto(own->socket, message, sizeof *message, 0, (const struct sockaddr *)&to, sizeof to);
+}
+
+/* From a rank of this job, to this one, and not seen before. */
+static bool is_genuine(const cohort_watchdog *own, const sign *message, ssize_t bytes) {
+  if (bytes != (ssize_t)sizeof *message || message->hash != hash_of(own, message)) return false;
+  if (message->to != own->rank || message->from == own->rank) return false;
+  if (message->from < 0 || message->from >= own->size) return false;
+  return message->number > own->peer[message->from].last.number;
 }
 
 /* Notes all signs of life that have come and answers questions. An error that an earlier send caused comes out of
@@ -138,8 +158,7 @@ static void receive_all(cohort_watchdog *own) {
     socklen_t length = sizeof from;
     const ssize_t bytes = recvfrom(own->socket, &message, sizeof message, 0, (struct sockaddr *)&from, &length);
     if (bytes < 0 && (errno == EAGAIN || errno == EBADF)) return;
-    if (bytes != (ssize_t)sizeof message || message.key != own->contact[0].key || message.to != own->rank) continue;
-    if (message.from < 0 || message.from >= own->size || message.from == own->rank) continue;
+    if (!is_genuine(own, &message, bytes)) continue;
     /* A rank that was stopped may find this when it is woken to be ended: it has nobody left to wait for. */
     if (message.kind == FAREWELL && atomic_load(&own->limit) > 0) _exit(COHORT_RANK_LOST);
     const double now = cohort_clock_seconds();
@@ -153,7 +172,7 @@ static void receive_all(cohort_watchdog *own) {
 
 static const char *host_of(const cohort_watchdog *own, int rank) { return own->hosts + (size_t)rank * own->stride; }
 
-static void tell(const cohort_watchdog *own, int kind, int rank, double now) {
+static void tell(cohort_watchdog *own, int kind, int rank, double now) {
   const cohort_contact *to = &own->contact[rank];
   if (!to->port || own->socket < 0) return;
   const sign message = describe(own, kind, rank, now);

@@ -17,7 +17,7 @@ enum { COHORT_CONTACT_ADDRESSES = 4 };
 
 /* How to reach a rank's thread; plain bytes that ranks exchange. */
 typedef struct cohort_contact {
-  uint64_t key;                               /* rank 0's is the job's: messages without it are ignored */
+  uint64_t key[2];                            /* rank 0's is the job's: what is not hashed under it is ignored */
   uint32_t address[COHORT_CONTACT_ADDRESSES]; /* IPv4, network order */
   uint16_t port, addresses;                   /* port in network order */
 } cohort_contact;
