@@ -75,6 +75,34 @@ def lookahead(name, settings, seed, base, slots, problem, k, alpha):
     case.write("lookahead", settings, package("pytorch_optimizer", "Lookahead"))
 
 
+def sam(name, settings, seed, problem, rho, **words):
+    case = Case(name, seed, problem)
+    optimizer = pytorch_optimizer.SAM(case.weights.parameters, torch.optim.SGD, rho=rho, **words)
+
+    def before(step, closure):
+        closure()
+        optimizer.step(closure)
+
+    run_problem(optimizer, case.weights, case.problem, case.steps, before)
+    case.keep_states(optimizer.base_optimizer, {"velocity": "momentum_buffer"})
+    case.write("sam", settings, package("pytorch_optimizer", "SAM"))
+
+
+def lookahead_sam(name, settings, seed, problem, k, alpha, rho, **words):
+    """Three deep: slow weights around the ascent around AdamW."""
+    case = Case(name, seed, problem)
+    ascent = pytorch_optimizer.SAM(case.weights.parameters, torch.optim.AdamW, rho=rho, **words)
+    optimizer = pytorch_optimizer.Lookahead(ascent, k=k, alpha=alpha)
+
+    def before(step, closure):
+        closure()
+        optimizer.step(closure)
+
+    run_problem(optimizer, case.weights, case.problem, case.steps, before)
+    case.keep_states(ascent.base_optimizer, {"first": "exp_avg", "second": "exp_avg_sq"})
+    case.write("lookahead", settings, package("pytorch_optimizer", "Lookahead and SAM"))
+
+
 def armijo(name, settings, seed, problem, **words):
     module, source = authors("IssamLaradji/sls", "19346532fc45956e025461bfad516796736a4ec0", "sls/sls.py")
     case = Case(name, seed, problem)
@@ -113,6 +141,28 @@ def newton_cg(name, settings, seed, problem, learning_rate, iterations, damping,
         case.weights.set(flat + learning_rate * torch.tensor(direction))
         case.weights.record()
     case.write("newtoncg", settings, package("scipy", "sparse.linalg.cg"), 1e-7)
+
+
+def trpo(name, settings, seed, problem, radius, iterations, damping):
+    """The longest step within a trust region of the outputs' distribution; the files need no backtracking."""
+    case = Case(name, seed, problem, scale=0.25)
+
+    def divergence(flat, before, step):
+        """Mean KL from the distribution of labels at `before` to that at `flat`."""
+        x = case.problem.x[case.problem.rows(step)]
+        old, new = (torch.distributions.Bernoulli(logits=x @ w) for w in (before, flat))
+        return torch.distributions.kl_divergence(old, new).mean()
+
+    for step in range(case.steps):
+        flat = case.weights.flat().detach()
+        matrix = torch.func.hessian(lambda w: divergence(w, flat, step))(flat).numpy() + damping * numpy.eye(case.n)
+        way = scipy.sparse.linalg.cg(matrix, -case.gradient(flat, step).numpy(), rtol=0, atol=0, maxiter=iterations)[0]
+        new = flat + (2 * radius / (way @ matrix @ way)) ** 0.5 * torch.tensor(way)
+        if divergence(new, flat, step) > radius or case.problem.loss(new, step) >= case.problem.loss(flat, step):
+            raise SystemExit(f"{name}: step {step + 1} would have to be shortened")
+        case.weights.set(new)
+        case.weights.record()
+    case.write("trpo", settings, package("scipy", "sparse.linalg.cg") + "; step derived: TRPO, appendix C", 1e-7)
 
 
 class DrawsInstead:
@@ -265,6 +315,10 @@ CASES = {
         "interval=4 alpha=0.25 base=adamw{learning_rate=0.05,beta1=0.9,beta2=0.99,epsilon=1e-8,weight_decay=0.1}", 112,
         lambda parameters: torch.optim.AdamW(parameters, lr=0.05, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.1),
         {"first": "exp_avg", "second": "exp_avg_sq"}, batches_of(8), 4, 0.25),
+    "sam": lambda: sam("sam", "rho=0.2 base=sgd{learning_rate=0.1,momentum=0.9}", 114, all_samples, 0.2, lr=0.1, momentum=0.9),
+    "lookahead_sam_adamw": lambda: lookahead_sam(
+        "lookahead_sam_adamw", "interval=3 alpha=0.5 base=sam{rho=0.1,base=adamw{learning_rate=0.05,beta1=0.9,beta2=0.99,"
+        "epsilon=1e-8,weight_decay=0.1}}", 113, curved, 3, 0.5, 0.1, lr=0.05, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.1),
     "armijo": lambda: armijo("armijo", "learning_rate=10 c=0.1 shrink=0.5 restart=true", 121, batches_of(8),
                              init_step_size=10.0, c=0.1, beta_b=0.5, reset_option=2),
     "armijo_growing": lambda: armijo(
@@ -276,6 +330,7 @@ CASES = {
                                   0.8, 4, 0.05, 0.25),
     "newtoncg_whole": lambda: newton_cg("newtoncg_whole", "learning_rate=0.5 iterations=17 tolerance=0 damping=0", 142, curved,
                                         0.5, 17, 0.0),
+    "trpo": lambda: trpo("trpo", "radius=0.01 iterations=6 damping=0.1", 143, batches_of(30), 0.01, 6, 0.1),
     "deepzero_random": lambda: deep_zero(
         "deepzero_random", "estimator=rge queries=5 radius=1e-3 base=sgd{learning_rate=0.5}", 151, batches_of(10), 1e-3, 5,
         lr=500.0),
@@ -295,6 +350,9 @@ CASES = {
         "marsadamw", "gamma=0.05 exact=true base=adamw{learning_rate=0.01,beta1=0.9,beta2=0.99,epsilon=1e-8,weight_decay=0.1}",
         181, "adamw", {"first": "exp_avg", "second": "exp_avg_sq"}, lr=0.01, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.1,
         gamma=0.05),
+    "marsadamw_lion": lambda: mars(
+        "marsadamw_lion", "gamma=0.1 exact=true base=lion{learning_rate=0.01,beta1=0.9,beta2=0.9,weight_decay=0.1}", 182, "lion",
+        {"average": "exp_avg"}, lr=0.01, betas=(0.9, 0.99), weight_decay=0.1, gamma=0.1),
 }
 
 if __name__ == "__main__":

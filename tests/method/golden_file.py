@@ -17,6 +17,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -90,11 +91,19 @@ def store(group, arrays):
         group.create_dataset(name, data=value, **options)
 
 
+def spread(settings):
+    """base=sgd{learning_rate=0.1,momentum=0.9} as words of a command line: base.sgd.learning_rate=0.1 ..."""
+    while "{" in settings:
+        settings = re.sub(r"([\w.]+)=(\w+)\{([^{}]*)\}",
+                          lambda m: ",".join(f"{m[1]}.{m[2]}.{pair}" for pair in m[3].split(",")), settings)
+    return settings.replace(",", " ")
+
+
 def write(name, family, method, settings, source, given, expected, tolerance=1e-6):
     """Writes golden/probe/NAME.h5; `given` and `expected` are arrays by their names in the probe."""
     os.makedirs(FOLDER, exist_ok=True)
     with h5py.File(os.path.join(FOLDER, name + ".h5"), "w") as file:
-        file.attrs.update(family=family, method=method, settings=settings, source=source, tolerance=tolerance)
+        file.attrs.update(family=family, method=method, settings=spread(settings), source=source, tolerance=tolerance)
         store(file.create_group("in"), given)
         store(file.create_group("out"), expected)
 

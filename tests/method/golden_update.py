@@ -147,6 +147,15 @@ def batched(random, n):
 
 
 CASES = {
+    "adamw": lambda: on_gradients(
+        "adamw", "adamw", "learning_rate=0.01 beta1=0.9 beta2=0.99 epsilon=1e-8 weight_decay=0.1",
+        package("torch", "optim.AdamW"),
+        lambda parameters: torch.optim.AdamW(parameters, lr=0.01, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.1), 3,
+        {"first": "exp_avg", "second": "exp_avg_sq"}),
+    "lion": lambda: on_gradients(
+        "lion", "lion", "learning_rate=0.01 beta1=0.9 beta2=0.99 weight_decay=0.2", package("pytorch_optimizer", "Lion"),
+        lambda parameters: pytorch_optimizer.Lion(parameters, lr=0.01, betas=(0.9, 0.99), weight_decay=0.2), 4,
+        {"average": "exp_avg"}),
     "soap": lambda: soap(
         "soap", "learning_rate=0.01 beta1=0.95 beta2=0.95 epsilon=1e-8 weight_decay=0 interval=3 largest_side=10000", 1,
         {"matrix": (5, 6), "square": (6, 6), "vector": (7,)}, lr=0.01, betas=(0.95, 0.95), eps=1e-8, weight_decay=0, precondition_frequency=3),
