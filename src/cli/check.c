@@ -8,8 +8,8 @@
 static void print_head(const cohort_run *run, bool copies, int cores) {
   const double parameters = (double)cohort_run_space(run, 0)->parameters;
   double state = 0;
-  for (int i = 0; i < cohort_player_slots(cohort_run_player(run)); i++)
-    state += (double)cohort_player_slot(cohort_run_player(run), i)->elements;
+  for (int i = 0; i < cohort_updater_slots(cohort_run_updater(run)); i++)
+    state += (double)cohort_updater_slot(cohort_run_updater(run), i)->elements;
   printf("# parameters %.0f, optimizer state %.0f numbers; a checkpoint takes about %.1f MB\n", parameters, state,
          ((cohort_run_space(run, 1) ? 2 : 1) * parameters + state) * 4 / 1e6);
   printf("# MB of one rank on a host of %d cores; received: in a step, from the other ranks%s\n", cores,

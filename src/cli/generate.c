@@ -300,7 +300,7 @@ static cohort_status generate(const cohort_settings *settings, const char *weigh
                               cohort_error *error) {
   cohort_faults faults = {0};
   cohort_choice model = {0};
-  cohort_settings_choice(COHORT_VARIANT_F64, "model", settings->model, "model", &model, NULL, &faults);
+  cohort_choice_expand(COHORT_VARIANT_F64, "model", settings->model, "model", &model, NULL, &faults);
   cohort_status status = cohort_faults_status(&faults, error);
   cohort_faults_release(&faults);
   COHORT_TRY(status);

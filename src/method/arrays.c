@@ -16,29 +16,47 @@ static const cohort_probe_array optimizer_inputs[] = {
     {"gradients/<t>",
      REAL,
      {"steps", "shape"},
-     .when = COHORT_ARRAY_UPDATES,
+     .when = COHORT_ARRAY_GIVEN,
+     .either = "recorded",
      .meaning = "gradient of <t> at every step"},
+    {"curvature/<t>",
+     REAL,
+     {"steps", "shape"},
+     .when = COHORT_ARRAY_CURVATURE,
+     .either = "recorded",
+     .meaning = "z * (H z) of <t> at every step"},
+    {"losses",
+     REAL,
+     {"steps"},
+     .optional = true,
+     .when = COHORT_ARRAY_GIVEN,
+     .either = "recorded",
+     .meaning = "loss at every step, for methods that read it; zeros when not given"},
     {"problem/A",
      REAL,
      {"n", "n"},
-     .when = COHORT_ARRAY_ASKS,
      .either = "quadratic",
      .constraint = "symmetric",
      .meaning = "loss w'Aw/2 - b'w; w is the n elements of all tensors in the order of their names"},
-    {"problem/b", REAL, {"n"}, .when = COHORT_ARRAY_ASKS, .either = "quadratic", .meaning = "see problem/A"},
+    {"problem/b", REAL, {"n"}, .either = "quadratic", .meaning = "see problem/A"},
     {"problem/x",
      REAL,
      {"samples", "n"},
-     .when = COHORT_ARRAY_ASKS,
      .either = "logistic",
      .meaning = "logistic regression: loss mean over samples of log(1 + exp(-s w'x)), s = 2y - 1; w as in problem/A"},
     {"problem/y",
      INTEGER,
      {"samples"},
-     .when = COHORT_ARRAY_ASKS,
      .either = "logistic",
      .constraint = "0 <= value < 2",
      .meaning = "classes, see problem/x"},
+    {"problem/batch",
+     INTEGER,
+     {"steps", "batch"},
+     .optional = true,
+     .either = "logistic",
+     .constraint = "0 <= value < samples",
+     .meaning = "rows of problem/x that are each step's batch; else all"},
     {"draws/z",
      REAL,
      {"steps", "n"},
@@ -60,7 +78,9 @@ static const cohort_probe_array optimizer_outputs[] = {
 
 static const cohort_probe_setting optimizer_settings[] = {
     {"steps", COHORT_PARAMETER_INTEGER, NULL, "1", COHORT_ARRAY_ASKS, "number of steps"},
-    {"seed", COHORT_PARAMETER_INTEGER, "0", "0", COHORT_ARRAY_CURVATURE, "of draws that are not given"},
+    {"steps", COHORT_PARAMETER_INTEGER, "0", "0", COHORT_ARRAY_UPDATES,
+     "number of steps on a problem; 0: that of the gradients"},
+    {"seed", COHORT_PARAMETER_INTEGER, "0", "0", COHORT_ARRAY_ALWAYS, "of draws that are not given"},
     {.name = NULL},
 };
 
@@ -232,8 +252,9 @@ static const cohort_probe_symbol optimizer_symbols[] = {
     {"shape", 1, 4, COHORT_ARRAY_UPDATES,
      "all axes of <t>, at most 6 of them, at least 2 for a method that needs matrices"},
     {"shape", 1, 4, COHORT_ARRAY_ASKS, "all axes of <t>, at most 6 of them"},
-    {"n", 1, 4, COHORT_ARRAY_ASKS, "number of elements of all tensors together"},
-    {"samples", 1, 8, COHORT_ARRAY_ASKS, "rows of the problem"},
+    {"n", 1, 4, COHORT_ARRAY_ALWAYS, "number of elements of all tensors together"},
+    {"samples", 1, 8, COHORT_ARRAY_ALWAYS, "rows of the problem"},
+    {"batch", 1, 4, COHORT_ARRAY_ALWAYS, "rows of a step"},
     {.name = NULL},
 };
 
@@ -305,7 +326,7 @@ const cohort_family_table *cohort_family_arrays(const char *family) {
 
 static bool asks(const cohort_method *method) {
   const cohort_optimizer *functions = method->functions;
-  return functions->drive || (method->needs & COHORT_NEEDS_CURVATURE);
+  return cohort_optimizer_drives(functions) || (method->needs & COHORT_NEEDS_CURVATURE);
 }
 
 static cohort_array_when kind_of_model(const cohort_method *method) {
@@ -322,6 +343,9 @@ bool cohort_array_applies(cohort_array_when when, const cohort_method *method) {
       return !asks(method);
     case COHORT_ARRAY_ASKS:
       return asks(method);
+    case COHORT_ARRAY_GIVEN:
+      return !cohort_optimizer_drives(method->functions) ||
+             !(((const cohort_optimizer *)method->functions)->wants & (COHORT_WANTS_LOSS | COHORT_WANTS_PRODUCT));
     case COHORT_ARRAY_CURVATURE:
       return (method->needs & COHORT_NEEDS_CURVATURE) != 0;
     case COHORT_ARRAY_CLASS_TARGET:

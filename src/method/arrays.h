@@ -18,8 +18,9 @@ typedef enum { COHORT_ARRAY_OF_REAL, COHORT_ARRAY_OF_INTEGER } cohort_array_kind
 /* Which methods of the family have the array or setting. */
 typedef enum {
   COHORT_ARRAY_ALWAYS,
-  COHORT_ARRAY_UPDATES,      /* optimizer: takes recorded gradients */
-  COHORT_ARRAY_ASKS,         /* optimizer: evaluates a problem: drivers and those that need curvature */
+  COHORT_ARRAY_UPDATES,      /* optimizer: neither a driver nor in need of curvature */
+  COHORT_ARRAY_ASKS,         /* optimizer: drivers and those that need curvature */
+  COHORT_ARRAY_GIVEN,        /* optimizer: can do with recorded gradients: asks for nothing else */
   COHORT_ARRAY_CURVATURE,    /* optimizer: needs curvature */
   COHORT_ARRAY_CLASS_TARGET, /* loss: integer classes */
   COHORT_ARRAY_REAL_TARGET,  /* loss: real target of the input's shape */

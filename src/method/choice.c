@@ -100,6 +100,14 @@ void cohort_choice_read(cohort_variant variant, const char *family, const cohort
     free(config);
 }
 
+void cohort_choice_expand(cohort_variant variant, const char *family, const cohort_document *document, const char *name,
+                          cohort_choice *choice, cohort_document *expanded, cohort_faults *faults) {
+  const bool kept = cohort_document_get(expanded, name) != NULL;
+  cohort_document *own = kept ? cohort_document_create(COHORT_MAP, NULL, 0, 0) : NULL;
+  cohort_choice_read(variant, family, document, name, choice, own, faults);
+  if (kept) cohort_document_set(expanded, name, own);
+}
+
 void cohort_choice_release(cohort_choice *choice) {
   free(choice->config);
   *choice = (cohort_choice){NULL, NULL};

@@ -97,7 +97,7 @@ static void text_method(cohort_writer *out, const cohort_method *method) {
   if (method->states && method->states->name) {
     cohort_writer_put(out, "\nState\n");
     for (const cohort_state *s = method->states; s->name; s++)
-      cohort_writer_put(out, "  %-20s per %s: %s\n", s->name, cohort_word_of_axis(s->axis), s->meaning);
+      cohort_writer_put(out, "  %-20s per %s: %s\n", s->name, cohort_word_of_owner(s->owner), s->meaning);
   }
   if (method->identities && method->identities->method) {
     cohort_writer_put(out, "\nIdentities\n");

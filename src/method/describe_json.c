@@ -29,16 +29,18 @@ const char *cohort_word_of_type(cohort_parameter_type type) {
   return "";
 }
 
-const char *cohort_word_of_axis(cohort_axis axis) {
-  switch (axis) {
-    case COHORT_AXIS_ELEMENT:
+const char *cohort_word_of_owner(cohort_owner owner) {
+  switch (owner) {
+    case COHORT_OWNER_ELEMENT:
       return "element";
-    case COHORT_AXIS_ROW:
+    case COHORT_OWNER_ROW:
       return "row";
-    case COHORT_AXIS_COLUMN:
+    case COHORT_OWNER_COLUMN:
       return "column";
-    case COHORT_AXIS_TENSOR:
+    case COHORT_OWNER_TENSOR:
       return "tensor";
+    case COHORT_OWNER_SPACE:
+      return "space";
   }
   return "";
 }
@@ -105,7 +107,7 @@ static void json_states(cohort_writer *out, const cohort_method *method) {
   for (const cohort_state *s = method->states; s && s->name; s++) {
     cohort_writer_open(out, NULL, '{');
     cohort_writer_text(out, "name", s->name);
-    cohort_writer_text(out, "axis", cohort_word_of_axis(s->axis));
+    cohort_writer_text(out, "axis", cohort_word_of_owner(s->owner));
     cohort_writer_text(out, "initial_parameter", s->initial_parameter);
     cohort_writer_text(out, "meaning", s->meaning);
     cohort_writer_close(out, '}');

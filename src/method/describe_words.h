@@ -6,7 +6,7 @@
 #include "method/writer.h"
 
 const char *cohort_word_of_type(cohort_parameter_type type);
-const char *cohort_word_of_axis(cohort_axis axis);
+const char *cohort_word_of_owner(cohort_owner owner);
 const char *cohort_word_of_cut(cohort_cut cut);
 
 /* Writes the object of one method, as the root or as an entry of an array. */

@@ -12,6 +12,7 @@
 
 #include "base/parameter.h"
 #include "base/status.h"
+#include "kernel/operation.h"
 
 /* CMake defines COHORT_FILE for every file of a family: its name without ".c". A method that is named as its file may
  * say so, and a copy of the file is then another method without an edit. */
@@ -19,18 +20,36 @@
 #define COHORT_QUOTE(word) COHORT_QUOTE_(word)
 #define COHORT_FILE_KEY COHORT_QUOTE(COHORT_FILE)
 
-/* Which axis a state has; the first decides who owns it. */
+/* What a number of a state belongs to: who updates that, keeps it. Element and row states lie where the piece lies;
+ * states of columns, tensors and the space are the same on all ranks, unless the method is cut by tensors: then the
+ * tensor's owner alone has those of its tensor. */
 typedef enum {
-  COHORT_AXIS_ELEMENT, /* like the parameter tensor */
-  COHORT_AXIS_ROW,     /* one per row (first axis) of the tensor */
-  COHORT_AXIS_COLUMN,  /* one per column (all other axes) */
-  COHORT_AXIS_TENSOR,  /* one per tensor */
-} cohort_axis;
+  COHORT_OWNER_ELEMENT, /* like the parameter tensor */
+  COHORT_OWNER_ROW,     /* one per row (first axis) of the tensor */
+  COHORT_OWNER_COLUMN,  /* one per column (all other axes) */
+  COHORT_OWNER_TENSOR,  /* one per tensor */
+  COHORT_OWNER_SPACE,   /* one for all tensors that the method serves; of an aggregator, of a driver */
+} cohort_owner;
 
+typedef enum {
+  COHORT_STATE_REAL,    /* of the variant's type */
+  COHORT_STATE_FLOAT64, /* whatever the variant */
+  COHORT_STATE_INTEGER, /* int64_t */
+} cohort_state_type;
+
+enum { COHORT_MAX_STATES = 8 };
+
+/* A table of states ends with a name of NULL. Fill it by name: what is left out is a real per element, from zero. */
 typedef struct cohort_state {
-  const char *name; /* NULL ends the list */
-  cohort_axis axis;
+  const char *name;
+  cohort_owner owner;
+  cohort_state_type type;
+  /* Numbers that each owner has, one after another: histories, factor matrices; NULL: one. `shape` is the tensor's; of
+   * an aggregator's state the number of objectives, on one axis. */
+  int64_t (*size)(const void *config, cohort_shape shape);
   const char *initial_parameter; /* filled with this parameter of the method at start; NULL: zeros */
+  bool from_weights;             /* a copy of the parameters as they are before the first step; element states alone */
+  bool scratch;                  /* of one step alone: neither saved nor counted as state */
   const char *meaning;
 } cohort_state;
 

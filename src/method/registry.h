@@ -42,6 +42,11 @@ typedef struct cohort_choice {
  * Nested METHOD parameters are expanded and validated in place. */
 void cohort_choice_read(cohort_variant variant, const char *family, const cohort_document *document, const char *path,
                         cohort_choice *choice, cohort_document *expanded, cohort_faults *faults);
+/* Reads the method `document` of `family` and writes it, with all its parameters, into `expanded` (may be NULL) in the
+ * place of the key `name`; there is none when the run does not use it. */
+void cohort_choice_expand(cohort_variant variant, const char *family, const cohort_document *document, const char *name,
+                          cohort_choice *choice, cohort_document *expanded, cohort_faults *faults);
+
 void cohort_choice_release(cohort_choice *choice);
 /* A real parameter of the choice by name, e.g. "learning_rate"; `otherwise` when it has none. */
 double cohort_choice_real(const cohort_choice *choice, const char *name, double otherwise);

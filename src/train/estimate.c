@@ -65,20 +65,16 @@ static void estimate_vectors(const estimate_case *own, cohort_estimate *out) {
     cohort_fetch_destroy(fetch);
   }
   out->parameters = (run->spaces * (sharded ? own->share : own->elements) + fetched) * sizeof(float);
-  double state = 0;
-  for (int i = 0; i < cohort_player_slots(run->player); i++)
-    state += (double)cohort_player_slot(run->player, i)->elements;
+  double state = cohort_updater_state_bytes(run->updater) / sizeof(float);
   if (own->sharding != COHORT_SHARDING_NONE) state /= own->holders;
-  const cohort_player_needs needs = cohort_player_needs_of(run->player);
+  const cohort_updater_needs needs = cohort_updater_needs_of(run->updater);
   const bool replicated = own->sharding != COHORT_SHARDING_PARAMETERS;
-  state += needs.shadows * (replicated ? own->elements : own->share);
-  if (needs.shadows) state += own->sharding == COHORT_SHARDING_NONE ? own->elements : own->share;
-  if (needs.curvature) state += own->elements;
+  state += needs.vectors * (replicated ? own->elements : own->share);
   out->state = state * sizeof(float);
   /* A rank writes a slice of what it owns pieces of: of its slice it owns a share, the rest comes for the save. */
   double sharded_elements = sharded ? run->spaces * own->elements : 0;
-  for (int i = 0; own->sharding != COHORT_SHARDING_NONE && i < cohort_player_slots(run->player); i++)
-    sharded_elements += (double)cohort_player_slot(run->player, i)->elements;
+  for (int i = 0; own->sharding != COHORT_SHARDING_NONE && i < cohort_updater_slots(run->updater); i++)
+    sharded_elements += (double)cohort_updater_slot(run->updater, i)->elements;
   out->saving = sharded_elements / own->ranks * (1 - 1.0 / own->holders) * sizeof(float);
 }
 
@@ -127,17 +123,17 @@ static double received_bytes(const estimate_case *own) {
 
 cohort_estimate cohort_run_estimate(const cohort_run *run, int ranks, int copies, int threads,
                                     cohort_sharding sharding) {
-  const cohort_player_needs needs = cohort_player_needs_of(run->player);
+  const cohort_updater_needs needs = cohort_updater_needs_of(run->updater);
   const double elements = (double)run->space[0]->elements;
   const estimate_case own = {.run = run,
                              .ranks = ranks,
                              .copies = copies,
                              .holders = ranks / copies,
                              .threads = threads,
-                             .vectors = run->task.objectives + needs.curvature,
+                             .vectors = run->task.objectives + ((needs.wants & COHORT_WANTS_PRODUCT) != 0),
                              .asks = needs.asks,
                              .sharding = ranks > copies ? sharding : COHORT_SHARDING_OPTIMIZER,
-                             .shards = cohort_player_shards(run->player),
+                             .shards = cohort_updater_shards(run->updater),
                              .elements = elements,
                              .share = elements * copies / ranks};
   cohort_estimate estimate = {.process = process_bytes() + (ranks > 1 ? mpi_bytes : 0)};

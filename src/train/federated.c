@@ -1,25 +1,30 @@
 #include "train/federated.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "method/federated/federated.h"
-#include "method/optimizer/optimizer.h"
+#include "method/schedule/schedule.h"
+#include "update/updater.h"
 
-typedef struct client_vectors {
-  float *weights, *gradient;
-  float *state[COHORT_MAX_STATES];
-} client_vectors;
+/* What one executor trains clients with, one after another: an update engine of its own, alone in the world. */
+typedef struct client_trainer {
+  cohort_space *space;
+  cohort_vector weights;
+  float *gradient;
+  cohort_comm alone;
+  cohort_holders *holders;
+  cohort_updater *updater;
+} client_trainer;
 
 struct cohort_federation {
   cohort_federation_plan plan;
-  cohort_choice client;
-  int states;
-  double learning_rate, weight_decay;
+  cohort_choice schedule; /* of clients, over rounds */
   cohort_population population;
   cohort_lane_graph *graph;
-  client_vectors *vectors; /* [executors] */
+  client_trainer *trainer; /* [executors] */
   cohort_random_key key;
   int64_t round;
   int64_t *chosen; /* [clients_per_round] */
@@ -48,18 +53,6 @@ cohort_document *cohort_federation_server(const cohort_choice *strategy) {
 static cohort_status check_client(cohort_federation *federation, cohort_faults *faults, cohort_error *error) {
   const cohort_federated_settings *settings = &federation->plan.settings->federated_settings;
   const cohort_task *task = federation->plan.task;
-  cohort_settings_choice(federation->plan.variant, "optimizer", settings->client, "client", &federation->client, NULL,
-                         faults);
-  COHORT_TRY(cohort_faults_status(faults, error));
-  const cohort_method *method = federation->client.method;
-  const cohort_optimizer *functions = method->functions;
-  if (!functions->update || method->cut != COHORT_CUT_ELEMENT || method->needs & COHORT_NEEDS_CURVATURE)
-    cohort_faults_add(faults, settings->client,
-                      "federated.client: %s cannot serve a client; take an elementwise update", method->key);
-  for (const cohort_state *state = method->states; state && state->name; state++, federation->states++)
-    if (state->axis != COHORT_AXIS_ELEMENT)
-      cohort_faults_add(faults, settings->client, "federated.client: %s has state that is not elementwise",
-                        method->key);
   if (task->functions != &cohort_task_supervised || task->objectives != 1)
     cohort_faults_add(faults, federation->plan.settings->federated,
                       "federated: clients train the supervised task with one loss");
@@ -72,30 +65,67 @@ static cohort_status check_client(cohort_federation *federation, cohort_faults *
     cohort_faults_add(faults, federation->plan.settings->federated,
                       "federated.population: %lld clients, but only %lld training samples", (long long)clients,
                       (long long)task->samples[COHORT_SPLIT_TRAIN]);
-  federation->learning_rate = cohort_choice_real(&federation->client, "learning_rate", 0);
-  federation->weight_decay = cohort_choice_real(&federation->client, "weight_decay", 0);
   return cohort_faults_status(faults, error);
 }
 
-static cohort_status allocate(cohort_federation *federation, cohort_error *error) {
-  const size_t bytes = (size_t)federation->plan.space->elements * sizeof(float);
-  federation->vectors = cohort_allocate((size_t)federation->plan.executors * sizeof *federation->vectors);
-  for (int e = 0; e < federation->plan.executors; e++) {
-    client_vectors *own = &federation->vectors[e];
-    void *memory = NULL;
-    COHORT_TRY(cohort_memory_create(bytes, "client weights", &memory, error));
-    own->weights = memory;
-    COHORT_TRY(cohort_memory_create(bytes, "client gradient", &memory, error));
-    own->gradient = memory;
-    for (int s = 0; s < federation->states; s++) {
-      COHORT_TRY(cohort_memory_create(bytes, "client state", &memory, error));
-      own->state[s] = memory;
-    }
-  }
-  return COHORT_DONE;
+/* The model's tensors once more: weights and pieces of a client are its own. */
+static cohort_space *copy_space(const cohort_space *space) {
+  cohort_parameter_tensor *declared = cohort_allocate((size_t)(space->tensors + 1) * sizeof *declared);
+  for (int t = 0; t < space->tensors; t++) declared[t] = space->tensor[t].declared;
+  cohort_space *copy = cohort_space_of(space->name, space->tensors, declared);
+  free(declared);
+  return copy;
 }
 
-static cohort_status build(cohort_federation *federation, cohort_faults *faults, cohort_error *error) {
+static cohort_status create_trainer(const cohort_federation *federation, cohort_document *expanded,
+                                    client_trainer *trainer, cohort_faults *faults, cohort_error *error) {
+  const cohort_federation_plan *plan = &federation->plan;
+  const cohort_federated_settings *settings = &plan->settings->federated_settings;
+  trainer->space = copy_space(plan->space);
+  trainer->alone = cohort_comm_alone();
+  COHORT_TRY(cohort_holders_create(&trainer->alone, false, &trainer->holders, error));
+  void *memory = NULL;
+  const size_t bytes = (size_t)trainer->space->elements * sizeof(float);
+  COHORT_TRY(cohort_space_hold(trainer->space, error));
+  COHORT_TRY(cohort_memory_create(bytes, "client gradient", &memory, error));
+  trainer->gradient = memory;
+  const cohort_updater_plan own = {.optimizer = settings->client,
+                                   .groups = settings->client_groups,
+                                   .expanded = expanded,
+                                   .optimizer_path = "client",
+                                   .groups_path = "client_groups",
+                                   .clip = settings->client_clip,
+                                   .activity = COHORT_ACTIVITY_LOCAL,
+                                   .unjudged = settings->client_clip <= 0,
+                                   .seed = (uint64_t)plan->settings->seed,
+                                   .space = trainer->space,
+                                   .comm = &trainer->alone,
+                                   .kernels = cohort_updater_kernels(plan->variant),
+                                   .variant = plan->variant,
+                                   .threads = 1,
+                                   .objectives = 1,
+                                   .sharding = COHORT_SHARDING_OPTIMIZER,
+                                   .holders = trainer->holders,
+                                   .sizes = {trainer->space->elements + 1, trainer->space->elements + 1}};
+  COHORT_TRY(cohort_updater_create(&own, faults, &trainer->updater, error));
+  const cohort_updater_needs needs = cohort_updater_needs_of(trainer->updater);
+  if (needs.wants & ~(unsigned)COHORT_WANTS_GRADIENT)
+    cohort_faults_add(faults, settings->client,
+                      "federated.client: it asks for more than gradients, which clients do not give; take another");
+  COHORT_TRY(cohort_faults_status(faults, error));
+  trainer->weights.values = trainer->space->values;
+  return cohort_updater_connect(trainer->updater, &trainer->weights, NULL, error);
+}
+
+static void destroy_trainer(client_trainer *trainer) {
+  cohort_updater_destroy(trainer->updater);
+  cohort_holders_destroy(trainer->holders);
+  cohort_memory_release(trainer->gradient);
+  cohort_space_destroy(trainer->space);
+}
+
+static cohort_status build(cohort_federation *federation, cohort_document *expanded, cohort_faults *faults,
+                           cohort_error *error) {
   const cohort_federation_plan *plan = &federation->plan;
   const cohort_federated_settings *settings = &plan->settings->federated_settings;
   COHORT_TRY(check_client(federation, faults, error));
@@ -114,23 +144,23 @@ static cohort_status build(cohort_federation *federation, cohort_faults *faults,
   if (cohort_plan_phases(federation->graph->plan) > 1)
     return cohort_fail(error, COHORT_BAD_CONFIG,
                        "federated: the loss looks across the batch; clients train alone, take another loss");
-  return allocate(federation, error);
+  cohort_choice_expand(plan->variant, "schedule", settings->client_schedule, "client_schedule", &federation->schedule,
+                       expanded, faults);
+  COHORT_TRY(cohort_faults_status(faults, error));
+  federation->trainer = cohort_allocate((size_t)plan->executors * sizeof *federation->trainer);
+  for (int e = 0; e < plan->executors; e++)
+    COHORT_TRY(create_trainer(federation, e ? NULL : expanded, &federation->trainer[e], faults, error));
+  return COHORT_DONE;
 }
 
 cohort_status cohort_federation_create(const cohort_federation_plan *plan, cohort_document *expanded,
                                        cohort_faults *faults, cohort_federation **out, cohort_error *error) {
   cohort_federation *federation = cohort_allocate(sizeof *federation);
   federation->plan = *plan;
-  const cohort_status status = build(federation, faults, error);
+  const cohort_status status = build(federation, cohort_document_get(expanded, "federated"), faults, error);
   if (status != COHORT_DONE) {
     cohort_federation_destroy(federation);
     return status;
-  }
-  if (expanded) {
-    cohort_choice again = {0};
-    cohort_settings_choice(plan->variant, "optimizer", plan->settings->federated_settings.client, "client", &again,
-                           cohort_document_get(expanded, "federated"), faults);
-    cohort_choice_release(&again);
   }
   *out = federation;
   return COHORT_DONE;
@@ -138,17 +168,13 @@ cohort_status cohort_federation_create(const cohort_federation_plan *plan, cohor
 
 void cohort_federation_destroy(cohort_federation *federation) {
   if (!federation) return;
-  for (int e = 0; federation->vectors && e < federation->plan.executors; e++) {
-    cohort_memory_release(federation->vectors[e].weights);
-    cohort_memory_release(federation->vectors[e].gradient);
-    for (int s = 0; s < COHORT_MAX_STATES; s++) cohort_memory_release(federation->vectors[e].state[s]);
-  }
-  free(federation->vectors);
+  for (int e = 0; federation->trainer && e < federation->plan.executors; e++) destroy_trainer(&federation->trainer[e]);
+  free(federation->trainer);
   free(federation->chosen);
   free(federation->weight);
   cohort_lane_graph_destroy(federation->graph);
   cohort_population_release(&federation->population);
-  cohort_choice_release(&federation->client);
+  cohort_choice_release(&federation->schedule);
   free(federation);
 }
 
@@ -187,72 +213,74 @@ static int64_t choose_samples(const cohort_federation *federation, int64_t clien
   return count;
 }
 
-static void local_update(const cohort_federation *federation, client_vectors *own, int64_t step) {
-  const cohort_space *space = federation->plan.space;
-  const cohort_optimizer *functions = federation->client.method->functions;
-  const cohort_team alone = {1};
-  for (int t = 0; t < space->tensors; t++) {
-    const cohort_space_tensor *tensor = &space->tensor[t];
-    cohort_update update = {.config = federation->client.config,
-                            .step = step + 1,
-                            .learning_rate = federation->learning_rate,
-                            .weight_decay = federation->weight_decay,
-                            .gradient_scale = 1,
-                            .shape = tensor->declared.shape,
-                            .elements = tensor->elements,
-                            .parameters = own->weights + tensor->offset,
-                            .gradient = own->gradient + tensor->offset,
-                            .kernels = federation->plan.kernels,
-                            .team = &alone};
-    for (int s = 0; s < federation->states; s++) update.state[s] = own->state[s] + tensor->offset;
-    functions->update(&update);
-  }
-}
+/* A client's local step as an oracle: the gradient of its next samples. */
+typedef struct local_oracle {
+  const cohort_federation *federation;
+  client_trainer *trainer;
+  cohort_lane_context *context;
+  int64_t client, step;
+  cohort_random_key key;
+  double loss; /* of the step */
+} local_oracle;
 
-static void reset_state(const cohort_federation *federation, client_vectors *own) {
-  const cohort_method *method = federation->client.method;
-  const int64_t elements = federation->plan.space->elements;
-  for (int s = 0; s < federation->states; s++) {
-    const char *initial = method->states[s].initial_parameter;
-    const float value = initial ? (float)cohort_choice_real(&federation->client, initial, 0) : 0;
-    for (int64_t e = 0; e < elements; e++) own->state[s][e] = value;
-  }
+static cohort_status ask_client(void *argument, const cohort_ask *ask, void **rows, double *losses,
+                                cohort_error *error) {
+  (void)error;
+  local_oracle *own = argument;
+  const cohort_federation *federation = own->federation;
+  const int64_t count = choose_samples(federation, own->client, own->step, own->key, own->context->position);
+  const float *const weights[1] = {ask->point->vector->values};
+  const int64_t place[1] = {0};
+  const cohort_lane_row gradient = {own->trainer->gradient, place, own->trainer->space->elements};
+  double local[COHORT_MAX_SCALARS] = {0};
+  const cohort_lane_run run = {.split = COHORT_SPLIT_TRAIN,
+                               .direct = true,
+                               .count = count,
+                               .inverse_count = 1.0 / (double)count,
+                               .point = weights,
+                               .random_key = cohort_random_key_derive(own->key, (uint64_t)own->step),
+                               .row = &gradient,
+                               .scalars = local};
+  cohort_lane_graph_run(federation->plan.task, federation->graph, own->context, 0, 0, &run);
+  losses[0] = local[0] / (double)count;
+  *rows = own->trainer->gradient;
+  return COHORT_DONE;
 }
 
 void cohort_federation_client(cohort_federation *federation, int executor, int lane, cohort_lane_context *context,
                               const float *point, float *row, double *scalars) {
   const cohort_federated_settings *settings = &federation->plan.settings->federated_settings;
-  const int64_t elements = federation->plan.space->elements;
-  client_vectors *own = &federation->vectors[executor];
+  const cohort_schedule *schedule = federation->schedule.method->functions;
+  client_trainer *trainer = &federation->trainer[executor];
+  const int64_t elements = trainer->space->elements;
   const int64_t client = federation->chosen[lane];
   const cohort_random_key round =
       cohort_random_key_derive(cohort_random_key_derive_name(federation->key, "client"), (uint64_t)federation->round);
-  const cohort_random_key key = cohort_random_key_derive(round, (uint64_t)client);
-  double local[COHORT_MAX_SCALARS] = {0}, loss = 0;
-  memcpy(own->weights, point, (size_t)elements * sizeof *own->weights);
-  reset_state(federation, own);
-  for (int64_t step = 0; step < settings->local_steps; step++) {
-    const int64_t count = choose_samples(federation, client, step, key, context->position);
-    const float *const weights[1] = {own->weights};
-    const int64_t place[1] = {0};
-    const cohort_lane_row gradient = {own->gradient, place, elements};
-    const cohort_lane_run run = {.split = COHORT_SPLIT_TRAIN,
-                                 .direct = true,
-                                 .count = count,
-                                 .inverse_count = 1.0 / (double)count,
-                                 .point = weights,
-                                 .random_key = cohort_random_key_derive(key, (uint64_t)step),
-                                 .row = &gradient,
-                                 .scalars = local};
-    cohort_lane_graph_run(federation->plan.task, federation->graph, context, 0, 0, &run);
-    loss += local[0] / (double)count;
-    const double start = cohort_recorder_start(context->recorder);
-    local_update(federation, own, step);
-    cohort_recorder_stop(context->recorder, COHORT_ACTIVITY_LOCAL, start,
-                         (double)(3 + 2 * federation->states) * sizeof(float) * (double)elements);
+  local_oracle own = {.federation = federation,
+                      .trainer = trainer,
+                      .context = context,
+                      .client = client,
+                      .key = cohort_random_key_derive(round, (uint64_t)client)};
+  const cohort_oracle oracle = {.argument = &own,
+                                .objectives = 1,
+                                .wants = COHORT_WANTS_GRADIENT,
+                                .batches = 1u << COHORT_BATCH_THIS,
+                                .ask = ask_client};
+  const double factor =
+      schedule->factor(federation->schedule.config, federation->round, federation->plan.settings->steps);
+  double loss = 0;
+  memcpy(trainer->space->values, point, (size_t)elements * sizeof *point);
+  cohort_updater_reset(trainer->updater);
+  cohort_updater_record(trainer->updater, context->recorder);
+  for (own.step = 0; own.step < settings->local_steps; own.step++) {
+    cohort_step_report report;
+    cohort_error error;
+    const cohort_status status =
+        cohort_updater_step_by(trainer->updater, &oracle, own.step, settings->local_steps, factor, &report, &error);
+    loss += status == COHORT_DONE ? report.losses[0] : NAN;
   }
   const float weight = (float)federation->weight[lane];
-  for (int64_t e = 0; e < elements; e++) row[e] = weight * (point[e] - own->weights[e]);
+  for (int64_t e = 0; e < elements; e++) row[e] = weight * (point[e] - trainer->space->values[e]);
   scalars[0] = federation->weight[lane] * loss / (double)settings->local_steps;
 }
 

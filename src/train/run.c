@@ -108,42 +108,60 @@ static void run_batch(cohort_run *run, batch_work *work, int vectors, double *su
   run->figures.flops += (last - first) * cohort_plan_flops(work->graph->plan);
 }
 
-static cohort_status ask_batch(void *argument, const cohort_point *point, const float *direction, float **rows,
-                               double *losses, cohort_error *error) {
-  (void)error;
+/* The plan that answers a question. */
+static const cohort_lane_graph *graph_for(const cohort_run *run, const cohort_ask *ask, cohort_fetch **fetch) {
+  const bool product = ask->direction && run->product;
+  const bool losses = !ask->gradient && !ask->direction && run->losses;
+  *fetch = product ? run->product_fetch : losses ? run->losses_fetch : run->train_fetch;
+  return product ? run->product : losses ? run->losses : run->train;
+}
+
+static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **rows, double *losses,
+                               cohort_error *error) {
   step_oracle *oracle = argument;
   cohort_run *run = oracle->run;
+  if (ask->batch == COHORT_BATCH_FULL || ask->clip > 0)
+    return cohort_fail(error, COHORT_BUG, "oracle: lanes were asked what they cannot answer; report this");
+  const int64_t later = ask->batch == COHORT_BATCH_NEXT ? ask->number : 0;
   const int64_t batch = run->settings->batch;
   const int64_t count = run->task.functions->count(&run->task, COHORT_SPLIT_TRAIN, batch);
+  cohort_fetch *fetch = NULL;
+  const cohort_lane_graph *graph = graph_for(run, ask, &fetch);
+  const float *direction = graph->options.curvature ? ask->direction : NULL;
   batch_work work = {.run = run,
-                     .graph = run->train,
-                     .fetch = run->train_fetch,
+                     .graph = graph,
+                     .fetch = fetch,
                      .split = COHORT_SPLIT_TRAIN,
-                     .base = run->samples,
+                     .base = run->samples + later * batch,
                      .samples = batch,
                      .inverse_count = 1.0 / (double)count,
-                     .point = point,
+                     .point = ask->point,
                      .direction = direction ? run->direction : NULL,
-                     .key = cohort_run_key(run->settings, "batch", run->step)};
-  const cohort_shards *shards = cohort_player_shards(run->player);
+                     .key = cohort_run_key(run->settings, "batch", run->step + later)};
+  const cohort_shards *shards = cohort_updater_shards(run->updater);
   for (int b = 0; direction && b < shards->buckets; b++) run->direction[b] = direction + shards->bucket[b].offset;
   double sums[COHORT_MAX_SCALARS];
-  run_batch(run, &work, run->train->objectives + run->train->options.curvature, sums, rows);
-  for (int i = 0; i < run->train->objectives; i++) losses[i] = sums[i] / (double)count;
+  const int vectors = graph->options.gradients ? graph->objectives + graph->options.curvature : 0;
+  float *sum = NULL;
+  run_batch(run, &work, vectors, sums, &sum);
+  *rows = sum;
+  for (int i = 0; i < graph->objectives; i++) losses[i] = sums[i] / (double)count;
   if (oracle->asked++ == 0) memcpy(oracle->sums, sums, sizeof sums);
   return COHORT_DONE;
 }
 
-static cohort_status ask_clients(void *argument, const cohort_point *point, const float *direction, float **rows,
-                                 double *losses, cohort_error *error) {
-  (void)error, (void)direction;
+static cohort_status ask_clients(void *argument, const cohort_ask *ask, void **rows, double *losses,
+                                 cohort_error *error) {
+  (void)error;
   step_oracle *oracle = argument;
   cohort_run *run = oracle->run;
-  cohort_player_settle(run->player);
+  cohort_updater_settle(run->updater);
   cohort_federation_begin(run->federation, run->step);
-  batch_work work = {.run = run, .point = point};
+  batch_work work = {.run = run, .point = ask->point};
   const cohort_lane_work lanes = {.argument = &work, .phases = 1, .vectors = 1, .scalars = 1, .run = run_client};
-  cohort_lane_engine_run(run->engine, &lanes, losses, NULL, rows);
+  float *sum = NULL;
+  cohort_lane_engine_run(run->engine, &lanes, losses, NULL, &sum);
+  *rows = sum;
   int first, last;
   cohort_lane_engine_own(run->engine, &first, &last);
   run->figures.flops += (double)(last - first) * (double)run->settings->federated_settings.local_steps *
@@ -172,8 +190,14 @@ static void fill_row(const cohort_run *run, cohort_split split, int64_t count, c
 static cohort_status take_step(cohort_run *run, bool flag, cohort_run_row *row, cohort_error *error) {
   memset(row, 0, sizeof *row);
   step_oracle own = {.run = run};
-  const cohort_oracle oracle = {&own, run->task.objectives, run->federation ? ask_clients : ask_batch, squares_of};
-  COHORT_TRY(cohort_player_step(run->player, &oracle, run->step, run->settings->steps, &row->report, error));
+  const cohort_oracle oracle = {
+      .argument = &own,
+      .objectives = run->task.objectives,
+      .wants = run->federation ? COHORT_WANTS_GRADIENT : cohort_run_answers(run),
+      .batches = run->federation ? 1u << COHORT_BATCH_THIS : 1u << COHORT_BATCH_THIS | 1u << COHORT_BATCH_NEXT,
+      .ask = run->federation ? ask_clients : ask_batch,
+      .squares = squares_of};
+  COHORT_TRY(cohort_updater_step(run->updater, &oracle, run->step, run->settings->steps, &row->report, error));
   if (run->federation) {
     row->loss = row->report.losses[0];
     for (int m = 0; m < COHORT_MAX_METRICS; m++) row->columns[m] = NAN;
@@ -212,7 +236,7 @@ cohort_status cohort_run_evaluate(cohort_run *run, cohort_split split, cohort_ru
   const int64_t capacity = run->evaluate->options.capacity, batch = capacity * run->lanes;
   double total[COHORT_MAX_SCALARS] = {0};
   memset(row, 0, sizeof *row);
-  const cohort_point point = cohort_player_point(run->player);
+  const cohort_point point = cohort_updater_point(run->updater);
   for (int64_t base = 0; base < samples; base += batch) {
     batch_work work = {.run = run,
                        .graph = run->evaluate,
@@ -250,7 +274,7 @@ const cohort_task *cohort_run_task(const cohort_run *run) { return &run->task; }
 const cohort_space *cohort_run_space(const cohort_run *run, int number) {
   return number < run->spaces ? run->space[number] : NULL;
 }
-const cohort_player *cohort_run_player(const cohort_run *run) { return run->player; }
+const cohort_updater *cohort_run_updater(const cohort_run *run) { return run->updater; }
 int cohort_run_lanes(const cohort_run *run) { return run->lanes; }
 const char *cohort_run_kernels(const cohort_run *run) { return run->kernels->name; }
 cohort_isa cohort_run_isa(const cohort_run *run) { return run->isa; }
@@ -283,16 +307,16 @@ int cohort_run_idle_threads(const cohort_run *run) {
 
 cohort_profile *cohort_run_profile(const cohort_run *run) { return run->profile; }
 
-void cohort_run_settle(cohort_run *run) { cohort_player_settle(run->player); }
+void cohort_run_settle(cohort_run *run) { cohort_updater_settle(run->updater); }
 
-cohort_player_figures cohort_run_take_player_figures(cohort_run *run) {
-  return cohort_player_take_figures(run->player);
+cohort_updater_figures cohort_run_take_updater_figures(cohort_run *run) {
+  return cohort_updater_take_figures(run->updater);
 }
 
 char *cohort_run_describe(const cohort_run *run) {
   int first, last;
   cohort_lane_engine_own(run->engine, &first, &last);
-  char *player = cohort_player_describe(run->player);
+  char *player = cohort_updater_describe(run->updater);
   const cohort_lane_graph *graph = run->train ? run->train : cohort_federation_graph(run->federation);
   static const char *const shared[] = {"nothing", "states", "states and gradients", "states, gradients and parameters"};
   const bool own_lanes = run->settings->is_federated && run->settings->lanes;
@@ -307,8 +331,8 @@ char *cohort_run_describe(const cohort_run *run) {
       "ranks); this rank runs lanes %d to %d on %d executors of %d threads each%s\nsharded: %s%s; %s\n"
       "plan: %d nodes in %d phases, %.1f MiB an executor, %.3f GFLOP a lane",
       run->space[0]->name, (long long)run->space[0]->parameters, run->space[0]->tensors, run->space[0]->pieces,
-      cohort_player_shards(run->player)->buckets, player, run->lanes, run->comm->size, run->threads, run->lanes, first,
-      last - 1, cohort_lane_engine_executors(run->engine), cohort_lane_engine_executor_threads(run->engine),
+      cohort_updater_shards(run->updater)->buckets, player, run->lanes, run->comm->size, run->threads, run->lanes,
+      first, last - 1, cohort_lane_engine_executors(run->engine), cohort_lane_engine_executor_threads(run->engine),
       own_lanes ? "; the key lanes does not count: a federated run has a lane for every client of a round" : "",
       shared[run->holders->count > 1 ? run->sharding : COHORT_SHARDING_NONE], copies, link,
       cohort_plan_nodes(graph->plan), cohort_plan_phases(graph->plan),

@@ -5,7 +5,7 @@
 
 #include "base/comm.h"
 #include "base/log.h"
-#include "train/player.h"
+#include "update/updater.h"
 #include "train/profile.h"
 #include "train/task.h"
 
@@ -23,7 +23,7 @@ void cohort_run_destroy(cohort_run *run);
 
 const cohort_task *cohort_run_task(const cohort_run *run);
 const cohort_space *cohort_run_space(const cohort_run *run, int number); /* NULL past the last */
-const cohort_player *cohort_run_player(const cohort_run *run);
+const cohort_updater *cohort_run_updater(const cohort_run *run);
 int cohort_run_lanes(const cohort_run *run);
 const char *cohort_run_kernels(const cohort_run *run);
 cohort_isa cohort_run_isa(const cohort_run *run); /* of its kernels */
@@ -40,7 +40,7 @@ cohort_run_position cohort_run_where(const cohort_run *run);
 typedef struct cohort_run_row {
   cohort_step_report report;
   double loss;                        /* sum of the objectives' means */
-  double columns[COHORT_MAX_METRICS]; /* the task's, NaN when not measured */
+  double columns[COHORT_MAX_METRICS]; /* the task's, NaN when not measured; those of the optimizer: report.columns */
   bool flagged;                       /* some rank raised its flag */
 } cohort_run_row;
 
@@ -88,7 +88,7 @@ int cohort_run_idle_threads(const cohort_run *run);
 cohort_profile *cohort_run_profile(const cohort_run *run);
 
 /* Figures of this rank's updates since the last call. */
-cohort_player_figures cohort_run_take_player_figures(cohort_run *run);
+cohort_updater_figures cohort_run_take_updater_figures(cohort_run *run);
 
 /* Waits until what the last step has sent to the others is there. Collective. */
 void cohort_run_settle(cohort_run *run);

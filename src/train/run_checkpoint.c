@@ -7,33 +7,35 @@
 #include "io/run_directory.h"
 #include "train/run_state.h"
 
-enum { MAX_FLATS = 2 + 8 * COHORT_MAX_STATES, PATH_ROOM = 128, NUMBERS = 6 };
+enum { MAX_FLATS = 192, PATH_ROOM = 128, NUMBERS = 6 };
 
 /* The flat datasets of a run and the vectors behind them. */
 typedef struct stored_run {
   int flats;
   cohort_stored_flat flat[MAX_FLATS];
-  float *vector[MAX_FLATS];
+  char *vector[MAX_FLATS];
+  size_t size[MAX_FLATS];                 /* bytes of an element */
   const cohort_shards *shards[MAX_FLATS]; /* NULL: every rank has all of it */
   char path[MAX_FLATS][2][PATH_ROOM];
   cohort_stored_tensor *tensor[2]; /* of the spaces */
 } stored_run;
 
 static void add_flat(const cohort_run *run, stored_run *stored, const char *flat_path, const char *view_path,
-                     int64_t elements, int tensors, const cohort_stored_tensor *tensor, float *vector,
-                     const cohort_shards *shards) {
+                     cohort_stored_type type, int64_t elements, int tensors, const cohort_stored_tensor *tensor,
+                     void *vector, const cohort_shards *shards) {
   const int at = stored->flats++;
   (void)snprintf(stored->path[at][0], PATH_ROOM, "%s", flat_path);
   (void)snprintf(stored->path[at][1], PATH_ROOM, "%s", view_path);
   cohort_stored_flat *flat = &stored->flat[at];
   *flat = (cohort_stored_flat){.flat_path = stored->path[at][0],
                                .view_path = stored->path[at][1],
-                               .type = COHORT_STORED_FLOAT32,
+                               .type = type,
                                .elements = elements,
                                .tensors = tensors,
                                .tensor = tensor};
   cohort_checkpoint_slice(elements, run->comm->size, run->comm->rank, &flat->first, &flat->count);
-  flat->slice = vector + flat->first;
+  stored->size[at] = type == COHORT_STORED_FLOAT32 ? sizeof(float) : sizeof(int64_t);
+  flat->slice = (char *)vector + (size_t)flat->first * stored->size[at];
   stored->vector[at] = vector;
   stored->shards[at] = shards;
 }
@@ -49,6 +51,11 @@ static cohort_stored_tensor *table_of(const cohort_space *space) {
   return table;
 }
 
+static cohort_stored_type stored_type(cohort_state_type type) {
+  if (type == COHORT_STATE_INTEGER) return COHORT_STORED_INT64;
+  return type == COHORT_STATE_FLOAT64 ? COHORT_STORED_FLOAT64 : COHORT_STORED_FLOAT32;
+}
+
 static void list_flats(const cohort_run *run, stored_run *stored) {
   char flat_path[PATH_ROOM], view_path[PATH_ROOM];
   memset(stored, 0, sizeof *stored);
@@ -58,15 +65,16 @@ static void list_flats(const cohort_run *run, stored_run *stored) {
     (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/parameters", space->name);
     (void)snprintf(view_path, PATH_ROOM, "/%s/parameters", space->name);
     const bool sharded = run->sharding == COHORT_SHARDING_PARAMETERS;
-    add_flat(run, stored, flat_path, view_path, space->elements, space->tensors, stored->tensor[s], space->values,
-             sharded ? cohort_player_shards(run->player) : NULL);
+    add_flat(run, stored, flat_path, view_path, COHORT_STORED_FLOAT32, space->elements, space->tensors,
+             stored->tensor[s], space->values, sharded ? cohort_updater_shards(run->updater) : NULL);
   }
-  for (int i = 0; i < cohort_player_slots(run->player); i++) {
-    const cohort_slot *slot = cohort_player_slot(run->player, i);
+  for (int i = 0; i < cohort_updater_slots(run->updater); i++) {
+    const cohort_slot *slot = cohort_updater_slot(run->updater, i);
+    if (slot->scratch) continue;
     (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/main/%s", run->space[0]->name, slot->name);
     (void)snprintf(view_path, PATH_ROOM, "/%s/main/%s", run->space[0]->name, slot->name);
-    add_flat(run, stored, flat_path, view_path, slot->elements, slot->tensors, slot->tensor, slot->values,
-             slot->shards);
+    add_flat(run, stored, flat_path, view_path, stored_type(slot->type), slot->elements, slot->tensors, slot->tensor,
+             slot->values, slot->shards);
   }
 }
 
@@ -88,9 +96,10 @@ static int list_runs(const stored_run *stored, int vector, int ranks, int owner,
     const int64_t from = range.offset > first ? range.offset : first;
     const int64_t range_end = range.offset + range.elements, to = range_end < first + count ? range_end : first + count;
     if (from >= to) continue;
-    if (from != end && message) message[runs] = (cohort_message){other, stored->vector[vector] + from, 0};
+    if (from != end && message)
+      message[runs] = (cohort_message){other, stored->vector[vector] + (size_t)from * stored->size[vector], 0};
     runs += from != end;
-    if (message) message[runs - 1].bytes += (size_t)(to - from) * sizeof(float);
+    if (message) message[runs - 1].bytes += (size_t)(to - from) * stored->size[vector];
     end = to;
   }
   return runs;
@@ -136,8 +145,8 @@ static void spread(const cohort_run *run, const stored_run *stored) {
     for (int r = 0; r < run->comm->size; r++) {
       int64_t first, count;
       cohort_checkpoint_slice(stored->flat[i].elements, run->comm->size, r, &first, &count);
-      offsets[r] = (size_t)first * sizeof(float);
-      bytes[r] = (size_t)count * sizeof(float);
+      offsets[r] = (size_t)first * stored->size[i];
+      bytes[r] = (size_t)count * stored->size[i];
     }
     cohort_comm_gather_all(run->comm, stored->vector[i], offsets, bytes);
   }
@@ -167,7 +176,7 @@ static cohort_checkpoint describe(const cohort_run *run, stored_run *stored, con
 cohort_status cohort_run_save(cohort_run *run, const char *directory, const char *name, uint64_t *bytes_written,
                               cohort_error *error) {
   stored_run stored;
-  cohort_player_settle(run->player);
+  cohort_updater_settle(run->updater);
   list_flats(run, &stored);
   char *config = cohort_config_write(run->settings->expanded);
   const char *const program = run->settings->program;
@@ -227,6 +236,7 @@ cohort_status cohort_run_resume(cohort_run *run, const char *directory, const ch
   }
   if (status == COHORT_DONE && *found) {
     spread(run, &stored);
+    cohort_updater_loaded(run->updater);
     run->step = numbers[0].value;
     run->samples = numbers[1].value;
     run->best_step = numbers[4].value;
@@ -273,8 +283,8 @@ static cohort_status read_space(const char *path, const cohort_space *space, flo
 
 /* Sharded weights: the file's go by, bucket by bucket, and every rank keeps its pieces. */
 static void keep_pieces(const cohort_run *run, const cohort_space *space, float *room) {
-  const cohort_shards *shards = cohort_player_shards(run->player);
-  const bool *held = cohort_player_updates(run->player);
+  const cohort_shards *shards = cohort_updater_shards(run->updater);
+  const bool *held = cohort_updater_updates(run->updater);
   for (int b = 0; b < shards->buckets; b++) {
     const cohort_bucket *bucket = &shards->bucket[b];
     float *here = room + (run->comm->rank == 0 ? bucket->offset : 0);
@@ -291,7 +301,7 @@ static void keep_pieces(const cohort_run *run, const cohort_space *space, float 
 /* Rank 0 needs room for all of a sharded space, the others for a bucket. */
 static cohort_status take_sharded(cohort_run *run, const char *path, const cohort_space *named,
                                   const cohort_space *space, cohort_error *error) {
-  const cohort_shards *shards = cohort_player_shards(run->player);
+  const cohort_shards *shards = cohort_updater_shards(run->updater);
   int64_t elements = space->elements;
   if (run->comm->rank != 0) {
     elements = 0;

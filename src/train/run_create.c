@@ -34,7 +34,7 @@ static cohort_status make_weights(cohort_run *run, cohort_error *error) {
       cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)run->settings->seed), "initial");
   const bool sharded = run->sharding == COHORT_SHARDING_PARAMETERS;
   for (int s = 0; s < run->spaces; s++)
-    cohort_space_initialise(run->space[s], key, sharded ? cohort_player_updates(run->player) : NULL);
+    cohort_space_initialise(run->space[s], key, sharded ? cohort_updater_updates(run->updater) : NULL);
   return COHORT_DONE;
 }
 
@@ -47,8 +47,8 @@ static bool names_optimizer(cohort_variant variant, const cohort_document *strat
 /* Any optimizer's update as the server's: it steps by minus the clients' average change. */
 static void take_optimizer(cohort_run *run, const cohort_document *strategy, cohort_faults *faults) {
   cohort_choice server = {0};
-  cohort_settings_choice(run->variant, "optimizer", strategy, "strategy", &server,
-                         cohort_document_get(run->settings->expanded, "federated"), faults);
+  cohort_choice_expand(run->variant, "optimizer", strategy, "strategy", &server,
+                       cohort_document_get(run->settings->expanded, "federated"), faults);
   if (!server.method) return;
   const cohort_optimizer *functions = server.method->functions;
   if (!functions->update || server.method->needs & COHORT_NEEDS_CURVATURE)
@@ -65,18 +65,28 @@ static cohort_status read_strategy(cohort_run *run, cohort_faults *faults, cohor
     return cohort_faults_status(faults, error);
   }
   cohort_choice strategy = {0};
-  cohort_settings_choice(run->variant, "federated", settings->strategy, "strategy", &strategy,
-                         cohort_document_get(run->settings->expanded, "federated"), faults);
+  cohort_choice_expand(run->variant, "federated", settings->strategy, "strategy", &strategy,
+                       cohort_document_get(run->settings->expanded, "federated"), faults);
   if (strategy.method) run->server = cohort_federation_server(&strategy);
   cohort_choice_release(&strategy);
   return cohort_faults_status(faults, error);
 }
 
-static cohort_status make_player(cohort_run *run, cohort_faults *faults, cohort_error *error) {
+static cohort_status make_updater(cohort_run *run, cohort_faults *faults, cohort_error *error) {
   if (run->settings->is_federated) COHORT_TRY(read_strategy(run, faults, error));
-  const cohort_player_plan plan = {
-      .settings = run->settings,
-      .optimizer = run->server,
+  const cohort_settings *settings = run->settings;
+  const cohort_updater_plan plan = {
+      .optimizer = run->server ? run->server : settings->optimizer,
+      .groups = settings->groups,
+      .schedule = settings->schedule,
+      .aggregator = settings->aggregator,
+      .expanded = settings->expanded,
+      .optimizer_path = "optimizer",
+      .groups_path = "groups",
+      .clip = settings->clip,
+      .seed = (uint64_t)settings->seed,
+      .activity = COHORT_ACTIVITY_UPDATE,
+      .plan_only = run->plan_only,
       .space = run->space[0],
       .comm = run->comm,
       .kernels = cohort_kernels_float32(run->isa),
@@ -87,7 +97,10 @@ static cohort_status make_player(cohort_run *run, cohort_faults *faults, cohort_
       .overlap = run->settings->overlap,
       .holders = run->holders,
       .sizes = cohort_shard_sizes_of(run->settings->bucket, &run->link, run->holders->count)};
-  return cohort_player_create(&plan, faults, &run->player, error);
+  COHORT_TRY(cohort_updater_create(&plan, faults, &run->updater, error));
+  /* What is laid out alike is cut alike. */
+  for (int s = 1; s < run->spaces; s++) cohort_space_cut(run->space[s], cohort_updater_cuts(run->updater));
+  return COHORT_DONE;
 }
 
 /* A reference that is always there needs no cuts. */
@@ -101,28 +114,43 @@ static bool lodges(const cohort_run *run) {
          run->sharding < COHORT_SHARDING_GRADIENTS && !cohort_run_together(run, run->train);
 }
 
-static cohort_status make_train_graph(cohort_run *run, cohort_lane_graph_options options, cohort_error *error) {
-  const cohort_shards *shards = cohort_player_shards(run->player);
-  options.gradients = options.training = true;
-  options.curvature = cohort_player_needs_of(run->player).curvature;
-  COHORT_TRY(cohort_lane_graph_create(&run->task, &options, run->space, run->kernels, &run->train, error));
-  COHORT_TRY(cohort_lane_graph_cut(run->train, shards, spaces_to_cut(run), error));
+static cohort_status make_graph(cohort_run *run, const cohort_lane_graph_options *options, cohort_lane_graph **graph,
+                                cohort_fetch **fetch, cohort_error *error) {
+  const cohort_shards *shards = cohort_updater_shards(run->updater);
+  COHORT_TRY(cohort_lane_graph_create(&run->task, options, run->space, run->kernels, graph, error));
+  COHORT_TRY(cohort_lane_graph_cut(*graph, shards, spaces_to_cut(run), error));
+  *fetch = cohort_fetch_create((*graph)->plan, shards, run->spaces, run->sharding == COHORT_SHARDING_PARAMETERS);
+  return COHORT_DONE;
+}
+
+unsigned cohort_run_answers(const cohort_run *run) {
+  (void)run;
+  return COHORT_WANTS_GRADIENT | COHORT_WANTS_LOSS | COHORT_WANTS_PRODUCT;
+}
+
+/* Products that most steps do without have a plan of their own. */
+static cohort_status make_train_graphs(cohort_run *run, cohort_lane_graph_options options, cohort_error *error) {
+  const cohort_shards *shards = cohort_updater_shards(run->updater);
+  const cohort_updater_needs needs = cohort_updater_needs_of(run->updater);
+  const bool always = needs.curvature && needs.curvature_every == 1;
+  options.training = true;
+  if (needs.wants & COHORT_WANTS_LOSS) COHORT_TRY(make_graph(run, &options, &run->losses, &run->losses_fetch, error));
+  options.gradients = true;
+  options.curvature = true;
+  if (needs.wants & COHORT_WANTS_PRODUCT && !always)
+    COHORT_TRY(make_graph(run, &options, &run->product, &run->product_fetch, error));
+  options.curvature = always;
+  COHORT_TRY(make_graph(run, &options, &run->train, &run->train_fetch, error));
   if (lodges(run)) cohort_lane_graph_lodge(run->train, shards, cohort_lane_engine_executors(run->engine));
-  run->train_fetch =
-      cohort_fetch_create(run->train->plan, shards, run->spaces, run->sharding == COHORT_SHARDING_PARAMETERS);
   run->direction = cohort_allocate((size_t)(shards->buckets + 1) * sizeof *run->direction);
   return COHORT_DONE;
 }
 
 static cohort_status make_graphs(cohort_run *run, cohort_faults *faults, cohort_error *error) {
-  const cohort_shards *shards = cohort_player_shards(run->player);
   const int64_t capacity = capacity_of(run->settings->batch, run->lanes);
   const cohort_lane_graph_options options = {.lanes = run->lanes, .capacity = capacity};
-  COHORT_TRY(cohort_lane_graph_create(&run->task, &options, run->space, run->kernels, &run->evaluate, error));
-  COHORT_TRY(cohort_lane_graph_cut(run->evaluate, shards, spaces_to_cut(run), error));
-  run->evaluate_fetch =
-      cohort_fetch_create(run->evaluate->plan, shards, run->spaces, run->sharding == COHORT_SHARDING_PARAMETERS);
-  if (!run->settings->is_federated) return make_train_graph(run, options, error);
+  COHORT_TRY(make_graph(run, &options, &run->evaluate, &run->evaluate_fetch, error));
+  if (!run->settings->is_federated) return make_train_graphs(run, options, error);
   if (run->sharding >= COHORT_SHARDING_GRADIENTS)
     cohort_faults_add(faults, run->settings->federated,
                       "sharding: a client holds the whole model and its gradient; take none or optimizer");
@@ -138,43 +166,51 @@ static cohort_status make_graphs(cohort_run *run, cohort_faults *faults, cohort_
 /* Parts on their way: what another rank may still have to read, or the network to carry. */
 static int lag_of(const cohort_run *run) { return run->comm->size == 1 ? 0 : run->comm->hosts > 1 ? 4 : 2; }
 
+static bool wants_products(const cohort_run *run) {
+  return (cohort_updater_needs_of(run->updater).wants & COHORT_WANTS_PRODUCT) != 0;
+}
+
 static cohort_status make_rows(cohort_run *run, cohort_error *error) {
-  cohort_lane_rows rows = {.shards = cohort_player_shards(run->player),
-                           .vectors = run->task.objectives + cohort_player_needs_of(run->player).curvature,
+  cohort_lane_rows rows = {.shards = cohort_updater_shards(run->updater),
+                           .vectors = run->task.objectives + wants_products(run),
                            .apart = run->sharding >= COHORT_SHARDING_GRADIENTS,
                            .everywhere = run->sharding == COHORT_SHARDING_NONE,
                            .overlap = run->settings->overlap};
-  if (run->train) {
+  if (run->train) rows.together = cohort_run_together(run, run->train);
+  /* Two plans with gradients write and send buckets at different times: each has all its room at once. */
+  if (run->train && !run->product) {
     cohort_scratch_plan(run->train->plan, rows.shards, lag_of(run), &run->scratch);
-    rows.together = cohort_run_together(run, run->train);
     rows.place = run->scratch.place;
     rows.before = run->scratch.before;
     rows.elements = run->scratch.elements;
   }
   COHORT_TRY(cohort_lane_engine_prepare(run->engine, &rows, error));
-  return cohort_player_connect(run->player, &run->weights, cohort_lane_engine_transfer(run->engine), error);
+  return cohort_updater_connect(run->updater, &run->weights, cohort_lane_engine_transfer(run->engine), error);
 }
 
 static void poll_transfer(void *argument) { (void)cohort_transfer_progress(argument, true); }
 
 static cohort_status make_contexts(cohort_run *run, cohort_error *error) {
-  cohort_lane_graph *const graphs[2] = {run->evaluate,
-                                        run->train ? run->train : cohort_federation_graph(run->federation)};
+  cohort_lane_graph *graphs[4] = {run->evaluate, run->train ? run->train : cohort_federation_graph(run->federation)};
+  int count = 2;
+  if (run->product) graphs[count++] = run->product;
+  if (run->losses) graphs[count++] = run->losses;
   const int executors = cohort_lane_engine_executors(run->engine);
   const bool all = cohort_run_together(run, run->evaluate) || (run->train && cohort_run_together(run, run->train));
   run->context = cohort_allocate((size_t)executors * sizeof *run->context);
   for (int e = 0; e < executors; e++)
-    COHORT_TRY(cohort_lane_context_create(2, graphs, all ? cohort_lane_engine_slots(run->engine) : 1,
+    COHORT_TRY(cohort_lane_context_create(count, graphs, all ? cohort_lane_engine_slots(run->engine) : 1,
                                           cohort_lane_engine_executor_threads(run->engine), &run->context[e], error));
   if (run->comm->hosts > 1 && run->settings->overlap)
     cohort_executor_poll(run->context[0].executor, poll_transfer, cohort_lane_engine_transfer(run->engine));
   size_t bytes = 0;
-  for (int g = 0; g < 2; g++)
+  for (int g = 0; g < count; g++)
     if (cohort_lane_graph_exchange_bytes(graphs[g]) > bytes) bytes = cohort_lane_graph_exchange_bytes(graphs[g]);
   COHORT_TRY(cohort_memory_create(bytes, "values across lanes", &run->exchange, error));
-  int64_t elements = cohort_fetch_elements(run->evaluate_fetch);
-  if (run->train && cohort_fetch_elements(run->train_fetch) > elements)
-    elements = cohort_fetch_elements(run->train_fetch);
+  const cohort_fetch *const fetches[4] = {run->evaluate_fetch, run->train_fetch, run->product_fetch, run->losses_fetch};
+  int64_t elements = 0;
+  for (int f = 0; f < 4; f++)
+    if (fetches[f] && cohort_fetch_elements(fetches[f]) > elements) elements = cohort_fetch_elements(fetches[f]);
   void *memory = NULL;
   COHORT_TRY(cohort_memory_create((size_t)elements * sizeof(float), "parameters in use", &memory, error));
   run->fetched = memory;
@@ -190,13 +226,13 @@ static void make_profile(cohort_run *run) {
       .comm = run->comm,
       .executors = executors,
       .runs = cohort_lane_engine_slots(run->engine) *
-              (run->train ? cohort_player_needs_of(run->player).asks : settings->federated_settings.local_steps),
+              (run->train ? cohort_updater_needs_of(run->updater).asks : settings->federated_settings.local_steps),
       .train = graph->plan,
       .evaluate = run->evaluate->plan};
   run->profile = cohort_profile_create(&plan);
   cohort_recorder *const *recorder = cohort_profile_recorders(run->profile);
   cohort_lane_engine_record(run->engine, recorder);
-  cohort_player_record(run->player, recorder[0]);
+  cohort_updater_record(run->updater, recorder[0]);
   for (int e = 0; e < executors; e++) cohort_lane_context_record(&run->context[e], recorder[e]);
 }
 
@@ -218,7 +254,7 @@ static cohort_status plan_run(cohort_run *run, cohort_faults *faults, cohort_err
   run->lanes = cohort_settings_lanes(run->settings, run->task.tokens_per_sample);
   COHORT_TRY(check_batch(run, error));
   COHORT_TRY(make_spaces(run, error));
-  COHORT_TRY(make_player(run, faults, error));
+  COHORT_TRY(make_updater(run, faults, error));
   COHORT_TRY(cohort_lane_engine_create(run->comm, run->lanes, run->threads, &run->engine, error));
   return make_graphs(run, faults, error);
 }
@@ -312,13 +348,17 @@ void cohort_run_destroy(cohort_run *run) {
   cohort_memory_release(run->fetched);
   free(run->direction);
   cohort_fetch_destroy(run->train_fetch);
+  cohort_fetch_destroy(run->product_fetch);
+  cohort_fetch_destroy(run->losses_fetch);
   cohort_fetch_destroy(run->evaluate_fetch);
   cohort_scratch_release(&run->scratch);
   cohort_lane_graph_destroy(run->train);
+  cohort_lane_graph_destroy(run->product);
+  cohort_lane_graph_destroy(run->losses);
   cohort_lane_graph_destroy(run->evaluate);
   cohort_federation_destroy(run->federation);
   cohort_lane_engine_destroy(run->engine);
-  cohort_player_destroy(run->player);
+  cohort_updater_destroy(run->updater);
   cohort_holders_destroy(run->holders);
   for (int s = 0; s < 2; s++) cohort_space_destroy(run->space[s]);
   cohort_vector_release(&run->weights);

@@ -25,10 +25,12 @@ struct cohort_run {
   cohort_link link;
   int hosts, *own_host; /* what the launcher says, when ranks shall not share memory, and what is said instead */
   const int *host;
-  cohort_player *player;
+  cohort_updater *updater;
   cohort_lane_engine *engine;
-  cohort_lane_graph *train, *evaluate;
-  cohort_fetch *train_fetch, *evaluate_fetch;
+  /* Plans of a step's questions, each made only when the optimizer asks it: the gradient, the gradient with a
+   * Hessian-vector product (`train` itself when every step wants it), losses alone. */
+  cohort_lane_graph *train, *product, *losses, *evaluate;
+  cohort_fetch *train_fetch, *product_fetch, *losses_fetch, *evaluate_fetch;
   float *fetched;          /* arena of sharded parameters */
   const float **direction; /* [buckets] */
   cohort_scratch scratch;
@@ -42,6 +44,9 @@ struct cohort_run {
   cohort_run_figures figures;
   cohort_profile *profile; /* or NULL */
 };
+
+/* What its lanes can answer: COHORT_WANTS_... */
+unsigned cohort_run_answers(const cohort_run *run);
 
 /* Whether lanes of work on a graph run phase by phase together: values cross lanes, or its parameters come and go, or
  * its gradients leave before another lane's. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "update/groups.h"
 
 static const char *const tasks[] = {"supervised", "language", "preference", NULL};
 static const char *const precisions[] = {"float32", "bf16", NULL};
@@ -177,6 +178,12 @@ static const cohort_parameter federated_table[] = {
                          "samples of a client's step; 0: all it has", .unit = "samples"),
     COHORT_METHOD_OF(cohort_federated_settings, client, "sgd", "optimizer",
                      "the clients' optimizer, which starts anew in every round"),
+    COHORT_TREE(cohort_federated_settings, client_groups, "parameter groups of the clients' optimizer, like groups",
+                .section = cohort_group_table),
+    COHORT_REAL_ATLEAST(cohort_federated_settings, client_clip, "0", 0,
+                        "largest global norm of a client's gradient; 0: no clipping"),
+    COHORT_METHOD_OF(cohort_federated_settings, client_schedule, "constant", "schedule",
+                     "schedule of the clients' learning rate, over rounds"),
     {.name = NULL},
 };
 
@@ -328,6 +335,7 @@ static void check_methods(const cohort_settings *own, cohort_faults *faults) {
   const cohort_document *strategy = own->federated_settings.strategy;
   if (strategy) check_method(family_of_strategy(strategy), strategy, "federated.strategy", faults);
   check_method("optimizer", own->federated_settings.client, "federated.client", faults);
+  check_method("schedule", own->federated_settings.client_schedule, "federated.client_schedule", faults);
 }
 
 void cohort_settings_read(const cohort_document *document, cohort_settings *out, cohort_faults *faults) {
@@ -344,14 +352,6 @@ void cohort_settings_read(const cohort_document *document, cohort_settings *out,
 void cohort_settings_release(cohort_settings *settings) {
   cohort_document_destroy(settings->expanded);
   settings->expanded = NULL;
-}
-
-void cohort_settings_choice(cohort_variant variant, const char *family, const cohort_document *document,
-                            const char *name, cohort_choice *choice, cohort_document *expanded, cohort_faults *faults) {
-  const bool kept = cohort_document_get(expanded, name) != NULL;
-  cohort_document *own = kept ? cohort_document_create(COHORT_MAP, NULL, 0, 0) : NULL;
-  cohort_choice_read(variant, family, document, name, choice, own, faults);
-  if (kept) cohort_document_set(expanded, name, own);
 }
 
 bool cohort_settings_may_change(const char *key) {

@@ -4,15 +4,9 @@
 
 #include "base/parameter.h"
 #include "method/registry.h"
+#include "train/shards.h"
 
 typedef enum { COHORT_TASK_SUPERVISED, COHORT_TASK_LANGUAGE, COHORT_TASK_PREFERENCE } cohort_task_kind;
-/* What is spread over the ranks: nothing, states, gradients too, parameters too (ZeRO 0 to 3). */
-typedef enum {
-  COHORT_SHARDING_NONE,
-  COHORT_SHARDING_OPTIMIZER,
-  COHORT_SHARDING_GRADIENTS,
-  COHORT_SHARDING_PARAMETERS
-} cohort_sharding;
 /* Who holds a copy of what is spread: all ranks together hold one, or those of every host do. */
 typedef enum { COHORT_REPLICATE_NONE, COHORT_REPLICATE_HOSTS } cohort_replicate;
 typedef enum { COHORT_NAN_STOP, COHORT_NAN_SKIP } cohort_nan_policy;
@@ -52,7 +46,8 @@ typedef struct cohort_federated_settings {
   const cohort_document *strategy, *population;
   cohort_population_settings population_settings;
   int64_t clients_per_round, local_steps, local_batch;
-  const cohort_document *client;
+  const cohort_document *client, *client_schedule, *client_groups;
+  double client_clip;
 } cohort_federated_settings;
 
 typedef enum { COHORT_BIND_AUTO, COHORT_BIND_NONE } cohort_bind;
@@ -88,18 +83,12 @@ typedef struct cohort_settings {
 
 /* Every key of a config, with the sections below (base/parameter.h); its scopes take a cohort_settings. */
 extern const cohort_parameter cohort_settings_table[];
-extern const cohort_parameter cohort_group_table[]; /* the keys of a parameter group (train/groups.c) */
 
 /* Reads the settings' own keys and sections; methods are checked here and read by who builds them. All faults are
  * collected. A given key that this kind of run would ignore is a fault (optimizer with federated, text with task
  * supervised); one that is not given is not in `expanded`, which so can be read again. */
 void cohort_settings_read(const cohort_document *document, cohort_settings *out, cohort_faults *faults);
 void cohort_settings_release(cohort_settings *settings);
-
-/* Reads the method `document` of `family` and writes it, with all its parameters, into `expanded` (may be NULL) in the
- * place of the key `name`; there is none when the run does not use it. */
-void cohort_settings_choice(cohort_variant variant, const char *family, const cohort_document *document,
-                            const char *name, cohort_choice *choice, cohort_document *expanded, cohort_faults *faults);
 
 /* Whether a dotted key of the expanded config may change when a run is resumed (lanes of machines, lengths, paths). */
 bool cohort_settings_may_change(const char *key);

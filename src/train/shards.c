@@ -124,7 +124,7 @@ static void deal_whole_tensors(const cohort_space *space, int holders, const coh
   for (;;) {
     int costliest = -1;
     for (int t = 0; t < space->tensors; t++)
-      if (cut[t] != COHORT_CUT_ELEMENT && !dealt[t] && (costliest < 0 || cost[t] > cost[costliest])) costliest = t;
+      if (cut[t] == COHORT_CUT_TENSOR && !dealt[t] && (costliest < 0 || cost[t] > cost[costliest])) costliest = t;
     if (costliest < 0) break;
     int holder = 0;
     for (int h = 1; h < holders; h++)
@@ -156,14 +156,14 @@ static void deal_part(cohort_shards *shards, const cohort_part *part, const coho
   const cohort_space *space = shards->space;
   double here = 0, before = 0;
   for (int p = part->first_piece; p < part->last_piece; p++)
-    if (cut[space->piece[p].tensor] == COHORT_CUT_ELEMENT) here += (double)space->piece[p].elements;
+    if (cut[space->piece[p].tensor] != COHORT_CUT_TENSOR) here += (double)space->piece[p].elements;
   const int holders = shards->holders->count;
   int holder = 0;
   for (int h = 0; h < holders; h++) wanted[h] += here * share[h];
   double until = wanted[0] - dealt[0];
   for (int p = part->first_piece; p < part->last_piece; p++) {
     const cohort_piece *piece = &space->piece[p];
-    if (cut[piece->tensor] != COHORT_CUT_ELEMENT) continue;
+    if (cut[piece->tensor] == COHORT_CUT_TENSOR) continue;
     const double middle = before + (double)piece->elements / 2;
     while (holder + 1 < holders && middle >= until) {
       holder++;
@@ -173,7 +173,7 @@ static void deal_part(cohort_shards *shards, const cohort_part *part, const coho
     before += (double)piece->elements;
   }
   for (int p = part->first_piece; p < part->last_piece; p++)
-    if (cut[space->piece[p].tensor] == COHORT_CUT_ELEMENT) dealt[shards->owner[p]] += (double)space->piece[p].elements;
+    if (cut[space->piece[p].tensor] != COHORT_CUT_TENSOR) dealt[shards->owner[p]] += (double)space->piece[p].elements;
 }
 
 static void deal(cohort_shards *shards, const cohort_cut *cut, const double *cost) {

@@ -12,6 +12,13 @@
 #include "base/link.h"
 #include "train/space.h"
 
+/* What is spread over the ranks: nothing, states, gradients too, parameters too (ZeRO 0 to 3). */
+typedef enum {
+  COHORT_SHARDING_NONE,
+  COHORT_SHARDING_OPTIMIZER,
+  COHORT_SHARDING_GRADIENTS,
+  COHORT_SHARDING_PARAMETERS
+} cohort_sharding;
 /* The ranks that hold a space: all together hold it once, or (`replicate: hosts`) those of every host do. Holder n of a
  * copy owns what holder n of any other copy owns. */
 typedef struct cohort_holders {

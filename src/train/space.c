@@ -13,20 +13,51 @@ static int64_t block_of(int64_t parameters) {
   return block;
 }
 
-static void cut_into_pieces(cohort_space *space) {
+/* A block, or as many whole rows as it holds, at least one. */
+static int64_t piece_size(const cohort_space_tensor *tensor, cohort_cut cut, int64_t block) {
+  if (cut != COHORT_CUT_ROW || !tensor->declared.shape.axes) return block;
+  const int64_t row = tensor->elements / tensor->declared.shape.size[0];
+  return row && row < block ? block / row * row : row ? row : block;
+}
+
+void cohort_space_cut(cohort_space *space, const cohort_cut *cut) {
   const int64_t block = block_of(space->parameters);
-  for (int t = 0; t < space->tensors; t++) space->pieces += (int)((space->tensor[t].elements + block - 1) / block);
-  space->piece = cohort_allocate((size_t)space->pieces * sizeof *space->piece);
   int next = 0;
+  space->pieces = 0;
+  for (int t = 0; t < space->tensors; t++) {
+    const int64_t size = piece_size(&space->tensor[t], cut ? cut[t] : COHORT_CUT_ELEMENT, block);
+    space->pieces += (int)((space->tensor[t].elements + size - 1) / size);
+  }
+  free(space->piece);
+  space->piece = cohort_allocate((size_t)(space->pieces + 1) * sizeof *space->piece);
   for (int t = 0; t < space->tensors; t++) {
     cohort_space_tensor *tensor = &space->tensor[t];
+    const int64_t size = piece_size(tensor, cut ? cut[t] : COHORT_CUT_ELEMENT, block);
     tensor->first_piece = next;
-    for (int64_t done = 0; done < tensor->elements; done += block) {
+    for (int64_t done = 0; done < tensor->elements; done += size) {
       const int64_t left = tensor->elements - done;
-      space->piece[next++] = (cohort_piece){t, tensor->offset + done, left < block ? left : block};
+      space->piece[next++] = (cohort_piece){t, tensor->offset + done, left < size ? left : size};
     }
     tensor->pieces = next - tensor->first_piece;
   }
+}
+
+static void add_tensor(cohort_space *space, const cohort_parameter_tensor *declared) {
+  cohort_space_tensor *tensor = &space->tensor[space->tensors++];
+  tensor->declared = *declared;
+  tensor->offset = space->elements;
+  tensor->elements = cohort_shape_elements(declared->shape);
+  space->parameters += tensor->elements;
+  space->elements += (int64_t)cohort_round_up((size_t)tensor->elements, TENSOR_ALIGNMENT);
+}
+
+cohort_space *cohort_space_of(const char *name, int tensors, const cohort_parameter_tensor *tensor) {
+  cohort_space *space = cohort_allocate(sizeof *space);
+  (void)strncpy(space->name, name, sizeof space->name - 1);
+  space->tensor = cohort_allocate((size_t)(tensors + 1) * sizeof *space->tensor);
+  for (int t = 0; t < tensors; t++) add_tensor(space, &tensor[t]);
+  cohort_space_cut(space, NULL);
+  return space;
 }
 
 cohort_space *cohort_space_create(const cohort_graph *graph, int number, const char *name) {
@@ -37,14 +68,9 @@ cohort_space *cohort_space_create(const cohort_graph *graph, int number, const c
   for (int i = 0; i < declared; i++) {
     const cohort_parameter_tensor *parameter = cohort_graph_parameter_at(graph, i, NULL);
     if (parameter->space != number) continue;
-    cohort_space_tensor *tensor = &space->tensor[space->tensors++];
-    tensor->declared = *parameter;
-    tensor->offset = space->elements;
-    tensor->elements = cohort_shape_elements(parameter->shape);
-    space->parameters += tensor->elements;
-    space->elements += (int64_t)cohort_round_up((size_t)tensor->elements, TENSOR_ALIGNMENT);
+    add_tensor(space, parameter);
   }
-  cut_into_pieces(space);
+  cohort_space_cut(space, NULL);
   return space;
 }
 

@@ -34,7 +34,13 @@ typedef struct cohort_space {
 
 /* The table, from the tensors that `graph` declares in space number `number`. */
 cohort_space *cohort_space_create(const cohort_graph *graph, int number, const char *name);
+/* The table of tensors that nobody has declared in a graph: a probe's, a test's. */
+cohort_space *cohort_space_of(const char *name, int tensors, const cohort_parameter_tensor *tensor);
 void cohort_space_destroy(cohort_space *space);
+
+/* Cuts the space into pieces anew: tensors that are cut by rows into whole rows (cut[tensor]; NULL: none). Before
+ * anybody looks at pieces. */
+void cohort_space_cut(cohort_space *space, const cohort_cut *cut);
 
 /* Whether pieces lie at the same places in both, so that who owns what of one can own the same of the other. */
 bool cohort_space_alike(const cohort_space *a, const cohort_space *b);

@@ -52,7 +52,7 @@ double cohort_peak_memory(void) {
 
 static void gather(cohort_run *run, const cohort_session *session, cohort_comm *comm, double *table) {
   const cohort_run_figures figures = cohort_run_take_figures(run);
-  const cohort_player_figures updates = cohort_run_take_player_figures(run);
+  const cohort_updater_figures updates = cohort_run_take_updater_figures(run);
   double *own = table + comm->rank * FIGURES;
   cohort_comm_count(comm, cohort_clock_seconds());
   const double received = (double)(comm->bytes_received + comm->bytes_shared);

@@ -13,8 +13,8 @@
 #include "io/config.h"
 #include "kernel/kernel.h"
 #include "method/model/model.h"
-#include "train/player.h"
 #include "train/settings.h"
+#include "update/updater.h"
 
 enum { VOCABULARY = 50257, WARM_UP = 3, BLOCK = 1 << 16, STREAMS = 3 };
 
@@ -26,16 +26,16 @@ typedef struct bench {
   cohort_space *space;
   cohort_comm comm;
   cohort_holders *holders;
-  cohort_player *player;
+  cohort_updater *updater;
   cohort_faults faults;
   int threads;
   float *gradient;
   float *stream; /* STREAMS vectors as long as the space */
 } bench;
 
-static cohort_status give_gradient(void *argument, const cohort_point *point, const float *direction, float **rows,
-                                   double *losses, cohort_error *error) {
-  (void)point, (void)direction, (void)error;
+static cohort_status give_gradient(void *argument, const cohort_ask *ask, void **rows, double *losses,
+                                   cohort_error *error) {
+  (void)ask, (void)error;
   *rows = ((bench *)argument)->gradient;
   losses[0] = 1;
   return COHORT_DONE;
@@ -57,7 +57,7 @@ static double touch_all(bench *own) {
 }
 
 static cohort_status build_space(bench *own, cohort_error *error) {
-  cohort_settings_choice(COHORT_VARIANT_F64, "model", own->settings.model, "model", &own->model, NULL, &own->faults);
+  cohort_choice_expand(COHORT_VARIANT_F64, "model", own->settings.model, "model", &own->model, NULL, &own->faults);
   COHORT_TRY(cohort_faults_status(&own->faults, error));
   const cohort_model *model = own->model.method->functions;
   const cohort_shape rows = COHORT_SHAPE(model->context(own->model.config));
@@ -86,17 +86,22 @@ static cohort_status set_up(bench *own, const char *config, cohort_error *error)
   const cohort_isa isa = cohort_processor_isa();
   static const cohort_variant variants[] = {COHORT_VARIANT_F32_SSE2, COHORT_VARIANT_F32_AVX2,
                                             COHORT_VARIANT_F32_AVX512};
-  const cohort_player_plan plan = {.settings = &own->settings,
-                                   .space = own->space,
-                                   .comm = &own->comm,
-                                   .kernels = cohort_kernels_float32(isa),
-                                   .variant = variants[isa],
-                                   .threads = own->threads,
-                                   .objectives = 1,
-                                   .sharding = COHORT_SHARDING_OPTIMIZER,
-                                   .holders = own->holders,
-                                   .sizes = {1 << 20, 1 << 21}};
-  COHORT_TRY(cohort_player_create(&plan, &own->faults, &own->player, error));
+  const cohort_updater_plan plan = {.optimizer = own->settings.optimizer,
+                                    .groups = own->settings.groups,
+                                    .optimizer_path = "optimizer",
+                                    .groups_path = "groups",
+                                    .activity = COHORT_ACTIVITY_UPDATE,
+                                    .clip = own->settings.clip,
+                                    .space = own->space,
+                                    .comm = &own->comm,
+                                    .kernels = cohort_kernels_float32(isa),
+                                    .variant = variants[isa],
+                                    .threads = own->threads,
+                                    .objectives = 1,
+                                    .sharding = COHORT_SHARDING_OPTIMIZER,
+                                    .holders = own->holders,
+                                    .sizes = {1 << 20, 1 << 21}};
+  COHORT_TRY(cohort_updater_create(&plan, &own->faults, &own->updater, error));
   const size_t bytes = (size_t)own->space->elements * sizeof(float);
   void *memory = NULL;
   COHORT_TRY(cohort_memory_create(bytes, "gradient", &memory, error));
@@ -126,9 +131,9 @@ static cohort_status measure(bench *own, int steps, cohort_error *error) {
   for (int s = -WARM_UP; s < steps && status == COHORT_DONE; s++) {
     cohort_step_report report;
     const double start = cohort_clock_seconds();
-    status = cohort_player_step(own->player, &oracle, s + WARM_UP, WARM_UP + steps, &report, error);
+    status = cohort_updater_step(own->updater, &oracle, s + WARM_UP, WARM_UP + steps, &report, error);
     const double step = cohort_clock_seconds() - start, touch = touch_all(own);
-    const cohort_player_figures figures = cohort_player_take_figures(own->player);
+    const cohort_updater_figures figures = cohort_updater_take_figures(own->updater);
     if (s < 0) continue;
     step_seconds[s] = step;
     update_seconds[s] = figures.update_seconds;
@@ -157,7 +162,7 @@ int main(int count, char **argument) {
   cohort_status status = set_up(&own, argument[1], &error);
   if (status == COHORT_DONE) status = measure(&own, steps, &error);
   if (status != COHORT_DONE) (void)fprintf(stderr, "bench_update: %s\n", error.text);
-  cohort_player_destroy(own.player);
+  cohort_updater_destroy(own.updater);
   cohort_holders_destroy(own.holders);
   cohort_memory_release(own.gradient);
   cohort_memory_release(own.stream);

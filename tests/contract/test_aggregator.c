@@ -15,8 +15,33 @@ static void draw(cohort_random_key key, double gradients[][SIZE], double *produc
     }
 }
 
-static const cohort_aggregator *find(const char *key) {
-  return cohort_registry_find(COHORT_VARIANT_F64, "aggregator", key)->functions;
+/* With states as they are before the first step. */
+static void weigh(const cohort_method *method, const void *config, int objectives, const double *products,
+                  const double *losses, cohort_random_key key, double *weights) {
+  double room[COHORT_MAX_STATES][2][COHORT_MAX_OBJECTIVES * COHORT_MAX_OBJECTIVES] = {0};
+  const double *state[COHORT_MAX_STATES];
+  double *next[COHORT_MAX_STATES];
+  const cohort_choice choice = {method, (void *)(uintptr_t)config};
+  int states = 0;
+  for (const cohort_state *s = method->states; s && s->name; s++, states++) {
+    state[states] = room[states][0];
+    next[states] = room[states][1];
+    for (int i = 0; s->initial_parameter && i < COHORT_MAX_OBJECTIVES * COHORT_MAX_OBJECTIVES; i++)
+      room[states][0][i] = room[states][1][i] = cohort_choice_real(&choice, s->initial_parameter, 0);
+  }
+  const cohort_aggregation own = {.config = config,
+                                  .objectives = objectives,
+                                  .step = 1,
+                                  .products = products,
+                                  .losses = losses,
+                                  .key = key,
+                                  .state = state,
+                                  .next = next};
+  ((const cohort_aggregator *)method->functions)->weigh(&own, weights);
+}
+
+static const cohort_method *find(const char *key) {
+  return cohort_registry_find(COHORT_VARIANT_F64, "aggregator", key);
 }
 
 static void test_contract(void) {
@@ -27,15 +52,14 @@ static void test_contract(void) {
     seen++;
     cohort_choice choice;
     cohort_document *document = trial_choose(COHORT_VARIANT_F64, "aggregator", method->key, "", &choice);
-    const cohort_aggregator *functions = method->functions;
     for (int objectives = 1; objectives <= OBJECTIVES; objectives++) {
       double gradients[OBJECTIVES][SIZE], products[OBJECTIVES * OBJECTIVES];
       double losses[OBJECTIVES] = {1, 2, 3, 4}, weights[OBJECTIVES + 1], again[OBJECTIVES];
       const cohort_random_key key = cohort_random_key_from_seed((uint64_t)objectives);
       draw(key, gradients, products, objectives);
       weights[objectives] = 17;
-      functions->weigh(choice.config, objectives, products, losses, key, weights);
-      functions->weigh(choice.config, objectives, products, losses, key, again);
+      weigh(method, choice.config, objectives, products, losses, key, weights);
+      weigh(method, choice.config, objectives, products, losses, key, again);
       CU_ASSERT_EQUAL(memcmp(weights, again, (size_t)objectives * sizeof *weights), 0);
       CU_ASSERT_EQUAL(weights[objectives], 17);
       for (int k = 0; k < objectives; k++) CU_ASSERT(isfinite(weights[k]));
@@ -52,7 +76,7 @@ static void test_pcgrad_of_two(void) {
     const cohort_random_key key = cohort_random_key_from_seed(seed);
     double gradients[2][SIZE], products[4], weights[2];
     draw(key, gradients, products, 2);
-    find("pcgrad")->weigh(NULL, 2, products, NULL, key, weights);
+    weigh(find("pcgrad"), NULL, 2, products, NULL, key, weights);
     const double inner = products[1];
     for (int k = 0; k < SIZE; k++) {
       double expected = gradients[0][k] + gradients[1][k];
@@ -67,12 +91,12 @@ static void test_pcgrad_of_two(void) {
 static void test_pcgrad_special_cases(void) {
   double weights[2];
   const cohort_random_key key = cohort_random_key_from_seed(1);
-  find("pcgrad")->weigh(NULL, 2, (const double[]){1, -1, -1, 1}, NULL, key, weights);
+  weigh(find("pcgrad"), NULL, 2, (const double[]){1, -1, -1, 1}, NULL, key, weights);
   CU_ASSERT_EQUAL(weights[0], 0 + weights[1]); /* opposite gradients cancel */
-  find("pcgrad")->weigh(NULL, 2, (const double[]){1, 0.5, 0.5, 4}, NULL, key, weights);
+  weigh(find("pcgrad"), NULL, 2, (const double[]){1, 0.5, 0.5, 4}, NULL, key, weights);
   CU_ASSERT_EQUAL(weights[0], 1);
   CU_ASSERT_EQUAL(weights[1], 1);
-  find("pcgrad")->weigh(NULL, 2, (const double[]){1, 0, 0, 0}, NULL, key, weights);
+  weigh(find("pcgrad"), NULL, 2, (const double[]){1, 0, 0, 0}, NULL, key, weights);
   CU_ASSERT(weights[0] == 1 && weights[1] == 1); /* a zero gradient does no harm */
 }
 
@@ -103,7 +127,7 @@ static void test_pcgrad_of_three(void) {
     }
   unsigned reached = 0;
   for (uint64_t seed = 0; seed < 60; seed++) {
-    find("pcgrad")->weigh(NULL, 3, products, NULL, cohort_random_key_from_seed(seed), weights);
+    weigh(find("pcgrad"), NULL, 3, products, NULL, cohort_random_key_from_seed(seed), weights);
     int matches = 0;
     for (unsigned orders = 0; orders < 8; orders++) {
       double sum[SIZE] = {0}, part[SIZE], error = 0;

@@ -84,11 +84,16 @@ static void check_states(const cohort_method *method) {
 
 static void check_optimizer(const cohort_method *method) {
   const cohort_optimizer *functions = method->functions;
-  expect(!functions->update != !functions->drive, method, "must be either an update or a driver", NULL);
-  const char *wanted = functions->drive ? "base" : "learning_rate";
-  bool found = false;
-  for (const cohort_parameter *p = method->parameters; p && p->name; p++) found = found || !strcmp(p->name, wanted);
-  expect(found, method, "lacks the parameter", wanted);
+  const int kinds = (functions->update != NULL) + (functions->gradient != NULL) + (functions->drive != NULL);
+  expect(kinds == 1, method, "must be one of update, transform and stepper", NULL);
+  bool rate = false, base = false;
+  for (const cohort_parameter *p = method->parameters; p && p->name; p++) {
+    rate = rate || !strcmp(p->name, "learning_rate");
+    base = base || !strcmp(p->name, "base");
+  }
+  expect(!functions->update || rate, method, "lacks the parameter learning_rate", NULL);
+  expect(!functions->gradient || base, method, "lacks the parameter base", NULL);
+  expect(!functions->drive || rate || base, method, "lacks learning_rate or base", NULL);
 }
 
 static void test_descriptors(void) {

@@ -8,12 +8,23 @@
 
 enum { COHORT_MAX_OBJECTIVES = 16 };
 
+/* What an aggregator sees. Its states (the descriptor's table, of owner space, float64; size of [objectives]) are read
+ * as the step found them; `next` begins as a copy and is kept when the step is applied, once a step, from the first
+ * answer on the step's own batch. */
+typedef struct cohort_aggregation {
+  const void *config;
+  int objectives;
+  int64_t step;           /* from 1 */
+  const double *products; /* [objectives x objectives]: <g_i, g_j>; zeros without needs_products */
+  const double *losses;   /* [objectives] */
+  cohort_random_key key;  /* of this step */
+  const double *const *state;
+  double *const *next;
+} cohort_aggregation;
+
 typedef struct cohort_aggregator {
-  /* products [objectives x objectives]: <g_i, g_j>; losses [objectives]; weights [objectives] is the result. NULL
-   * `weigh` is not allowed. */
-  void (*weigh)(const void *config, int objectives, const double *products, const double *losses, cohort_random_key key,
-                double *weights);
-  bool needs_products; /* false: products may be NULL and the objectives are summed before backward */
+  void (*weigh)(const cohort_aggregation *aggregation, double *weights); /* weights [objectives] is the result */
+  bool needs_products; /* false: the objectives are summed before backward */
 } cohort_aggregator;
 
 #endif

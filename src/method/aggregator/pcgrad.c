@@ -24,16 +24,14 @@ static void project(int n, int i, const double *products, const int *order, doub
   }
 }
 
-static void weigh(const void *config, int objectives, const double *products, const double *losses,
-                  cohort_random_key key, double *weights) {
-  (void)config;
-  (void)losses;
+static void weigh(const cohort_aggregation *aggregation, double *weights) {
+  const int objectives = aggregation->objectives;
   int order[COHORT_MAX_OBJECTIVES];
   double coefficients[COHORT_MAX_OBJECTIVES];
   for (int k = 0; k < objectives; k++) weights[k] = 0;
   for (int i = 0; i < objectives; i++) {
-    draw_order(cohort_random_key_derive(key, (uint64_t)i), objectives, order);
-    project(objectives, i, products, order, coefficients);
+    draw_order(cohort_random_key_derive(aggregation->key, (uint64_t)i), objectives, order);
+    project(objectives, i, aggregation->products, order, coefficients);
     for (int k = 0; k < objectives; k++) weights[k] += coefficients[k];
   }
 }

@@ -1,12 +1,7 @@
 #include "method/aggregator/aggregator.h"
 
-static void weigh(const void *config, int objectives, const double *products, const double *losses,
-                  cohort_random_key key, double *weights) {
-  (void)config;
-  (void)products;
-  (void)losses;
-  (void)key;
-  for (int i = 0; i < objectives; i++) weights[i] = 1;
+static void weigh(const cohort_aggregation *aggregation, double *weights) {
+  for (int i = 0; i < aggregation->objectives; i++) weights[i] = 1;
 }
 
 static const cohort_aggregator functions = {.weigh = weigh, .needs_products = false};

@@ -18,7 +18,7 @@ static const cohort_parameter parameters[] = {
 };
 
 static const cohort_state states[] = {
-    {"sum", COHORT_AXIS_ELEMENT, "initial_accumulator", "sum of the squared gradients"},
+    {.name = "sum", .initial_parameter = "initial_accumulator", .meaning = "sum of the squared gradients"},
     {.name = NULL},
 };
 

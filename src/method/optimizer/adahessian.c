@@ -21,8 +21,8 @@ static const cohort_parameter parameters[] = {
 };
 
 static const cohort_state states[] = {
-    {"first", COHORT_AXIS_ELEMENT, NULL, "average of the gradient"},
-    {"curvature", COHORT_AXIS_ELEMENT, NULL, "average of the squared diagonal of the Hessian"},
+    {.name = "first", .meaning = "average of the gradient"},
+    {.name = "curvature", .meaning = "average of the squared diagonal of the Hessian"},
     {.name = NULL},
 };
 
@@ -96,7 +96,8 @@ static void update(const cohort_update *u) {
     step_power(u->elements, c, u->parameters, u->state[0], u->state[1]);
 }
 
-static int64_t workspace(cohort_shape shape) {
+static int64_t workspace(const void *config, cohort_shape shape) {
+  (void)config;
   if (shape.axes != 4) return 0;
   return shape.size[0] * shape.size[1] * shape.size[2] * shape.size[3];
 }

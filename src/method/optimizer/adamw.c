@@ -18,8 +18,8 @@ static const cohort_parameter parameters[] = {
 };
 
 static const cohort_state states[] = {
-    {"first", COHORT_AXIS_ELEMENT, NULL, "average of the gradient"},
-    {"second", COHORT_AXIS_ELEMENT, NULL, "average of the squared gradient"},
+    {.name = "first", .meaning = "average of the gradient"},
+    {.name = "second", .meaning = "average of the squared gradient"},
     {.name = NULL},
 };
 

@@ -17,7 +17,7 @@ static const cohort_parameter parameters[] = {
 };
 
 static const cohort_state states[] = {
-    {"average", COHORT_AXIS_ELEMENT, NULL, "average of the gradient"},
+    {.name = "average", .meaning = "average of the gradient"},
     {.name = NULL},
 };
 

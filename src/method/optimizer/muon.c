@@ -29,7 +29,7 @@ static const cohort_parameter parameters[] = {
 };
 
 static const cohort_state states[] = {
-    {"average", COHORT_AXIS_ELEMENT, NULL, "average of the gradient"},
+    {.name = "average", .meaning = "average of the gradient"},
     {.name = NULL},
 };
 
@@ -166,12 +166,14 @@ static void update(const cohort_update *u) {
   cohort_team_run(u->team, tiles, step_tile, &p);
 }
 
-static int64_t workspace(cohort_shape shape) {
+static int64_t workspace(const void *config, cohort_shape shape) {
+  (void)config;
   const int64_t elements = cohort_shape_elements(shape), side = sides_of(shape).shorter;
   return 2 * tiles_of(elements) + 2 * elements + 2 * side * side;
 }
 
-static double cost(cohort_shape shape) {
+static double cost(const void *config, cohort_shape shape) {
+  (void)config;
   const sides s = sides_of(shape);
   const double side = (double)s.shorter, longer = (double)(s.rows + s.columns) - side;
   return 5 * (4 * side * side * longer + 2 * side * side * side) + 20 * side * longer;

@@ -1,3 +1,5 @@
+/* SAM: a transform that asks for the gradient twice, at the point and at the worst point near it. It keeps nothing; a
+ * step costs two gradients and two passes over a vector. */
 #include <math.h>
 
 #include "method/optimizer/optimizer.h"
@@ -21,19 +23,34 @@ static const cohort_identity identities[] = {
     {.settings = NULL, .method = NULL},
 };
 
-static cohort_status drive(cohort_driver *driver, cohort_error *error) {
+static const cohort_driver_vector vectors[] = {
+    {.name = "ascended", .meaning = "the worst nearby point"},
+    {.name = NULL},
+};
+
+static cohort_status gradient(cohort_driver *driver, const cohort_question *question, cohort_answer *answer,
+                              cohort_error *error) {
   const sam_config *config = driver->config;
   const double tiny = 1e-12; /* of the authors' code: no division by a zero norm */
-  COHORT_TRY(driver->ask(driver, COHORT_VECTOR_WEIGHTS, COHORT_VECTOR_GRADIENT, error));
-  const double norm = sqrt(driver->dot(driver, COHORT_VECTOR_GRADIENT, COHORT_VECTOR_GRADIENT));
-  if (!isfinite(norm)) return cohort_fail(error, COHORT_DIVERGED, "sam: the gradient's norm is %g", norm);
-  driver->combine(driver, COHORT_VECTOR_SHADOW, 1, COHORT_VECTOR_WEIGHTS, config->rho / (norm + tiny),
-                  COHORT_VECTOR_GRADIENT);
-  COHORT_TRY(driver->ask(driver, COHORT_VECTOR_SHADOW, COHORT_VECTOR_GRADIENT, error));
-  return driver->update(driver, COHORT_VECTOR_GRADIENT, error);
+  const int ascended = driver->first, g = question->gradient;
+  COHORT_TRY(driver->call->ask(driver, question, answer, error));
+  double square;
+  driver->call->dots(driver, 1, &g, &g, &square);
+  if (!isfinite(square)) return COHORT_DONE; /* such a gradient is not stepped by */
+  driver->call->combine(driver, ascended, 1, question->point, config->rho / (sqrt(square) + tiny), g);
+  cohort_question second = *question;
+  cohort_answer ignored;
+  second.point = ascended;
+  return driver->call->ask(driver, &second, &ignored, error);
 }
 
-static const cohort_optimizer functions = {.drive = drive, .asks = 2, .shadows = 1};
+static int64_t asks(const void *config) {
+  (void)config;
+  return 2;
+}
+
+static const cohort_optimizer functions = {
+    .gradient = gradient, .vectors = vectors, .wants = COHORT_WANTS_GRADIENT, .asks = asks};
 
 static const cohort_method sam = {
     .family = "optimizer",

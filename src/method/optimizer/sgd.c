@@ -17,7 +17,7 @@ static const cohort_parameter parameters[] = {
 };
 
 static const cohort_state states[] = {
-    {"velocity", COHORT_AXIS_ELEMENT, NULL, "momentum buffer: decayed sum of the gradients"},
+    {.name = "velocity", .meaning = "momentum buffer: decayed sum of the gradients"},
     {.name = NULL},
 };
 

@@ -27,7 +27,7 @@ static const cohort_parameter parameters[] = {
 /* What must survive the step: the core allocates it, shards it and puts it into checkpoints. At start it is zero, or
  * the parameter named in the third column. */
 static const cohort_state states[] = {
-    {"velocity", COHORT_AXIS_ELEMENT, NULL, "decayed sum of the gradients"},
+    {.name = "velocity", .meaning = "decayed sum of the gradients"},
     {.name = NULL},
 };
 

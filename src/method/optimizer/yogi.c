@@ -20,8 +20,8 @@ static const cohort_parameter parameters[] = {
 };
 
 static const cohort_state states[] = {
-    {"first", COHORT_AXIS_ELEMENT, NULL, "average of the gradient"},
-    {"second", COHORT_AXIS_ELEMENT, "initial_accumulator", "second moment"},
+    {.name = "first", .meaning = "average of the gradient"},
+    {.name = "second", .initial_parameter = "initial_accumulator", .meaning = "second moment"},
     {.name = NULL},
 };
 

@@ -10,6 +10,20 @@ static double inner_product(const cohort_array *gradients, int64_t a, int64_t b)
   return sum;
 }
 
+/* States as they are before the first step. */
+static void make_states(cohort_probe_state *probe, int objectives, const double **state, double **next) {
+  int i = 0;
+  for (const cohort_state *s = probe->choice.method->states; s && s->name; s++, i++) {
+    const cohort_shape shape = COHORT_SHAPE((int64_t)objectives);
+    const int64_t count = s->size ? s->size(probe->choice.config, shape) : 1;
+    double *values = cohort_probe_memory(probe, 2 * (size_t)count * sizeof *values);
+    for (int64_t e = 0; e < 2 * count; e++)
+      values[e] = s->initial_parameter ? cohort_choice_real(&probe->choice, s->initial_parameter, 0) : 0;
+    state[i] = values;
+    next[i] = values + count;
+  }
+}
+
 /* Inner products and the weighted sum are made in float64, as the training loop does. */
 static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
   (void)error;
@@ -23,9 +37,19 @@ static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
     if (given) losses[i] = cohort_array_get(given, i);
     for (int j = 0; j < objectives; j++) products[i * objectives + j] = inner_product(gradients, i, j);
   }
+  const double *state[COHORT_MAX_STATES] = {NULL};
+  double *next[COHORT_MAX_STATES] = {NULL};
+  make_states(probe, objectives, state, next);
   const cohort_random_key seed = cohort_random_key_from_seed((uint64_t)cohort_probe_setting_value(probe, "seed"));
-  functions->weigh(probe->choice.config, objectives, products, losses,
-                   cohort_random_key_derive_name(seed, "aggregator"), weights);
+  const cohort_aggregation own = {.config = probe->choice.config,
+                                  .objectives = objectives,
+                                  .step = 1,
+                                  .products = products,
+                                  .losses = losses,
+                                  .key = cohort_random_key_derive_name(seed, "aggregator"),
+                                  .state = state,
+                                  .next = next};
+  functions->weigh(&own, weights);
   void *direction = cohort_probe_output(probe, "direction", COHORT_SHAPE(n));
   for (int64_t e = 0; e < n; e++) {
     double sum = 0;

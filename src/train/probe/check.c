@@ -302,7 +302,7 @@ static cohort_status check_presence(const cohort_probe_state *probe, cohort_erro
 
 cohort_status cohort_probe_check(cohort_probe_state *probe, cohort_error *error) {
   for (int i = 0; probe->table->settings[i].name; i++)
-    if (cohort_array_applies(probe->table->settings[i].when, probe->choice.method))
+    if (cohort_array_applies(probe->table->settings[i].when, probe->choice.method) && probe->setting[i] > 0)
       (void)cohort_probe_bind(probe, probe->table->settings[i].name, probe->setting[i]);
   COHORT_TRY(check_presence(probe, error));
   for (const cohort_probe_array *entry = probe->table->inputs; entry->name; entry++)

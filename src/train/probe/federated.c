@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "train/probe/probe.h"
+#include "train/probe/engine.h"
 
 /* Minus the clients' mean change, weighted by their samples: what a round hands to the server's optimizer. */
 static void average(const cohort_probe_state *probe, int64_t round, void *gradient) {
@@ -20,21 +20,37 @@ static void average(const cohort_probe_state *probe, int64_t round, void *gradie
   }
 }
 
-static void serve(cohort_probe_state *probe, const cohort_choice *server) {
+/* A round as an oracle. */
+typedef struct round_state {
+  const cohort_probe_engine *engine;
+  int64_t round;
+} round_state;
+
+static cohort_status answer(void *argument, const cohort_ask *ask, void **rows, double *losses, cohort_error *error) {
+  (void)ask, (void)error;
+  const round_state *own = argument;
+  average(own->engine->probe, own->round, own->engine->rows);
+  *rows = own->engine->rows;
+  losses[0] = 0;
+  return COHORT_DONE;
+}
+
+static cohort_status serve(cohort_probe_engine *engine, cohort_error *error) {
+  cohort_probe_state *probe = engine->probe;
   const cohort_array *start = cohort_probe_input(probe, "parameters");
   const int64_t n = start->size[0], rounds = cohort_probe_size_of(probe, "rounds");
   const size_t bytes = (size_t)n * cohort_probe_real_size(probe);
-  cohort_probe_tensor tensor = {.name = "parameters", .shape = COHORT_SHAPE(n)};
-  cohort_probe_updater updater;
-  cohort_probe_updater_create(probe, server, 1, &tensor, &updater);
-  memcpy(updater.weights, start->data, bytes);
-  void *gradient = cohort_probe_memory(probe, (size_t)updater.elements * cohort_probe_real_size(probe));
+  memcpy(engine->weights.values, start->data, bytes);
   char *out = cohort_probe_output(probe, "parameters", COHORT_SHAPE(rounds, n));
-  for (int64_t round = 0; round < rounds; round++) {
-    average(probe, round, gradient);
-    cohort_probe_updater_step(probe, &updater, round + 1, gradient, NULL);
-    memcpy(out + (size_t)round * bytes, updater.weights, bytes);
+  round_state own = {engine, 0};
+  const cohort_oracle oracle = {
+      .argument = &own, .objectives = 1, .wants = COHORT_WANTS_GRADIENT, .batches = 1, .ask = answer};
+  for (; own.round < rounds; own.round++) {
+    cohort_step_report report;
+    COHORT_TRY(cohort_updater_step(engine->updater, &oracle, own.round, rounds, &report, error));
+    memcpy(out + (size_t)own.round * bytes, engine->weights.values, bytes);
   }
+  return COHORT_DONE;
 }
 
 /* Weights given once stand for every round. */
@@ -54,15 +70,14 @@ static void repeat_samples(cohort_probe_state *probe) {
 }
 
 static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
-  cohort_document *document = cohort_federation_server(&probe->choice);
-  cohort_choice server = {NULL, NULL};
-  cohort_faults faults = {NULL, 0};
-  cohort_choice_read(probe->variant, "optimizer", document, "server", &server, NULL, &faults);
-  const cohort_status status = cohort_faults_status(&faults, error);
-  cohort_faults_release(&faults);
-  if (status == COHORT_DONE) serve(probe, &server);
-  cohort_choice_release(&server);
-  cohort_document_destroy(document);
+  const cohort_array *start = cohort_probe_input(probe, "parameters");
+  const cohort_probe_tensor tensor = {.name = "parameters", .shape = COHORT_SHAPE(start->size[0])};
+  cohort_document *server = cohort_federation_server(&probe->choice);
+  cohort_probe_engine engine;
+  cohort_status status = cohort_probe_engine_create(probe, server, "server", 1, 1, &tensor, &engine, error);
+  if (status == COHORT_DONE) status = serve(&engine, error);
+  cohort_probe_engine_destroy(&engine);
+  cohort_document_destroy(server);
   return status;
 }
 

@@ -100,30 +100,6 @@ cohort_status cohort_probe_evaluate(cohort_probe_state *probe, const cohort_grap
                                     const cohort_probe_leaf *leaf, int outputs, const cohort_probe_wanted *wanted,
                                     cohort_error *error);
 
-/* update.c: an update at work on tensors in one flat vector. Tensors begin at multiples of 16 elements; the padding is
- * 0. */
-typedef struct cohort_probe_tensor {
-  const char *name;
-  cohort_shape shape;
-  int64_t offset, elements;
-} cohort_probe_tensor;
-typedef struct cohort_probe_updater {
-  const cohort_choice *choice;
-  int tensors, states;
-  cohort_probe_tensor *tensor;
-  int64_t elements; /* of the flat vector */
-  void *weights, *workspace;
-  void **state; /* [tensors * states] */
-} cohort_probe_updater;
-/* Sets offsets, allocates weights and state; `tensor` has names and shapes. */
-void cohort_probe_updater_create(cohort_probe_state *probe, const cohort_choice *choice, int tensors,
-                                 cohort_probe_tensor *tensor, cohort_probe_updater *out);
-/* Step number `step` from 1; gradient and curvature (or NULL) are flat vectors. */
-void cohort_probe_updater_step(const cohort_probe_state *probe, const cohort_probe_updater *updater, int64_t step,
-                               const void *gradient, const void *curvature);
-/* Adds "state/SLOT/TENSOR" for every state. */
-void cohort_probe_updater_output_state(cohort_probe_state *probe, const cohort_probe_updater *updater);
-
 /* One file per family. `bind`, when there is one, binds symbols that do not follow from one array, before the check. */
 typedef struct cohort_probe_family {
   const char *name;

@@ -1,17 +1,18 @@
+/* Quadratic and logistic problems, in float64. A question costs a product with the matrix of the problem. */
 #include "train/probe/problem.h"
 
 #include <math.h>
 
-void cohort_probe_problem_create(cohort_probe_state *probe, const cohort_probe_updater *updater,
-                                 cohort_probe_problem *out) {
-  *out = (cohort_probe_problem){.probe = probe, .updater = updater};
+void cohort_probe_problem_create(cohort_probe_state *probe, const cohort_space *space, cohort_probe_problem *out) {
+  *out = (cohort_probe_problem){.probe = probe, .space = space};
   out->A = cohort_probe_input(probe, "problem/A");
   out->b = cohort_probe_input(probe, "problem/b");
   out->x = cohort_probe_input(probe, "problem/x");
   out->y = cohort_probe_input(probe, "problem/y");
+  out->batch = cohort_probe_input(probe, "problem/batch");
   if (!out->A && !out->x) return;
   out->n = cohort_probe_size_of(probe, "n");
-  out->samples = out->x ? out->x->size[0] : 0;
+  out->samples = out->batch ? out->batch->size[1] : out->x ? out->x->size[0] : 0;
   const size_t bytes = (size_t)out->n * sizeof(double);
   out->point = cohort_probe_memory(probe, bytes);
   out->vector = cohort_probe_memory(probe, bytes);
@@ -19,17 +20,27 @@ void cohort_probe_problem_create(cohort_probe_state *probe, const cohort_probe_u
 }
 
 static void unpack(const cohort_probe_problem *problem, const void *flat, double *packed) {
-  const cohort_probe_updater *updater = problem->updater;
-  for (int t = 0; t < updater->tensors; t++)
-    for (int64_t e = 0; e < updater->tensor[t].elements; e++)
-      *packed++ = cohort_probe_get(problem->probe, flat, updater->tensor[t].offset + e);
+  const cohort_space *space = problem->space;
+  for (int t = 0; t < space->tensors; t++)
+    for (int64_t e = 0; e < space->tensor[t].elements; e++)
+      *packed++ = cohort_probe_get(problem->probe, flat, space->tensor[t].offset + e);
 }
 
 static void pack(const cohort_probe_problem *problem, const double *packed, void *flat) {
-  const cohort_probe_updater *updater = problem->updater;
-  for (int t = 0; t < updater->tensors; t++)
-    for (int64_t e = 0; e < updater->tensor[t].elements; e++)
-      cohort_probe_set(problem->probe, flat, updater->tensor[t].offset + e, *packed++);
+  const cohort_space *space = problem->space;
+  for (int t = 0; t < space->tensors; t++)
+    for (int64_t e = 0; e < space->tensor[t].elements; e++)
+      cohort_probe_set(problem->probe, flat, space->tensor[t].offset + e, *packed++);
+}
+
+/* Row of x that is sample `i` of the step. */
+static int64_t row_of(const cohort_probe_problem *problem, int64_t i) {
+  if (!problem->batch) return i;
+  return (int64_t)cohort_array_get(problem->batch, problem->step * problem->samples + i);
+}
+
+static double sign_of(const cohort_probe_problem *problem, int64_t row) {
+  return 2 * cohort_array_get(problem->y, row) - 1;
 }
 
 static double row_dot(const cohort_array *matrix, int64_t row, const double *vector) {
@@ -44,12 +55,31 @@ static void multiply(const cohort_probe_problem *problem, const double *vector) 
 }
 
 /* out = mean over samples of factor * x. */
-static void add_sample(const cohort_probe_problem *problem, int64_t sample, double factor) {
+static void add_sample(const cohort_probe_problem *problem, int64_t row, double factor) {
   for (int64_t j = 0; j < problem->n; j++)
-    problem->out[j] += factor / (double)problem->samples * cohort_array_get(problem->x, sample * problem->n + j);
+    problem->out[j] += factor / (double)problem->samples * cohort_array_get(problem->x, row * problem->n + j);
 }
 
 static double sigmoid(double z) { return 1 / (1 + exp(-z)); }
+
+/* log(1 + exp(-z)) without overflow. */
+static double softplus(double z) { return z > 0 ? log1p(exp(-z)) : -z + log1p(exp(z)); }
+
+double cohort_probe_problem_loss(const cohort_probe_problem *problem, const void *point) {
+  double loss = 0;
+  unpack(problem, point, problem->point);
+  if (problem->A) {
+    multiply(problem, problem->point);
+    for (int64_t i = 0; i < problem->n; i++)
+      loss += problem->point[i] * (problem->out[i] / 2 - cohort_array_get(problem->b, i));
+    return loss;
+  }
+  for (int64_t i = 0; i < problem->samples; i++) {
+    const int64_t row = row_of(problem, i);
+    loss += softplus(sign_of(problem, row) * row_dot(problem->x, row, problem->point));
+  }
+  return loss / (double)problem->samples;
+}
 
 void cohort_probe_problem_gradient(const cohort_probe_problem *problem, const void *point, void *gradient) {
   unpack(problem, point, problem->point);
@@ -59,8 +89,9 @@ void cohort_probe_problem_gradient(const cohort_probe_problem *problem, const vo
   } else {
     for (int64_t j = 0; j < problem->n; j++) problem->out[j] = 0;
     for (int64_t i = 0; i < problem->samples; i++) {
-      const double s = 2 * cohort_array_get(problem->y, i) - 1;
-      add_sample(problem, i, -s * sigmoid(-s * row_dot(problem->x, i, problem->point)));
+      const int64_t row = row_of(problem, i);
+      const double s = sign_of(problem, row);
+      add_sample(problem, row, -s * sigmoid(-s * row_dot(problem->x, row, problem->point)));
     }
   }
   pack(problem, problem->out, gradient);
@@ -75,8 +106,9 @@ void cohort_probe_problem_product(const cohort_probe_problem *problem, const voi
     unpack(problem, point, problem->point);
     for (int64_t j = 0; j < problem->n; j++) problem->out[j] = 0;
     for (int64_t i = 0; i < problem->samples; i++) {
-      const double share = sigmoid(row_dot(problem->x, i, problem->point));
-      add_sample(problem, i, share * (1 - share) * row_dot(problem->x, i, problem->vector));
+      const int64_t row = row_of(problem, i);
+      const double share = sigmoid(row_dot(problem->x, row, problem->point));
+      add_sample(problem, row, share * (1 - share) * row_dot(problem->x, row, problem->vector));
     }
   }
   pack(problem, problem->out, product);

@@ -1,0 +1,283 @@
+/* How an update engine is made from its plan, and how it ends. All memory of a step is taken here. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "update/nest.h"
+
+static void read_choice(const cohort_updater_plan *plan, const char *family, const char *standard,
+                        const cohort_document *document, cohort_choice *out, cohort_faults *faults) {
+  const cohort_document otherwise = {.kind = COHORT_SCALAR, .text = (char *)(uintptr_t)standard};
+  if (document)
+    cohort_choice_expand(plan->variant, family, document, family, out, plan->expanded, faults);
+  else
+    cohort_choice_read(plan->variant, family, &otherwise, family, out, NULL, faults);
+}
+
+/* Vectors that the engine itself needs: where a base reads what transforms have made; the signs of a curvature. */
+static int add_vector(cohort_updater *updater) {
+  updater->vector[updater->vectors++] = (cohort_update_vector){.owner = -1};
+  return updater->vectors;
+}
+
+static void find_needs(cohort_updater *updater, cohort_faults *faults) {
+  updater->curvature_every = 1;
+  for (int g = 0; g < updater->groups.count; g++) {
+    const cohort_update_group *group = &updater->groups.group[g];
+    const cohort_method *method = group->choice.method;
+    if (!(method->needs & COHORT_NEEDS_CURVATURE)) continue;
+    const int64_t every =
+        group->functions->curvature_every ? group->functions->curvature_every(group->choice.config) : 1;
+    if (updater->curvature && every != updater->curvature_every)
+      cohort_faults_add(faults, updater->plan.optimizer,
+                        "groups: %s asks for curvature every %lld steps, another group every %lld; let them agree",
+                        method->key, (long long)every, (long long)updater->curvature_every);
+    updater->curvature = true;
+    updater->curvature_every = every;
+    if (updater->nodes)
+      cohort_faults_add(faults, updater->plan.optimizer,
+                        "optimizer: %s gives its base no curvature, which %s needs; take another",
+                        updater->node[0].choice.method->key, method->key);
+  }
+  if (!updater->groups.count && updater->plan.clip > 0)
+    cohort_faults_add(faults, updater->plan.optimizer,
+                      "clip: %s moves the weights by a step of its own, which is not clipped; take clip out",
+                      updater->node[0].choice.method->key);
+  for (int n = 0; n < updater->nodes && !updater->answer; n++)
+    if (updater->node[n].functions->gradient) updater->answer = add_vector(updater);
+  if (updater->curvature) updater->direction = add_vector(updater);
+}
+
+static cohort_status read_all(cohort_updater *updater, cohort_faults *faults, cohort_error *error) {
+  const cohort_updater_plan *plan = &updater->plan;
+  const cohort_document *base = NULL;
+  cohort_update_read_nest(updater, &base, faults);
+  read_choice(plan, "schedule", "constant", plan->schedule, &updater->schedule, faults);
+  read_choice(plan, "aggregator", "sum", plan->aggregator, &updater->aggregator, faults);
+  COHORT_TRY(cohort_faults_status(faults, error));
+  COHORT_TRY(cohort_groups_create(plan, base, &updater->groups, faults, error));
+  find_needs(updater, faults);
+  return cohort_faults_status(faults, error);
+}
+
+static cohort_slot *create_numbers(const char *name, int64_t count) {
+  cohort_slot *slot = cohort_allocate(sizeof *slot);
+  slot->name = cohort_copy_text(name);
+  slot->type = COHORT_STATE_FLOAT64;
+  slot->tensors = 1;
+  slot->elements = count;
+  slot->tensor = cohort_allocate(sizeof *slot->tensor);
+  slot->tensor[0] = (cohort_stored_tensor){.name = "all", .axes = 1, .size = {count}};
+  slot->values = cohort_allocate((size_t)count * sizeof(double));
+  return slot;
+}
+
+static void destroy_numbers(cohort_slot *slot) {
+  if (!slot) return;
+  free((char *)(uintptr_t)slot->name);
+  free(slot->tensor);
+  free(slot->values);
+  free(slot);
+}
+
+/* States that drivers and the aggregator keep: numbers that are the same on all ranks. */
+static cohort_status create_own_states(cohort_updater *updater, cohort_error *error) {
+  const cohort_shape all = COHORT_SHAPE(updater->plan.space->parameters);
+  for (int n = 0; n < updater->nodes; n++) {
+    cohort_update_node *node = &updater->node[n];
+    for (const cohort_state *s = node->choice.method->states; s && s->name; s++, node->states++) {
+      char *name = cohort_format_text("%s.%s", node->choice.method->key, s->name);
+      cohort_slot *slot = create_numbers(name, cohort_state_elements(s, node->choice.config, all));
+      free(name);
+      node->state_slot[node->states] = slot;
+      node->state[node->states] = slot->values;
+    }
+  }
+  const cohort_choice *aggregator = &updater->aggregator;
+  for (const cohort_state *s = aggregator->method->states; s && s->name; s++) {
+    const int64_t count = cohort_state_elements(s, aggregator->config, COHORT_SHAPE((int64_t)updater->plan.objectives));
+    if (count > COHORT_MAX_OBJECTIVES * COHORT_MAX_OBJECTIVES)
+      return cohort_fail(error, COHORT_BUG, "aggregator %s: state %s is too large; report this",
+                         aggregator->method->key, s->name);
+    char *name = cohort_format_text("aggregator.%s", s->name);
+    updater->aggregator_slot[updater->aggregator_states] = create_numbers(name, count);
+    updater->aggregator_next[updater->aggregator_states++] = cohort_allocate((size_t)count * sizeof(double));
+    free(name);
+  }
+  return COHORT_DONE;
+}
+
+static void fill_numbers(cohort_slot *slot, const cohort_choice *choice, const cohort_state *state) {
+  const double value = state->initial_parameter ? cohort_choice_real(choice, state->initial_parameter, 0) : 0;
+  for (int64_t i = 0; i < slot->elements; i++) ((double *)slot->values)[i] = value;
+}
+
+static void reset_own_states(cohort_updater *updater) {
+  for (int n = 0; n < updater->nodes; n++)
+    for (int s = 0; s < updater->node[n].states; s++)
+      fill_numbers(updater->node[n].state_slot[s], &updater->node[n].choice,
+                   &updater->node[n].choice.method->states[s]);
+  for (int s = 0; s < updater->aggregator_states; s++)
+    fill_numbers(updater->aggregator_slot[s], &updater->aggregator, &updater->aggregator.method->states[s]);
+}
+
+/* A kept vector as a slot, which is laid out like the space. */
+static void describe_vector(cohort_updater *updater, cohort_update_vector *vector) {
+  const cohort_space *space = updater->plan.space;
+  vector->table = cohort_allocate((size_t)(space->tensors + 1) * sizeof *vector->table);
+  for (int t = 0; t < space->tensors; t++) {
+    const cohort_shape shape = space->tensor[t].declared.shape;
+    vector->table[t] = (cohort_stored_tensor){
+        .name = space->tensor[t].declared.name, .axes = shape.axes, .offset = space->tensor[t].offset};
+    for (int a = 0; a < shape.axes; a++) vector->table[t].size[a] = shape.size[a];
+  }
+  vector->slot = (cohort_slot){.name = vector->name,
+                               .type = COHORT_STATE_REAL,
+                               .vector = true,
+                               .tensors = space->tensors,
+                               .tensor = vector->table,
+                               .elements = space->elements,
+                               .shards = updater->plan.sharding == COHORT_SHARDING_NONE ? NULL : updater->shards};
+}
+
+static void list_slots(cohort_updater *updater) {
+  const size_t most = (size_t)(updater->state.slots + updater->vectors + COHORT_MAX_STATES * (COHORT_MAX_NODES + 1));
+  updater->slot = cohort_allocate((most + 1) * sizeof *updater->slot);
+  for (int s = 0; s < updater->state.slots; s++) updater->slot[updater->slots++] = &updater->state.slot[s];
+  for (int v = 0; v < updater->vectors; v++) {
+    if (!updater->vector[v].kept) continue;
+    describe_vector(updater, &updater->vector[v]);
+    updater->slot[updater->slots++] = &updater->vector[v].slot;
+  }
+  for (int n = 0; n < updater->nodes; n++)
+    for (int s = 0; s < updater->node[n].states; s++) updater->slot[updater->slots++] = updater->node[n].state_slot[s];
+  for (int s = 0; s < updater->aggregator_states; s++) updater->slot[updater->slots++] = updater->aggregator_slot[s];
+}
+
+static void make_keys(cohort_updater *updater) {
+  const cohort_space *space = updater->plan.space;
+  updater->key = cohort_random_key_derive_name(cohort_random_key_from_seed(updater->plan.seed), "player");
+  updater->tensor_key = cohort_allocate((size_t)(space->tensors + 1) * sizeof *updater->tensor_key);
+  for (int t = 0; t < space->tensors; t++)
+    updater->tensor_key[t] = cohort_random_key_derive_name(updater->key, space->tensor[t].declared.name);
+}
+
+static cohort_status make_room(cohort_updater *updater, cohort_error *error) {
+  const cohort_updater_plan *plan = &updater->plan;
+  const int pairs = plan->objectives * (plan->objectives + 1) / 2;
+  updater->workspace_bytes = cohort_round_up((size_t)updater->groups.workspace * updater->real, 4096);
+  updater->dots = updater->nodes ? COHORT_DOT_ROOM : 1;
+  if (plan->objectives > 1 && pairs > updater->dots) updater->dots = pairs;
+  const size_t numbers = (size_t)(plan->space->pieces + 1) * (size_t)updater->dots;
+  updater->piece_sums = cohort_allocate(numbers * sizeof(double));
+  updater->packed = cohort_allocate(numbers * sizeof(double));
+  updater->report = cohort_allocate((size_t)(updater->groups.count + 1) * sizeof *updater->report);
+  cohort_update_sums_create(updater, &updater->groups, &updater->sums);
+  for (int n = 0; n < updater->nodes; n++) cohort_update_programs_create(updater, &updater->node[n]);
+  if (plan->plan_only) return COHORT_DONE;
+  void *memory = NULL;
+  COHORT_TRY(
+      cohort_memory_create(updater->workspace_bytes * (size_t)plan->threads, "optimizer workspace", &memory, error));
+  updater->workspace = memory;
+  return COHORT_DONE;
+}
+
+static cohort_status build(cohort_updater *updater, cohort_faults *faults, cohort_error *error) {
+  const cohort_updater_plan *plan = &updater->plan;
+  COHORT_TRY(read_all(updater, faults, error));
+  cohort_space_cut(plan->space, updater->groups.cut);
+  updater->shards =
+      cohort_shards_create(plan->space, plan->holders, updater->groups.cut, updater->groups.cost, plan->sizes);
+  updater->updates = cohort_allocate((size_t)plan->space->pieces + 1);
+  updater->arrival = cohort_allocate((size_t)(updater->shards->buckets + 1) * sizeof *updater->arrival);
+  for (int p = 0; p < plan->space->pieces; p++)
+    updater->updates[p] = plan->sharding == COHORT_SHARDING_NONE || cohort_shards_own(updater->shards, p);
+  make_keys(updater);
+  COHORT_TRY(cohort_update_state_create(plan, &updater->groups, updater->shards, &updater->state, error));
+  if (!plan->plan_only) cohort_update_state_reset(plan, &updater->groups, updater->updates, true, &updater->state);
+  COHORT_TRY(create_own_states(updater, error));
+  reset_own_states(updater);
+  cohort_update_list_work(updater);
+  list_slots(updater);
+  return make_room(updater, error);
+}
+
+cohort_status cohort_updater_create(const cohort_updater_plan *plan, cohort_faults *faults, cohort_updater **out,
+                                    cohort_error *error) {
+  cohort_updater *updater = cohort_allocate(sizeof *updater);
+  updater->plan = *plan;
+  updater->real = plan->kernels->real_size;
+  updater->algebra = cohort_algebra_of(plan->variant);
+  updater->team = (cohort_team){plan->threads};
+  const cohort_status status = build(updater, faults, error);
+  if (status != COHORT_DONE) {
+    cohort_updater_destroy(updater);
+    return status;
+  }
+  *out = updater;
+  return COHORT_DONE;
+}
+
+/* In float64 a vector is memory of its own; there is one rank then. */
+static cohort_status create_vector(cohort_updater *updater, cohort_vector *out, cohort_error *error) {
+  const int64_t floats = updater->plan.space->elements * (int64_t)(updater->real / sizeof(float));
+  return cohort_vector_create(updater->plan.comm, floats, "vector of an optimizer", out, error);
+}
+
+cohort_status cohort_updater_connect(cohort_updater *updater, const cohort_vector *weights, cohort_transfer *transfer,
+                                     cohort_error *error) {
+  updater->weights = weights;
+  updater->transfer = transfer;
+  for (int v = 0; v < updater->vectors; v++) {
+    COHORT_TRY(create_vector(updater, &updater->vector[v].vector, error));
+    updater->vector[v].slot.values = updater->vector[v].vector.values;
+  }
+  return COHORT_DONE;
+}
+
+static void clear_piece(void *argument, const cohort_updater *updater, int p) {
+  char *values = argument;
+  const cohort_piece *piece = &updater->plan.space->piece[p];
+  memset(values + (size_t)piece->offset * updater->real, 0, (size_t)piece->elements * updater->real);
+}
+
+void cohort_updater_reset(cohort_updater *updater) {
+  cohort_update_state_reset(&updater->plan, &updater->groups, updater->updates, false, &updater->state);
+  reset_own_states(updater);
+  for (int v = 0; v < updater->vectors; v++)
+    if (updater->vector[v].kept) cohort_update_each(updater, clear_piece, updater->vector[v].vector.values);
+}
+
+void cohort_updater_destroy(cohort_updater *updater) {
+  if (!updater) return;
+  cohort_choice_release(&updater->schedule);
+  cohort_choice_release(&updater->aggregator);
+  for (int n = 0; n < updater->nodes; n++) {
+    cohort_update_programs_release(&updater->node[n]);
+    for (int s = 0; s < updater->node[n].states; s++) destroy_numbers(updater->node[n].state_slot[s]);
+    cohort_choice_release(&updater->node[n].choice);
+  }
+  for (int v = 0; v < updater->vectors; v++) {
+    cohort_vector_release(&updater->vector[v].vector);
+    free(updater->vector[v].name);
+    free(updater->vector[v].table);
+  }
+  for (int s = 0; s < updater->aggregator_states; s++) {
+    destroy_numbers(updater->aggregator_slot[s]);
+    free(updater->aggregator_next[s]);
+  }
+  cohort_update_sums_release(&updater->sums);
+  cohort_update_release_work(updater);
+  cohort_update_state_release(&updater->state);
+  cohort_groups_release(&updater->groups);
+  cohort_shards_destroy(updater->shards);
+  cohort_memory_release(updater->workspace);
+  free(updater->slot);
+  free(updater->report);
+  free(updater->tensor_key);
+  free(updater->updates);
+  free(updater->arrival);
+  free(updater->piece_sums);
+  free(updater->packed);
+  free(updater);
+}

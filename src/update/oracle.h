@@ -1,0 +1,36 @@
+/* The oracle: who answers questions about a point. Lanes answer about a batch, a round of clients about a round, arrays
+ * about what a probe was given. The update engine asks, and nobody asks which of them answers. */
+#ifndef COHORT_UPDATE_ORACLE_H
+#define COHORT_UPDATE_ORACLE_H
+
+#include "method/optimizer/optimizer.h"
+#include "train/fetch.h"
+
+/* A question as the oracle gets it: vectors are memory now. */
+typedef struct cohort_ask {
+  const cohort_point *point;
+  cohort_batch batch;
+  int64_t number;
+  bool gradient;         /* false: losses alone */
+  const void *direction; /* whole on this rank; NULL: no product */
+  double clip;           /* above 0: every sample's gradient is scaled to this norm at most */
+} cohort_ask;
+
+typedef struct cohort_oracle {
+  void *argument;
+  int objectives;
+  unsigned wants;   /* what it can answer: COHORT_WANTS_... */
+  unsigned batches; /* and about which: 1 << COHORT_BATCH_... */
+  /* *rows receives, on this rank's shard, in the engine's real type: `objectives` gradients one after another (each as
+   * long as the space), then the product; valid until the next ask. losses[objectives]: means over the batch.
+   * Collective. */
+  cohort_status (*ask)(void *argument, const cohort_ask *ask, void **rows, double *losses, cohort_error *error);
+  /* Of the last ask's first gradient: the sum of squares of each of this rank's pieces, by the kernels' dot; others are
+   * undefined. NULL: the engine reads the gradient itself. */
+  const double *(*squares)(void *argument);
+  /* Draws that were given instead of being drawn, as whole vectors; NULL, or a NULL answer: they are drawn. `name` is
+   * "z" for the signs of a curvature's direction. */
+  const void *(*draws)(void *argument, const char *name, int64_t step);
+} cohort_oracle;
+
+#endif

@@ -1,0 +1,162 @@
+/* One step: the schedule's factor, the nest's turn, several objectives into one direction, and what is kept of the
+ * first answer. Invariant: state of transforms and aggregators is that of the first answer on the step's own batch, and
+ * is kept only when the step was applied. */
+#include <math.h>
+#include <string.h>
+
+#include "method/schedule/schedule.h"
+#include "update/updater_state.h"
+
+enum { MOST = COHORT_MAX_OBJECTIVES };
+
+/* Inner products of all pairs of gradients, in one pass and one exchange. */
+static void gram(cohort_update_step *step, double *products) {
+  cohort_updater *updater = step->updater;
+  const int n = step->oracle->objectives;
+  const void *a[MOST * (MOST + 1) / 2], *b[MOST * (MOST + 1) / 2];
+  double out[MOST * (MOST + 1) / 2];
+  const size_t stride = (size_t)updater->plan.space->elements * updater->real;
+  int pairs = 0;
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j <= i; j++, pairs++) {
+      a[pairs] = (const char *)step->rows + (size_t)i * stride;
+      b[pairs] = (const char *)step->rows + (size_t)j * stride;
+    }
+  cohort_update_dots(updater, pairs, a, b, out);
+  pairs = 0;
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j <= i; j++, pairs++) products[i * n + j] = products[j * n + i] = out[pairs];
+}
+
+/* Leaves the aggregated gradient in the first row. The aggregator's state is read as the step found it; what the first
+ * answer makes of it waits for the step to be applied. */
+static void aggregate(cohort_update_step *step, const double *losses, bool first) {
+  cohort_updater *updater = step->updater;
+  const cohort_aggregator *aggregator = updater->aggregator.method->functions;
+  const int n = step->oracle->objectives;
+  double products[MOST * MOST] = {0}, weights[MOST], *next[COHORT_MAX_STATES], scratch[COHORT_MAX_STATES][MOST * MOST];
+  const double *state[COHORT_MAX_STATES];
+  for (int s = 0; s < updater->aggregator_states; s++) {
+    state[s] = updater->aggregator_slot[s]->values;
+    next[s] = first ? updater->aggregator_next[s] : scratch[s];
+    memcpy(next[s], state[s], (size_t)updater->aggregator_slot[s]->elements * sizeof(double));
+  }
+  if (aggregator->needs_products) gram(step, products);
+  const cohort_aggregation own = {
+      .config = updater->aggregator.config,
+      .objectives = n,
+      .step = step->step + 1,
+      .products = products,
+      .losses = losses,
+      .key = cohort_random_key_derive(cohort_random_key_derive_name(updater->key, "aggregator"), (uint64_t)step->step),
+      .state = state,
+      .next = next};
+  aggregator->weigh(&own, weights);
+  char *rows = step->rows;
+  const size_t stride = (size_t)updater->plan.space->elements * updater->real;
+  cohort_update_combine(updater, rows, weights[0], rows, weights[1], rows + stride);
+  for (int i = 2; i < n; i++) cohort_update_combine(updater, rows, 1, rows, weights[i], rows + (size_t)i * stride);
+}
+
+static void judge(cohort_update_step *step, const double *losses, cohort_answer *answer) {
+  *answer = (cohort_answer){.finite = true};
+  for (int i = 0; i < step->oracle->objectives; i++) {
+    answer->losses[i] = losses[i];
+    answer->loss += losses[i];
+    answer->finite = answer->finite && isfinite(losses[i]);
+  }
+}
+
+cohort_status cohort_update_ask_oracle(cohort_update_step *step, const cohort_question *question, cohort_answer *answer,
+                                       void **gradient, void **product, cohort_error *error) {
+  cohort_updater *updater = step->updater;
+  const cohort_oracle *oracle = step->oracle;
+  const size_t stride = (size_t)updater->plan.space->elements * updater->real;
+  double losses[MOST] = {0};
+  cohort_point point = cohort_updater_point(updater);
+  if (question->point > 0)
+    point.vector = &updater->vector[question->point - 1].vector;
+  else
+    cohort_update_bring_weights(updater);
+  const cohort_ask ask = {
+      .point = &point,
+      .batch = question->batch,
+      .number = question->number,
+      .gradient = gradient != NULL,
+      .direction = question->direction > 0 ? cohort_update_vector_values(updater, question->direction) : NULL,
+      .clip = question->clip};
+  COHORT_TRY(oracle->ask(oracle->argument, &ask, &step->rows, losses, error));
+  judge(step, losses, answer);
+  const bool first = step->asked++ == 0;
+  if (first) {
+    memcpy(step->report->losses, losses, sizeof losses);
+    step->loss = answer->loss;
+    step->finite = answer->finite;
+  }
+  if (question->direction > 0) *product = (char *)step->rows + (size_t)oracle->objectives * stride;
+  if (!gradient) return COHORT_DONE;
+  if (question->objective > 0) {
+    *gradient = (char *)step->rows + (size_t)(question->objective - 1) * stride;
+    return COHORT_DONE;
+  }
+  if (oracle->objectives > 1) aggregate(step, losses, first);
+  *gradient = step->rows;
+  return COHORT_DONE;
+}
+
+/* What methods have reported in this step. */
+static void fill_columns(const cohort_update_step *step) {
+  const cohort_updater *updater = step->updater;
+  int column = 0;
+  for (int n = 0; n < updater->nodes; n++)
+    for (int i = 0; updater->node[n].functions->reports && updater->node[n].functions->reports[i]; i++)
+      step->report->columns[column++] = step->report->applied ? updater->node[n].report[i] : NAN;
+  for (int g = 0; g < updater->groups.count; g++)
+    for (int i = 0; updater->groups.group[g].functions->reports && updater->groups.group[g].functions->reports[i]; i++)
+      step->report->columns[column++] = step->report->applied ? updater->report[g][i] : NAN;
+}
+
+static void begin(cohort_updater *updater, int64_t step) {
+  if (step == 0) cohort_update_state_take_weights(&updater->plan, &updater->groups, updater->updates, &updater->state);
+  for (int v = 1; step == 0 && v <= updater->vectors; v++) {
+    if (!updater->vector[v - 1].from_weights) continue;
+    cohort_update_combine(updater, updater->vector[v - 1].vector.values, 1, updater->plan.space->values, 0,
+                          updater->plan.space->values);
+    updater->vector[v - 1].stale = true;
+  }
+  for (int n = 0; n < updater->nodes; n++) updater->node[n].answered = false;
+}
+
+cohort_status cohort_updater_step(cohort_updater *updater, const cohort_oracle *oracle, int64_t step, int64_t steps,
+                                  cohort_step_report *report, cohort_error *error) {
+  const cohort_schedule *schedule = updater->schedule.method->functions;
+  const double factor = schedule->factor(updater->schedule.config, step, steps);
+  return cohort_updater_step_by(updater, oracle, step, steps, factor, report, error);
+}
+
+cohort_status cohort_updater_step_by(cohort_updater *updater, const cohort_oracle *oracle, int64_t step, int64_t steps,
+                                     double factor, cohort_step_report *report, cohort_error *error) {
+  memset(report, 0, sizeof *report);
+  cohort_update_step own = {.updater = updater,
+                            .oracle = oracle,
+                            .report = report,
+                            .step = step,
+                            .steps = steps,
+                            .factor = factor,
+                            .loss = NAN};
+  const double rate = updater->groups.count ? updater->groups.group[updater->groups.count - 1].learning_rate
+                                            : cohort_choice_real(&updater->node[0].choice, "learning_rate", 1);
+  report->learning_rate = rate * own.factor;
+  begin(updater, step);
+  COHORT_TRY(cohort_update_take(&own, 0, &report->applied, error));
+  cohort_update_bring_weights(updater);
+  if (!updater->plan.overlap) cohort_updater_settle(updater);
+  if (report->applied) {
+    cohort_update_commit(&own);
+    for (int s = 0; s < updater->aggregator_states && oracle->objectives > 1; s++)
+      memcpy(updater->aggregator_slot[s]->values, updater->aggregator_next[s],
+             (size_t)updater->aggregator_slot[s]->elements * sizeof(double));
+  }
+  fill_columns(&own);
+  return COHORT_DONE;
+}

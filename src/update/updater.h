@@ -1,0 +1,142 @@
+/* The update engine: it alone calls a method's update. It reads an optimizer's document (drivers around a base, groups
+ * of tensors with updates of their own), keeps their state, asks an oracle and moves the weights of one space: several
+ * objectives into one direction, norm and finiteness, clipping, schedule, decay by role, the passes of the updates on
+ * this rank's shard, and the gather of the new weights. Generic in type: a player trains with it in float32, a probe
+ * and the contract tests run it in float64 as well.
+ *
+ * Intended usage:
+ *   cohort_updater_create(&plan, &faults, &updater, &error);   all faults of the config together
+ *   cohort_updater_connect(updater, &weights, transfer, &error);
+ *   for each step: cohort_updater_step(updater, &oracle, step, steps, &report, &error);
+ *   cohort_updater_destroy(updater);
+ * State is saved and loaded through its slots (cohort_updater_slot). Nothing is allocated in a step. */
+#ifndef COHORT_UPDATE_UPDATER_H
+#define COHORT_UPDATE_UPDATER_H
+
+#include "base/log.h"
+#include "io/checkpoint.h"
+#include "method/aggregator/aggregator.h"
+#include "method/registry.h"
+#include "train/activity.h"
+#include "train/transfer.h"
+#include "update/oracle.h"
+
+typedef struct cohort_updater cohort_updater;
+
+/* What to build one from. Documents may be NULL but for `optimizer`: one group, a constant schedule, the sum. */
+typedef struct cohort_updater_plan {
+  const cohort_document *optimizer, *groups, *schedule, *aggregator;
+  cohort_document *expanded;                /* receives every method with all its parameters; may be NULL */
+  const char *optimizer_path, *groups_path; /* their keys: "optimizer", "groups" */
+  double clip;                              /* largest norm of a gradient; 0: none */
+  uint64_t seed;
+  cohort_space *space; /* stays the caller's; row-cut tensors get pieces of whole rows (cohort_space_cut_rows) */
+  cohort_comm *comm;
+  const cohort_kernel_set *kernels; /* its type is the engine's */
+  cohort_variant variant;
+  int threads;
+  int objectives;
+  cohort_sharding sharding;      /* what it does with one rank is that of any */
+  bool overlap;                  /* new weights travel while the next step begins */
+  cohort_activity activity;      /* as what its updates are measured */
+  bool unjudged;                 /* neither norm nor finiteness is looked at: a client's own steps without a clip */
+  bool plan_only;                /* layout and sizes alone: no memory of state */
+  const cohort_holders *holders; /* stays the caller's */
+  cohort_shard_sizes sizes;
+} cohort_updater_plan;
+
+cohort_status cohort_updater_create(const cohort_updater_plan *plan, cohort_faults *faults, cohort_updater **out,
+                                    cohort_error *error);
+void cohort_updater_destroy(cohort_updater *updater);
+
+const cohort_shards *cohort_updater_shards(const cohort_updater *updater);
+/* [tensors]: how its updates cut each. */
+const cohort_cut *cohort_updater_cuts(const cohort_updater *updater);
+/* [pieces]: those whose weights it updates here; with sharding none all, else its own. */
+const bool *cohort_updater_updates(const cohort_updater *updater);
+
+/* What it steps: the space's weights, and how they travel (NULL: one rank). Before the first step; all stay the
+ * caller's. Collective. */
+cohort_status cohort_updater_connect(cohort_updater *updater, const cohort_vector *weights, cohort_transfer *transfer,
+                                     cohort_error *error);
+/* All state as at the start, for another run of steps from step 0. */
+void cohort_updater_reset(cohort_updater *updater);
+/* The weights as an oracle takes them: some may still be on their way. */
+cohort_point cohort_updater_point(const cohort_updater *updater);
+/* Waits until all weights are here. Collective. */
+void cohort_updater_settle(cohort_updater *updater);
+
+/* What its steps ask for, for plans and estimates. */
+typedef struct cohort_updater_needs {
+  unsigned wants; /* COHORT_WANTS_... */
+  bool curvature; /* Hessian-vector products with signs drawn */
+  int64_t curvature_every;
+  int asks;    /* gradients in a step at most */
+  int vectors; /* of drivers, like the weights, that others gather */
+} cohort_updater_needs;
+cohort_updater_needs cohort_updater_needs_of(const cohort_updater *updater);
+
+/* From now on steps are measured; NULL: no longer. */
+void cohort_updater_record(cohort_updater *updater, cohort_recorder *recorder);
+
+/* What this rank's element-wise updates took since the last call, and the bytes of parameters, gradients and state that
+ * they read and wrote. */
+typedef struct cohort_updater_figures {
+  double update_seconds, update_bytes;
+} cohort_updater_figures;
+cohort_updater_figures cohort_updater_take_figures(cohort_updater *updater);
+
+enum { COHORT_MAX_COLUMNS = 16 };
+/* Columns of metrics.csv that its methods report, "optimizer/NAME"; returns how many. */
+int cohort_updater_columns(const cohort_updater *updater, const char **name);
+
+/* What a step reports; the same on all ranks. */
+typedef struct cohort_step_report {
+  double losses[COHORT_MAX_OBJECTIVES];
+  double learning_rate, gradient_norm;
+  double columns[COHORT_MAX_COLUMNS]; /* NAN: not reported in this step */
+  bool applied;                       /* false: loss or gradient was not finite and nothing has changed */
+} cohort_step_report;
+
+/* Step number `step` (from 0) of `steps`: collective. COHORT_DIVERGED is not returned: look at report->applied. */
+cohort_status cohort_updater_step(cohort_updater *updater, const cohort_oracle *oracle, int64_t step, int64_t steps,
+                                  cohort_step_report *report, cohort_error *error);
+
+/* The same with the schedule's factor given. */
+cohort_status cohort_updater_step_by(cohort_updater *updater, const cohort_oracle *oracle, int64_t step, int64_t steps,
+                                     double factor, cohort_step_report *report, cohort_error *error);
+
+/* The kernels of a variant: an engine's type. */
+const cohort_kernel_set *cohort_updater_kernels(cohort_variant variant);
+
+/* State, for the checkpoint: one slot per state name (compact over the tensors that have it) and per kept vector. */
+typedef struct cohort_slot {
+  const char *name;
+  cohort_state_type type;
+  bool scratch; /* is not saved */
+  bool vector;  /* of a driver: laid out like the weights */
+  int tensors;
+  cohort_stored_tensor *tensor;
+  int64_t elements;
+  void *values;          /* whole; this rank's part is current */
+  cohort_shards *shards; /* who holds what, in the slot's own offsets; NULL: all hold all */
+} cohort_slot;
+/* Slots have been filled from outside. */
+void cohort_updater_loaded(cohort_updater *updater);
+/* Bytes of the whole state, vectors of drivers apart. */
+double cohort_updater_state_bytes(const cohort_updater *updater);
+int cohort_updater_slots(const cohort_updater *updater);
+const cohort_slot *cohort_updater_slot(const cohort_updater *updater, int index);
+size_t cohort_updater_type_size(const cohort_updater *updater, cohort_state_type type);
+static inline size_t cohort_slot_bytes(const cohort_updater *updater, const cohort_slot *slot) {
+  return (size_t)slot->elements * cohort_updater_type_size(updater, slot->type);
+}
+
+/* A line a group: which tensors, which optimizer; for the log. Owned by the caller. */
+char *cohort_updater_describe(const cohort_updater *updater);
+
+/* Whether a tensor of this role decays by default: matrices, kernels, embeddings and heads do; norms and biases do not.
+ */
+bool cohort_role_decays(cohort_role role);
+
+#endif
