@@ -10,10 +10,17 @@ static void write_line(FILE *stream, const char *prefix, const char *format, va_
   fflush(stream);
 }
 
+void cohort_log_end_line(const cohort_log *log) {
+  if (!log->line_open || !*log->line_open) return;
+  fputc('\n', stderr);
+  *log->line_open = false;
+}
+
 static void write_both(const cohort_log *log, bool terminal, const char *prefix, const char *format,
                        va_list arguments) {
   va_list again;
   va_copy(again, arguments);
+  if (terminal) cohort_log_end_line(log);
   if (terminal) write_line(stderr, prefix, format, arguments);
   if (log->file) write_line(log->file, prefix, format, again);
   va_end(again);
@@ -47,6 +54,7 @@ static void write_error(FILE *stream, const char *text) {
 
 void cohort_log_error(const cohort_log *log, const cohort_error *error) {
   if (!log || !log->speaks) return;
+  cohort_log_end_line(log);
   write_error(stderr, error->text);
   if (log->file) write_error(log->file, error->text);
 }

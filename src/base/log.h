@@ -9,11 +9,14 @@
 #include "base/status.h"
 
 typedef struct cohort_log {
-  FILE *file;  /* log.txt, or NULL; owned by who opened it */
-  bool speaks; /* false on all ranks but one */
-  bool quiet;  /* nothing to standard error but errors and warnings */
+  FILE *file;      /* log.txt, or NULL; owned by who opened it */
+  bool speaks;     /* false on all ranks but one */
+  bool quiet;      /* nothing to standard error but errors and warnings */
+  bool *line_open; /* whether an unfinished line stands on the terminal, which the next message ends; NULL: never */
 } cohort_log;
 
+/* Ends an unfinished line. */
+void cohort_log_end_line(const cohort_log *log);
 void cohort_log_line(const cohort_log *log, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cohort_log_warning(const cohort_log *log, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Prints "cohort: error: TEXT" (each line of the text with that prefix), also when the log does not speak to a

@@ -242,14 +242,25 @@ static cohort_status not_applied(const loop *own, const cohort_run_row *row, coh
 static void show_progress(loop *own, const cohort_run_row *row) {
   const cohort_run_position where = cohort_run_where(own->run);
   if (!cohort_progress_due(&own->progress, where.step)) return;
-  char text[128];
+  enum { PARTS = 4 };
+  char text[PARTS][64];
+  const char *part[PARTS] = {text[0], text[1], text[2], text[3]};
+  int parts = 0;
   const cohort_task *task = cohort_run_task(own->run);
   const double rate = (double)(where.samples - own->first_samples) / own->step_seconds;
+  (void)snprintf(text[parts++], sizeof *text, "loss %.4f", row->loss);
+  if (own->session.evaluated)
+    (void)snprintf(text[parts++], sizeof *text, "%s %.4f", own->session.evaluated, own->session.last_evaluation.loss);
+  if (own->session.evaluated && task->metrics) {
+    const char *slash = strchr(task->metric[0], '/');
+    (void)snprintf(text[parts++], sizeof *text, "%s %.4f", slash ? slash + 1 : task->metric[0],
+                   own->session.last_evaluation.columns[0]);
+  }
   if (task->tokens_per_sample)
-    (void)snprintf(text, sizeof text, "loss %.4f  %.0f tokens/s", row->loss, rate * (double)task->tokens_per_sample);
+    (void)snprintf(text[parts++], sizeof *text, "%.0f tokens/s", rate * (double)task->tokens_per_sample);
   else
-    (void)snprintf(text, sizeof text, "loss %.4f  %.0f samples/s", row->loss, rate);
-  cohort_progress_show(&own->progress, where.step, text);
+    (void)snprintf(text[parts++], sizeof *text, "%.0f samples/s", rate);
+  cohort_progress_show(&own->progress, where.step, part, parts);
 }
 
 /* Evaluation at the end covers every split and stands before the last save, so that a resume never writes it twice. */
@@ -285,8 +296,8 @@ static cohort_status one_step(loop *own, bool *stopped, cohort_error *error) {
     const cohort_status status = write_row(own, "train", &row, true, error);
     COHORT_TRY(agree(own, status == COHORT_DONE ? write_timing(own, error) : status, error));
   }
-  show_progress(own, &row);
   COHORT_TRY(evaluate_if_due(own, error));
+  show_progress(own, &row);
   *stopped = row.flagged && !last;
   if (due(own->settings->checkpoint_settings.every, step) || *stopped)
     COHORT_TRY(save(own, own->checkpoints, NULL, error));
@@ -407,7 +418,7 @@ static cohort_status run_loop(loop *own, const char *run_path, const cohort_loop
   while (status == COHORT_DONE && !stopped && cohort_run_where(own->run).step < own->settings->steps)
     status = one_step(own, &stopped, error);
   own->loop_seconds = cohort_clock_seconds() - first;
-  cohort_progress_clear(&own->progress);
+  cohort_progress_close(&own->progress);
   return status == COHORT_DONE ? finish(own, stopped, program, threads, error) : status;
 }
 
