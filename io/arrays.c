@@ -1,3 +1,6 @@
+/* HDF5 files of plain arrays, read and written whole. An array is described before its memory is taken: more than its
+ * stored bytes can stand for is refused as damage, so no header makes the program take memory without bound. Time and
+ * memory are those of the data. */
 #include "io/arrays.h"
 
 #include <hdf5.h>

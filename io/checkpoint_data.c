@@ -1,3 +1,5 @@
+/* Slices and digests of flat datasets. A slice is whole blocks, so a block has one writer and one digest on any number
+ * of ranks; the digest of the whole joins those of the blocks. A pass over the data at memory's speed. */
 #include "io/checkpoint_data.h"
 
 #include <stdlib.h>

@@ -1,3 +1,6 @@
+/* Loads a checkpoint into memory that is there already. Rank 0 reads the structure and says what does not fit; then
+ * every rank reads its own slices and checks their digests. Nothing is believed before it is checked: a damaged file is
+ * passed over on resume, never half used. A rank reads what it holds. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

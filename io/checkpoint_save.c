@@ -1,3 +1,6 @@
+/* Saves: a new file under a hidden name, space reserved, slices written by their ranks, synced, sealed, agreed,
+ * renamed; `latest` last. At every moment the newest name in the directory is a whole file. A rank writes its slice
+ * alone; time is that of the slowest slice and one sync. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

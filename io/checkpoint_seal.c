@@ -1,3 +1,6 @@
+/* The seal: digests of every byte of a file outside its data, kept in the user block. Each field read is bounded by the
+ * file's size before it is used. Sealing and checking cost a pass over the structure, some tens of KiB; the data have
+ * digests of their own. */
 #include "io/checkpoint_seal.h"
 
 #include <errno.h>

@@ -1,3 +1,6 @@
+/* The structure of a checkpoint in HDF5: formats, texts, flat datasets, and a virtual dataset for each tensor. It is
+ * built in memory and written in one piece, so a full disk is met by a plain write and not inside HDF5. Costs some
+ * microseconds a tensor, on rank 0. */
 #include "io/checkpoint_structure.h"
 
 #include <errno.h>

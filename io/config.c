@@ -1,3 +1,5 @@
+/* YAML to documents, with the place of every value, and `key=value` overrides. A document that is taken has bounded
+ * depth and no aliases, and can be written and read again as it is. One pass over the text. */
 #include "io/config.h"
 
 #include <jansson.h>

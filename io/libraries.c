@@ -1,3 +1,4 @@
+/* Versions of the libraries that files depend on, for provenance. */
 #include "io/libraries.h"
 
 #include <hdf5.h>

@@ -1,3 +1,6 @@
+/* metrics.csv and timing.csv: appended a row at a time, cut back on resume. After a kill at most the last line is torn,
+ * and it is dropped. metrics.csv holds deterministic columns alone, so equal runs give equal bytes. A row is one write;
+ * a resume reads the files once. */
 #include "io/metrics.h"
 
 #include <errno.h>

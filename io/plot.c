@@ -1,3 +1,5 @@
+/* Curves of metrics.csv through gnuplot, one picture a column. gnuplot reads a script and the points from a file;
+ * whether it is there or fails never stops a run. A pass over the rows for each picture. */
 #include "io/plot.h"
 
 #include <errno.h>

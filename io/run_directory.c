@@ -1,3 +1,5 @@
+/* A run's directory: the lock, the config that it belongs to, the folders. Whoever holds the lock is the only writer. A
+ * directory of another config is refused with the keys that differ, before anything in it is touched. */
 #include "io/run_directory.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* TensorBoard's event files: records of a length, its checksum, a protobuf message, its checksum. Appended a record a
+ * value and flushed with the metrics. */
 #include "io/tensorboard.h"
 
 #include <errno.h>

@@ -1,3 +1,6 @@
+/* Byte-level BPE: encodes, decodes, reads and writes. Any bytes encode, and decode to themselves. Merges are applied
+ * lowest rank first within a word; words are cached, so a text costs a lookup a word and new words their length
+ * squared. */
 #include "io/tokenizer.h"
 
 #include <jansson.h>

@@ -1,3 +1,5 @@
+/* Cuts a text into words by a regular expression, compiled once. The parts between matches are words too: no byte is
+ * lost. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "io/tokenizer_words.h"
 

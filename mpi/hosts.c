@@ -1,3 +1,5 @@
+/* Which ranks share memory. Each shows the others a word in memory of its own; a host is a set of ranks of one name
+ * that all find one another's words, so ranks in containers of one machine count apart. Two gathers, at start. */
 #include "mpi/hosts.h"
 
 #include <fcntl.h>

@@ -1,3 +1,5 @@
+/* Where ranks may run, by hwloc, and what is wrong with it: pure functions of the ranks' places, so that every rank
+ * gives the same warning and one prints it. Ranks squared comparisons of masks, at start. */
 #include "mpi/place.h"
 
 #include <hwloc.h>

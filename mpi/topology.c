@@ -1,3 +1,5 @@
+/* The map of ranks on hosts and processors, threads for each rank, and binding. Read once at start, gathered, printed;
+ * nothing later asks the system again. */
 #include "mpi/topology.h"
 
 #include <sched.h>

@@ -1,3 +1,8 @@
+/* A thread that tells the other ranks of signs of life by UDP, and ends the job when one is silent or all wait. It
+ * touches no MPI and waits for no file, so it speaks when everything else hangs. A rank that was stopped as a whole
+ * does not count its own sleep as the others' silence.
+ *
+ * A few messages a tick; ranks that were not heard of are asked, all of them only when something is wrong. */
 #include "mpi/watchdog.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,6 @@
+/* The world over MPI: exchange, posted transfers, waits, abort. It is the one file through which messages pass; an
+ * error of MPI ends the job with one line. Between two ranks messages keep their order within a channel. Tickets and
+ * requests are reused: after the first step nothing is allocated. */
 #include "mpi/world.h"
 
 #include <limits.h>

@@ -1,3 +1,6 @@
+/* Files that may be gzip: the whole content, or its head alone. The content is put into one block whose size the last
+ * member's end tells; a second thread touches that memory ahead of the decompressor. Time is that of inflating; memory
+ * that of the content. */
 #include "io/dataset/compressed.h"
 
 #include <errno.h>

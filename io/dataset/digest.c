@@ -1,3 +1,4 @@
+/* The digest of data, which ties a checkpoint to what it was trained on. */
 #include <xxhash.h>
 
 #include "io/dataset/dataset.h"

@@ -1,3 +1,4 @@
+/* A text as one string: a file, or what a command prints. One pass; memory is that of the text. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* Time: a monotonic clock for durations, the calendar for names and logs. Both cost a call into the vDSO. */
 #include "base/clock.h"
 
 #include <time.h>

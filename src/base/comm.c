@@ -1,3 +1,8 @@
+/* Collectives made of `exchange`, and the world of one rank. Every collective is a ring or a doubling over
+ * point-to-point messages in a fixed order, so the bits do not depend on the implementation below.
+ *
+ * A barrier, an agreement and a broadcast take log2(ranks) rounds. A gather sends each rank's part to all others, 32 at
+ * a time. */
 #include "base/comm.h"
 
 #include <sched.h>

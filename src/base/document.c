@@ -1,3 +1,6 @@
+/* The tree that configs are read into, and the nearest name for a word that is not known. A map keeps the order in
+ * which its keys were written. Maps are lists that are searched from the front: meant for tens of keys. A nearest name
+ * costs the product of both words' lengths, for each candidate. */
 #include "base/document.h"
 
 #include <ctype.h>

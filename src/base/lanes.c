@@ -1,3 +1,6 @@
+/* The tree over lanes: who holds which subtrees, and sums along it. Which two values are added is fixed by the tree
+ * alone, so a sum has the same bits whoever holds the lanes; wider registers do the same additions, element by element.
+ * Finding subtrees costs log2(lanes); a sum costs one addition an element for each lane but one. */
 #include "base/lanes.h"
 
 #include <string.h>

@@ -1,3 +1,5 @@
+/* Lines for people: to the terminal, to the log's file, or both. Lines are flushed as they are written: they are few.
+ */
 #include "base/log.h"
 
 #include <stdarg.h>

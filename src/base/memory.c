@@ -1,3 +1,7 @@
+/* Memory: large blocks that may fail with a status, small ones that may not. A large block is aligned to cache lines,
+ * or to huge pages from 4 MiB on, and touched by whoever created it, so that no step meets a page fault.
+ *
+ * What cannot be had in the small ends the program: there is nothing sensible left to do. */
 #include "base/memory.h"
 
 #include <stdarg.h>

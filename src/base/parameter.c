@@ -1,3 +1,8 @@
+/* Reads a config's section by a table: types, bounds, choices, nested methods. All faults are collected with their
+ * file, line and column; a value is either within its table's bounds or a fault. Every value is also written to the
+ * expanded document, as text that reads back to the same bits.
+ *
+ * A section costs keys x rows of its table comparisons of names. */
 #include "base/parameter.h"
 
 #include <ctype.h>

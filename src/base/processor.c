@@ -1,3 +1,5 @@
+/* What this processor can do: instruction sets, tiles, bf16. Asked once and remembered; the answer never changes while
+ * the program runs. */
 #include "base/processor.h"
 
 #include <cpuid.h>

@@ -1,3 +1,9 @@
+/* Random numbers as pure functions of (key, counter): Philox 4x32-10 for numbers, a keyed Feistel network for
+ * permutations. Nothing is ever drawn from a state, so no number depends on the order, the rank or the thread that
+ * asks.
+ *
+ * A number costs one block of ten rounds; a place of a permutation costs a handful, whatever its size. Several places
+ * are walked side by side. */
 #include "base/random.h"
 
 #include <immintrin.h>

@@ -1,3 +1,4 @@
+/* An error's text. It is made where the fault is found and only passed up from there. */
 #include "base/status.h"
 
 #include <stdarg.h>

@@ -1,3 +1,6 @@
+/* Teams of threads over the tiles of one kernel, by OpenMP. Threads take tiles; which tiles there are is fixed by
+ * shapes, so no result depends on the number of threads. A team of one runs in the calling thread and costs nothing; a
+ * larger one costs a barrier. */
 #include "base/team.h"
 
 #include <omp.h>

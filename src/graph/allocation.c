@@ -1,3 +1,5 @@
+/* Offsets for intervals of memory: largest first, each into the smallest gap among those that live at the same time.
+ * The result is a function of the list alone. Costs the square of the number of intervals, once a plan. */
 #include "graph/allocation.h"
 
 #include <stdint.h>

@@ -1,3 +1,8 @@
+/* Borders of phases where bound memory comes and goes. Moments (steps, and ends of phases) stay in their order; only
+ * borders move, so no arithmetic changes. Every group's events nest like brackets: NEED before FREE, OPEN before
+ * COMPLETE.
+ *
+ * Costs moments x tensors of a step, and a sort of the events, once a plan. */
 #include "graph/cut.h"
 
 #include <stdlib.h>

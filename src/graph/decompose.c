@@ -1,3 +1,5 @@
+/* Copies a graph, with each fused node replaced by its small operations (decompose_fused.c, decompose_softmax.c). A
+ * copied node keeps its name, so random nodes draw the same numbers. One pass over the nodes. */
 #include "graph/decompose.h"
 
 #include <math.h>

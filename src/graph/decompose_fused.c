@@ -1,3 +1,5 @@
+/* Fused operations as small ones: activations, norms, rotary positions, dropout. Each gives the value of the fused form
+ * up to rounding, and has all derivatives. A handful of nodes for each. */
 #include "graph/decompose_fused.h"
 
 #include <math.h>

@@ -1,3 +1,5 @@
+/* Names and work of a plan's steps, for profiles, and the plan as text for people and tests. Read after planning alone;
+ * nothing here changes what runs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

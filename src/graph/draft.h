@@ -96,6 +96,16 @@ bool cohort_draft_divide(const cohort_draft *own, int32_t n, cohort_step *step);
 /* Names the plan's last step and counts its work. `group`: the chain that it runs, or NULL. */
 void cohort_draft_label(cohort_draft *own, const cohort_step *step, const cohort_group *group, cohort_op op);
 
+/* plan_places.c. An interval of the arena in use at times [first, last]; returns its number. */
+int cohort_draft_add_interval(cohort_draft *own, size_t bytes, int first, int last);
+/* Of a node that adds to what is there: the root that its output may lie over, as the node is its last reader. */
+cohort_value cohort_draft_base(const cohort_draft *own, const cohort_node *node);
+/* Gives leaves their places, and values that are computed; then writes all into the steps and lays out the arena. */
+cohort_status cohort_draft_place_leaves(cohort_draft *own, cohort_error *error);
+void cohort_draft_place_computed(cohort_draft *own);
+void cohort_draft_fill_places(cohort_draft *own);
+void cohort_draft_allocate(cohort_plan *plan);
+
 /* The graph with some nodes twice, so that what the second sweep reads again need not be kept through the first; NULL
  * when nothing is worth it. Values of the given graph keep their numbers, new ones follow; nodes get others. Needs the
  * order, roots and lifetimes of nodes that are not grouped yet. Names belong to the given graph. */

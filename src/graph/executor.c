@@ -1,3 +1,6 @@
+/* Runs a phase of a plan for one lane: fills in pointers, calls kernels, copies what lane operations read. Nothing is
+ * allocated and nothing is decided here: the order is the plan's. What a node costs besides its kernel is measured by
+ * tests/bench/overhead.c. */
 #include "graph/executor.h"
 
 #include <stdlib.h>

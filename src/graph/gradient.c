@@ -1,3 +1,8 @@
+/* One backward sweep: from the last node to the first, each active node's rule adds to the cotangents of its inputs. A
+ * value's cotangent is complete when its maker's turn comes, as all its readers come later in the graph. The nodes
+ * added are ordinary ones, so the sweep applies again.
+ *
+ * One visit a node, and one addition for each further reader of a value. */
 #include "graph/gradient.h"
 
 #include <stdlib.h>

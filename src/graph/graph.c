@@ -1,3 +1,6 @@
+/* Building: nodes, scoped names, parameters, inputs, and the first fault. Values are numbered in order of creation, so
+ * every input of a node has a smaller number than its outputs. Adding a node takes constant time: names and shapes are
+ * looked up in tables that double. */
 #include "graph/graph.h"
 
 #include <stdarg.h>

@@ -1,3 +1,5 @@
+/* Which products of a plan read a parameter, and gives them its bf16 copy. One pass over the steps for each parameter,
+ * before the plan runs. */
 #include "graph/half.h"
 
 #include "graph/planned.h"

@@ -1,3 +1,8 @@
+/* Moves values out of the arena into memory that is written late. A moved value never shares bytes with anything that
+ * is in use in the same phases, its own copies for other lanes included; what finds no room stays where it was. Only
+ * offsets change, hence no bit.
+ *
+ * What ends last is placed first, each into the first gap: intervals x places, once a plan. */
 #include "graph/lodge.h"
 
 #include <stdint.h>

@@ -1,3 +1,8 @@
+/* How a plan is made: which nodes are needed, in which phase and order they run, how long their values live, and the
+ * steps, copies and exchanges that come of it. Steps stand in the order in which the graph was built, by phase; every
+ * value is made before it is read and kept until it was read last. plan_places.c says where it lies.
+ *
+ * A pass over nodes and values for each of these, once a plan. */
 #include "graph/plan.h"
 
 #include <stdlib.h>
@@ -96,126 +101,14 @@ static void find_externals(cohort_draft *own) {
   }
 }
 
-/* Of a node that adds to what is there: the root that its output may lie over, as the node is its last reader. */
-static cohort_value find_base(const cohort_draft *own, const cohort_node *node) {
-  if (node->op != COHORT_OP_SCATTER_ADD || node->inputs < 3) return COHORT_NO_VALUE;
-  const cohort_value base = own->root[node->input[2]];
-  const cohort_op maker = cohort_draft_node(own, base)->op;
-  if (cohort_op_is_leaf(maker) || cohort_op_is_lane(maker)) return COHORT_NO_VALUE;
-  const bool last = own->storage[base].last == own->storage[node->first].first && own->root[node->input[0]] != base;
-  return last ? base : COHORT_NO_VALUE;
-}
-
 /* What an external output is added to lies in its memory too: later nodes first. */
 static void find_external_bases(cohort_draft *own) {
   for (int32_t n = own->graph->nodes - 1; n >= 0; n--) {
     if (!own->needed[n]) continue;
-    const cohort_value base = find_base(own, &own->graph->node[n]);
+    const cohort_value base = cohort_draft_base(own, &own->graph->node[n]);
     const cohort_value external = own->storage[own->graph->node[n].first].external;
     if (base != COHORT_NO_VALUE && external != COHORT_NO_VALUE && own->value_phase[base] == own->phases - 1)
       own->storage[base].external = external;
-  }
-}
-
-static int add_interval(cohort_draft *own, size_t bytes, int first, int last) {
-  cohort_plan *plan = own->plan;
-  plan->interval[plan->intervals] =
-      (cohort_interval){.bytes = cohort_round_up(bytes ? bytes : 1, COHORT_ALIGNMENT), .first = first, .last = last};
-  return plan->intervals++;
-}
-
-static size_t fixed_bytes(const cohort_draft *own) {
-  size_t bytes = 0;
-  for (int32_t n = 0; n < own->graph->nodes; n++) {
-    const cohort_node *node = &own->graph->node[n];
-    if (own->needed[n] && (node->op == COHORT_OP_CONSTANT || node->op == COHORT_OP_IOTA))
-      bytes += cohort_round_up(cohort_draft_bytes(own, node->first), COHORT_ALIGNMENT);
-  }
-  return bytes;
-}
-
-static void fill_fixed(const cohort_draft *own, const cohort_node *node, void *memory) {
-  if (node->op == COHORT_OP_IOTA) {
-    for (int64_t i = 0; i < node->attributes.integers[0]; i++) ((int32_t *)memory)[i] = (int32_t)i;
-  } else if (own->graph->value[node->first].type == COHORT_TYPE_INTEGER) {
-    *(int32_t *)memory = (int32_t)node->attributes.reals[0];
-  } else if (own->kernels->real_size == sizeof(float)) {
-    *(float *)memory = (float)node->attributes.reals[0];
-  } else {
-    *(double *)memory = node->attributes.reals[0];
-  }
-}
-
-static cohort_status place_leaves(cohort_draft *own, cohort_error *error) {
-  COHORT_TRY(cohort_memory_create(fixed_bytes(own), "constants of a plan", &own->plan->fixed, error));
-  size_t offset = 0;
-  for (int32_t n = 0; n < own->graph->nodes; n++) {
-    const cohort_node *node = &own->graph->node[n];
-    if (!own->needed[n] || !cohort_op_is_leaf(node->op)) continue;
-    cohort_storage *place = &own->storage[node->first];
-    if (node->op == COHORT_OP_CONSTANT || node->op == COHORT_OP_IOTA) {
-      place->place = (cohort_place){.kind = COHORT_PLACE_FIXED, .value = node->first, .offset = offset};
-      fill_fixed(own, node, (char *)own->plan->fixed + offset);
-      offset += cohort_round_up(cohort_draft_bytes(own, node->first), COHORT_ALIGNMENT);
-    } else {
-      place->place = (cohort_place){.kind = COHORT_PLACE_BOUND, .value = node->first};
-    }
-  }
-  return COHORT_DONE;
-}
-
-/* An input of the value's step that is read there for the last time and that the value may lie over, or NO_VALUE. */
-static cohort_value find_under(const cohort_draft *own, cohort_value value) {
-  const cohort_group *group = own->group[own->graph->value[value].node];
-  if (!group) {
-    const cohort_value base = find_base(own, cohort_draft_node(own, value));
-    const bool free = base != COHORT_NO_VALUE && own->storage[base].interval >= 0 && !own->storage[base].covered;
-    return free ? base : COHORT_NO_VALUE;
-  }
-  const cohort_node *node = cohort_draft_node(own, value);
-  const int inputs = group->chained ? group->inputs : node->inputs;
-  const cohort_value *input = group->chained ? group->input : node->input;
-  for (int i = 0; i < inputs; i++) {
-    const cohort_storage *under = &own->storage[own->root[input[i]]];
-    if (under->interval < 0 || under->covered || under->last != own->storage[value].first) continue;
-    if (under->rolling != own->storage[value].rolling) continue;
-    if (cohort_group_in_place(own, group, input[i], value)) return own->root[input[i]];
-  }
-  return COHORT_NO_VALUE;
-}
-
-static int add_value_interval(cohort_draft *own, cohort_value value) {
-  const cohort_storage *place = &own->storage[value];
-  const size_t bytes = cohort_draft_bytes(own, value);
-  int first = place->first, last = place->last;
-  if (place->rolling) return add_interval(own, bytes / (size_t)cohort_draft_strip_at(own, first)->parts, first, last);
-  cohort_draft_widen(own, &first, &last);
-  return add_interval(own, bytes, first, last);
-}
-
-/* Values of a step are placed after those that it reads: their numbers are higher. */
-static void place_computed(cohort_draft *own) {
-  const cohort_graph *graph = own->graph;
-  for (cohort_value v = 0; v < graph->values; v++) {
-    const cohort_node *node = cohort_draft_node(own, v);
-    cohort_storage *place = &own->storage[v];
-    if (!own->needed[graph->value[v].node] || cohort_op_is_leaf(node->op) || cohort_op_is_view(node->op)) continue;
-    if (place->inside) continue;
-    if (place->external != COHORT_NO_VALUE) {
-      place->place = (cohort_place){.kind = COHORT_PLACE_BOUND, .value = place->external};
-      continue;
-    }
-    const cohort_value under = find_under(own, v);
-    if (under != COHORT_NO_VALUE) {
-      own->storage[under].covered = true;
-      place->interval = own->storage[under].interval;
-      int first = place->first, last = place->last;
-      if (!place->rolling) cohort_draft_widen(own, &first, &last);
-      own->plan->interval[place->interval].last = last;
-    } else {
-      place->interval = add_value_interval(own, v);
-    }
-    place->place = (cohort_place){.kind = COHORT_PLACE_ARENA, .value = v};
   }
 }
 
@@ -251,7 +144,7 @@ static void make_step(cohort_draft *own, int32_t n) {
   if (group) plan->chain[plan->chains++].elements /= step->parts;
   const size_t workspace = own->kernels->workspace[op] ? own->kernels->workspace[op](&step->call) : 0;
   step->has_workspace = workspace > 0;
-  if (workspace) step->workspace_interval = add_interval(own, workspace, first, last);
+  if (workspace) step->workspace_interval = cohort_draft_add_interval(own, workspace, first, last);
 }
 
 static cohort_status make_steps(cohort_draft *own, cohort_error *error) {
@@ -286,10 +179,10 @@ static void make_exchange(cohort_draft *own, int phase) {
                                 .output_elements = cohort_shape_elements(graph->value[node->first].shape),
                                 .type = graph->value[input].type};
     if (plan->place[input].kind == COHORT_PLACE_ARENA) continue;
-    const cohort_place staged = {
-        .kind = COHORT_PLACE_ARENA,
-        .value = input,
-        .interval = add_interval(own, cohort_draft_bytes(own, input), own->exchange_time[phase], own->end_time)};
+    const cohort_place staged = {.kind = COHORT_PLACE_ARENA,
+                                 .value = input,
+                                 .interval = cohort_draft_add_interval(own, cohort_draft_bytes(own, input),
+                                                                       own->exchange_time[phase], own->end_time)};
     add_copy(own, plan->place[input], staged, cohort_draft_bytes(own, input));
     plan->place[input] = staged; /* for later reads from outside; steps have their own places */
   }
@@ -303,52 +196,6 @@ static void copy_externals(cohort_draft *own) {
     if (cohort_op_is_leaf(cohort_draft_node(own, value)->op)) continue; /* it is where it is bound */
     const cohort_place target = {.kind = COHORT_PLACE_BOUND, .value = value};
     add_copy(own, own->storage[own->root[value]].place, target, cohort_draft_bytes(own, value));
-  }
-}
-
-static void settle(const cohort_plan *plan, const int *moved, cohort_place *place) {
-  if (place->kind != COHORT_PLACE_ARENA) return;
-  if (moved && moved[place->interval] >= 0)
-    *place = (cohort_place){.kind = COHORT_PLACE_BOUND, .value = plan->given + moved[place->interval]};
-  else
-    place->offset = plan->interval[place->interval].offset;
-}
-
-void cohort_plan_settle(cohort_plan *plan, const int *moved) {
-  for (int i = 0; i < plan->steps; i++) {
-    cohort_step *step = &plan->step[i];
-    for (int k = 0; k < step->call.inputs; k++) settle(plan, moved, &step->input[k]);
-    for (int k = 0; k < step->call.outputs; k++) settle(plan, moved, &step->output[k]);
-    if (step->has_workspace) step->workspace = plan->interval[step->workspace_interval].offset;
-  }
-  for (int i = 0; i < plan->copies; i++) {
-    settle(plan, moved, &plan->copy[i].from);
-    settle(plan, moved, &plan->copy[i].to);
-  }
-  for (cohort_value v = 0; v < plan->values; v++) settle(plan, moved, &plan->place[v]);
-}
-
-static void allocate_places(cohort_plan *plan) {
-  plan->arena_bytes = plan->whole_bytes = cohort_allocate_intervals(plan->intervals, plan->interval);
-  cohort_plan_settle(plan, NULL);
-}
-
-static void fill_places(cohort_draft *own) {
-  cohort_plan *plan = own->plan;
-  const cohort_graph *graph = own->graph;
-  for (cohort_value v = 0; v < graph->values; v++) {
-    if (!own->needed[graph->value[v].node]) continue;
-    cohort_storage *place = &own->storage[own->root[v]];
-    if (place->place.kind == COHORT_PLACE_ARENA) place->place.interval = place->interval;
-    plan->place[v] = place->place;
-  }
-  for (int i = 0; i < plan->steps; i++) {
-    cohort_step *step = &plan->step[i];
-    const cohort_node *node = &graph->node[step->node];
-    const cohort_group *group = cohort_draft_chain(own, step->node);
-    for (int k = 0; k < step->call.inputs; k++) step->input[k] = plan->place[group ? group->input[k] : node->input[k]];
-    for (int k = 0; k < step->call.outputs; k++)
-      step->output[k] = plan->place[group ? group->output[k] : node->first + k];
   }
 }
 
@@ -431,12 +278,12 @@ static cohort_status build(cohort_draft *own, cohort_error *error) {
   find_external_bases(own);
   cohort_draft_strips(own);
   make_plan_room(own);
-  COHORT_TRY(place_leaves(own, error));
-  place_computed(own);
+  COHORT_TRY(cohort_draft_place_leaves(own, error));
+  cohort_draft_place_computed(own);
   COHORT_TRY(make_steps(own, error));
-  fill_places(own);
+  cohort_draft_fill_places(own);
   cut_phases(own);
-  allocate_places(own->plan);
+  cohort_draft_allocate(own->plan);
   return COHORT_DONE;
 }
 

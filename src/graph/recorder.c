@@ -1,3 +1,5 @@
+/* Makes room for what a recorder measures. All of it is taken here, so that recording allocates nothing; an entry a
+ * node, and the events of a trace. */
 #include "graph/recorder.h"
 
 #include <stdlib.h>

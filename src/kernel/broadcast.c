@@ -1,3 +1,5 @@
+/* Walks an output and inputs of other shapes together, row by row. Neighbouring axes that all tensors treat alike are
+ * one axis; a row is a stretch along the last. Costs an addition of strides a row, and copies at memory's speed. */
 #include <string.h>
 
 #include "kernel/broadcast_real.h"

@@ -1,3 +1,5 @@
+/* FLOPs of operations that multiply matrices; everything else counts as none. They follow from shapes, so all ranks say
+ * the same. */
 #include "kernel/kernel.h"
 
 /* A product's FLOPs: 2 M N K, from the output's elements and the length of the sum. */

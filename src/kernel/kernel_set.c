@@ -1,3 +1,5 @@
+/* One variant's table of kernels, made by the preprocessor from two lists. An operation is in exactly one list; what is
+ * in neither has no kernel, and a plan that needs it is refused. */
 #include "base/real.h"
 #include "kernel/kernel.h"
 #include "kernel/product_real.h"

@@ -1,3 +1,4 @@
+/* Picks the kernel set for an instruction set, and names operations. Tables alone. */
 #include "kernel/kernel.h"
 
 extern const cohort_kernel_set cohort_kernel_set_f32_sse2;

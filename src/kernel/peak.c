@@ -1,3 +1,5 @@
+/* What one core reaches at most: multiply-adds of each kind, reads and updates of memory. A measurement takes 50
+ * microseconds and changes no state but the buffer it is given. */
 #include "kernel/peak.h"
 
 #include <sys/syscall.h>

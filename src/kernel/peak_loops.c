@@ -1,3 +1,5 @@
+/* The loops that peak.c times, once per instruction set: independent sums, as many as a core keeps in flight, so that
+ * latency is hidden and the units are the limit. */
 #include "kernel/peak_real.h"
 
 /* As many sums as the registers hold besides the two operands: more than a core has in flight. */

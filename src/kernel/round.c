@@ -1,3 +1,4 @@
+/* float32 to bf16, to nearest even; NaN stays NaN and never becomes infinite. Half a memory pass. */
 #include <string.h>
 
 #include "kernel/kernel.h"
