@@ -164,21 +164,48 @@ static void fault_range(const reading *in, const char *text) {
                     parameter->name, text, range);
 }
 
-static void read_real(const reading *in) {
+/* Into *value and, written shortest, `out`; false after a fault. */
+static bool parse_real(const reading *in, double *value, char out[32]) {
   const char *text = plain_text(in, "a number");
-  if (!text) return;
+  if (!text) return false;
   char *end = NULL;
-  const double value = strtod(text, &end);
+  *value = strtod(text, &end);
   if (end == text || *end || isspace((unsigned char)text[0])) {
     fault_type(in, "a number");
-  } else if (!in_range(in->parameter, value)) {
-    fault_range(in, text);
-  } else {
-    char out[32];
-    format_real(value, out);
-    *(double *)in->field = value;
-    store_text(in, out, false);
+    return false;
   }
+  if (!in_range(in->parameter, *value)) {
+    fault_range(in, text);
+    return false;
+  }
+  format_real(*value, out);
+  return true;
+}
+
+static void read_real(const reading *in) {
+  char out[32];
+  if (parse_real(in, in->field, out)) store_text(in, out, false);
+}
+
+/* Each number is read as if it were given alone. */
+static void read_numbers(const reading *in) {
+  cohort_numbers *numbers = in->field;
+  if (!in->given || in->given->kind != COHORT_LIST || in->given->count > COHORT_MAX_NUMBERS) {
+    cohort_faults_add(in->faults, in->where, "%s%s%s: wants a list of at most %d numbers", in->path, dot(in->path),
+                      in->parameter->name, COHORT_MAX_NUMBERS);
+    return;
+  }
+  cohort_document *list = cohort_document_create(COHORT_LIST, NULL, 0, 0);
+  for (size_t i = 0; i < in->given->count; i++) {
+    char out[32] = "";
+    reading one = *in;
+    one.given = one.where = in->given->children[i];
+    (void)parse_real(&one, &numbers->value[numbers->count++], out);
+    cohort_document *number = cohort_document_create(COHORT_SCALAR, NULL, 0, 0);
+    cohort_document_set_text(number, out);
+    cohort_document_append(list, number);
+  }
+  store(in, list);
 }
 
 /* "1000", or exact with an exponent: "1e6", "2.5e3". */
@@ -323,6 +350,8 @@ static bool is_null_text(const char *text) { return !strcmp(text, "null") || !st
 static void read_null(const reading *in) {
   if (in->parameter->type == COHORT_PARAMETER_TEXT) {
     *(const char **)in->field = NULL;
+  } else if (in->parameter->type == COHORT_PARAMETER_NUMBERS) {
+    *(cohort_numbers *)in->field = (cohort_numbers){0};
   } else {
     *(const cohort_document **)in->field = NULL;
   }
@@ -372,6 +401,12 @@ static void read_key(const reading *in) {
         read_null(in);
       else
         read_document(in);
+      break;
+    case COHORT_PARAMETER_NUMBERS:
+      if (default_null)
+        read_null(in);
+      else
+        read_numbers(in);
       break;
     case COHORT_PARAMETER_SECTION:
       if (default_null)

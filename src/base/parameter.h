@@ -20,6 +20,7 @@ typedef enum {
   COHORT_PARAMETER_CHOICE,  /* int: index into choices */
   COHORT_PARAMETER_METHOD,  /* const cohort_document *: {key: {parameters}} or a bare key; checked by the reader */
   COHORT_PARAMETER_TREE,    /* const cohort_document *: any structure; checked by who owns it */
+  COHORT_PARAMETER_NUMBERS, /* cohort_numbers: a list; none when null */
   COHORT_PARAMETER_SECTION, /* const cohort_document *, and a struct of its own read by a table of its own */
 } cohort_parameter_type;
 
@@ -29,6 +30,13 @@ typedef struct cohort_scope {
   bool (*takes)(const void *config); /* of the struct of the whole config */
   const char *advice;
 } cohort_scope;
+
+/* A short list of reals. */
+enum { COHORT_MAX_NUMBERS = 16 };
+typedef struct cohort_numbers {
+  int count;
+  double value[COHORT_MAX_NUMBERS];
+} cohort_numbers;
 
 typedef struct cohort_parameter {
   const char *name;
@@ -68,6 +76,9 @@ typedef struct cohort_parameter {
 #define COHORT_INTEGER_RANGE(config, field, default_text, low, high, text, ...)                                        \
   {COHORT_FIELD(config, field, COHORT_PARAMETER_INTEGER), .standard = default_text, .minimum = low, .maximum = high,   \
    .meaning = text, __VA_ARGS__}
+#define COHORT_NUMBERS(config, field, text, ...)                                                                       \
+  {COHORT_FIELD(config, field, COHORT_PARAMETER_NUMBERS), .standard = "null", .minimum = -INFINITY,                    \
+   .minimum_open = true, .maximum = INFINITY, .maximum_open = true, .meaning = text, __VA_ARGS__}
 #define COHORT_BOOLEAN(config, field, default_text, text, ...)                                                         \
   {COHORT_FIELD(config, field, COHORT_PARAMETER_BOOLEAN), .standard = default_text, .meaning = text, __VA_ARGS__}
 #define COHORT_TEXT(config, field, default_text, text, ...)                                                            \

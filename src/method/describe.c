@@ -40,6 +40,8 @@ static void text_bounds(cohort_writer *out, const cohort_parameter *p) {
     for (int i = 0; p->choices[i]; i++) cohort_writer_put(out, "%s%s", i ? " | " : "", p->choices[i]);
   } else if (p->type == COHORT_PARAMETER_METHOD) {
     cohort_writer_put(out, "a method of family %s", p->family);
+  } else if (p->type == COHORT_PARAMETER_NUMBERS) {
+    cohort_writer_put(out, "a list of at most %d numbers", COHORT_MAX_NUMBERS);
   } else if (p->type == COHORT_PARAMETER_REAL || p->type == COHORT_PARAMETER_INTEGER) {
     cohort_writer_put(out, "%c%g, %g%c", p->minimum_open || isinf(p->minimum) ? '(' : '[', p->minimum, p->maximum,
                       p->maximum_open || isinf(p->maximum) ? ')' : ']');

@@ -23,6 +23,8 @@ const char *cohort_word_of_type(cohort_parameter_type type) {
       return "method";
     case COHORT_PARAMETER_TREE:
       return "tree";
+    case COHORT_PARAMETER_NUMBERS:
+      return "numbers";
     case COHORT_PARAMETER_SECTION:
       return "section";
   }

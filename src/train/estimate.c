@@ -130,7 +130,7 @@ cohort_estimate cohort_run_estimate(const cohort_run *run, int ranks, int copies
                              .copies = copies,
                              .holders = ranks / copies,
                              .threads = threads,
-                             .vectors = run->task.objectives + ((needs.wants & COHORT_WANTS_PRODUCT) != 0),
+                             .vectors = needs.gradients + ((needs.wants & COHORT_WANTS_PRODUCT) != 0),
                              .asks = needs.asks,
                              .sharding = ranks > copies ? sharding : COHORT_SHARDING_OPTIMIZER,
                              .shards = cohort_updater_shards(run->updater),

@@ -140,6 +140,8 @@ static void put_range(cohort_writer *out, const cohort_parameter *key) {
     put_numbers(out, key);
   } else if (key->type == COHORT_PARAMETER_CHOICE) {
     for (int i = 0; key->choices[i]; i++) cohort_writer_put(out, "%s%s", i ? ", " : "", key->choices[i]);
+  } else if (key->type == COHORT_PARAMETER_NUMBERS) {
+    cohort_writer_put(out, "a list of at most %d numbers", COHORT_MAX_NUMBERS);
   } else if (key->type == COHORT_PARAMETER_BOOLEAN) {
     cohort_writer_put(out, "true, false");
   } else if (key->family) {

@@ -82,14 +82,28 @@ static int trained(const cohort_lane_graph *own, cohort_value *wrt, int *at) {
   return count;
 }
 
+/* The objectives as one: weighted, or plainly summed. One of weight 0 is not differentiated at all. */
+static cohort_value sum_objectives(const cohort_lane_graph *own, const draft *from) {
+  cohort_value sum = COHORT_NO_VALUE;
+  for (int i = 0; i < own->objectives; i++) {
+    const double weight = own->options.summed ? own->options.weight[i] : 1;
+    const cohort_value objective = from->task.objective[i];
+    if (weight == 0) continue;
+    const cohort_value term = weight == 1 ? objective : cohort_scale(from->graph, objective, weight);
+    sum = sum == COHORT_NO_VALUE ? term : cohort_add(from->graph, sum, term);
+  }
+  return sum == COHORT_NO_VALUE ? cohort_graph_constant(from->graph, 0) : sum;
+}
+
 static void add_gradients(cohort_lane_graph *own, const draft *from) {
   const size_t count = (size_t)own->tensors + 1;
   cohort_value *wrt = cohort_allocate(count * sizeof *wrt), *gradients = cohort_allocate(count * sizeof *gradients);
   int *at = cohort_allocate(count * sizeof *at);
   const int tensors = trained(own, wrt, at);
   own->gradient = cohort_allocate(count * COHORT_MAX_OBJECTIVES * sizeof *own->gradient);
-  for (int i = 0; i < own->objectives; i++) {
-    cohort_graph_gradient(from->graph, from->task.objective[i], from->inverse_count, tensors, wrt, gradients);
+  for (int i = 0; i < own->vectors; i++) {
+    const cohort_value objective = own->options.summed ? sum_objectives(own, from) : from->task.objective[i];
+    cohort_graph_gradient(from->graph, objective, from->inverse_count, tensors, wrt, gradients);
     for (int t = 0; t < own->tensors; t++) own->gradient[i * own->tensors + t] = COHORT_NO_VALUE;
     for (int t = 0; t < tensors; t++) own->gradient[i * own->tensors + at[t]] = gradients[t];
   }
@@ -112,9 +126,7 @@ static void add_products(cohort_lane_graph *own, const draft *from) {
     (void)snprintf(name, sizeof name, "direction%d", t);
     directions[t] = cohort_graph_input(from->graph, name, COHORT_TYPE_REAL, cohort_graph_shape(from->graph, wrt[t]));
   }
-  cohort_value loss = from->task.objective[0];
-  for (int i = 1; i < own->objectives; i++) loss = cohort_add(from->graph, loss, from->task.objective[i]);
-  loss = cohort_multiply(from->graph, loss, from->inverse_count);
+  const cohort_value loss = cohort_multiply(from->graph, sum_objectives(own, from), from->inverse_count);
   cohort_graph_hessian_product(from->graph, loss, tensors, wrt, directions, NULL, products);
   for (int t = 0; t < tensors; t++) {
     own->direction[at[t]] = directions[t];
@@ -128,11 +140,11 @@ static void add_products(cohort_lane_graph *own, const draft *from) {
 
 static cohort_status make_plan(cohort_lane_graph *own, const draft *from, const cohort_kernel_set *kernels,
                                cohort_error *error) {
-  const int vectors = own->options.gradients ? own->objectives + own->options.curvature : 0;
+  const int vectors = own->options.gradients ? own->vectors + own->options.curvature : 0;
   cohort_plan_output *output = cohort_allocate((size_t)(own->tensors * vectors + own->scalars + 1) * sizeof *output);
   int outputs = 0;
   for (int i = 0; i < own->scalars; i++) output[outputs++] = (cohort_plan_output){own->scalar[i], false};
-  for (int i = 0; own->options.gradients && i < own->objectives * own->tensors; i++)
+  for (int i = 0; own->options.gradients && i < own->vectors * own->tensors; i++)
     if (own->gradient[i] != COHORT_NO_VALUE) output[outputs++] = (cohort_plan_output){own->gradient[i], true};
   for (int t = 0; own->options.curvature && t < own->tensors; t++)
     if (own->product[t] != COHORT_NO_VALUE) output[outputs++] = (cohort_plan_output){own->product[t], true};
@@ -167,6 +179,7 @@ cohort_status cohort_lane_graph_create(const cohort_task *task, const cohort_lan
   }
   if (status == COHORT_DONE) {
     own->objectives = from.task.objectives;
+    own->vectors = options->summed ? 1 : own->objectives;
     for (int i = 0; i < from.task.objectives; i++) own->scalar[own->scalars++] = from.task.objective[i];
     for (int i = 0; i < from.task.metrics; i++) own->scalar[own->scalars++] = from.task.metric[i];
     own->inverse_count = from.inverse_count;
@@ -224,7 +237,7 @@ cohort_status cohort_lane_graph_cut(cohort_lane_graph *graph, const cohort_shard
     graph->offset[t] -= shards->bucket[bucket].offset;
     if (graph->space[t] < spaces) read[graph->parameter[t]] = graph->bucket[t];
     if (graph->space[t] != 0) continue;
-    for (int i = 0; graph->options.gradients && i < graph->objectives; i++)
+    for (int i = 0; graph->options.gradients && i < graph->vectors; i++)
       written[graph->gradient[i * graph->tensors + t]] = bucket;
     if (graph->options.curvature) written[graph->product[t]] = bucket;
   }
@@ -326,7 +339,7 @@ static void bind(const cohort_lane_graph *graph, cohort_lane_context *context, i
     memory[graph->parameter[t]] = (void *)(uintptr_t)(run->point[bucket] ? run->point[bucket] + offset : NULL);
     if (graph->space[t] != 0 || !graph->options.gradients || !run->row || !run->row->base) continue;
     float *row = run->row->base + run->row->place[bucket] + offset;
-    for (int i = 0; i < graph->objectives; i++, row += run->row->vector)
+    for (int i = 0; i < graph->vectors; i++, row += run->row->vector)
       memory[graph->gradient[i * graph->tensors + t]] = row;
     if (!graph->options.curvature) continue;
     memory[graph->direction[t]] = (void *)(uintptr_t)(run->direction[bucket] + offset);

@@ -9,11 +9,13 @@
 #include "train/task.h"
 
 typedef struct cohort_lane_graph_options {
-  bool gradients;   /* with respect to every tensor of space 0, per objective */
-  bool curvature;   /* and the Hessian-vector product of the sum of objectives; the graph is decomposed */
-  bool training;    /* dropout on */
-  int lanes;        /* in the whole batch, for lane operations */
-  int64_t capacity; /* samples a lane has room for */
+  bool gradients; /* with respect to every tensor of space 0, per objective */
+  bool curvature; /* and the Hessian-vector product of the sum of objectives; the graph is decomposed */
+  bool summed;    /* one gradient, of sum_i weight[i] * objective_i, and the product of that sum */
+  double weight[COHORT_MAX_OBJECTIVES]; /* when summed */
+  bool training;                        /* dropout on */
+  int lanes;                            /* in the whole batch, for lane operations */
+  int64_t capacity;                     /* samples a lane has room for */
 } cohort_lane_graph_options;
 
 typedef struct cohort_lane_graph {
@@ -25,13 +27,14 @@ typedef struct cohort_lane_graph {
   size_t input_bytes[COHORT_MAX_TASK_INPUTS];
   cohort_value inverse_count;
   int objectives, scalars; /* scalars: objectives, then the task's metrics */
+  int vectors;             /* gradients: one an objective, or one of all; with curvature the product follows them */
   cohort_value scalar[COHORT_MAX_SCALARS];
   int tensors;                       /* of all spaces */
   cohort_value *parameter;           /* [tensors] */
   int *space;                        /* [tensors] */
   int64_t *offset;                   /* [tensors]: in the space's vector, or (of a cut graph) in the bucket */
   int *bucket;                       /* [tensors]: of a cut graph, those of space 1 after those of space 0; else 0 */
-  cohort_value *gradient;            /* [objectives][tensors], NO_VALUE for frozen ones */
+  cohort_value *gradient;            /* [vectors][tensors], NO_VALUE for frozen ones */
   cohort_value *direction, *product; /* [tensors] */
 } cohort_lane_graph;
 

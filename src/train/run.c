@@ -141,7 +141,7 @@ static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **row
   const cohort_shards *shards = cohort_updater_shards(run->updater);
   for (int b = 0; direction && b < shards->buckets; b++) run->direction[b] = direction + shards->bucket[b].offset;
   double sums[COHORT_MAX_SCALARS];
-  const int vectors = graph->options.gradients ? graph->objectives + graph->options.curvature : 0;
+  const int vectors = graph->options.gradients ? graph->vectors + graph->options.curvature : 0;
   float *sum = NULL;
   run_batch(run, &work, vectors, sums, &sum);
   *rows = sum;
@@ -179,7 +179,8 @@ static void fill_row(const cohort_run *run, cohort_split split, int64_t count, c
                      cohort_run_row *row) {
   const int objectives = run->task.objectives;
   row->loss = 0;
-  for (int i = 0; i < objectives; i++) row->loss += sums[i] / (double)count;
+  const cohort_updater_needs needs = cohort_updater_needs_of(run->updater);
+  for (int i = 0; i < objectives; i++) row->loss += needs.weight[i] * (sums[i] / (double)count);
   for (int m = 0; m < COHORT_MAX_METRICS; m++) row->columns[m] = NAN;
   if (run->task.functions->derive)
     run->task.functions->derive(&run->task, split, count, sums + objectives, row->loss, row->columns);

@@ -5,9 +5,9 @@
 
 #include "base/comm.h"
 #include "base/log.h"
-#include "update/updater.h"
 #include "train/profile.h"
 #include "train/task.h"
+#include "update/updater.h"
 
 typedef struct cohort_run cohort_run;
 
@@ -39,7 +39,7 @@ cohort_run_position cohort_run_where(const cohort_run *run);
 
 typedef struct cohort_run_row {
   cohort_step_report report;
-  double loss;                        /* sum of the objectives' means */
+  double loss; /* sum of the objectives' means, weighted where the aggregator's weights are fixed */
   double columns[COHORT_MAX_METRICS]; /* the task's, NaN when not measured; those of the optimizer: report.columns */
   bool flagged;                       /* some rank raised its flag */
 } cohort_run_row;

@@ -98,6 +98,8 @@ static cohort_status make_updater(cohort_run *run, cohort_faults *faults, cohort
       .holders = run->holders,
       .sizes = cohort_shard_sizes_of(run->settings->bucket, &run->link, run->holders->count)};
   COHORT_TRY(cohort_updater_create(&plan, faults, &run->updater, error));
+  if (settings->is_federated && cohort_updater_needs_of(run->updater).weight[0] != 1)
+    cohort_faults_add(faults, settings->aggregator, "aggregator: the one loss of clients has no weight; remove it");
   /* What is laid out alike is cut alike. */
   for (int s = 1; s < run->spaces; s++) cohort_space_cut(run->space[s], cohort_updater_cuts(run->updater));
   return COHORT_DONE;
@@ -134,6 +136,8 @@ static cohort_status make_train_graphs(cohort_run *run, cohort_lane_graph_option
   const cohort_updater_needs needs = cohort_updater_needs_of(run->updater);
   const bool always = needs.curvature && needs.curvature_every == 1;
   options.training = true;
+  options.summed = needs.summed;
+  memcpy(options.weight, needs.weight, sizeof options.weight);
   if (needs.wants & COHORT_WANTS_LOSS) COHORT_TRY(make_graph(run, &options, &run->losses, &run->losses_fetch, error));
   options.gradients = true;
   options.curvature = true;
@@ -172,7 +176,7 @@ static bool wants_products(const cohort_run *run) {
 
 static cohort_status make_rows(cohort_run *run, cohort_error *error) {
   cohort_lane_rows rows = {.shards = cohort_updater_shards(run->updater),
-                           .vectors = run->task.objectives + wants_products(run),
+                           .vectors = cohort_updater_needs_of(run->updater).gradients + wants_products(run),
                            .apart = run->sharding >= COHORT_SHARDING_GRADIENTS,
                            .everywhere = run->sharding == COHORT_SHARDING_NONE,
                            .overlap = run->settings->overlap};

@@ -48,6 +48,22 @@ static void find_needs(cohort_updater *updater, cohort_faults *faults) {
   if (updater->curvature) updater->direction = add_vector(updater);
 }
 
+/* Weights that are known are used before backward, unless somebody asks for an objective alone. */
+static void weigh_objectives(cohort_updater *updater, cohort_faults *faults) {
+  const cohort_aggregator *aggregator = updater->aggregator.method->functions;
+  const int objectives = updater->plan.objectives;
+  const int wanted = aggregator->objectives ? aggregator->objectives(updater->aggregator.config) : 0;
+  if (wanted && wanted != objectives)
+    cohort_faults_add(faults, updater->plan.aggregator,
+                      "aggregator: %s is given for %d losses, but there are %d; give as many",
+                      updater->aggregator.method->key, wanted, objectives);
+  updater->summed = aggregator->fixed && !(cohort_updater_needs_of(updater).wants & COHORT_WANTS_EACH);
+  updater->gradients = updater->summed ? 1 : objectives;
+  for (int i = 0; i < objectives; i++) updater->weight[i] = 1;
+  const cohort_aggregation own = {.config = updater->aggregator.config, .objectives = objectives};
+  if (updater->summed && !(wanted && wanted != objectives)) aggregator->weigh(&own, updater->weight);
+}
+
 static cohort_status read_all(cohort_updater *updater, cohort_faults *faults, cohort_error *error) {
   const cohort_updater_plan *plan = &updater->plan;
   const cohort_document *base = NULL;
@@ -57,6 +73,7 @@ static cohort_status read_all(cohort_updater *updater, cohort_faults *faults, co
   COHORT_TRY(cohort_faults_status(faults, error));
   COHORT_TRY(cohort_groups_create(plan, base, &updater->groups, faults, error));
   find_needs(updater, faults);
+  weigh_objectives(updater, faults);
   return cohort_faults_status(faults, error);
 }
 

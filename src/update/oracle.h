@@ -21,9 +21,9 @@ typedef struct cohort_oracle {
   int objectives;
   unsigned wants;   /* what it can answer: COHORT_WANTS_... */
   unsigned batches; /* and about which: 1 << COHORT_BATCH_... */
-  /* *rows receives, on this rank's shard, in the engine's real type: `objectives` gradients one after another (each as
-   * long as the space), then the product; valid until the next ask. losses[objectives]: means over the batch.
-   * Collective. */
+  /* *rows receives, on this rank's shard, in the engine's real type: as many gradients as the engine's needs say, one
+   * of all objectives or one of each after another (each as long as the space), then the product; valid until the next
+   * ask. losses[objectives]: means over the batch. Collective. */
   cohort_status (*ask)(void *argument, const cohort_ask *ask, void **rows, double *losses, cohort_error *error);
   /* Of the last ask's first gradient: the sum of squares of each of this rank's pieces, by the kernels' dot; others are
    * undefined. NULL: the engine reads the gradient itself. */

@@ -314,7 +314,7 @@ static double square_of(const cohort_update_step *step, const void *gradient) {
   cohort_updater *updater = step->updater;
   const cohort_oracle *oracle = step->oracle;
   double square;
-  if (!oracle->squares || oracle->objectives > 1 || gradient != step->rows) {
+  if (!oracle->squares || updater->gradients > 1 || gradient != step->rows) {
     cohort_update_dots(updater, 1, &gradient, &gradient, &square);
     return square;
   }

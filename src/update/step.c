@@ -62,7 +62,7 @@ static void judge(cohort_update_step *step, const double *losses, cohort_answer 
   *answer = (cohort_answer){.finite = true};
   for (int i = 0; i < step->oracle->objectives; i++) {
     answer->losses[i] = losses[i];
-    answer->loss += losses[i];
+    answer->loss += step->updater->weight[i] * losses[i];
     answer->finite = answer->finite && isfinite(losses[i]);
   }
 }
@@ -93,13 +93,15 @@ cohort_status cohort_update_ask_oracle(cohort_update_step *step, const cohort_qu
     step->loss = answer->loss;
     step->finite = answer->finite;
   }
-  if (question->direction > 0) *product = (char *)step->rows + (size_t)oracle->objectives * stride;
+  if (question->direction > 0) *product = (char *)step->rows + (size_t)updater->gradients * stride;
   if (!gradient) return COHORT_DONE;
-  if (question->objective > 0) {
+  if (question->objective > 0 && oracle->objectives > 1) {
+    if (updater->summed)
+      return cohort_fail(error, COHORT_BUG, "an optimizer asked for an objective alone and has not declared it");
     *gradient = (char *)step->rows + (size_t)(question->objective - 1) * stride;
     return COHORT_DONE;
   }
-  if (oracle->objectives > 1) aggregate(step, losses, first);
+  if (updater->gradients > 1) aggregate(step, losses, first);
   *gradient = step->rows;
   return COHORT_DONE;
 }
@@ -153,7 +155,7 @@ cohort_status cohort_updater_step_by(cohort_updater *updater, const cohort_oracl
   if (!updater->plan.overlap) cohort_updater_settle(updater);
   if (report->applied) {
     cohort_update_commit(&own);
-    for (int s = 0; s < updater->aggregator_states && oracle->objectives > 1; s++)
+    for (int s = 0; s < updater->aggregator_states && updater->gradients > 1; s++)
       memcpy(updater->aggregator_slot[s]->values, updater->aggregator_next[s],
              (size_t)updater->aggregator_slot[s]->elements * sizeof(double));
   }

@@ -2,6 +2,7 @@
 #include "update/updater.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "update/updater_state.h"
@@ -24,7 +25,10 @@ cohort_updater_needs cohort_updater_needs_of(const cohort_updater *updater) {
                                 .curvature = updater->curvature,
                                 .curvature_every = updater->curvature_every,
                                 .asks = 1,
-                                .vectors = updater->vectors};
+                                .vectors = updater->vectors,
+                                .summed = updater->summed,
+                                .gradients = updater->gradients};
+  memcpy(needs.weight, updater->weight, sizeof needs.weight);
   for (int n = 0; n < updater->nodes; n++) {
     const cohort_optimizer *functions = updater->node[n].functions;
     needs.wants |= functions->wants;

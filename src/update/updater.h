@@ -73,6 +73,11 @@ typedef struct cohort_updater_needs {
   int64_t curvature_every;
   int asks;    /* gradients in a step at most */
   int vectors; /* of drivers, like the weights, that others gather */
+  /* What a question about a gradient is answered with: that of sum_i weight[i] * objective_i (summed), or one of each
+   * objective, whose weights are 1 here. */
+  bool summed;
+  int gradients;
+  double weight[COHORT_MAX_OBJECTIVES];
 } cohort_updater_needs;
 cohort_updater_needs cohort_updater_needs_of(const cohort_updater *updater);
 

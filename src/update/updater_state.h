@@ -75,6 +75,9 @@ struct cohort_updater {
   cohort_update_state state;
   cohort_update_sums sums;
   int aggregator_states;
+  bool summed; /* the aggregator's weights are known: objectives become one before backward */
+  int gradients;
+  double weight[COHORT_MAX_OBJECTIVES]; /* of objectives in the loss; 1 unless summed */
   cohort_slot *aggregator_slot[COHORT_MAX_STATES];
   double *aggregator_next[COHORT_MAX_STATES]; /* as the step leaves them */
   int slots;

@@ -59,7 +59,11 @@ static void test_contract(void) {
       draw(key, gradients, products, objectives);
       weights[objectives] = 17;
       weigh(method, choice.config, objectives, products, losses, key, weights);
-      weigh(method, choice.config, objectives, products, losses, key, again);
+      /* Fixed weights have seen nothing. */
+      const bool fixed = ((const cohort_aggregator *)method->functions)->fixed;
+      weigh(method, choice.config, objectives, fixed ? NULL : products, fixed ? NULL : losses,
+            fixed ? (cohort_random_key){{0}} : key, again);
+      CU_ASSERT(!fixed || !method->states);
       CU_ASSERT_EQUAL(memcmp(weights, again, (size_t)objectives * sizeof *weights), 0);
       CU_ASSERT_EQUAL(weights[objectives], 17);
       for (int k = 0; k < objectives; k++) CU_ASSERT(isfinite(weights[k]));
@@ -68,6 +72,40 @@ static void test_contract(void) {
     cohort_document_destroy(document);
   }
   CU_ASSERT(seen >= 2);
+}
+
+/* Weights by number, for as many objectives as there are weights; plain without. */
+static void test_weights_of_sum(void) {
+  const cohort_method *sum = find("sum");
+  const cohort_aggregator *functions = sum->functions;
+  cohort_choice choice;
+  cohort_document *document = trial_choose(COHORT_VARIANT_F64, "aggregator", "sum", "", &choice);
+  double weights[3];
+  CU_ASSERT_EQUAL(functions->objectives(choice.config), 0);
+  weigh(sum, choice.config, 3, NULL, NULL, (cohort_random_key){{0}}, weights);
+  for (int i = 0; i < 3; i++) CU_ASSERT_EQUAL(weights[i], 1);
+  cohort_document_destroy(document);
+  cohort_choice_release(&choice);
+
+  static const char *const texts[] = {"1", "0.25", "-2"};
+  cohort_document *list = cohort_document_create(COHORT_LIST, "test", 0, 0);
+  for (int i = 0; i < 3; i++) {
+    cohort_document *number = cohort_document_create(COHORT_SCALAR, "test", 0, 0);
+    cohort_document_set_text(number, texts[i]);
+    cohort_document_append(list, number);
+  }
+  cohort_document *own = cohort_document_create(COHORT_MAP, "test", 0, 0);
+  document = cohort_document_create(COHORT_MAP, "test", 0, 0);
+  cohort_document_set(own, "weights", list);
+  cohort_document_set(document, "sum", own);
+  cohort_faults faults = {0};
+  cohort_choice_read(COHORT_VARIANT_F64, "aggregator", document, "aggregator", &choice, NULL, &faults);
+  CU_ASSERT_EQUAL_FATAL(faults.count, 0);
+  CU_ASSERT_EQUAL(functions->objectives(choice.config), 3);
+  weigh(sum, choice.config, 3, NULL, NULL, (cohort_random_key){{0}}, weights);
+  CU_ASSERT(weights[0] == 1 && weights[1] == 0.25 && weights[2] == -2);
+  cohort_choice_release(&choice);
+  cohort_document_destroy(document);
 }
 
 /* With two objectives there is one order, and the result is known: it conflicts with neither. */
@@ -150,6 +188,7 @@ static void test_pcgrad_of_three(void) {
 
 int main(void) {
   static const check checks[] = {{"contract", test_contract},
+                                 {"weights of sum", test_weights_of_sum},
                                  {"pcgrad of two", test_pcgrad_of_two},
                                  {"pcgrad special cases", test_pcgrad_special_cases},
                                  {"pcgrad of three", test_pcgrad_of_three}};

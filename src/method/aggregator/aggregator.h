@@ -1,5 +1,8 @@
-/* Family aggregator: one direction from the gradients of several objectives. All of them work from inner products, so
- * the core never moves whole gradients: direction = sum_i weights[i] * gradient_i. */
+/* Family aggregator: one direction from the gradients of several objectives, sum_i weights[i] * gradient_i.
+ *
+ * Fixed weights are factors of the objectives, which are then one: it costs one backward pass and one gradient, as one
+ * loss does. Other weights are made in every step, from inner products of the gradients, from losses, states or draws:
+ * each objective has a backward pass and a gradient of its own. Whole gradients never move. */
 #ifndef COHORT_METHOD_AGGREGATOR_AGGREGATOR_H
 #define COHORT_METHOD_AGGREGATOR_AGGREGATOR_H
 
@@ -24,7 +27,10 @@ typedef struct cohort_aggregation {
 
 typedef struct cohort_aggregator {
   void (*weigh)(const cohort_aggregation *aggregation, double *weights); /* weights [objectives] is the result */
-  bool needs_products; /* false: the objectives are summed before backward */
+  /* How many objectives a config is for; 0, or NULL: any number. */
+  int (*objectives)(const void *config);
+  bool needs_products; /* of the step's gradients */
+  bool fixed;          /* weights are the config's alone: asked for once, and used before backward */
 } cohort_aggregator;
 
 #endif

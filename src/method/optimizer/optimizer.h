@@ -81,6 +81,7 @@ enum {
   COHORT_WANTS_LOSS = 1 << 1,    /* losses without a gradient: a forward pass */
   COHORT_WANTS_PRODUCT = 1 << 2, /* the Hessian of the sum of the objectives times a direction */
   COHORT_WANTS_CLIPPED = 1 << 3, /* the mean of the samples' gradients, each scaled to a norm of at most `clip` */
+  COHORT_WANTS_EACH = 1 << 4,    /* the gradient of an objective alone: each has a backward pass of its own then */
 };
 
 /* Which batch a question is about. Draws (dropout, augmentation) are those of the batch. */
@@ -94,7 +95,7 @@ typedef struct cohort_question {
   int point; /* where: COHORT_VECTOR_WEIGHTS or another vector */
   cohort_batch batch;
   int64_t number;
-  int objective; /* 0: all, aggregated; i: the i-th alone, from 1 */
+  int objective; /* 0: all, aggregated; i: the i-th alone, from 1 (COHORT_WANTS_EACH) */
   int gradient;  /* vector that receives the gradient, or COHORT_VECTOR_NONE */
   int direction; /* with `product`, which receives the Hessian times it, or COHORT_VECTOR_NONE */
   int product;

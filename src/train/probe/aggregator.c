@@ -26,11 +26,14 @@ static void make_states(cohort_probe_state *probe, int objectives, const double 
 
 /* Inner products and the weighted sum are made in float64, as the training loop does. */
 static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
-  (void)error;
   const cohort_aggregator *functions = probe->choice.method->functions;
   const cohort_array *gradients = cohort_probe_input(probe, "gradients"), *given = cohort_probe_input(probe, "losses");
   const int objectives = (int)gradients->size[0];
   const int64_t n = gradients->size[1];
+  const int wanted = functions->objectives ? functions->objectives(probe->choice.config) : 0;
+  if (wanted && wanted != objectives)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "%s is given for %d objectives, but /gradients holds %d; give as many",
+                       probe->choice.method->key, wanted, objectives);
   double products[COHORT_MAX_OBJECTIVES * COHORT_MAX_OBJECTIVES], losses[COHORT_MAX_OBJECTIVES] = {0},
                                                                   weights[COHORT_MAX_OBJECTIVES] = {0};
   for (int i = 0; i < objectives; i++) {

@@ -11,6 +11,7 @@ typedef struct settings {
   const char *name, *title;
   int mode;
   const cohort_document *schedule, *optimizer, *tree;
+  cohort_numbers weights;
 } settings;
 
 static const char *const modes[] = {"fast", "exact", NULL};
@@ -26,6 +27,7 @@ static const cohort_parameter table[] = {
     COHORT_METHOD_OF(settings, schedule, "constant", "schedule", "of the rate"),
     COHORT_METHOD_OF(settings, optimizer, "null", "optimizer", "of the weights"),
     COHORT_TREE(settings, tree, "anything"),
+    COHORT_NUMBERS(settings, weights, "of the parts"),
     {0},
 };
 
@@ -115,6 +117,37 @@ static void test_numbers(void) {
   CU_ASSERT_EQUAL(faults_of("steps", scalar("2.5e3"), NULL), 0);
 }
 
+static cohort_document *list_of(int count, const char *const *texts) {
+  cohort_document *list = cohort_document_create(COHORT_LIST, "a.yaml", 3, 5);
+  for (int i = 0; i < count; i++) cohort_document_append(list, scalar(texts[i]));
+  return list;
+}
+
+static void test_lists_of_numbers(void) {
+  static const char *const good[] = {"1", "-2.5e-3", "0.1"}, *const bad[] = {"1", "x", "inf"};
+  cohort_document *document = with_steps("1"), *expanded = map();
+  cohort_document_set(document, "weights", list_of(3, good));
+  settings first = {0}, second = {0};
+  cohort_faults faults = {0};
+  cohort_parameters_read(table, document, "task", &first, expanded, &faults);
+  cohort_parameters_read(table, expanded, "task", &second, NULL, &faults);
+  CU_ASSERT_EQUAL(faults.count, 0);
+  CU_ASSERT_EQUAL(first.weights.count, 3);
+  for (int i = 0; i < 3; i++) CU_ASSERT_EQUAL(first.weights.value[i], strtod(good[i], NULL));
+  CU_ASSERT_EQUAL(memcmp(&first.weights, &second.weights, sizeof first.weights), 0);
+  cohort_document_set(document, "weights", scalar("null"));
+  cohort_parameters_read(table, document, "task", &second, NULL, &faults);
+  CU_ASSERT_EQUAL(faults.count, 0);
+  CU_ASSERT_EQUAL(second.weights.count, 0);
+  cohort_document_destroy(document);
+  cohort_document_destroy(expanded);
+  CU_ASSERT_EQUAL(faults_of("weights", list_of(3, bad), "task.weights: is inf, out of range"), 2);
+  CU_ASSERT_EQUAL(faults_of("weights", scalar("1"), "a list of at most 16 numbers"), 1);
+  cohort_document *longer = list_of(0, NULL);
+  for (int i = 0; i < 17; i++) cohort_document_append(longer, scalar("1"));
+  CU_ASSERT_EQUAL(faults_of("weights", longer, "a list of at most 16 numbers"), 1);
+}
+
 static void test_other_types(void) {
   CU_ASSERT_EQUAL(faults_of("nesterov", scalar("yes"), "true or false"), 1);
   CU_ASSERT_EQUAL(faults_of("nesterov", scalar("true"), NULL), 0);
@@ -200,8 +233,13 @@ static void test_written_back(void) {
 }
 
 static const check checks[] = {
-    {"defaults", test_defaults},         {"missing", test_missing}, {"numbers", test_numbers},
-    {"other types", test_other_types},   {"methods", test_methods}, {"all faults together", test_all_faults_together},
+    {"defaults", test_defaults},
+    {"missing", test_missing},
+    {"numbers", test_numbers},
+    {"lists of numbers", test_lists_of_numbers},
+    {"other types", test_other_types},
+    {"methods", test_methods},
+    {"all faults together", test_all_faults_together},
     {"written back", test_written_back},
 };
 
