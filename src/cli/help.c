@@ -12,7 +12,7 @@ void cohort_command_print_help(FILE *out) {
     (void)fprintf(out, "  cohort %-9s %s\n", verb->name, verb->synopsis);
     (void)fprintf(out, "  %16s %s\n", "", verb->summary);
   }
-  (void)fprintf(out, "\ncohort VERB --help tells more. Exit status: %s\n", COHORT_EXIT_STATUS);
+  (void)fprintf(out, "\ncohort VERB -h tells more, cohort -V the version. Exit status: %s\n", COHORT_EXIT_STATUS);
 }
 
 void cohort_command_print_verb(const cohort_verb *verb) {

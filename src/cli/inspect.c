@@ -1,7 +1,8 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "cli/verb.h"
+#include "cli/session.h"
 #include "io/checkpoint.h"
 
 static cohort_status run(const cohort_command_line *line, cohort_error *error) {
@@ -18,18 +19,27 @@ static cohort_status run(const cohort_command_line *line, cohort_error *error) {
     else
       file = word;
   }
-  if (!file) return cohort_fail(error, COHORT_BAD_CONFIG, "inspect: give a checkpoint; see cohort inspect --help");
-  if (!other) return cohort_checkpoint_print(file, json, error);
-  bool equal = false;
-  COHORT_TRY(cohort_checkpoint_compare(file, other, &equal, error));
+  if (!file)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "inspect: give a checkpoint or a run; see cohort inspect --help");
+  char *own = NULL, *second = NULL;
+  bool equal = true;
+  cohort_status status = cohort_command_weights(file, &own, error);
+  if (status == COHORT_DONE && other) status = cohort_command_weights(other, &second, error);
+  if (status == COHORT_DONE)
+    status = other ? cohort_checkpoint_compare(own, second, &equal, error) : cohort_checkpoint_print(own, json, error);
+  free(own);
+  free(second);
+  if (status != COHORT_DONE || equal) return status;
   error->text[0] = '\0'; /* a difference is an answer, not an error */
-  return equal ? COHORT_DONE : COHORT_BUG;
+  return COHORT_BUG;
 }
 
 const cohort_verb cohort_verb_inspect = {
     .name = "inspect",
-    .synopsis = "FILE [--json] | FILE --compare OTHER",
+    .synopsis = "FILE|RUN [--json] | FILE|RUN --compare OTHER",
     .summary = "print a checkpoint's names, shapes and digests, or compare two bit by bit",
-    .help = "--compare: exit status 0 when all bits agree, else 1, with the first tensor that differs and by how much.",
+    .help =
+        "Of a run directory final.h5 is taken, else the latest checkpoint.\n--compare: exit status 0 when all bits "
+        "agree, else 1, with the first tensor that differs and by how much.",
     .run = run,
 };

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/memory.h"
 #include "cli/verbs.h"
@@ -55,29 +56,70 @@ cohort_status cohort_command_close(cohort_command_session *session, cohort_statu
   return status;
 }
 
-cohort_status cohort_command_run_files(const char *run, char **config, char **weights, cohort_error *error) {
-  char *own_config = cohort_format_text("%s/config.yaml", run), *own_weights = cohort_format_text("%s/final.h5", run);
-  cohort_status status = COHORT_DONE;
-  if (!cohort_file_exists(own_weights)) {
-    char *latest = cohort_format_text("%s/checkpoints/latest", run), *name = NULL;
-    size_t length = 0;
-    free(own_weights);
-    own_weights = NULL;
-    if (cohort_file_exists(latest)) status = cohort_file_read(latest, &name, &length, error);
-    if (name) {
-      name[strcspn(name, "\r\n")] = '\0';
-      own_weights = cohort_format_text("%s/checkpoints/%s", run, name);
-    }
-    free(latest);
-    free(name);
+/* The checkpoint that RUN/checkpoints/latest names; *weights stays NULL when there is none. */
+static cohort_status find_latest(const char *run, char **weights, cohort_error *error) {
+  char *latest = cohort_format_text("%s/checkpoints/latest", run), *name = NULL;
+  size_t length = 0;
+  const cohort_status status =
+      cohort_file_exists(latest) ? cohort_file_read(latest, &name, &length, error) : COHORT_DONE;
+  free(latest);
+  if (!name) return status;
+  name[strcspn(name, "\r\n")] = '\0';
+  *weights = cohort_format_text("%s/checkpoints/%s", run, name);
+  free(name);
+  return status;
+}
+
+static bool is_directory(const char *path) {
+  struct stat found;
+  return stat(path, &found) == 0 && S_ISDIR(found.st_mode);
+}
+
+cohort_status cohort_command_weights(const char *path, char **weights, cohort_error *error) {
+  *weights = NULL;
+  if (!cohort_file_exists(path))
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: there is no such run or checkpoint", path);
+  if (!is_directory(path)) {
+    *weights = cohort_copy_text(path);
+    return COHORT_DONE;
   }
-  if (!own_weights || !cohort_file_exists(own_config)) {
-    free(own_config);
-    free(own_weights);
-    COHORT_TRY(status);
-    return cohort_fail(error, COHORT_BAD_DATA, "%s: no run with config.yaml and a checkpoint; train it first", run);
+  *weights = cohort_format_text("%s/final.h5", path);
+  if (cohort_file_exists(*weights)) return COHORT_DONE;
+  free(*weights);
+  *weights = NULL;
+  COHORT_TRY(find_latest(path, weights, error));
+  return *weights
+             ? COHORT_DONE
+             : cohort_fail(error, COHORT_BAD_DATA, "%s: neither final.h5 nor a checkpoint; train the run first", path);
+}
+
+/* "run/checkpoints/step.h5" -> "run/checkpoints" */
+static char *folder_of(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash ? cohort_format_text("%.*s", (int)(slash - path), path) : cohort_copy_text(".");
+}
+
+/* The config.yaml of the run that a checkpoint belongs to, or NULL. */
+static char *config_of_file(const char *path) {
+  char *folder = folder_of(path), *config = cohort_format_text("%s/config.yaml", folder);
+  if (!cohort_file_exists(config)) {
+    free(config);
+    config = cohort_format_text("%s/../config.yaml", folder);
   }
-  *config = own_config;
-  *weights = own_weights;
-  return COHORT_DONE;
+  free(folder);
+  if (cohort_file_exists(config)) return config;
+  free(config);
+  return NULL;
+}
+
+cohort_status cohort_command_run_files(const char *path, char **config, char **weights, cohort_error *error) {
+  COHORT_TRY(cohort_command_weights(path, weights, error));
+  *config = is_directory(path) ? cohort_format_text("%s/config.yaml", path) : config_of_file(path);
+  if (*config && cohort_file_exists(*config)) return COHORT_DONE;
+  free(*config);
+  free(*weights);
+  *config = *weights = NULL;
+  return cohort_fail(error, COHORT_BAD_DATA,
+                     "%s: no config.yaml of its run in this folder or the one above; give a file of a run directory",
+                     path);
 }

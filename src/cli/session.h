@@ -27,9 +27,11 @@ cohort_status cohort_command_open(const char *config, int overrides, char *const
  * Where the world did not open, the error stays unsaid. `status` is the outcome. */
 cohort_status cohort_command_close(cohort_command_session *session, cohort_status status, cohort_error *error);
 
-/* The config of a finished or stopped run, and its best file of weights: final.h5, else the latest checkpoint. Owned by
- * the caller. */
-cohort_status cohort_command_run_files(const char *run, char **config, char **weights, cohort_error *error);
+/* The weights that `path` means: the file itself, or those of a run directory: final.h5, else the latest checkpoint.
+ * Owned by the caller. COHORT_BAD_DATA when there are none. */
+cohort_status cohort_command_weights(const char *path, char **weights, cohort_error *error);
+/* The same, and the config of their run, which for a file lies in its folder or the one above. Owned by the caller. */
+cohort_status cohort_command_run_files(const char *path, char **config, char **weights, cohort_error *error);
 
 cohort_loop_program cohort_command_program(void);
 

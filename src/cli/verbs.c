@@ -56,27 +56,39 @@ static void say_error(const cohort_error *error) {
   if (!log.speaks && getenv("OMPI_COMM_WORLD_RANK")) (void)sleep(1);
 }
 
+static bool is_one_of(const char *word, const char *brief, const char *whole) {
+  return strcmp(word, brief) == 0 || strcmp(word, whole) == 0;
+}
+
+/* -h and -V are understood by every verb, wherever they stand; of a job's processes the first one answers. */
+static bool answers_for_itself(const cohort_verb *verb, int words, char *const *word) {
+  for (int w = 0; w < words; w++) {
+    const bool help = is_one_of(word[w], "-h", "--help");
+    if (!help && !is_one_of(word[w], "-V", "--version")) continue;
+    if (help && is_first_process()) cohort_command_print_verb(verb);
+    if (!help && is_first_process()) puts(cohort_command_provenance());
+    return true;
+  }
+  return false;
+}
+
 int cohort_command(int count, char **argument) {
   if (count < 2) {
     if (is_first_process()) cohort_command_print_help(stderr);
     return COHORT_BAD_CONFIG;
   }
-  if (strcmp(argument[1], "--help") == 0) {
+  if (is_one_of(argument[1], "-h", "--help")) {
     cohort_command_print_help(stdout);
     return COHORT_DONE;
   }
-  if (strcmp(argument[1], "--version") == 0) {
+  if (is_one_of(argument[1], "-V", "--version") || strcmp(argument[1], "version") == 0) {
     puts(cohort_command_provenance());
     return COHORT_DONE;
   }
   cohort_error error = {.text = ""};
   const cohort_verb *verb = NULL;
   cohort_status status = cohort_command_find(argument[1], &verb, &error);
-  for (int a = 2; verb && a < count; a++)
-    if (strcmp(argument[a], "--help") == 0) {
-      cohort_command_print_verb(verb);
-      return COHORT_DONE;
-    }
+  if (verb && answers_for_itself(verb, count - 2, argument + 2)) return COHORT_DONE;
   const cohort_command_line line = {count - 2, argument + 2, argument};
   if (verb) status = verb->run(&line, &error);
   if (error.text[0] && status != COHORT_DONE) say_error(&error);
