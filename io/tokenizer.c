@@ -194,6 +194,10 @@ static cohort_status read_merges(const char *path, const json_t *merges, cohort_
 cohort_status cohort_tokenizer_read(const char *path, cohort_tokenizer **out, cohort_error *error) {
   char *text = NULL;
   size_t length = 0;
+  if (!cohort_file_exists(path))
+    return cohort_fail(error, COHORT_BAD_DATA,
+                       "%s: there is no such tokenizer; make it with: cohort tokenize TEXT -o %s --vocabulary 1024",
+                       path, path);
   COHORT_TRY(cohort_file_read(path, &text, &length, error));
   json_error_t fault;
   json_t *root = json_loadb(text, length, 0, &fault);
@@ -214,7 +218,7 @@ cohort_status cohort_tokenizer_read(const char *path, cohort_tokenizer **out, co
                          json_is_string(kind) ? json_string_value(kind) : "unknown", tokenizer_kind);
   else if (!json_is_array(merges) || vocabulary <= BYTES || vocabulary > 1 << 20 ||
            (json_int_t)json_array_size(merges) != vocabulary - BYTES - 1)
-    status = cohort_fail(error, COHORT_BAD_DATA, "%s: no tokenizer of cohort; make one with cohort tokenize", path);
+    status = cohort_fail(error, COHORT_BAD_DATA, "%s: not a Cohort tokenizer; make one with cohort tokenize", path);
   else
     status = read_merges(path, merges, tokenizer, error);
   json_decref(root);

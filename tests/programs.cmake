@@ -50,7 +50,8 @@ if(TARGET test_io_checkpoint)
 endif()
 # The rules of who may include what.
 add_test(NAME house COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/house/check.sh)
-set_tests_properties(house PROPERTIES LABELS "quick;release" TIMEOUT 60)
+add_test(NAME first_steps COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/house/first_steps.sh)
+set_tests_properties(house first_steps PROPERTIES LABELS "quick;release" TIMEOUT 60)
 
 add_test(NAME house_commit COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/house/commit.sh)
 set_tests_properties(house_commit PROPERTIES LABELS "quick;release" TIMEOUT 60)
