@@ -218,7 +218,7 @@ static cohort_status read_file(reading *own) {
   memset(own->arrays, 0, sizeof *own->arrays);
   if (access(path, R_OK) != 0) return cohort_fail(error, COHORT_BAD_DATA, "%s: cannot be read; does it exist?", path);
   const hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-  if (file < 0) return cohort_fail(error, COHORT_BAD_DATA, "%s: no HDF5 file, or damaged", path);
+  if (file < 0) return cohort_fail(error, COHORT_BAD_DATA, "%s: not an HDF5 file, or damaged", path);
   if (H5Ovisit(file, H5_INDEX_NAME, H5_ITER_INC, visit, own) < 0 && own->status == COHORT_DONE)
     own->status = cohort_fail(error, COHORT_BAD_DATA, "%s: damaged: its groups cannot be read", path);
   (void)H5Fclose(file);

@@ -61,8 +61,8 @@ static cohort_status read_flat(const char *path, const cohort_structure *stored,
     return cohort_fail(error, COHORT_BAD_DATA, "%s: there is no %s; it holds %s", path, flat_path, first);
   }
   if (entry->type != COHORT_STORED_FLOAT32 || strcmp(entry->view_path, view_path) != 0) {
-    return cohort_fail(error, COHORT_BAD_DATA, "%s: %s holds %s shown under %s, wanted is float32 under %s", path,
-                       flat_path, cohort_stored_type_name(entry->type), entry->view_path, view_path);
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: %s holds %s shown under %s, not float32 under %s", path, flat_path,
+                       cohort_stored_type_name(entry->type), entry->view_path, view_path);
   }
   void *memory = NULL;
   COHORT_TRY(cohort_memory_create((size_t)entry->region.bytes, flat_path, &memory, error));

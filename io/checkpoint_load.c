@@ -69,7 +69,7 @@ static cohort_status fit_flat(const char *path, const cohort_stored_flat *wanted
                        path, wanted->flat_path);
   }
   if (wanted->type != stored->type) {
-    return cohort_fail(error, COHORT_BAD_DATA, "%s: %s holds %s, wanted is %s", path, wanted->flat_path,
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: %s holds %s, not %s", path, wanted->flat_path,
                        cohort_stored_type_name(stored->type), cohort_stored_type_name(wanted->type));
   }
   for (int i = 0; i < wanted->tensors; i++) {
@@ -85,8 +85,8 @@ static cohort_status fit_flat(const char *path, const cohort_stored_flat *wanted
                        path, wanted->view_path, stored->tensor[i].name);
   }
   if (wanted->elements != stored->elements) {
-    return cohort_fail(error, COHORT_BAD_DATA, "%s: %s has %" PRId64 " elements, wanted are %" PRId64, path,
-                       wanted->flat_path, stored->elements, wanted->elements);
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: %s has %" PRId64 " elements, not %" PRId64, path, wanted->flat_path,
+                       stored->elements, wanted->elements);
   }
   return COHORT_DONE;
 }

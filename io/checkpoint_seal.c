@@ -193,10 +193,10 @@ static cohort_status refuse(const char *path, const char *what, cohort_error *er
 static cohort_status verify_header(const char *path, const seal_header *header, int64_t file_bytes,
                                    cohort_error *error) {
   if (memcmp(header->magic, seal_magic, MAGIC_BYTES) != 0) {
-    return refuse(path, "this is no checkpoint of cohort, or its first bytes are damaged", error);
+    return refuse(path, "not a Cohort checkpoint, or its first bytes are damaged", error);
   }
   if (header->version > SEAL_VERSION && header->version < 1000) {
-    return refuse(path, "the checkpoint is of a newer version of cohort", error);
+    return refuse(path, "written by a newer version of Cohort", error);
   }
   const uint64_t bytes = header->block_bytes;
   if (bytes < SMALLEST_BLOCK || bytes > LARGEST_BLOCK || (bytes & (bytes - 1)) != 0 || bytes > (uint64_t)file_bytes ||
@@ -250,9 +250,9 @@ cohort_status cohort_seal_verify(const char *path, cohort_error *error) {
   seal_header start = {0};
   cohort_status status = COHORT_DONE;
   if (fstat(descriptor, &facts) != 0 || !S_ISREG(facts.st_mode)) {
-    status = refuse(path, "this is no file", error);
+    status = refuse(path, "not a regular file", error);
   } else if (facts.st_size < (off_t)sizeof start) {
-    status = refuse(path, "this is no checkpoint of cohort, or it is cut off", error);
+    status = refuse(path, "not a Cohort checkpoint, or it is cut off", error);
   } else {
     status = cohort_read_at(descriptor, path, &start, sizeof start, 0, error);
   }

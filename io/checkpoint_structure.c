@@ -230,7 +230,7 @@ cohort_status cohort_structure_create(int descriptor, const char *path, const co
   if (memory < 0 || ftruncate(memory, (off_t)largest_file(checkpoint)) != 0) { /* a limit on the size of files */
     const int code = errno;
     if (memory >= 0) close(memory);
-    return cohort_fail(error, COHORT_NO_RESOURCE, "%s: no file of that size can be made: %s", path, strerror(code));
+    return cohort_fail(error, COHORT_NO_RESOURCE, "%s: cannot make a file of that size: %s", path, strerror(code));
   }
   cohort_status status = COHORT_DONE;
   if (!write_structure(memory, checkpoint, digest, region)) {
@@ -413,8 +413,8 @@ cohort_status cohort_structure_read(const char *path, cohort_structure *out, coh
     cohort_structure_release(&found);
     if (version > FORMAT_VERSION) {
       return cohort_fail(error, COHORT_BAD_DATA,
-                         "%s: checkpoint layout %" PRId64 " is newer than this cohort knows (%d)", path, version,
-                         FORMAT_VERSION);
+                         "%s: checkpoint layout %" PRId64 " is newer than this version of Cohort knows (%d)", path,
+                         version, FORMAT_VERSION);
     }
     return cohort_fail(error, COHORT_BAD_DATA, "%s: not laid out as a checkpoint; use another one", path);
   }

@@ -45,7 +45,7 @@ static cohort_status place(reader *own, cohort_document *document) {
   const yaml_mark_t *mark = &own->key_mark[own->depth - 1];
   if (cohort_document_get(parent, *key)) {
     char text[160];
-    (void)snprintf(text, sizeof text, "%.100s stands here a second time; keep one", *key);
+    (void)snprintf(text, sizeof text, "%.100s is given twice; keep one", *key);
     cohort_document_destroy(document);
     return refuse(own, mark, text);
   }
@@ -60,7 +60,7 @@ static cohort_status place(reader *own, cohort_document *document) {
 static cohort_status read_scalar(reader *own, const yaml_event_t *event) {
   const char *text = (const char *)event->data.scalar.value;
   const yaml_mark_t *mark = &event->start_mark;
-  if (event->data.scalar.anchor) return refuse(own, mark, "anchors are not read; write the value out");
+  if (event->data.scalar.anchor) return refuse(own, mark, "YAML anchors are not supported; write the value out");
   if (strlen(text) != event->data.scalar.length) return refuse(own, mark, "a NUL byte; remove it");
   if (own->depth == 0) return *text ? refuse(own, mark, "a config is a map: key: value") : COHORT_DONE;
   if (own->open[own->depth - 1]->kind == COHORT_MAP && !own->key[own->depth - 1]) {
@@ -77,8 +77,8 @@ static cohort_status read_scalar(reader *own, const yaml_event_t *event) {
 
 static cohort_status open_collection(reader *own, cohort_document_kind kind, const yaml_event_t *event, bool anchored) {
   const yaml_mark_t *mark = &event->start_mark;
-  if (anchored) return refuse(own, mark, "anchors are not read; write the value out");
-  if (own->depth == DEEPEST) return refuse(own, mark, "nested too deep; 64 levels are read");
+  if (anchored) return refuse(own, mark, "YAML anchors are not supported; write the value out");
+  if (own->depth == DEEPEST) return refuse(own, mark, "nested too deeply; at most 64 levels are supported");
   if (own->depth > 0 && own->open[own->depth - 1]->kind == COHORT_MAP && !own->key[own->depth - 1])
     return refuse(own, mark, "a key must be a plain word");
   if (own->depth == 0 && kind != COHORT_MAP) return refuse(own, mark, "a config is a map: key: value");
@@ -91,11 +91,11 @@ static cohort_status open_collection(reader *own, cohort_document_kind kind, con
 static cohort_status take_event(reader *own, const yaml_event_t *event) {
   switch (event->type) {
     case YAML_DOCUMENT_START_EVENT:
-      if (own->began) return refuse(own, &event->start_mark, "a second document; a config is one");
+      if (own->began) return refuse(own, &event->start_mark, "a second YAML document; a config is a single one");
       own->began = true;
       return COHORT_DONE;
     case YAML_ALIAS_EVENT:
-      return refuse(own, &event->start_mark, "aliases are not read; write the value out");
+      return refuse(own, &event->start_mark, "YAML aliases are not supported; write the value out");
     case YAML_SCALAR_EVENT:
       return read_scalar(own, event);
     case YAML_MAPPING_START_EVENT:
@@ -142,7 +142,8 @@ static cohort_status read_events(reader *own) {
 
 cohort_status cohort_config_parse(const char *text, size_t length, const char *file, cohort_document **out,
                                   cohort_error *error) {
-  if (length > LONGEST) return cohort_fail(error, COHORT_BAD_CONFIG, "%s: larger than 4 MiB, no config", file);
+  if (length > LONGEST)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "%s: larger than 4 MiB; a config is smaller", file);
   reader own = {.file = file, .text = text, .error = error};
   if (!yaml_parser_initialize(&own.parser))
     return cohort_fail(error, COHORT_NO_RESOURCE, "%s: no memory to read it", file);
@@ -234,8 +235,8 @@ static cohort_status check_place(const char *path, size_t length, const cohort_d
   int depth = 1 + levels(value);
   for (size_t i = 0; i < length; i++) depth += path[i] == '.' ? 1 : 0;
   if (depth > DEEPEST)
-    return cohort_fail(error, COHORT_BAD_CONFIG, "command line: %.60s...: nested too deep; %d levels are read", path,
-                       DEEPEST);
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "command line: %.60s...: nested too deeply; at most %d levels are supported", path, DEEPEST);
   json_t *const text = json_stringn(path, length);
   json_decref(text);
   return text ? COHORT_DONE
@@ -245,7 +246,7 @@ static cohort_status check_place(const char *path, size_t length, const cohort_d
 cohort_status cohort_config_override(cohort_document *root, const char *override, cohort_error *error) {
   const char *equals = strchr(override, '=');
   if (!equals || equals == override)
-    return cohort_fail(error, COHORT_BAD_CONFIG, "command line: %s: wants key=value", override);
+    return cohort_fail(error, COHORT_BAD_CONFIG, "command line: %s: expected key=value", override);
   cohort_document *value = parse_value(equals + 1, override, error);
   if (!value) return COHORT_BAD_CONFIG;
   cohort_status status = check_place(override, (size_t)(equals - override), value, error);
@@ -262,7 +263,7 @@ cohort_status cohort_config_override(cohort_document *root, const char *override
     name = dot + 1;
   }
   if (!set_value(at, name, value))
-    status = cohort_fail(error, COHORT_BAD_CONFIG, "command line: %s: there is no such place in the config", override);
+    status = cohort_fail(error, COHORT_BAD_CONFIG, "command line: %s: the config has no such place", override);
   free(path);
   return status;
 }

@@ -167,8 +167,8 @@ static cohort_status read_merge(const char *path, const json_t *pair, int i, int
     merge[side] = (int32_t)value;
   }
   if (cohort_pair_table_find(&tokenizer->rank, merge[0], merge[1]))
-    return cohort_fail(error, COHORT_BAD_DATA, "%s: merge %d stands there twice; make it again with cohort tokenize",
-                       path, i);
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: merge %d is given twice; make it again with cohort tokenize", path,
+                       i);
   bytes[BYTES + i] = bytes[merge[0]] + bytes[merge[1]];
   if (bytes[BYTES + i] > COHORT_LONGEST_WORD)
     return cohort_fail(error, COHORT_BAD_DATA,

@@ -187,7 +187,7 @@ cohort_status cohort_tokenizer_train(const char *text, size_t length, int vocabu
     tokenizer->vocabulary = 0;
     cohort_tokenizer_destroy(tokenizer);
     return cohort_fail(error, COHORT_BAD_DATA,
-                       "tokenizer: the text gives only %d tokens, %d are wanted; give more text", most, vocabulary);
+                       "tokenizer: the text yields only %d tokens instead of %d; give more text", most, vocabulary);
   }
   cohort_tokenizer_finish(tokenizer);
   *out = tokenizer;

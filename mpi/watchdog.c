@@ -281,7 +281,7 @@ static _Noreturn void give_up(cohort_watchdog *own, double limit, double now, bo
     (void)snprintf(
         text, sizeof text,
         "%s: rank %d has waited %.1f s in %s; no sign of life from %s%s; it died, was stopped or cut off: check its "
-        "host and start again to go on from the last checkpoint",
+        "host and start again to resume from the last checkpoint",
         place, own->rank, mine.waited, mine.collective, names, more);
   cohort_watchdog_report(own, text);
   for (int rank = 0; rank < own->size; rank++)

@@ -27,7 +27,7 @@ static bool is_integer(const cohort_array *array) {
 
 static cohort_status check_shapes(const char *path, const cohort_array *x, const cohort_array *y, cohort_error *error) {
   if (!x || !y)
-    return cohort_fail(error, COHORT_BAD_DATA, "%s: has no array %s; x and y are wanted", path, x ? "y" : "x");
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: has no array %s; arrays x and y are needed", path, x ? "y" : "x");
   if (x->axes < 2 || x->axes > 4)
     return cohort_fail(error, COHORT_BAD_DATA, "%s: x has %d axes; it wants [n, features], [n, h, w] or [n, h, w, c]",
                        path, x->axes);
@@ -42,7 +42,7 @@ static cohort_status check_shapes(const char *path, const cohort_array *x, const
 static cohort_status refuse_value(const char *path, const char *name, int64_t i, int64_t row_elements, double value,
                                   cohort_error *error) {
   return cohort_fail(error, COHORT_BAD_DATA,
-                     "%s: %s[%lld] holds %g (its element %lld): not a finite float32; mend or leave out the row", path,
+                     "%s: %s[%lld] holds %g (its element %lld): not a finite float32; correct or remove the row", path,
                      name, (long long)(i / row_elements), isnan(value) ? (double)NAN : value,
                      (long long)(i % row_elements));
 }

@@ -22,12 +22,12 @@ static int64_t size_at(const unsigned char *at) {
 static cohort_status parse(const char *path, idx_file *own, size_t length, int axes, cohort_error *error) {
   const unsigned char *head = own->file;
   if (length < 4 || head[0] != 0 || head[1] != 0)
-    return cohort_fail(error, COHORT_BAD_DATA, "%s: no IDX file: it must begin with two zero bytes", path);
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: not an IDX file: it must begin with two zero bytes", path);
   if (head[2] != UNSIGNED_BYTES)
     return cohort_fail(error, COHORT_BAD_DATA, "%s: IDX type 0x%02x; unsigned bytes (0x08) are read", path, head[2]);
   own->axes = head[3];
   if (own->axes != axes)
-    return cohort_fail(error, COHORT_BAD_DATA, "%s: %d axes, but %d are wanted here", path, own->axes, axes);
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: %d axes instead of %d here", path, own->axes, axes);
   const size_t start = 4 + 4 * (size_t)axes;
   if (length < start) return cohort_fail(error, COHORT_BAD_DATA, "%s: cut off inside its header", path);
   double elements = 1;

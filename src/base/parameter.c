@@ -50,8 +50,8 @@ cohort_status cohort_faults_status(const cohort_faults *faults, cohort_error *er
     lines++;
   }
   if (lines == faults->count) return cohort_fail(error, COHORT_BAD_CONFIG, "%.*s", (int)length, faults->text);
-  return cohort_fail(error, COHORT_BAD_CONFIG, "%.*s\nand %zu more faults; mend these first", (int)length, faults->text,
-                     faults->count - lines);
+  return cohort_fail(error, COHORT_BAD_CONFIG, "%.*s\nand %zu more errors; correct these first", (int)length,
+                     faults->text, faults->count - lines);
 }
 
 size_t cohort_parameters_count(const cohort_parameter *table) {

@@ -46,6 +46,16 @@ static void print_estimates(const cohort_run *run, const cohort_settings *settin
       }
 }
 
+/* As lines of comment; the text is freed. */
+static void print_comment(char *text) {
+  for (const char *at = text; *at; at++) {
+    if (at == text || at[-1] == '\n') printf("# ");
+    putchar(*at);
+  }
+  printf("\n");
+  free(text);
+}
+
 static cohort_status run_check(const cohort_command_line *line, cohort_error *error) {
   if (line->count < 1) return cohort_fail(error, COHORT_BAD_CONFIG, "check: give a config; see cohort check --help");
   cohort_command_session session;
@@ -54,16 +64,12 @@ static cohort_status run_check(const cohort_command_line *line, cohort_error *er
   if (status == COHORT_DONE)
     status = cohort_run_plan(&session.settings, &session.comm, &session.log, session.threads, &run, error);
   if (status == COHORT_DONE && session.comm.rank == 0) {
-    char *config = cohort_config_write(session.settings.expanded), *text = cohort_run_describe(run);
+    char *config = cohort_config_write(session.settings.expanded);
     printf("%s", config);
-    for (const char *at = text; *at; at++) {
-      if (at == text || at[-1] == '\n') printf("# ");
-      putchar(*at);
-    }
-    printf("\n");
-    print_estimates(run, &session.settings, session.threads);
-    free(text);
     free(config);
+    print_comment(cohort_run_describe(run));
+    print_comment(cohort_run_describe_plan(run));
+    print_estimates(run, &session.settings, session.threads);
   }
   cohort_run_destroy(run);
   return cohort_command_close(&session, status, error);

@@ -69,10 +69,10 @@ static cohort_status read_options(const cohort_command_line *line, generate_opti
     if (strcmp(word, "--precision") == 0) {
       out->bf16 = strcmp(value, "bf16") == 0;
       if (out->bf16 || strcmp(value, "float32") == 0) continue;
-      return cohort_fail(error, COHORT_BAD_CONFIG, "generate: --precision %s: wants float32 or bf16", value);
+      return cohort_fail(error, COHORT_BAD_CONFIG, "generate: --precision %s: expected float32 or bf16", value);
     }
     if (!read_number(value, &number) || !(number >= 0 && number < 1e15))
-      return cohort_fail(error, COHORT_BAD_CONFIG, "generate: %s %s: wants a number from 0 on", word, value);
+      return cohort_fail(error, COHORT_BAD_CONFIG, "generate: %s %s: expected a number of at least 0", word, value);
     if (strcmp(word, "--tokens") == 0)
       out->tokens = (int64_t)number;
     else if (strcmp(word, "--top-k") == 0)
@@ -164,7 +164,8 @@ static cohort_status read_prompts(text_list *own, const cohort_tokenizer *tokeni
   free(line);
   (void)fclose(file);
   if (status == COHORT_DONE && own->count == 0)
-    return cohort_fail(error, COHORT_BAD_CONFIG, "generate: %s has no prompt; write one a line", options->prompts);
+    return cohort_fail(error, COHORT_BAD_CONFIG, "generate: %s has no prompt; write one on each line",
+                       options->prompts);
   return status;
 }
 
@@ -305,7 +306,7 @@ static cohort_status generate(const cohort_settings *settings, const char *weigh
   cohort_faults_release(&faults);
   COHORT_TRY(status);
   if (((const cohort_model *)model.method->functions)->kind != COHORT_MODEL_TOKENS)
-    return cohort_fail(error, COHORT_BAD_CONFIG, "generate: %s is no language model", model.method->key);
+    return cohort_fail(error, COHORT_BAD_CONFIG, "generate: %s is not a language model", model.method->key);
   cohort_tokenizer *tokenizer = NULL;
   COHORT_TRY(cohort_language_tokenizer(settings->data_settings.tokenizer, &tokenizer, error));
   const cohort_model_data data = {.outputs = cohort_tokenizer_vocabulary(tokenizer)};

@@ -6,7 +6,7 @@
 
 static cohort_status read_file(const cohort_command_line *line, int *w, const char **file, cohort_error *error) {
   const char *option = line->word[*w];
-  if (*file) return cohort_fail(error, COHORT_BAD_CONFIG, "probe: %s stands twice; give it once", option);
+  if (*file) return cohort_fail(error, COHORT_BAD_CONFIG, "probe: %s is given twice; give it once", option);
   if (*w + 1 >= line->count) return cohort_fail(error, COHORT_BAD_CONFIG, "probe: %s wants a file", option);
   *file = line->word[++*w];
   return COHORT_DONE;
@@ -48,6 +48,6 @@ const cohort_verb cohort_verb_probe = {
     .help =
         "cohort methods FAMILY NAME lists the arrays that it takes and gives, and the keys.\n"
         "The type of the real arrays, float32 or float64, decides the arithmetic and the type of the results.\n"
-        "Nothing is written when an array is missing, superfluous or of another shape.",
+        "Nothing is written when an array is missing, unexpected or of another shape.",
     .run = run,
 };

@@ -16,7 +16,7 @@ static cohort_status run(const cohort_command_line *line, cohort_error *error) {
 const cohort_verb cohort_verb_train = {
     .name = "train",
     .synopsis = "CONFIG [key=value ...]",
-    .summary = "train what a config describes; goes on by itself where a run stopped",
+    .summary = "train what a config describes; a stopped run resumes by itself",
     .help =
         "Start it under mpirun or srun for several ranks; the bits do not depend on how many.\n"
         "Overrides are dotted keys: optimizer.adamw.learning_rate=1e-3\n"

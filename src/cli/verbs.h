@@ -8,7 +8,7 @@
 
 #define COHORT_SUMMARY "trains, aligns and federates neural networks over MPI"
 #define COHORT_EXIT_STATUS                                                                                       \
-  "0 done; 1 a fault of cohort; 2 command line or config;\n3 data or checkpoint; 4 disk or memory; 5 diverged; " \
+  "0 done; 1 a bug in Cohort; 2 command line or config;\n3 data or checkpoint; 4 disk or memory; 5 diverged; " \
   "6 a rank was lost; 75 stopped after a save."
 
 /* Runs `cohort VERB ...`; returns the exit status. An error is printed once, as "cohort: error: ...". */

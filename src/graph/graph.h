@@ -156,4 +156,8 @@ typedef struct cohort_head_outputs {
 cohort_head_outputs cohort_vocabulary_head(cohort_graph *graph, cohort_value x, cohort_value weight,
                                            cohort_value target);
 
+/* "[3, 4]" into out; returns out. */
+enum { COHORT_SHAPE_TEXT = 160 };
+const char *cohort_shape_text(cohort_shape shape, char out[COHORT_SHAPE_TEXT]);
+
 #endif

@@ -77,9 +77,6 @@ typedef struct cohort_inference {
 bool cohort_infer(cohort_inference *inference);
 bool cohort_infer_fused(cohort_inference *inference); /* the part of it for the fused operations */
 
-/* "[3, 4]" into out; returns out. */
-enum { COHORT_SHAPE_TEXT = 160 };
-const char *cohort_shape_text(cohort_shape shape, char out[COHORT_SHAPE_TEXT]);
 bool cohort_shape_equal(cohort_shape a, cohort_shape b);
 
 /* Remembers the first fault: "NAME: what; what to do". */

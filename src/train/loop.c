@@ -361,7 +361,7 @@ static cohort_status finish(loop *own, bool stopped, const cohort_loop_program *
   }
   COHORT_TRY(agree(own, status, error));
   if (!stopped) return COHORT_DONE;
-  cohort_log_line(own->log, "stopped at step %lld after a save; start again to go on",
+  cohort_log_line(own->log, "stopped at step %lld after a save; start it again to resume",
                   (long long)cohort_run_where(own->run).step);
   return COHORT_STOPPED;
 }
@@ -382,7 +382,7 @@ static cohort_status refuse_fewer_steps(const loop *own, const char *run_path, c
   COHORT_TRY(status);
   if (step <= own->settings->steps) return COHORT_DONE;
   return cohort_fail(error, COHORT_BAD_CONFIG,
-                     "steps: %lld, but the run in %s stands at step %lld; give more steps, or set run to another path",
+                     "steps: %lld, but the run in %s is at step %lld; give more steps, or set run to another path",
                      (long long)own->settings->steps, run_path, (long long)step);
 }
 
@@ -399,17 +399,19 @@ static cohort_status run_loop(loop *own, const char *run_path, const cohort_loop
   const bool first_rank = own->comm->rank == 0;
   COHORT_TRY(agree(own, first_rank ? refuse_fewer_steps(own, run_path, error) : COHORT_DONE, error));
   COHORT_TRY(open_directory(own, run_path, error));
-  char *text = cohort_run_describe(own->run);
-  cohort_log_line(own->log, "cohort %s (%s), kernels %s, OpenBLAS %s\n%s\nrun directory %s", program->version,
-                  program->commit, cohort_run_kernels(own->run), program->blas, text, run_path);
-  free(text);
+  char *what = cohort_run_describe(own->run), *how = cohort_run_describe_plan(own->run);
+  cohort_log_line(own->log, "%s\nrun        %s\ncohort %s (%s), kernels %s, OpenBLAS %s\n%s", what, run_path,
+                  program->version, program->commit, cohort_run_kernels(own->run), program->blas, how);
+  free(what);
+  free(how);
   warn_of_idle_threads(own, threads);
   if (program->topology) cohort_topology_print(program->topology, cohort_run_lanes(own->run), own->log);
   if (program->blas_before)
     cohort_log_line(own->log, "OpenBLAS had chosen its %s kernels; started again with %s, which this processor can run",
                     program->blas_before, program->blas);
   COHORT_TRY(begin(own, error));
-  cohort_progress_open(&own->progress, own->log, "step", own->session.first_step, own->settings->steps);
+  cohort_progress_open(&own->progress, own->log, own->settings->is_federated ? "round" : "step",
+                       own->session.first_step, own->settings->steps);
   restore_traffic(own->comm, &own->last_traffic); /* nothing */
   (void)cohort_run_take_figures(own->run);
   bool stopped = false;

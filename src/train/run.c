@@ -313,31 +313,3 @@ void cohort_run_settle(cohort_run *run) { cohort_updater_settle(run->updater); }
 cohort_updater_figures cohort_run_take_updater_figures(cohort_run *run) {
   return cohort_updater_take_figures(run->updater);
 }
-
-char *cohort_run_describe(const cohort_run *run) {
-  int first, last;
-  cohort_lane_engine_own(run->engine, &first, &last);
-  char *player = cohort_updater_describe(run->updater);
-  const cohort_lane_graph *graph = run->train ? run->train : cohort_federation_graph(run->federation);
-  static const char *const shared[] = {"nothing", "states", "states and gradients", "states, gradients and parameters"};
-  const bool own_lanes = run->settings->is_federated && run->settings->lanes;
-  char link[128] = "one host", copies[64] = "";
-  if (run->comm->hosts > 1)
-    (void)snprintf(link, sizeof link, "%d hosts, %.0f microseconds and %.2f GB/s between two", run->comm->hosts,
-                   run->link.latency * 1e6, run->link.bandwidth / 1e9);
-  if (run->holders->copies > 1)
-    (void)snprintf(copies, sizeof copies, ", a copy on each of %d hosts", run->holders->copies);
-  char *text = cohort_format_text(
-      "%s: %lld parameters in %d tensors, %d pieces, %d buckets\n%s\nlanes: %d over %d ranks x %d threads (at most %d "
-      "ranks); this rank runs lanes %d to %d on %d executors of %d threads each%s\nsharded: %s%s; %s\n"
-      "plan: %d nodes in %d phases, %.1f MiB an executor, %.3f GFLOP a lane",
-      run->space[0]->name, (long long)run->space[0]->parameters, run->space[0]->tensors, run->space[0]->pieces,
-      cohort_updater_shards(run->updater)->buckets, player, run->lanes, run->comm->size, run->threads, run->lanes,
-      first, last - 1, cohort_lane_engine_executors(run->engine), cohort_lane_engine_executor_threads(run->engine),
-      own_lanes ? "; the key lanes does not count: a federated run has a lane for every client of a round" : "",
-      shared[run->holders->count > 1 ? run->sharding : COHORT_SHARDING_NONE], copies, link,
-      cohort_plan_nodes(graph->plan), cohort_plan_phases(graph->plan),
-      (double)cohort_plan_arena_bytes(graph->plan) / 1048576, cohort_plan_flops(graph->plan) / 1e9);
-  free(player);
-  return text;
-}

@@ -93,8 +93,10 @@ cohort_updater_figures cohort_run_take_updater_figures(cohort_run *run);
 /* Waits until what the last step has sent to the others is there. Collective. */
 void cohort_run_settle(cohort_run *run);
 
-/* A few lines: parameters, lanes and how they are spread, memory of an executor. Owned by the caller. */
+/* A few lines of what is trained: data, model, optimizer, batch, steps; and of how: lanes and how they are spread, what
+ * is sharded, memory of an executor. Owned by the caller. */
 char *cohort_run_describe(const cohort_run *run);
+char *cohort_run_describe_plan(const cohort_run *run);
 
 /* The global random key of a purpose and a step, for dropout and draws. */
 cohort_random_key cohort_run_key(const cohort_settings *settings, const char *purpose, int64_t number);

@@ -246,6 +246,16 @@ cohort_status cohort_run_resume(cohort_run *run, const char *directory, const ch
   return status;
 }
 
+static cohort_status fail_shape(const char *path, const cohort_stored_tensor *stored,
+                                const cohort_parameter_tensor *declared, cohort_error *error) {
+  char in_file[COHORT_SHAPE_TEXT], here[COHORT_SHAPE_TEXT];
+  cohort_shape shape = {.axes = stored->axes};
+  for (int a = 0; a < stored->axes && a < COHORT_MAX_AXES; a++) shape.size[a] = stored->size[a];
+  return cohort_fail(error, COHORT_BAD_DATA,
+                     "%s: tensor %s has shape %s in the file and %s in this model; set the model as it was trained",
+                     path, declared->name, cohort_shape_text(shape, in_file), cohort_shape_text(declared->shape, here));
+}
+
 static cohort_status copy_by_name(const char *path, const cohort_flat_contents *contents, const cohort_space *space,
                                   float *values, cohort_error *error) {
   for (int t = 0; t < space->tensors; t++) {
@@ -261,9 +271,10 @@ static cohort_status copy_by_name(const char *path, const cohort_flat_contents *
       same = stored->size[a] == tensor->declared.shape.size[a];
       elements *= stored->size[a];
     }
-    if (!same || stored->offset < 0 || stored->offset + elements > contents->elements)
-      return cohort_fail(error, COHORT_BAD_DATA, "%s: tensor %s has another shape than in this model", path,
-                         tensor->declared.name);
+    if (!same) return fail_shape(path, stored, &tensor->declared, error);
+    if (stored->offset < 0 || stored->offset + elements > contents->elements)
+      return cohort_fail(error, COHORT_BAD_DATA, "%s: tensor %s lies outside the file's weights; use another file",
+                         path, tensor->declared.name);
     memcpy(values + tensor->offset, contents->data + stored->offset, (size_t)elements * sizeof(float));
   }
   return COHORT_DONE;

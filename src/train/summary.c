@@ -289,6 +289,8 @@ static void print_table(const cohort_run *run, const cohort_session *session, co
     cohort_log_line(log, "%4d  %2d-%-3d %10.0f %8.1f %12.1f %10.1f %9.0f %10.2f %9.2f %8.2f %8.1f", r, first, last - 1,
                     row[0], row[1] / 1e9, row[2] / 1e6, row[3] / 1e6, row[4], row[5], row[11], row[6], row[7] / 1e6);
   }
+  if (ranks > 1)
+    cohort_log_line(log, "exposed: seconds spent waiting for other ranks; hidden: exchanges while a rank computed");
 }
 
 cohort_status cohort_summary_write(cohort_run *run, const cohort_session *session, cohort_comm *comm,

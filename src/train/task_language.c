@@ -100,7 +100,7 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   const int64_t scored = own->count - own->validation;
   task->samples[COHORT_SPLIT_VALIDATION] = (scored + own->stride - 1) / own->stride;
   if (scored) task->metric[task->metrics++] = "language/bits_per_byte";
-  cohort_log_line(log, "text: %lld tokens of a vocabulary of %lld; %lld validate (%lld bytes)", (long long)own->count,
+  cohort_log_line(log, "text: %lld tokens of a vocabulary of %lld; %lld of them for validation (%lld bytes)", (long long)own->count,
                   (long long)task->model_data.outputs, (long long)scored, (long long)own->validation_bytes);
   return COHORT_DONE;
 }

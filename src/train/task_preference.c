@@ -99,7 +99,7 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   task->metric[task->metrics++] = "preference/margin";
   task->metric[task->metrics++] = "preference/reward_chosen";
   task->metric[task->metrics++] = "preference/reward_rejected";
-  cohort_log_line(log, "pairs: %lld train, %lld validate; the longest sequence has %lld tokens",
+  cohort_log_line(log, "pairs: %lld for training, %lld for validation; the longest sequence has %lld tokens",
                   (long long)task->samples[COHORT_SPLIT_TRAIN], (long long)task->samples[COHORT_SPLIT_VALIDATION],
                   (long long)own->rows + 1);
   if (dropped)

@@ -27,13 +27,35 @@ static cohort_status read_data(const cohort_task *task, supervised *own, cohort_
   return COHORT_DONE;
 }
 
+static const char *shape_of(const cohort_samples *samples, char out[COHORT_SHAPE_TEXT]) {
+  cohort_shape shape = {.axes = samples->axes + 1, .size = {samples->count}};
+  for (int a = 0; a < samples->axes; a++) shape.size[a + 1] = samples->size[a];
+  return cohort_shape_text(shape, out);
+}
+
+/* A model for images has no use for vectors. */
+static cohort_status check_model(const cohort_task *task, const cohort_samples *train, cohort_error *error) {
+  const cohort_data_settings *data = &task->settings->data_settings;
+  const int axes = ((const cohort_model *)task->model.method->functions)->axes;
+  if (!axes || train->axes == axes) return COHORT_DONE;
+  char text[COHORT_SHAPE_TEXT];
+  return cohort_fail(error, COHORT_BAD_DATA,
+                     "model: %s wants images, [n, height, width] or [n, height, width, channels]; %s has x %s; reshape "
+                     "it, or take mlp",
+                     task->model.method->key, data->train_images ? data->train_images : data->train,
+                     shape_of(train, text));
+}
+
 static cohort_status check_splits(const cohort_samples *train, const cohort_samples *other, const char *name,
                                   cohort_error *error) {
+  char here[COHORT_SHAPE_TEXT], there[COHORT_SHAPE_TEXT];
   if (!other->count) return COHORT_DONE;
   if (train->axes != other->axes || memcmp(train->size, other->size, sizeof train->size) != 0)
-    return cohort_fail(error, COHORT_BAD_DATA, "data: samples of %s have another shape than those of train", name);
+    return cohort_fail(error, COHORT_BAD_DATA,
+                       "data: %s has x %s and train has x %s; all but the first size must be the same", name,
+                       shape_of(other, here), shape_of(train, there));
   if (train->labels && other->labels && other->classes > train->classes)
-    return cohort_fail(error, COHORT_BAD_DATA, "data: %s has a class %lld that train never shows", name,
+    return cohort_fail(error, COHORT_BAD_DATA, "data: %s has class %lld, which the training data lack", name,
                        (long long)other->classes - 1);
   return COHORT_DONE;
 }
@@ -60,7 +82,7 @@ static cohort_status check_losses(const cohort_task *task, const cohort_samples 
 static cohort_status check_images(const cohort_task *task, const cohort_samples *train, cohort_error *error) {
   const cohort_data_settings *data = &task->settings->data_settings;
   if (train->axes == 3 || (!data->crop && !data->flip)) return COHORT_DONE;
-  return cohort_fail(error, COHORT_BAD_CONFIG, "data.%s: the samples are vectors, no images; remove it",
+  return cohort_fail(error, COHORT_BAD_CONFIG, "data.%s: the samples are vectors, not images; remove it",
                      data->crop ? "crop" : "flip");
 }
 
@@ -88,6 +110,7 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   }
   COHORT_TRY(check_losses(task, train, faults, error));
   COHORT_TRY(check_images(task, train, error));
+  COHORT_TRY(check_model(task, train, error));
   task->model_data.axes = train->axes;
   for (int byte = 0; byte < 256; byte++) own->number[byte] = (float)byte / 255.0f;
   own->features = 1;

@@ -104,7 +104,7 @@ static char *drivers_of(const cohort_updater *updater) {
 char *cohort_updater_describe(const cohort_updater *updater) {
   char *drivers = drivers_of(updater);
   if (!updater->groups.count) {
-    char *line = cohort_format_text("optimizer %s: %d tensors, %lld parameters", drivers, updater->plan.space->tensors,
+    char *line = cohort_format_text("optimizer  %s: %d tensors, %lld parameters", drivers, updater->plan.space->tensors,
                                     (long long)updater->plan.space->parameters);
     free(drivers);
     return line;
@@ -118,7 +118,7 @@ char *cohort_updater_describe(const cohort_updater *updater) {
         tensors++;
         parameters += updater->plan.space->tensor[t].elements;
       }
-    char *longer = cohort_format_text("%s%soptimizer %s%s: %d tensors, %lld parameters", text, g ? "\n" : "", drivers,
+    char *longer = cohort_format_text("%s%soptimizer  %s%s: %d tensors, %lld parameters", text, g ? "\n" : "", drivers,
                                       updater->groups.group[g].choice.method->key, tensors, (long long)parameters);
     free(text);
     text = longer;

@@ -231,7 +231,7 @@ static cohort_status refuse_extra(const cohort_probe_state *probe, const char *n
   for (const cohort_probe_array *entry = probe->table->inputs; entry->name && length < sizeof list - 64; entry++)
     if (applies(probe, entry))
       length += (size_t)snprintf(list + length, sizeof list - length, "%s%.48s", length ? ", " : "", entry->name);
-  return cohort_fail(error, COHORT_BAD_DATA, "%s: array %s is none that %s %s takes; it takes %s",
+  return cohort_fail(error, COHORT_BAD_DATA, "%s: array %s is not an input of %s %s; its inputs are %s",
                      probe->request->input, name, probe->table->family, probe->choice.method->key, list);
 }
 

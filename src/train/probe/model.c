@@ -113,7 +113,7 @@ static cohort_status refuse_unknown(const cohort_probe_state *probe, const model
     for (int t = 0; t < own->tensors && !known; t++) known = strcmp(names[t], name) == 0;
     if (known) continue;
     const char *nearest = cohort_nearest_name(name, names, (size_t)own->tensors);
-    status = cohort_fail(error, COHORT_BAD_DATA, "%s: array parameters/%s is no tensor of %s%s%s",
+    status = cohort_fail(error, COHORT_BAD_DATA, "%s: array parameters/%s: %s has no such tensor%s%s",
                          probe->request->input, name, probe->choice.method->key,
                          nearest ? "; did you mean parameters/" : "", nearest ? nearest : "");
   }

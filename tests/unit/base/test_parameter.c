@@ -194,7 +194,7 @@ static void test_all_faults_together(void) {
   for (int i = 0; i < 100; i++) cohort_faults_add(&faults, document, "fault number %d of many; mend it", i);
   CU_ASSERT_EQUAL(cohort_faults_status(&faults, &error), COHORT_BAD_CONFIG);
   const char *last = strrchr(error.text, '\n');
-  CU_ASSERT(last && strstr(last, "more faults"));
+  CU_ASSERT(last && strstr(last, "more errors"));
   size_t lines = 0;
   for (const char *at = error.text; (at = strchr(at, '\n')); at++) lines++;
   CU_ASSERT_EQUAL(strtoul(last + strlen("\nand "), NULL, 10), faults.count - lines);

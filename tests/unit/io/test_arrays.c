@@ -188,9 +188,9 @@ static void promises_are_not_believed(void) {
 static void other_files_are_refused(void) {
   char *const directory = scratch_create();
   char *const text = scratch_text(directory, "t", "x,y\n1,2\n"), *const empty = scratch_text(directory, "e", "");
-  read_refused(text, "no HDF5 file");
-  read_refused(empty, "no HDF5 file");
-  read_refused(directory, "no HDF5 file");
+  read_refused(text, "not an HDF5 file");
+  read_refused(empty, "not an HDF5 file");
+  read_refused(directory, "not an HDF5 file");
   read_refused("/nonexistent/a.h5", "cannot be read");
   cohort_arrays arrays = {0};
   cohort_error error = {0};

@@ -66,17 +66,17 @@ static void empty_configs_are_empty_maps(void) {
 }
 
 static void refusals_name_the_place(void) {
-  refused("a: 1\nb: 2\na: 3\n", "c.yaml:3:1: ", "a stands here a second time");
-  refused("a: 1\nb: {c: 1, c: 2}\n", "c.yaml:2:", "c stands here a second time");
+  refused("a: 1\nb: 2\na: 3\n", "c.yaml:3:1: ", "a is given twice");
+  refused("a: 1\nb: {c: 1, c: 2}\n", "c.yaml:2:", "c is given twice");
   refused("a: &x 1\n", "c.yaml:1:4: ", "anchors");
   refused("a: &x {b: 1}\n", "c.yaml:1:4: ", "anchors");
   refused("a: &x [1]\n", "c.yaml:1:4: ", "anchors");
   refused("&x a: 1\n", "c.yaml:1:1: ", "anchors");
   refused("&x\n", "c.yaml:1:", "anchors");
   refused("a: 1\nb: *a\n", "c.yaml:2:4: ", "aliases");
-  refused("a: 1\n---\nb: 2\n", "c.yaml:2:1: ", "second document");
-  refused("---\n---\nb: 2\n", "c.yaml:2:1: ", "second document");
-  refused("a: 1\n...\n---\n", "c.yaml:3:1: ", "second document");
+  refused("a: 1\n---\nb: 2\n", "c.yaml:2:1: ", "second YAML document");
+  refused("---\n---\nb: 2\n", "c.yaml:2:1: ", "second YAML document");
+  refused("a: 1\n...\n---\n", "c.yaml:3:1: ", "second YAML document");
   refused("- a\n- b\n", "c.yaml:1:1: ", "map");
   refused("word\n", "c.yaml:1:1: ", "map");
   refused("{a: b}: c\n", "c.yaml:1:1: ", "key");

@@ -104,15 +104,15 @@ static void idx_refused(bool of_images, const void *data, size_t bytes, const ch
 static void idx_faults_are_named(void) {
   unsigned char own[sizeof images];
   memcpy(own, images, sizeof images);
-  idx_refused(true, "", 0, "no IDX file");
-  idx_refused(true, "PNG\n", 4, "no IDX file");
+  idx_refused(true, "", 0, "not an IDX file");
+  idx_refused(true, "PNG\n", 4, "not an IDX file");
   idx_refused(true, images, 10, "header");
   idx_refused(true, images, sizeof images - 1, "promises 12 bytes of data, but 11 follow");
   own[2] = 0x0D;
   idx_refused(true, own, sizeof own, "type 0x0d");
   memcpy(own, images, sizeof images);
   own[3] = 4;
-  idx_refused(true, own, sizeof own, "4 axes, but 3 are wanted");
+  idx_refused(true, own, sizeof own, "4 axes instead of 3");
   memcpy(own, images, sizeof images);
   memset(own + 4, 0xFF, 12); /* 2^96 bytes promised */
   idx_refused(true, own, sizeof own, "promises");
@@ -120,7 +120,7 @@ static void idx_faults_are_named(void) {
   memset(own + 4, 0, 4);
   idx_refused(true, own, 16, "size 0");
   idx_refused(false, "\0\0\10\1\0\0\0\2\1\0", 10, "2 labels, but");
-  idx_refused(false, images, sizeof images, "3 axes, but 1 are wanted");
+  idx_refused(false, images, sizeof images, "3 axes instead of 1");
 }
 
 static void idx_cut_archive(void) {

@@ -131,7 +131,7 @@ static void small_texts_are_refused(void) {
   cohort_error error = {0};
   CU_ASSERT_EQUAL(cohort_tokenizer_train(text, sizeof text - 1, 261, NULL, NULL, &out, &error), COHORT_BAD_DATA);
   CU_ASSERT_PTR_NULL(out);
-  CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "only 260 tokens, 261 are wanted"));
+  CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "only 260 tokens instead of 261"));
   CU_ASSERT_EQUAL(cohort_tokenizer_train("", 0, 258, NULL, NULL, &out, &error), COHORT_BAD_DATA);
   CU_ASSERT_PTR_NULL(out);
   cohort_tokenizer *const none = train("", 0, 257);
@@ -385,17 +385,17 @@ static void files_are_refused(void) {
       {"", "t.json:"},
       {"{\"kind\":", "t.json:1:"},
       {"{\"vocabulary\": 258,\n \"merges\": [[1, 2]}", "t.json:2:"},
-      {"[]", "no tokenizer of cohort"},
-      {"{}", "no tokenizer of cohort"},
-      {"{\"vocabulary\": 257}", "no tokenizer of cohort"},
+      {"[]", "not a Cohort tokenizer"},
+      {"{}", "not a Cohort tokenizer"},
+      {"{\"vocabulary\": 257}", "not a Cohort tokenizer"},
       {"{\"kind\": \"other\", \"vocabulary\": 258, \"merges\": [[1, 2]]}", "of kind other; only byte_bpe is known"},
       {"{\"kind\": 5, \"vocabulary\": 258, \"merges\": [[1, 2]]}", "only byte_bpe is known"},
-      {"{\"vocabulary\": 256, \"merges\": []}", "no tokenizer of cohort"},
-      {"{\"vocabulary\": 258, \"merges\": []}", "no tokenizer of cohort"},
-      {"{\"vocabulary\": -1, \"merges\": []}", "no tokenizer of cohort"},
-      {"{\"vocabulary\": 99999999999, \"merges\": []}", "no tokenizer of cohort"},
-      {"{\"vocabulary\": \"257\", \"merges\": []}", "no tokenizer of cohort"},
-      {"{\"vocabulary\": 258, \"merges\": {\"a\": 1}}", "no tokenizer of cohort"},
+      {"{\"vocabulary\": 256, \"merges\": []}", "not a Cohort tokenizer"},
+      {"{\"vocabulary\": 258, \"merges\": []}", "not a Cohort tokenizer"},
+      {"{\"vocabulary\": -1, \"merges\": []}", "not a Cohort tokenizer"},
+      {"{\"vocabulary\": 99999999999, \"merges\": []}", "not a Cohort tokenizer"},
+      {"{\"vocabulary\": \"257\", \"merges\": []}", "not a Cohort tokenizer"},
+      {"{\"vocabulary\": 258, \"merges\": {\"a\": 1}}", "not a Cohort tokenizer"},
       {"{\"vocabulary\": 258, \"merges\": [[1, 256]]}", "merge 0 is not two earlier"},
       {"{\"vocabulary\": 258, \"merges\": [[-1, 2]]}", "merge 0 is not two earlier"},
       {"{\"vocabulary\": 258, \"merges\": [[1, 2, 3]]}", "merge 0 is not two earlier"},
@@ -403,7 +403,7 @@ static void files_are_refused(void) {
       {"{\"vocabulary\": 258, \"merges\": [[1, 2.5]]}", "merge 0 is not two earlier"},
       {"{\"vocabulary\": 258, \"merges\": [5]}", "merge 0 is not two earlier"},
       {"{\"vocabulary\": 259, \"merges\": [[1, 2], [1, 4294967297]]}", "merge 1 is not two earlier"},
-      {"{\"vocabulary\": 259, \"merges\": [[1, 2], [1, 2]]}", "merge 1 stands there twice"},
+      {"{\"vocabulary\": 259, \"merges\": [[1, 2], [1, 2]]}", "merge 1 is given twice"},
       {"{\"vocabulary\": 267, \"merges\": [[1, 1], [256, 256], [257, 257], [258, 258], [259, 259], [260, 260], "
        "[261, 261], [262, 262], [263, 263], [264, 1]]}",
        "merge 9 makes a token of 513 bytes"},
