@@ -60,7 +60,7 @@ void cohort_update_read_nest(cohort_updater *updater, const cohort_document **ba
       return;
     }
     if (updater->nodes == COHORT_MAX_NODES || repeats(updater, choice.method)) {
-      cohort_faults_add(faults, document, "optimizer: %s stands twice in the nest, or it is too deep",
+      cohort_faults_add(faults, document, "optimizer: %s is nested inside itself, or drivers are nested too deeply",
                         choice.method->key);
       cohort_choice_release(&choice);
       return;

@@ -193,7 +193,7 @@ static void another_model_is_refused_by_name(void) {
   } cases[] = {{other_shape, "/model/parameters/layer0.weight has shape [7, 11, 13], the model wants [11, 7, 13]"},
                {other_name, "/model/parameters/classifier is missing"},
                {fewer_tensors, "/model/parameters/head is not in the model"},
-               {other_type, "/model/flat/main/m holds float32, wanted is float64"},
+               {other_type, "/model/flat/main/m holds float32, not float64"},
                {other_slot, "/model/flat/main/v is missing"},
                {fewer_slots, "/loop/flat/rows is not part of this run"},
                {other_number, "/sampler has no `client`"},
