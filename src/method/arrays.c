@@ -324,9 +324,14 @@ const cohort_family_table *cohort_family_arrays(const char *family) {
   return NULL;
 }
 
-static bool asks(const cohort_method *method) {
+/* Answers can be recorded when they are gradients alone. */
+static bool can_be_given(const cohort_method *method) {
   const cohort_optimizer *functions = method->functions;
-  return cohort_optimizer_drives(functions) || (method->needs & COHORT_NEEDS_CURVATURE);
+  return !cohort_optimizer_drives(functions) || functions->wants == COHORT_WANTS_GRADIENT;
+}
+
+static bool asks(const cohort_method *method) {
+  return !can_be_given(method) || (method->needs & COHORT_NEEDS_CURVATURE);
 }
 
 static cohort_array_when kind_of_model(const cohort_method *method) {
@@ -344,8 +349,7 @@ bool cohort_array_applies(cohort_array_when when, const cohort_method *method) {
     case COHORT_ARRAY_ASKS:
       return asks(method);
     case COHORT_ARRAY_GIVEN:
-      return !cohort_optimizer_drives(method->functions) ||
-             !(((const cohort_optimizer *)method->functions)->wants & (COHORT_WANTS_LOSS | COHORT_WANTS_PRODUCT));
+      return can_be_given(method);
     case COHORT_ARRAY_CURVATURE:
       return (method->needs & COHORT_NEEDS_CURVATURE) != 0;
     case COHORT_ARRAY_CLASS_TARGET:

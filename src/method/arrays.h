@@ -18,8 +18,8 @@ typedef enum { COHORT_ARRAY_OF_REAL, COHORT_ARRAY_OF_INTEGER } cohort_array_kind
 /* Which methods of the family have the array or setting. */
 typedef enum {
   COHORT_ARRAY_ALWAYS,
-  COHORT_ARRAY_UPDATES,      /* optimizer: neither a driver nor in need of curvature */
-  COHORT_ARRAY_ASKS,         /* optimizer: drivers and those that need curvature */
+  COHORT_ARRAY_UPDATES,      /* optimizer: asks for gradients alone */
+  COHORT_ARRAY_ASKS,         /* optimizer: asks for more, or needs curvature */
   COHORT_ARRAY_GIVEN,        /* optimizer: can do with recorded gradients: asks for nothing else */
   COHORT_ARRAY_CURVATURE,    /* optimizer: needs curvature */
   COHORT_ARRAY_CLASS_TARGET, /* loss: integer classes */

@@ -44,8 +44,8 @@ typedef struct cohort_state {
   const char *name;
   cohort_owner owner;
   cohort_state_type type;
-  /* Numbers that each owner has, one after another: histories, factor matrices; NULL: one. `shape` is the tensor's; of
-   * an aggregator's state the number of objectives, on one axis. */
+  /* Numbers that each owner has, one after another: histories, factor matrices; NULL: one; 0: with these settings it is
+   * not kept. `shape` is the tensor's; of an aggregator's state the number of objectives, on one axis. */
   int64_t (*size)(const void *config, cohort_shape shape);
   const char *initial_parameter; /* filled with this parameter of the method at start; NULL: zeros */
   bool from_weights;             /* a copy of the parameters as they are before the first step; element states alone */

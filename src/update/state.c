@@ -91,10 +91,11 @@ static void add_entry(layout *l, const cohort_update_group *group, int g, int s,
                       cohort_shape shape) {
   const cohort_method *method = group->choice.method;
   const cohort_state *state = &method->states[s];
+  const int64_t each = each_of(state, group->choice.config, shape), owners = owners_of(state->owner, shape);
+  if (!each) return; /* these settings keep none of this shape */
   const slot_kind kind = {state->type, state->scratch, is_replicated(state, method->cut)};
   const int slot_number = slot_named(l, method, state, kind);
   cohort_slot *slot = &l->out->slot[slot_number];
-  const int64_t each = each_of(state, group->choice.config, shape), owners = owners_of(state->owner, shape);
   cohort_stored_tensor *stored = &slot->tensor[slot->tensors];
   l->owner[slot_number][slot->tensors] = state->owner;
   l->of[slot_number][slot->tensors] = tensor < 0 ? -1 - g : tensor;
@@ -213,7 +214,7 @@ static void place_states(layout *l) {
       for (int k = 0; k < l->groups->group[g].states; k++) {
         const slot_kind kind = {method->states[k].type, method->states[k].scratch,
                                 is_replicated(&method->states[k], method->cut)};
-        if ((method->states[k].owner == COHORT_OWNER_SPACE) != (of < 0)) continue;
+        if ((method->states[k].owner == COHORT_OWNER_SPACE) != (of < 0) || !place[k].each) continue;
         if (slot_named(l, method, &method->states[k], kind) != s) continue;
         place[k].values = plan->plan_only ? NULL : (char *)l->out->slot[s].values + (size_t)place[k].values;
       }
