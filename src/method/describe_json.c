@@ -110,6 +110,8 @@ static void json_states(cohort_writer *out, const cohort_method *method) {
     cohort_writer_open(out, NULL, '{');
     cohort_writer_text(out, "name", s->name);
     cohort_writer_text(out, "axis", cohort_word_of_owner(s->owner));
+    cohort_writer_boolean(out, "sized", s->size != NULL);
+    cohort_writer_boolean(out, "scratch", s->scratch);
     cohort_writer_text(out, "initial_parameter", s->initial_parameter);
     cohort_writer_text(out, "meaning", s->meaning);
     cohort_writer_close(out, '}');

@@ -109,7 +109,7 @@ class Method:
         raise KeyError(name)
 
     def expected(self, tensors, optional):
-        """Names and shapes of the results."""
+        """Names and shapes of the results, but for states whose size follows the settings."""
         out = {}
         for entry in self.probe["outputs"]:
             if entry["optional"] and not optional:
@@ -123,6 +123,11 @@ class Method:
                     out[name] = self.shape(entry, shape)
                     continue
                 for state in self.states:
+                    if state["scratch"] or state["sized"]:
+                        continue
+                    if state["axis"] == "space":
+                        out[f"state/{state['name']}/all"] = (1,)
+                        continue
                     axes = {"element": shape, "row": shape[:1], "column": (int(np.prod(shape[1:])),), "tensor": (1,)}
                     out[name.replace("<slot>", state["name"])] = tuple(axes[state["axis"]])
         return out
@@ -155,7 +160,8 @@ class Checker:
         tensors = {name[len("parameters/"):]: array.shape for name, array in out.items() if name.startswith("parameters/")}
         if method.family != "model":
             tensors = method.tensors
-        found = {name: array.shape for name, array in out.items()}
+        sized = tuple(f"state/{state['name']}/" for state in method.states if state["sized"])
+        found = {name: array.shape for name, array in out.items() if not (sized and name.startswith(sized))}
         expected = method.expected(tensors, optional)
         if found != expected:
             self.fault(method, f"results are {found}, not {expected}")
