@@ -1,13 +1,18 @@
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "cli/session.h"
 #include "train/run.h"
 
 static void print_split(const cohort_task *task, cohort_split split, const cohort_run_row *row) {
+  const bool tokens = task->functions == &cohort_task_language;
   printf("%-12s %10lld samples  loss %.9g", cohort_split_name(split), (long long)task->samples[split], row->loss);
+  if (tokens) printf("  perplexity %.9g", exp(row->loss));
   for (int m = 0; m < task->metrics; m++) printf("  %s %.9g", task->metric[m], row->columns[m]);
+  if (tokens) printf("  tokens %lld", (long long)task->functions->count(task, split, task->samples[split]));
   printf("\n");
 }
 
@@ -26,29 +31,60 @@ static cohort_status evaluate(cohort_command_session *session, const char *weigh
   return status;
 }
 
-static cohort_status run(const cohort_command_line *line, cohort_error *error) {
-  if (line->count < 1)
-    return cohort_fail(error, COHORT_BAD_CONFIG, "eval: give a run directory; see cohort eval --help");
-  int word = 1;
-  const char *given = NULL;
-  if (line->count > 2 && strcmp(line->word[1], "--checkpoint") == 0) {
-    given = line->word[2];
-    word = 3;
+/* The words that are overrides; of a text that is given all is scored, unless a share is given too. */
+static cohort_status read_words(const cohort_command_line *line, char **override, int *overrides, const char **run,
+                                const char **checkpoint, cohort_error *error) {
+  static char whole[] = "data.validation_share=1";
+  bool text = false, share = false;
+  for (int w = 0; w < line->count; w++) {
+    char *word = line->word[w];
+    if (strcmp(word, "--checkpoint") == 0) {
+      if (w + 1 == line->count)
+        return cohort_fail(error, COHORT_BAD_CONFIG, "eval: --checkpoint wants a file; see cohort eval --help");
+      *checkpoint = line->word[++w];
+    } else if (word[0] == '-') {
+      return cohort_fail(error, COHORT_BAD_CONFIG, "eval: unexpected %s; see cohort eval --help", word);
+    } else if (!*run) {
+      *run = word;
+    } else {
+      text = text || strncmp(word, "data.text=", strlen("data.text=")) == 0;
+      share = share || strncmp(word, whole, strlen("data.validation_share=")) == 0;
+      override[(*overrides)++] = word;
+    }
   }
-  char *config = NULL, *weights = NULL;
-  COHORT_TRY(cohort_command_run_files(line->word[0], &config, &weights, error));
-  cohort_command_session session;
-  cohort_status status = cohort_command_open(config, line->count - word, line->word + word, &session, error);
-  if (status == COHORT_DONE) status = evaluate(&session, given ? given : weights, error);
+  if (text && !share) override[(*overrides)++] = whole;
+  if (*run) return COHORT_DONE;
+  return cohort_fail(error, COHORT_BAD_CONFIG, "eval: give a run directory or a checkpoint; see cohort eval --help");
+}
+
+static cohort_status run(const cohort_command_line *line, cohort_error *error) {
+  char **override = cohort_allocate((size_t)(line->count + 1) * sizeof *override), *config = NULL, *weights = NULL;
+  int overrides = 0;
+  const char *path = NULL, *given = NULL;
+  cohort_status status = read_words(line, override, &overrides, &path, &given, error);
+  if (status == COHORT_DONE) status = cohort_command_run_files(path, &config, &weights, error);
+  if (status == COHORT_DONE) {
+    cohort_command_session session;
+    status = cohort_command_open(config, overrides, override, &session, error);
+    session.settings.evaluates = true;
+    if (status == COHORT_DONE) status = evaluate(&session, given ? given : weights, error);
+    status = cohort_command_close(&session, status, error);
+  }
   free(config);
   free(weights);
-  return cohort_command_close(&session, status, error);
+  free(override);
+  return status;
 }
 
 const cohort_verb cohort_verb_eval = {
     .name = "eval",
-    .synopsis = "RUN [--checkpoint FILE] [key=value ...]",
+    .synopsis = "RUN|FILE [--checkpoint FILE] [key=value ...]",
     .summary = "evaluate a run's weights on every split but train",
-    .help = "Takes RUN/final.h5, else the latest checkpoint, unless FILE is given.",
+    .help =
+        "Takes RUN/final.h5, else the latest checkpoint, unless FILE is given.\n"
+        "data.text=FILE scores all of another text: its loss in nats a token, perplexity and bits a byte. A first "
+        "token\n"
+        "has nothing before it and is not scored. evaluate.stride=N gives every token at least (context - N) before "
+        "it.",
     .run = run,
 };

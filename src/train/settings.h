@@ -77,6 +77,7 @@ typedef struct cohort_settings {
   cohort_checkpoint_settings checkpoint_settings;
   cohort_federated_settings federated_settings;
   bool is_federated;
+  bool evaluates;            /* set by who only evaluates: nothing need be left to train on */
   cohort_document *expanded; /* owned: every key that the run uses, with its value */
   const char *program;       /* what checkpoints say has written them: "cohort 0.1.0 (64708ca)"; NULL: "unknown" */
 } cohort_settings;

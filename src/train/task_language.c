@@ -67,6 +67,22 @@ static cohort_status check_settings(const cohort_task *task, cohort_faults *faul
   return cohort_faults_status(faults, error);
 }
 
+/* A text's first token has nothing before it to be told from. */
+static int64_t scored_tokens(const language *own) { return own->count - (own->validation > 0 ? own->validation : 1); }
+
+/* What is trained on: whole contexts, one kept back for the shift of an epoch, one token for the last target. */
+static cohort_status count_training(cohort_task *task, const language *own, cohort_error *error) {
+  const cohort_data_settings *data = &task->settings->data_settings;
+  const int64_t samples = (own->validation - 1) / own->context - 1;
+  task->samples[COHORT_SPLIT_TRAIN] = samples > 0 ? samples : 0;
+  if (samples > 0 || task->settings->evaluates) return COHORT_DONE;
+  if (data->validation_share == 1)
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "data.validation_share: 1 leaves nothing to train on; write less (1 is for cohort eval)");
+  return cohort_fail(error, COHORT_BAD_DATA, "%s: %lld tokens to train on are too few for a context of %lld",
+                     data->text, (long long)own->validation, (long long)own->context);
+}
+
 static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_faults *faults, cohort_error *error) {
   const cohort_settings *settings = task->settings;
   COHORT_TRY(check_settings(task, faults, error));
@@ -92,16 +108,16 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
     return cohort_fail(error, COHORT_BAD_CONFIG, "evaluate.stride: %lld is more than the model's context %lld",
                        (long long)own->stride, (long long)own->context);
   task->tokens_per_sample = own->context;
-  /* One context is kept back for the shift of an epoch, one token for the last target. */
-  task->samples[COHORT_SPLIT_TRAIN] = (own->validation - 1) / own->context - 1;
-  if (task->samples[COHORT_SPLIT_TRAIN] < 1)
-    return cohort_fail(error, COHORT_BAD_DATA, "%s: %lld tokens are too few for a context of %lld",
-                       settings->data_settings.text, (long long)own->validation, (long long)own->context);
-  const int64_t scored = own->count - own->validation;
-  task->samples[COHORT_SPLIT_VALIDATION] = (scored + own->stride - 1) / own->stride;
+  COHORT_TRY(count_training(task, own, error));
+  const int64_t tail = own->count - own->validation, scored = tail ? scored_tokens(own) : 0;
+  if (tail && !scored)
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: a text of one token has none to score; take a longer one",
+                       settings->data_settings.text);
+  task->samples[COHORT_SPLIT_VALIDATION] = (tail + own->stride - 1) / own->stride;
   if (scored) task->metric[task->metrics++] = "language/bits_per_byte";
-  cohort_log_line(log, "text: %lld tokens of a vocabulary of %lld; %lld of them for validation (%lld bytes)", (long long)own->count,
-                  (long long)task->model_data.outputs, (long long)scored, (long long)own->validation_bytes);
+  cohort_log_line(log, "text: %lld tokens of a vocabulary of %lld; %lld of them for validation (%lld bytes)",
+                  (long long)own->count, (long long)task->model_data.outputs, (long long)scored,
+                  (long long)own->validation_bytes);
   return COHORT_DONE;
 }
 
@@ -177,14 +193,14 @@ static void feed(const cohort_task *task, cohort_feed *feed) {
 static int64_t count(const cohort_task *task, cohort_split split, int64_t samples) {
   const language *own = task->own;
   if (split == COHORT_SPLIT_TRAIN) return samples * own->context;
-  return own->count - own->validation; /* evaluation covers the whole split */
+  return scored_tokens(own); /* evaluation covers the whole split */
 }
 
 static void derive(const cohort_task *task, cohort_split split, int64_t tokens, const double *sums, double loss,
                    double *columns) {
   const language *own = task->own;
   (void)tokens, (void)sums;
-  const double tokens_per_byte = (double)(own->count - own->validation) / (double)own->validation_bytes;
+  const double tokens_per_byte = (double)scored_tokens(own) / (double)own->validation_bytes;
   columns[0] = split == COHORT_SPLIT_VALIDATION ? loss * tokens_per_byte / log(2) : NAN;
 }
 

@@ -110,15 +110,16 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
                        "pairs: %lld teach nothing, their completions differ only beyond the model's context of %lld "
                        "tokens; shorten them or take a longer context",
                        (long long)alike, (long long)context);
-  if (!task->samples[COHORT_SPLIT_TRAIN])
+  if (!task->samples[COHORT_SPLIT_TRAIN] && !settings->evaluates)
     return cohort_fail(error, COHORT_BAD_DATA, "data: no pair is left to train on");
   return COHORT_DONE;
 }
 
 /* Rows that attention reads for a row of the training split, in the mean: sequences are ragged, and padded to the
- * longest. */
+ * longest. Of the validation split where there is nothing to train on. */
 static double mean_reads(const preference *own) {
-  const cohort_token_pairs *pairs = &own->split[COHORT_SPLIT_TRAIN];
+  const bool trains = own->split[COHORT_SPLIT_TRAIN].count > 0;
+  const cohort_token_pairs *pairs = &own->split[trains ? COHORT_SPLIT_TRAIN : COHORT_SPLIT_VALIDATION];
   double reads = 0;
   for (int64_t i = 0; i < 2 * pairs->count; i++) reads += 0.5 * (double)pairs->length[i] * (pairs->length[i] - 1);
   return reads / (double)(2 * pairs->count * own->rows);

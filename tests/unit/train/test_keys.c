@@ -104,7 +104,7 @@ static void refuses(const char *key, const char *part) {
 }
 
 static void test_pages(void) {
-  finds("data.validation_share", "from 0, below 1");
+  finds("data.validation_share", "Values    0 to 1");
   finds("max_seconds", "Unit      seconds");
   finds("rival", "Taken by  task language\n");
   finds("federated.local_steps", "Taken by  runs with federated\n");
