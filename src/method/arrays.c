@@ -64,6 +64,18 @@ static const cohort_probe_array optimizer_inputs[] = {
      .when = COHORT_ARRAY_CURVATURE,
      .constraint = "value = -1 or 1",
      .meaning = "the random signs of the curvature at every step, elements in the order of problem/A; else drawn"},
+    {"draws/u",
+     REAL,
+     {"steps", "queries", "n"},
+     .optional = true,
+     .when = COHORT_ARRAY_DIRECTIONS,
+     .meaning = "the random directions of every step; else drawn"},
+    {"draws/noise",
+     REAL,
+     {"steps", "n"},
+     .optional = true,
+     .when = COHORT_ARRAY_NOISE,
+     .meaning = "the standard normal noise of every step; else drawn"},
     {.name = NULL},
 };
 
@@ -78,7 +90,7 @@ static const cohort_probe_array optimizer_outputs[] = {
 
 static const cohort_probe_setting optimizer_settings[] = {
     {"steps", COHORT_PARAMETER_INTEGER, NULL, "1", COHORT_ARRAY_ASKS, "number of steps"},
-    {"steps", COHORT_PARAMETER_INTEGER, "0", "0", COHORT_ARRAY_UPDATES,
+    {"steps", COHORT_PARAMETER_INTEGER, "0", "0", COHORT_ARRAY_GIVEN,
      "number of steps on a problem; 0: that of the gradients"},
     {"seed", COHORT_PARAMETER_INTEGER, "0", "0", COHORT_ARRAY_ALWAYS, "of draws that are not given"},
     {.name = NULL},
@@ -249,12 +261,13 @@ static const cohort_probe_array federated_outputs[] = {
 
 static const cohort_probe_symbol optimizer_symbols[] = {
     {"steps", 1, 3, COHORT_ARRAY_ALWAYS, "number of steps"},
-    {"shape", 1, 4, COHORT_ARRAY_UPDATES,
+    {"shape", 1, 4, COHORT_ARRAY_GIVEN,
      "all axes of <t>, at most 6 of them, at least 2 for a method that needs matrices"},
     {"shape", 1, 4, COHORT_ARRAY_ASKS, "all axes of <t>, at most 6 of them"},
     {"n", 1, 4, COHORT_ARRAY_ALWAYS, "number of elements of all tensors together"},
     {"samples", 1, 8, COHORT_ARRAY_ALWAYS, "rows of the problem"},
     {"batch", 1, 4, COHORT_ARRAY_ALWAYS, "rows of a step"},
+    {"queries", 1, 2, COHORT_ARRAY_DIRECTIONS, "directions of a step, as many as the parameter queries"},
     {.name = NULL},
 };
 
@@ -324,14 +337,11 @@ const cohort_family_table *cohort_family_arrays(const char *family) {
   return NULL;
 }
 
-/* Answers can be recorded when they are gradients alone. */
-static bool can_be_given(const cohort_method *method) {
+/* Whether recorded gradients can answer all that the method asks. */
+static bool given(const cohort_method *method) {
   const cohort_optimizer *functions = method->functions;
-  return !cohort_optimizer_drives(functions) || functions->wants == COHORT_WANTS_GRADIENT;
-}
-
-static bool asks(const cohort_method *method) {
-  return !can_be_given(method) || (method->needs & COHORT_NEEDS_CURVATURE);
+  return !cohort_optimizer_drives(functions) ||
+         !(functions->wants & (COHORT_WANTS_LOSS | COHORT_WANTS_PRODUCT | COHORT_WANTS_CLIPPED));
 }
 
 static cohort_array_when kind_of_model(const cohort_method *method) {
@@ -344,12 +354,15 @@ bool cohort_array_applies(cohort_array_when when, const cohort_method *method) {
   switch (when) {
     case COHORT_ARRAY_ALWAYS:
       return true;
-    case COHORT_ARRAY_UPDATES:
-      return !asks(method);
-    case COHORT_ARRAY_ASKS:
-      return asks(method);
     case COHORT_ARRAY_GIVEN:
-      return can_be_given(method);
+      return given(method);
+    case COHORT_ARRAY_ASKS:
+      return !given(method);
+    case COHORT_ARRAY_DIRECTIONS:
+      return ((const cohort_optimizer *)method->functions)->gradient &&
+             ((const cohort_optimizer *)method->functions)->wants & COHORT_WANTS_LOSS;
+    case COHORT_ARRAY_NOISE:
+      return (((const cohort_optimizer *)method->functions)->wants & COHORT_WANTS_CLIPPED) != 0;
     case COHORT_ARRAY_CURVATURE:
       return (method->needs & COHORT_NEEDS_CURVATURE) != 0;
     case COHORT_ARRAY_CLASS_TARGET:

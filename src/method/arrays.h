@@ -18,10 +18,11 @@ typedef enum { COHORT_ARRAY_OF_REAL, COHORT_ARRAY_OF_INTEGER } cohort_array_kind
 /* Which methods of the family have the array or setting. */
 typedef enum {
   COHORT_ARRAY_ALWAYS,
-  COHORT_ARRAY_UPDATES,      /* optimizer: asks for gradients alone */
-  COHORT_ARRAY_ASKS,         /* optimizer: asks for more, or needs curvature */
   COHORT_ARRAY_GIVEN,        /* optimizer: can do with recorded gradients: asks for nothing else */
+  COHORT_ARRAY_ASKS,         /* optimizer: needs a problem that answers */
   COHORT_ARRAY_CURVATURE,    /* optimizer: needs curvature */
+  COHORT_ARRAY_DIRECTIONS,   /* optimizer: makes a gradient of losses along random directions */
+  COHORT_ARRAY_NOISE,        /* optimizer: adds noise to clipped gradients */
   COHORT_ARRAY_CLASS_TARGET, /* loss: integer classes */
   COHORT_ARRAY_REAL_TARGET,  /* loss: real target of the input's shape */
   COHORT_ARRAY_REFERENCE,    /* needs the reference model */

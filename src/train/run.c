@@ -17,6 +17,7 @@ typedef struct batch_work {
   int64_t base, samples, lane_samples; /* positions; lane_samples 0: cut `samples` evenly */
   double inverse_count;
   const cohort_point *point;
+  double clip; /* of samples' gradients */
   const float *const *direction;
   cohort_random_key key;
 } batch_work;
@@ -116,12 +117,33 @@ static const cohort_lane_graph *graph_for(const cohort_run *run, const cohort_as
   return product ? run->product : losses ? run->losses : run->train;
 }
 
+static void run_clipped_lane(void *argument, int executor, int slot, int lane, int phase, const cohort_lane_row *row,
+                             double *scalars) {
+  const batch_work *work = argument;
+  (void)slot, (void)phase;
+  int64_t first, last;
+  lane_range(work, lane, &first, &last);
+  cohort_per_sample_run(work->run->per_sample, executor, &work->run->context[executor], work->base + first,
+                        work->base + last, work->point->vector->values, work->clip, work->key, row->base, scalars);
+}
+
+/* The mean of clipped gradients: lanes make them sample by sample, all weights being there. */
+static void run_clipped(cohort_run *run, batch_work *work, double *sums, float **rows) {
+  const cohort_lane_graph *graph = cohort_per_sample_graph(run->per_sample);
+  const cohort_lane_work lanes = {
+      .argument = work, .phases = 1, .vectors = 1, .scalars = graph->scalars, .run = run_clipped_lane};
+  cohort_updater_settle(run->updater);
+  cohort_lane_engine_run(run->engine, &lanes, sums, NULL, rows);
+  int first, last;
+  cohort_lane_engine_own(run->engine, &first, &last);
+  run->figures.flops += (last - first) * cohort_plan_flops(graph->plan) * (double)work->samples / run->lanes;
+}
+
 static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **rows, double *losses,
                                cohort_error *error) {
   step_oracle *oracle = argument;
   cohort_run *run = oracle->run;
-  if (ask->batch == COHORT_BATCH_FULL || ask->clip > 0)
-    return cohort_fail(error, COHORT_BUG, "oracle: lanes were asked what they cannot answer; report this");
+  (void)error;
   const int64_t later = ask->batch == COHORT_BATCH_NEXT ? ask->number : 0;
   const int64_t batch = run->settings->batch;
   const int64_t count = run->task.functions->count(&run->task, COHORT_SPLIT_TRAIN, batch);
@@ -136,6 +158,7 @@ static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **row
                      .samples = batch,
                      .inverse_count = 1.0 / (double)count,
                      .point = ask->point,
+                     .clip = ask->clip,
                      .direction = direction ? run->direction : NULL,
                      .key = cohort_run_key(run->settings, "batch", run->step + later)};
   const cohort_shards *shards = cohort_updater_shards(run->updater);
@@ -143,7 +166,10 @@ static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **row
   double sums[COHORT_MAX_SCALARS];
   const int vectors = graph->options.gradients ? graph->vectors + graph->options.curvature : 0;
   float *sum = NULL;
-  run_batch(run, &work, vectors, sums, &sum);
+  if (ask->clip > 0)
+    run_clipped(run, &work, sums, &sum);
+  else
+    run_batch(run, &work, vectors, sums, &sum);
   *rows = sum;
   for (int i = 0; i < graph->objectives; i++) losses[i] = sums[i] / (double)count;
   if (oracle->asked++ == 0) memcpy(oracle->sums, sums, sizeof sums);
@@ -194,6 +220,7 @@ static cohort_status take_step(cohort_run *run, bool flag, cohort_run_row *row, 
   const cohort_oracle oracle = {
       .argument = &own,
       .objectives = run->task.objectives,
+      .samples = run->settings->batch,
       .wants = run->federation ? COHORT_WANTS_GRADIENT : cohort_run_answers(run),
       .batches = run->federation ? 1u << COHORT_BATCH_THIS : 1u << COHORT_BATCH_THIS | 1u << COHORT_BATCH_NEXT,
       .ask = run->federation ? ask_clients : ask_batch,
@@ -209,6 +236,7 @@ static cohort_status take_step(cohort_run *run, bool flag, cohort_run_row *row, 
     run->samples += run->settings->batch;
   }
   run->step++;
+  run->begun = true;
   int first, last;
   cohort_lane_engine_own(run->engine, &first, &last);
   for (int lane = first; lane < last; lane++) {
@@ -237,7 +265,9 @@ cohort_status cohort_run_evaluate(cohort_run *run, cohort_split split, cohort_ru
   const int64_t capacity = run->evaluate->options.capacity, batch = capacity * run->lanes;
   double total[COHORT_MAX_SCALARS] = {0};
   memset(row, 0, sizeof *row);
-  const cohort_point point = cohort_updater_point(run->updater);
+  cohort_point point = cohort_updater_point(run->updater);
+  const cohort_vector *evaluated = run->begun ? cohort_updater_evaluated(run->updater) : NULL;
+  if (evaluated) point.vector = evaluated;
   for (int64_t base = 0; base < samples; base += batch) {
     batch_work work = {.run = run,
                        .graph = run->evaluate,

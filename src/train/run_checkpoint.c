@@ -179,13 +179,16 @@ cohort_status cohort_run_save(cohort_run *run, const char *directory, const char
   cohort_updater_settle(run->updater);
   list_flats(run, &stored);
   char *config = cohort_config_write(run->settings->expanded);
-  const char *const program = run->settings->program;
+  const char *const program = run->settings->program, *slot = cohort_updater_evaluated_slot(run->updater);
+  char evaluated[PATH_ROOM];
+  (void)snprintf(evaluated, sizeof evaluated, "main/%s", slot ? slot : "");
   const cohort_stored_text texts[] = {{"kind", run->task.functions->name},
                                       {"kernels", run->kernels->name},
                                       {"config", config},
-                                      {"program", program ? program : "unknown"}};
+                                      {"program", program ? program : "unknown"},
+                                      {"evaluated", evaluated}};
   cohort_stored_number numbers[NUMBERS];
-  const cohort_checkpoint checkpoint = describe(run, &stored, texts, 4, numbers);
+  const cohort_checkpoint checkpoint = describe(run, &stored, texts, slot ? 5 : 4, numbers);
   deal(run, &stored, true);
   const cohort_status status = cohort_checkpoint_save(run->comm, directory, name, &checkpoint, bytes_written, error);
   free(config);
@@ -237,6 +240,7 @@ cohort_status cohort_run_resume(cohort_run *run, const char *directory, const ch
   if (status == COHORT_DONE && *found) {
     spread(run, &stored);
     cohort_updater_loaded(run->updater);
+    run->begun = true;
     run->step = numbers[0].value;
     run->samples = numbers[1].value;
     run->best_step = numbers[4].value;
@@ -280,11 +284,21 @@ static cohort_status copy_by_name(const char *path, const cohort_flat_contents *
   return COHORT_DONE;
 }
 
+/* Where the weights to use lie in a file: an optimizer may keep another vector for that than the one it trains. */
+static char *evaluated_of(const char *path, const cohort_space *space) {
+  cohort_error ignored; /* files of before have no such text */
+  char *text = NULL;
+  const bool trained = strcmp(space->name, "model") == 0;
+  if (trained && cohort_checkpoint_text(path, "evaluated", &text, &ignored) == COHORT_DONE) return text;
+  return cohort_copy_text("parameters");
+}
+
 /* Rank 0 reads a space's weights in the file. */
 static cohort_status read_space(const char *path, const cohort_space *space, float *values, cohort_error *error) {
-  char flat_path[PATH_ROOM], view_path[PATH_ROOM];
-  (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/parameters", space->name);
-  (void)snprintf(view_path, PATH_ROOM, "/%s/parameters", space->name);
+  char flat_path[PATH_ROOM], view_path[PATH_ROOM], *vector = evaluated_of(path, space);
+  (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/%s", space->name, vector);
+  (void)snprintf(view_path, PATH_ROOM, "/%s/%s", space->name, vector);
+  free(vector);
   cohort_flat_contents contents = {0};
   cohort_status status = cohort_checkpoint_read_flat(path, flat_path, view_path, &contents, error);
   if (status == COHORT_DONE) status = copy_by_name(path, &contents, space, values, error);

@@ -126,8 +126,22 @@ static cohort_status make_graph(cohort_run *run, const cohort_lane_graph_options
 }
 
 unsigned cohort_run_answers(const cohort_run *run) {
-  (void)run;
-  return COHORT_WANTS_GRADIENT | COHORT_WANTS_LOSS | COHORT_WANTS_PRODUCT;
+  if (run->settings->is_federated) return COHORT_WANTS_GRADIENT;
+  return COHORT_WANTS_GRADIENT | COHORT_WANTS_LOSS | COHORT_WANTS_PRODUCT | COHORT_WANTS_CLIPPED;
+}
+
+/* What the optimizer asks must be what the run can answer. */
+static void check_answers(const cohort_run *run, cohort_faults *faults) {
+  const unsigned missing = cohort_updater_needs_of(run->updater).wants & ~cohort_run_answers(run);
+  if (missing)
+    cohort_faults_add(faults, run->settings->optimizer ? run->settings->optimizer : run->settings->federated,
+                      "optimizer: it asks for %s, which a round of clients does not answer; take another",
+                      missing & COHORT_WANTS_LOSS      ? "losses at other points"
+                      : missing & COHORT_WANTS_PRODUCT ? "Hessian-vector products"
+                                                       : "gradients of single samples");
+  if (cohort_updater_needs_of(run->updater).wants & COHORT_WANTS_CLIPPED && run->sharding >= COHORT_SHARDING_GRADIENTS)
+    cohort_faults_add(faults, run->settings->optimizer,
+                      "sharding: a sample's gradient is made whole; take sharding: none or optimizer");
 }
 
 /* Products that most steps do without have a plan of their own. */
@@ -138,6 +152,9 @@ static cohort_status make_train_graphs(cohort_run *run, cohort_lane_graph_option
   options.training = true;
   options.summed = needs.summed;
   memcpy(options.weight, needs.weight, sizeof options.weight);
+  if (needs.wants & COHORT_WANTS_CLIPPED)
+    COHORT_TRY(cohort_per_sample_create(&run->task, run->space[0], run->kernels, run->settings->batch,
+                                        cohort_lane_engine_executors(run->engine), &run->per_sample, error));
   if (needs.wants & COHORT_WANTS_LOSS) COHORT_TRY(make_graph(run, &options, &run->losses, &run->losses_fetch, error));
   options.gradients = true;
   options.curvature = true;
@@ -151,6 +168,8 @@ static cohort_status make_train_graphs(cohort_run *run, cohort_lane_graph_option
 }
 
 static cohort_status make_graphs(cohort_run *run, cohort_faults *faults, cohort_error *error) {
+  check_answers(run, faults);
+  COHORT_TRY(cohort_faults_status(faults, error));
   const int64_t capacity = capacity_of(run->settings->batch, run->lanes);
   const cohort_lane_graph_options options = {.lanes = run->lanes, .capacity = capacity};
   COHORT_TRY(make_graph(run, &options, &run->evaluate, &run->evaluate_fetch, error));
@@ -195,10 +214,11 @@ static cohort_status make_rows(cohort_run *run, cohort_error *error) {
 static void poll_transfer(void *argument) { (void)cohort_transfer_progress(argument, true); }
 
 static cohort_status make_contexts(cohort_run *run, cohort_error *error) {
-  cohort_lane_graph *graphs[4] = {run->evaluate, run->train ? run->train : cohort_federation_graph(run->federation)};
+  cohort_lane_graph *graphs[5] = {run->evaluate, run->train ? run->train : cohort_federation_graph(run->federation)};
   int count = 2;
   if (run->product) graphs[count++] = run->product;
   if (run->losses) graphs[count++] = run->losses;
+  if (run->per_sample) graphs[count++] = cohort_per_sample_graph(run->per_sample);
   const int executors = cohort_lane_engine_executors(run->engine);
   const bool all = cohort_run_together(run, run->evaluate) || (run->train && cohort_run_together(run, run->train));
   run->context = cohort_allocate((size_t)executors * sizeof *run->context);
@@ -357,6 +377,7 @@ void cohort_run_destroy(cohort_run *run) {
   cohort_fetch_destroy(run->evaluate_fetch);
   cohort_scratch_release(&run->scratch);
   cohort_lane_graph_destroy(run->train);
+  cohort_per_sample_destroy(run->per_sample);
   cohort_lane_graph_destroy(run->product);
   cohort_lane_graph_destroy(run->losses);
   cohort_lane_graph_destroy(run->evaluate);

@@ -5,6 +5,7 @@
 #include "train/federated.h"
 #include "train/fetch.h"
 #include "train/lane_graph.h"
+#include "train/per_sample.h"
 #include "train/run.h"
 #include "train/scratch.h"
 
@@ -26,10 +27,12 @@ struct cohort_run {
   int hosts, *own_host; /* what the launcher says, when ranks shall not share memory, and what is said instead */
   const int *host;
   cohort_updater *updater;
+  bool begun; /* it has stepped or was resumed: vectors of its optimizer count */
   cohort_lane_engine *engine;
   /* Plans of a step's questions, each made only when the optimizer asks it: the gradient, the gradient with a
    * Hessian-vector product (`train` itself when every step wants it), losses alone. */
   cohort_lane_graph *train, *product, *losses, *evaluate;
+  cohort_per_sample *per_sample; /* or NULL */
   cohort_fetch *train_fetch, *product_fetch, *losses_fetch, *evaluate_fetch;
   float *fetched;          /* arena of sharded parameters */
   const float **direction; /* [buckets] */

@@ -17,7 +17,7 @@ static void read_losses(cohort_task *task, cohort_faults *faults) {
   if (!list || cohort_document_is_null(list)) {
     task->objectives = 1;
     cohort_choice_expand(COHORT_VARIANT_F64, "loss", settings->loss, "loss", &task->loss[0], settings->expanded,
-                           faults);
+                         faults);
     return;
   }
   if (list->kind != COHORT_LIST || list->count == 0 || list->count > COHORT_MAX_OBJECTIVES) {
@@ -41,12 +41,11 @@ cohort_status cohort_task_open(const cohort_settings *settings, const cohort_log
   out->functions = task_functions[settings->task];
   out->spaces = 1;
   out->key = cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)settings->seed), "sampler");
-  cohort_choice_expand(COHORT_VARIANT_F64, "model", settings->model, "model", &out->model, settings->expanded,
-                         faults);
+  cohort_choice_expand(COHORT_VARIANT_F64, "model", settings->model, "model", &out->model, settings->expanded, faults);
   read_losses(out, faults);
   if (settings->task == COHORT_TASK_PREFERENCE)
     cohort_choice_expand(COHORT_VARIANT_F64, "preference", settings->preference, "preference", &out->preference,
-                           settings->expanded, faults);
+                         settings->expanded, faults);
   if (faults->count) return cohort_faults_status(faults, error);
   return out->functions->open(out, log, faults, error);
 }

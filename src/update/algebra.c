@@ -69,6 +69,9 @@ static void fill(cohort_fill fill, int64_t first, int64_t n, void *out, cohort_r
     case COHORT_FILL_VALUE:
       for (int64_t e = 0; e < n; e++) to[e] = (real)number;
       return;
+    case COHORT_FILL_UNIT:
+      for (int64_t e = 0; e < n; e++) to[e] = (double)(first + e) == number ? 1 : 0;
+      return;
   }
 }
 

@@ -30,6 +30,17 @@ static void written(const turn *own, int vector) {
     own->step->updater->weights_stale = true;
 }
 
+const cohort_vector *cohort_updater_evaluated(cohort_updater *updater) {
+  for (int n = 0; n < updater->nodes; n++) {
+    const int number = updater->node[n].functions->evaluated;
+    if (!number) continue;
+    const int vector = updater->node[n].first + number - 1;
+    cohort_update_bring(updater, vector);
+    return &updater->vector[vector - 1].vector;
+  }
+  return NULL;
+}
+
 static turn begin_turn(cohort_update_step *step, int index) {
   cohort_updater *updater = step->updater;
   cohort_update_node *node = &updater->node[index];
@@ -47,7 +58,7 @@ static turn begin_turn(cohort_update_step *step, int index) {
 }
 
 /* A vector's own pieces go to who computes with it. */
-static void bring(cohort_updater *updater, int vector) {
+void cohort_update_bring(cohort_updater *updater, int vector) {
   cohort_update_vector *own = &updater->vector[vector - 1];
   if (!own->stale) return;
   for (int b = 0; b < updater->shards->buckets; b++) cohort_update_gather(updater, &own->vector, b);
@@ -126,7 +137,7 @@ static cohort_status driver_ask(cohort_driver *driver, const cohort_question *qu
                                 cohort_error *error) {
   const turn *own = driver->implementation;
   cohort_updater *updater = own->step->updater;
-  if (question->point > 0) bring(updater, question->point);
+  if (question->point > 0) cohort_update_bring(updater, question->point);
   if (question->direction > 0) bring_whole(updater, question->direction);
   return cohort_update_ask(own->step, own->index, question, answer, error);
 }
@@ -245,21 +256,44 @@ static void fill_piece(void *argument, const cohort_updater *updater, int p) {
                          job->key, job->number);
 }
 
-static void driver_fill(cohort_driver *driver, cohort_fill fill, int out, double number) {
+/* Where parameter number `number` lies in the flat vector; -1 past the last. */
+static int64_t place_of(const cohort_space *space, int64_t number) {
+  for (int t = 0; t < space->tensors; t++) {
+    if (number < space->tensor[t].elements) return space->tensor[t].offset + number;
+    number -= space->tensor[t].elements;
+  }
+  return -1;
+}
+
+static void driver_fill(cohort_driver *driver, cohort_fill fill, int out, const char *name, double number) {
   const turn *own = driver->implementation;
   const cohort_updater *updater = own->step->updater;
-  const cohort_random_key named =
+  const cohort_oracle *oracle = own->step->oracle;
+  const cohort_random_key method =
       cohort_random_key_derive_name(updater->key, updater->node[own->index].choice.method->key);
+  const cohort_random_key named = name ? cohort_random_key_derive_name(method, name) : method;
   const cohort_random_key step = cohort_random_key_derive(named, (uint64_t)own->step->step);
-  const char *given =
-      own->step->oracle->draws ? own->step->oracle->draws(own->step->oracle->argument, "z", own->step->step) : NULL;
+  const void *given =
+      name && oracle->draws ? oracle->draws(oracle->argument, name, own->step->step, (int64_t)number) : NULL;
   void *values = cohort_update_vector_values(updater, out);
   fill_job job = {fill, values, cohort_random_key_derive(step, (uint64_t)(int64_t)number), number};
-  if (given && fill != COHORT_FILL_VALUE)
+  if (fill == COHORT_FILL_UNIT) job.number = (double)place_of(updater->plan.space, (int64_t)number);
+  if (given)
     copy(updater, values, given);
   else
     cohort_update_each(updater, fill_piece, &job);
   written(own, out);
+}
+
+static double driver_base_real(const cohort_driver *driver, const char *name, double otherwise) {
+  const turn *own = driver->implementation;
+  const cohort_groups *groups = &own->step->updater->groups;
+  return groups->count ? cohort_choice_real(&groups->group[groups->count - 1].choice, name, otherwise) : otherwise;
+}
+
+static int64_t driver_parameters(const cohort_driver *driver) {
+  const turn *own = driver->implementation;
+  return own->step->updater->plan.space->parameters;
 }
 
 static void driver_run(cohort_driver *driver, int program, int count, const int *vector, double *report) {
@@ -277,6 +311,8 @@ const cohort_driver_functions cohort_update_driver_functions = {.ask = driver_as
                                                                 .combine = driver_combine,
                                                                 .map = driver_map,
                                                                 .fill = driver_fill,
+                                                                .base_real = driver_base_real,
+                                                                .parameters = driver_parameters,
                                                                 .run = driver_run};
 
 static bool has_transform(const cohort_updater *updater, int until) {
@@ -296,7 +332,7 @@ static void draw_signs(cohort_update_step *step) {
   cohort_updater *updater = step->updater;
   const cohort_random_key key =
       cohort_random_key_derive(cohort_random_key_derive_name(updater->key, "rademacher"), (uint64_t)step->step);
-  const void *given = step->oracle->draws ? step->oracle->draws(step->oracle->argument, "z", step->step) : NULL;
+  const void *given = step->oracle->draws ? step->oracle->draws(step->oracle->argument, "z", step->step, 0) : NULL;
   void *values = cohort_update_vector_values(updater, updater->direction);
   fill_job job = {COHORT_FILL_RADEMACHER, values, key, 0};
   if (given)

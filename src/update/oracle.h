@@ -19,6 +19,7 @@ typedef struct cohort_ask {
 typedef struct cohort_oracle {
   void *argument;
   int objectives;
+  int64_t samples;  /* of a step's batch */
   unsigned wants;   /* what it can answer: COHORT_WANTS_... */
   unsigned batches; /* and about which: 1 << COHORT_BATCH_... */
   /* *rows receives, on this rank's shard, in the engine's real type: as many gradients as the engine's needs say, one
@@ -29,8 +30,8 @@ typedef struct cohort_oracle {
    * undefined. NULL: the engine reads the gradient itself. */
   const double *(*squares)(void *argument);
   /* Draws that were given instead of being drawn, as whole vectors; NULL, or a NULL answer: they are drawn. `name` is
-   * "z" for the signs of a curvature's direction. */
-  const void *(*draws)(void *argument, const char *name, int64_t step);
+   * "z" for the signs of a curvature's direction, else the driver's. */
+  const void *(*draws)(void *argument, const char *name, int64_t step, int64_t number);
 } cohort_oracle;
 
 #endif

@@ -72,6 +72,13 @@ int cohort_updater_columns(const cohort_updater *updater, const char **name) {
   return count;
 }
 
+const char *cohort_updater_evaluated_slot(const cohort_updater *updater) {
+  for (int n = 0; n < updater->nodes; n++)
+    if (updater->node[n].functions->evaluated)
+      return updater->vector[updater->node[n].first + updater->node[n].functions->evaluated - 2].name;
+  return NULL;
+}
+
 void cohort_updater_loaded(cohort_updater *updater) {
   for (int v = 0; v < updater->vectors; v++) updater->vector[v].stale = updater->vector[v].kept;
 }

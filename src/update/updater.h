@@ -63,6 +63,9 @@ cohort_status cohort_updater_connect(cohort_updater *updater, const cohort_vecto
 void cohort_updater_reset(cohort_updater *updater);
 /* The weights as an oracle takes them: some may still be on their way. */
 cohort_point cohort_updater_point(const cohort_updater *updater);
+/* The vector that is evaluated instead of the weights, and the name of its slot; NULL: none. Collective. */
+const cohort_vector *cohort_updater_evaluated(cohort_updater *updater);
+const char *cohort_updater_evaluated_slot(const cohort_updater *updater);
 /* Waits until all weights are here. Collective. */
 void cohort_updater_settle(cohort_updater *updater);
 

@@ -178,6 +178,8 @@ cohort_status cohort_update_ask(cohort_update_step *step, int index, const cohor
 void cohort_update_commit(cohort_update_step *step);
 void *cohort_update_vector_values(const cohort_updater *updater, int vector);
 
+/* A vector's own pieces go to who computes with it. */
+void cohort_update_bring(cohort_updater *updater, int vector);
 /* Sends what has been moved of the weights. */
 void cohort_update_bring_weights(cohort_updater *updater);
 

@@ -88,7 +88,6 @@ enum {
 typedef enum {
   COHORT_BATCH_THIS, /* the step's own */
   COHORT_BATCH_NEXT, /* that of `number` steps later */
-  COHORT_BATCH_FULL, /* all training samples, once each */
 } cohort_batch;
 
 typedef struct cohort_question {
@@ -113,7 +112,8 @@ static inline cohort_question cohort_ask_gradient(int point, int gradient) {
 typedef struct cohort_answer {
   double loss; /* means over the batch: all objectives together; one by one */
   double losses[16];
-  bool finite; /* the losses are; of gradients the norm tells */
+  int64_t samples; /* of the batch */
+  bool finite;     /* the losses are; of gradients the norm tells */
 } cohort_answer;
 
 typedef enum {
@@ -125,7 +125,12 @@ typedef enum {
   COHORT_MAP_CLAMP,    /* a between -number and number */
   COHORT_MAP_ABSOLUTE, /* |a| */
 } cohort_map;
-typedef enum { COHORT_FILL_NORMAL, COHORT_FILL_RADEMACHER, COHORT_FILL_VALUE } cohort_fill;
+typedef enum {
+  COHORT_FILL_NORMAL,
+  COHORT_FILL_RADEMACHER,
+  COHORT_FILL_VALUE, /* `number` everywhere */
+  COHORT_FILL_UNIT,  /* 1 at parameter number `number`, counted over the tensors; 0 elsewhere */
+} cohort_fill;
 
 struct cohort_driver;
 typedef struct cohort_optimizer cohort_optimizer;
@@ -150,8 +155,12 @@ typedef struct cohort_driver_functions {
   /* out = alpha a + beta b */
   void (*combine)(struct cohort_driver *driver, int out, double alpha, int a, double beta, int b);
   void (*map)(struct cohort_driver *driver, cohort_map map, int out, int a, int b, double number);
-  /* Draws keyed by (the driver's key, the step, number, element); or one value. */
-  void (*fill)(struct cohort_driver *driver, cohort_fill fill, int out, double number);
+  /* Draws keyed by (the driver's key, `name`, the step, number, element), or as they were given to a probe under that
+   * name; or values (name NULL). */
+  void (*fill)(struct cohort_driver *driver, cohort_fill fill, int out, const char *name, double number);
+  /* Parameter of the base by name; of the last group. */
+  double (*base_real)(const struct cohort_driver *driver, const char *name, double otherwise);
+  int64_t (*parameters)(const struct cohort_driver *driver); /* how many are trained */
   /* Runs the passes of one of the driver's programs over ranges of vectors: u->state[i] is vector[i], u->config the
    * driver's. `report` receives what finish writes. */
   void (*run)(struct cohort_driver *driver, int program, int count, const int *vector, double *report);
@@ -194,6 +203,8 @@ struct cohort_optimizer {
   /* Passes of its own over vectors: update, passes, sums and finish of each; cut by elements. NULL-ended; NULL: none.
    */
   const cohort_optimizer *const *programs;
+  /* Vector of the table, from 1, that evaluation, generation and init_from take instead of the weights; 0: none. */
+  int evaluated;
   unsigned wants;                      /* COHORT_WANTS_... */
   int64_t (*asks)(const void *config); /* gradients a step at most, for the estimate; NULL: one */
   /* Both. */

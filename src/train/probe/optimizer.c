@@ -106,7 +106,7 @@ static cohort_status answer(void *argument, const cohort_ask *ask, void **rows, 
   run_state *state = argument;
   const void *point = ask->point->vector->values;
   *rows = state->engine.rows;
-  if (ask->batch == COHORT_BATCH_NEXT || ask->clip > 0)
+  if (ask->batch == COHORT_BATCH_NEXT || (ask->clip > 0 && !state->problem.x))
     return cohort_fail(error, COHORT_BAD_CONFIG, "probe: %s asks what arrays cannot answer",
                        state->probe->choice.method->key);
   if (!state->problem.n) {
@@ -115,21 +115,21 @@ static cohort_status answer(void *argument, const cohort_ask *ask, void **rows, 
   }
   state->problem.step = state->step;
   losses[0] = cohort_probe_problem_loss(&state->problem, point);
-  if (ask->gradient) cohort_probe_problem_gradient(&state->problem, point, state->engine.rows);
+  if (ask->gradient) cohort_probe_problem_gradient(&state->problem, point, ask->clip, state->engine.rows);
   char *product =
       (char *)state->engine.rows + (size_t)state->engine.space->elements * cohort_probe_real_size(state->probe);
   if (ask->direction) cohort_probe_problem_product(&state->problem, point, ask->direction, product);
   return COHORT_DONE;
 }
 
-/* Signs that are given, elements one after another without padding. */
-static const void *draws(void *argument, const char *name, int64_t step) {
+/* Draws that are given, [steps, n] or [steps, number, n], elements one after another without padding. */
+static const void *draws(void *argument, const char *name, int64_t step, int64_t number) {
   run_state *state = argument;
   char path[32];
   (void)snprintf(path, sizeof path, "draws/%s", name);
   const cohort_array *given = cohort_probe_input(state->probe, path);
   if (!given) return NULL;
-  int64_t at = step * given->size[1];
+  int64_t at = given->axes == 3 ? (step * given->size[1] + number) * given->size[2] : step * given->size[1];
   for (int t = 0; t < state->engine.space->tensors; t++)
     for (int64_t e = 0; e < state->engine.space->tensor[t].elements; e++)
       cohort_probe_set(state->probe, state->engine.signs, state->engine.space->tensor[t].offset + e,
@@ -139,12 +139,14 @@ static const void *draws(void *argument, const char *name, int64_t step) {
 
 /* Drivers leave a step by what is not finite untaken; here that is the end. */
 static cohort_status take_steps(run_state *state, int64_t steps, cohort_error *error) {
-  const cohort_oracle oracle = {.argument = state,
-                                .objectives = 1,
-                                .wants = COHORT_WANTS_GRADIENT | COHORT_WANTS_LOSS | COHORT_WANTS_PRODUCT,
-                                .batches = 1u << COHORT_BATCH_THIS,
-                                .ask = answer,
-                                .draws = draws};
+  const cohort_oracle oracle = {
+      .argument = state,
+      .objectives = 1,
+      .samples = state->problem.samples ? state->problem.samples : 1,
+      .wants = COHORT_WANTS_GRADIENT | COHORT_WANTS_LOSS | COHORT_WANTS_PRODUCT | COHORT_WANTS_CLIPPED,
+      .batches = 1u << COHORT_BATCH_THIS,
+      .ask = answer,
+      .draws = draws};
   for (state->step = 0; state->step < steps; state->step++) {
     cohort_step_report report;
     COHORT_TRY(cohort_updater_step(state->engine.updater, &oracle, state->step, steps, &report, error));

@@ -81,7 +81,20 @@ double cohort_probe_problem_loss(const cohort_probe_problem *problem, const void
   return loss / (double)problem->samples;
 }
 
-void cohort_probe_problem_gradient(const cohort_probe_problem *problem, const void *point, void *gradient) {
+/* The factor that scales a sample's gradient, of size |factor| |x|, to a norm of at most `clip`; 0: 1. */
+static double clip_of(const cohort_probe_problem *problem, int64_t row, double factor, double clip) {
+  if (clip <= 0) return 1;
+  double square = 0;
+  for (int64_t j = 0; j < problem->n; j++) {
+    const double x = cohort_array_get(problem->x, row * problem->n + j);
+    square += x * x;
+  }
+  const double norm = fabs(factor) * sqrt(square);
+  return norm > clip ? clip / norm : 1;
+}
+
+void cohort_probe_problem_gradient(const cohort_probe_problem *problem, const void *point, double clip,
+                                   void *gradient) {
   unpack(problem, point, problem->point);
   if (problem->A) {
     multiply(problem, problem->point);
@@ -91,7 +104,8 @@ void cohort_probe_problem_gradient(const cohort_probe_problem *problem, const vo
     for (int64_t i = 0; i < problem->samples; i++) {
       const int64_t row = row_of(problem, i);
       const double s = sign_of(problem, row);
-      add_sample(problem, row, -s * sigmoid(-s * row_dot(problem->x, row, problem->point)));
+      const double factor = -s * sigmoid(-s * row_dot(problem->x, row, problem->point));
+      add_sample(problem, row, factor * clip_of(problem, row, factor, clip));
     }
   }
   pack(problem, problem->out, gradient);

@@ -18,7 +18,8 @@ typedef struct cohort_probe_problem {
 void cohort_probe_problem_create(cohort_probe_state *probe, const cohort_space *space, cohort_probe_problem *out);
 /* All take flat vectors of the space's layout. */
 double cohort_probe_problem_loss(const cohort_probe_problem *problem, const void *point);
-void cohort_probe_problem_gradient(const cohort_probe_problem *problem, const void *point, void *gradient);
+/* `clip` above 0: every sample's gradient is scaled to this norm at most (logistic problems). */
+void cohort_probe_problem_gradient(const cohort_probe_problem *problem, const void *point, double clip, void *gradient);
 /* Hessian at `point` times `vector`. */
 void cohort_probe_problem_product(const cohort_probe_problem *problem, const void *point, const void *vector,
                                   void *product);
