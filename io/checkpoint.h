@@ -12,6 +12,7 @@
 #include "base/comm.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "io/run_lock.h"
 
 enum { COHORT_SLICE_BLOCK = 1024 }; /* elements; slices begin at multiples, and digests are over such blocks */
 
@@ -56,6 +57,7 @@ typedef struct cohort_checkpoint {
   const cohort_stored_number *number; /* on load: names given, values filled; a missing one is an error */
   int flats;
   cohort_stored_flat *flat;
+  const cohort_run_lock *lock; /* of who saves: a rank whose run was taken over writes nothing; NULL: nobody's */
 } cohort_checkpoint;
 
 /* Rank `rank`'s slice of `elements`: contiguous, whole blocks, sizes as equal as blocks allow. */
@@ -63,7 +65,8 @@ void cohort_checkpoint_slice(int64_t elements, int ranks, int rank, int64_t *fir
 
 /* Collective. Writes directory/step_%08d.h5 and moves `latest`; name "final.h5"-like files: `name` not NULL gives the
  * file's name and leaves `latest` alone. On any fault on any rank all ranks return the same error, the hidden file is
- * removed and nothing else has changed. bytes_written (may be NULL): by this rank. */
+ * removed and nothing else has changed; COHORT_RANK_LOST when another job owns the run now (io/run_lock.h).
+ * bytes_written (may be NULL): by this rank. */
 cohort_status cohort_checkpoint_save(cohort_comm *comm, const char *directory, const char *name,
                                      const cohort_checkpoint *checkpoint, uint64_t *bytes_written, cohort_error *error);
 

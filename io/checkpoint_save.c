@@ -78,6 +78,7 @@ static cohort_status check_space(const save *state, const cohort_checkpoint *che
 /* Rank 0: the new file with everything but the data. */
 static cohort_status create(const save *state, const cohort_checkpoint *checkpoint, const uint64_t *digest,
                             cohort_error *error) {
+  COHORT_TRY(cohort_run_lock_check(checkpoint->lock, error));
   unlink(state->hidden); /* of a save that was killed: its room counts as free */
   COHORT_TRY(check_space(state, checkpoint, error));
   const int descriptor = cohort_file_create(state->hidden);
@@ -138,13 +139,13 @@ static cohort_status write_slices(const save *state, const cohort_checkpoint *ch
 /* Collective: every rank's slices; the status is agreed. */
 static cohort_status write_data(cohort_comm *comm, const save *state, const cohort_checkpoint *checkpoint,
                                 uint64_t *bytes_written, cohort_error *error) {
-  const int descriptor = open_when_visible(state->hidden);
-  cohort_status status = COHORT_DONE;
-  if (descriptor < 0) {
+  cohort_status status = cohort_run_lock_check(checkpoint->lock, error);
+  const int descriptor = status == COHORT_DONE ? open_when_visible(state->hidden) : -1;
+  if (status == COHORT_DONE && descriptor < 0) {
     const char *const hint = errno == ENOENT ? "; all hosts must see the run directory" : "";
     status = cohort_fail(error, COHORT_NO_RESOURCE, "%s: cannot be opened by rank %d: %s%s", state->hidden, comm->rank,
                          strerror(errno), hint);
-  } else {
+  } else if (status == COHORT_DONE) {
     status = reserve(state, checkpoint, descriptor, error);
   }
   status = cohort_comm_agree_error(comm, status, error);
@@ -174,7 +175,8 @@ static cohort_status move(const char *from, const char *to, cohort_error *error)
 }
 
 /* Rank 0: all that can fail for want of space is done before the first rename. */
-static cohort_status publish(const save *state, cohort_error *error) {
+static cohort_status publish(const save *state, const cohort_run_lock *lock, cohort_error *error) {
+  COHORT_TRY(cohort_run_lock_check(lock, error));
   if (state->latest) COHORT_TRY(write_latest(state, error));
   COHORT_TRY(move(state->hidden, state->path, error));
   COHORT_TRY(cohort_directory_sync(state->directory, error));
@@ -197,7 +199,7 @@ static cohort_status run(cohort_comm *comm, save *state, const cohort_checkpoint
   COHORT_TRY(cohort_comm_agree_error(comm, status, error));
   cohort_comm_broadcast(comm, 0, state->region, (size_t)checkpoint->flats * sizeof *state->region);
   COHORT_TRY(write_data(comm, state, checkpoint, bytes_written, error));
-  status = comm->rank == 0 ? publish(state, error) : COHORT_DONE;
+  status = comm->rank == 0 ? publish(state, checkpoint->lock, error) : COHORT_DONE;
   return cohort_comm_agree_error(comm, status, error);
 }
 
@@ -210,7 +212,7 @@ cohort_status cohort_checkpoint_save(cohort_comm *comm, const char *directory, c
   status = cohort_comm_agree_error(comm, status, error);
   if (status == COHORT_DONE) {
     status = run(comm, &state, checkpoint, &written, error);
-    if (status != COHORT_DONE && comm->rank == 0) remove_hidden(&state);
+    if (status != COHORT_DONE && status != COHORT_RANK_LOST && comm->rank == 0) remove_hidden(&state);
   }
   end(&state);
   if (status == COHORT_DONE && bytes_written) *bytes_written = written;

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -17,23 +16,6 @@ static cohort_status make_inside(const char *path, const char *name, cohort_erro
   char *own = cohort_format_text("%s/%s", path, name);
   const cohort_status status = cohort_directory_create(own, error);
   free(own);
-  return status;
-}
-
-static cohort_status take_lock(const char *path, int *lock, cohort_error *error) {
-  char *name = cohort_format_text("%s/lock", path);
-  const int file = open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
-  cohort_status status = COHORT_DONE;
-  if (file < 0) {
-    status = cohort_file_refused(name, errno, error);
-  } else if (flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    (void)close(file);
-    status = cohort_fail(error, COHORT_BAD_CONFIG, "%s: in use by another run; wait for it, or set run to another path",
-                         path);
-  } else {
-    *lock = file; /* where a file system has no locks, the run goes on without */
-  }
-  free(name);
   return status;
 }
 
@@ -92,7 +74,7 @@ static cohort_status open_on_first(const char *path, const cohort_document *expa
                                    bool (*may_change)(const char *key), cohort_run_directory *out,
                                    cohort_error *error) {
   COHORT_TRY(cohort_directory_create(path, error));
-  COHORT_TRY(take_lock(path, &out->lock, error));
+  COHORT_TRY(cohort_run_lock_take(path, &out->lock, error));
   char *name = cohort_format_text("%s/config.yaml", path);
   out->fresh = !cohort_file_exists(name);
   cohort_status status =
@@ -112,22 +94,23 @@ static cohort_status open_on_first(const char *path, const cohort_document *expa
 cohort_status cohort_run_directory_open(cohort_comm *comm, const char *path, const cohort_document *expanded,
                                         bool (*may_change)(const char *key), cohort_run_directory *out,
                                         cohort_error *error) {
-  *out = (cohort_run_directory){.lock = -1};
+  *out = (cohort_run_directory){.lock = {.descriptor = -1}};
   cohort_status status = COHORT_DONE;
   if (comm->rank == 0) status = open_on_first(path, expanded, may_change, out, error);
   status = cohort_comm_agree_error(comm, status, error);
   if (status != COHORT_DONE) {
-    if (out->lock >= 0) (void)close(out->lock);
-    out->lock = -1;
+    cohort_run_lock_release(&out->lock);
     return status;
   }
   out->fresh = cohort_comm_agree(comm, comm->rank == 0 && out->fresh) != 0;
   out->path = cohort_copy_text(path);
+  cohort_comm_broadcast(comm, 0, out->lock.owner, sizeof out->lock.owner);
+  if (comm->rank != 0) out->lock.directory = cohort_copy_text(path);
   return COHORT_DONE;
 }
 
 void cohort_run_directory_close(cohort_run_directory *directory) {
-  if (directory->lock >= 0) (void)close(directory->lock);
+  cohort_run_lock_release(&directory->lock);
   free(directory->path);
-  *directory = (cohort_run_directory){.lock = -1};
+  *directory = (cohort_run_directory){.lock = {.descriptor = -1}};
 }

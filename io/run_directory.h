@@ -9,15 +9,16 @@
 #include "base/parameter.h"
 #include "base/status.h"
 #include "io/file.h"
+#include "io/run_lock.h"
 
 typedef struct cohort_run_directory {
   char *path;
-  int lock;   /* file descriptor of the lock, held by rank 0; -1 elsewhere */
-  bool fresh; /* there was no run here */
+  cohort_run_lock lock; /* rank 0 holds it; every rank can ask whether the directory is still this job's */
+  bool fresh;           /* there was no run here */
 } cohort_run_directory;
 
-/* Collective. Creates the directory (with parents) or takes it over. Refused: one in use by a living process of any
- * host that sees the lock (fcntl/flock on `lock`), one whose config.yaml differs from `expanded` in a key that may not
+/* Collective. Creates the directory (with parents) or takes it over. Refused: one that another job
+ * owns (io/run_lock.h), one whose config.yaml differs from `expanded` in a key that may not
  * change (all changed keys are listed as `key: old -> new`; `may_change` tells by dotted key) once the run has written
  * metrics or a checkpoint, one that is a file or unwritable. Writes config.yaml (expanded) through a rename. Makes
  * checkpoints/, plots/, tensorboard/. */

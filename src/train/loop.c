@@ -187,6 +187,7 @@ static cohort_status save(loop *own, const char *directory, const char *name, co
 static cohort_status open_directory(loop *own, const char *path, cohort_error *error) {
   COHORT_TRY(cohort_run_directory_open(own->comm, path, own->settings->expanded, cohort_settings_may_change,
                                        &own->directory, error));
+  cohort_run_guard(own->run, &own->directory.lock);
   own->checkpoints = cohort_format_text("%s/checkpoints", path);
   char *log_path = cohort_format_text("%s/log.txt", path);
   cohort_world_watch(own->comm, own->settings->watchdog, log_path);
@@ -430,7 +431,7 @@ cohort_status cohort_loop_train(cohort_settings *settings, const char *run_path,
               .comm = comm,
               .log = log,
               .start = cohort_clock_seconds(),
-              .directory = {.lock = -1},
+              .directory = {.lock = {.descriptor = -1}},
               .step_ended = find_step_hook()};
   catch_signals();
   cohort_status status = cohort_run_create(settings, comm, log, threads, &own.run, error);

@@ -55,6 +55,10 @@ cohort_status cohort_run_evaluate(cohort_run *run, cohort_split split, cohort_ru
 void cohort_run_note_evaluation(cohort_run *run, double loss);
 int64_t cohort_run_best_step(const cohort_run *run);
 
+/* What the run saves it saves only while this lock is held (io/run_lock.h); it must be there at every save. */
+struct cohort_run_lock;
+void cohort_run_guard(cohort_run *run, const struct cohort_run_lock *lock);
+
 /* Collective. Name NULL: step_N.h5 and `latest`. */
 cohort_status cohort_run_save(cohort_run *run, const char *directory, const char *name, uint64_t *bytes_written,
                               cohort_error *error);

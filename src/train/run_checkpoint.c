@@ -170,8 +170,11 @@ static cohort_checkpoint describe(const cohort_run *run, stored_run *stored, con
                              .numbers = NUMBERS,
                              .number = numbers,
                              .flats = stored->flats,
-                             .flat = stored->flat};
+                             .flat = stored->flat,
+                             .lock = run->lock};
 }
+
+void cohort_run_guard(cohort_run *run, const cohort_run_lock *lock) { run->lock = lock; }
 
 cohort_status cohort_run_save(cohort_run *run, const char *directory, const char *name, uint64_t *bytes_written,
                               cohort_error *error) {

@@ -45,7 +45,8 @@ struct cohort_run {
   int64_t best_step;            /* -1: nothing was evaluated yet */
   double best_loss;
   cohort_run_figures figures;
-  cohort_profile *profile; /* or NULL */
+  cohort_profile *profile;     /* or NULL */
+  const cohort_run_lock *lock; /* of the run directory, or NULL */
 };
 
 /* What its lanes can answer: COHORT_WANTS_... */

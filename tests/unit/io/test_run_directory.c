@@ -32,10 +32,10 @@ static void opened(const char *path, const char *text, bool fresh) {
   CU_ASSERT_EQUAL_FATAL(status, COHORT_DONE);
   CU_ASSERT_EQUAL(directory.fresh, fresh);
   CU_ASSERT_STRING_EQUAL(directory.path, path);
-  CU_ASSERT_TRUE(directory.lock >= 0);
+  CU_ASSERT_TRUE(directory.lock.descriptor >= 0);
   cohort_run_directory_close(&directory);
   CU_ASSERT_PTR_NULL(directory.path);
-  CU_ASSERT_EQUAL(directory.lock, -1);
+  CU_ASSERT_EQUAL(directory.lock.descriptor, -1);
 }
 
 static void refused(const char *path, const char *text, cohort_status wanted, const char *const *part, int parts) {
@@ -43,7 +43,7 @@ static void refused(const char *path, const char *text, cohort_status wanted, co
   cohort_error error = {0};
   CU_ASSERT_EQUAL(open_with(path, text, &directory, &error), wanted);
   CU_ASSERT_PTR_NULL(directory.path);
-  CU_ASSERT_EQUAL(directory.lock, -1);
+  CU_ASSERT_EQUAL(directory.lock.descriptor, -1);
   for (int i = 0; i < parts; i++) {
     if (!strstr(error.text, part[i])) printf("    \"%s\" lacks \"%s\"\n", error.text, part[i]);
     CU_ASSERT_PTR_NOT_NULL(strstr(error.text, part[i]));
@@ -174,7 +174,8 @@ static cohort_status on_rank(cohort_comm *comm, void *argument) {
       cohort_run_directory_open(comm, argument, document, steps_may_change, &directory, &error);
   cohort_document_destroy(document);
   if (status != COHORT_DONE) return strstr(error.text, argument) ? status : COHORT_BUG;
-  const bool good = (directory.lock >= 0) == (comm->rank == 0) && directory.fresh && !strcmp(directory.path, argument);
+  const bool good =
+      (directory.lock.descriptor >= 0) == (comm->rank == 0) && directory.fresh && !strcmp(directory.path, argument);
   cohort_comm_barrier(comm);
   cohort_run_directory_close(&directory);
   return good ? COHORT_DONE : COHORT_STOPPED;
