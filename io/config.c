@@ -178,9 +178,9 @@ static cohort_document *step_into(cohort_document *at, const char *name) {
   cohort_document *child = cohort_document_get(at, name);
   if (child && child->kind != COHORT_SCALAR) return child;
   /* "adamw" written as a bare key becomes {adamw: {}} when one of its parameters is set. */
-  cohort_document *map = cohort_document_create(COHORT_MAP, "command line", 0, 0);
+  cohort_document *map = cohort_document_create(COHORT_MAP, COHORT_COMMAND_LINE, 0, 0);
   if (child && !cohort_document_is_null(child))
-    cohort_document_set(map, child->text, cohort_document_create(COHORT_MAP, "command line", 0, 0));
+    cohort_document_set(map, child->text, cohort_document_create(COHORT_MAP, COHORT_COMMAND_LINE, 0, 0));
   cohort_document_set(at, name, map);
   return map;
 }
@@ -200,7 +200,7 @@ static bool set_value(cohort_document *at, const char *name, cohort_document *va
 /* A value is parsed inside a map, so that it may be a scalar, [list] or {map}. NULL: it is none (COHORT_BAD_CONFIG). */
 static cohort_document *parse_value(const char *text, const char *whole, cohort_error *error) {
   if (text[0] == '|') { /* a command; to YAML it would begin a block */
-    cohort_document *command = cohort_document_create(COHORT_SCALAR, "command line", 0, 0);
+    cohort_document *command = cohort_document_create(COHORT_SCALAR, COHORT_COMMAND_LINE, 0, 0);
     cohort_document_set_text(command, text);
     command->quoted = true;
     return command;
@@ -208,7 +208,7 @@ static cohort_document *parse_value(const char *text, const char *whole, cohort_
   char *wrapped = cohort_format_text("value: %s\n", text);
   cohort_document *map = NULL;
   cohort_error own;
-  const cohort_status status = cohort_config_parse(wrapped, strlen(wrapped), "command line", &map, &own);
+  const cohort_status status = cohort_config_parse(wrapped, strlen(wrapped), COHORT_COMMAND_LINE, &map, &own);
   free(wrapped);
   cohort_document *value = status == COHORT_DONE && map ? cohort_document_get(map, "value") : NULL;
   if (!value || map->count != 1) {

@@ -33,7 +33,9 @@ void cohort_samples_release(cohort_samples *samples);
 uint64_t cohort_digest(const void *data, size_t bytes, uint64_t seed); /* XXH3, seed != 0 */
 
 /* A text file: the bytes. A path that begins with '|' is a command whose output is the text ("|bible -f
- * gen1:1-rev22:21"); a command that fails or prints nothing is an error. */
+ * gen1:1-rev22:21"); a command that fails or prints nothing is an error. Whoever calls this
+ * with one has made sure that the user wants it run. */
+bool cohort_text_is_command(const char *path); /* NULL is none */
 cohort_status cohort_text_read(const char *path, char **text, size_t *length, cohort_error *error);
 
 /* Preference pairs, JSONL: one object {"prompt", "chosen", "rejected"} of texts a line. Refused are an empty prompt, as

@@ -31,8 +31,10 @@ static cohort_status read_command(const char *command, char **text, size_t *leng
   return COHORT_DONE;
 }
 
+bool cohort_text_is_command(const char *path) { return path && path[0] == '|'; }
+
 cohort_status cohort_text_read(const char *path, char **text, size_t *length, cohort_error *error) {
-  if (path[0] == '|') return read_command(path + 1, text, length, error);
+  if (cohort_text_is_command(path)) return read_command(path + 1, text, length, error);
   char *own = NULL;
   size_t count = 0;
   COHORT_TRY(cohort_file_read(path, &own, &count, error));

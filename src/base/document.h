@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define COHORT_COMMAND_LINE "command line" /* the file of what an override has set */
+
 typedef enum { COHORT_SCALAR, COHORT_MAP, COHORT_LIST } cohort_document_kind;
 
 typedef struct cohort_document {
@@ -15,7 +17,7 @@ typedef struct cohort_document {
   char **names;                      /* map: the keys */
   struct cohort_document **children; /* map, list */
   size_t count;                      /* children */
-  const char *file;                  /* where it stands; owned by the root's reader, "command line" for overrides */
+  const char *file;                  /* where it stands; owned by the root's reader */
   int line, column;                  /* from 1; 0 when unknown */
   int key_line, key_column;          /* of a map's child: where its key stands; 0 when unknown */
   bool used;                         /* set by readers; what is never used is an unknown key */

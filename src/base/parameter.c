@@ -313,7 +313,7 @@ static char *flow_text(const cohort_document *map) {
 static void fault_two_methods(const reading *in, const cohort_document *value) {
   const cohort_document *last = value->children[value->count - 1];
   const char *name = in->parameter->name, *before = value->names[0], *after = value->names[value->count - 1];
-  if (last->file && strcmp(last->file, "command line") == 0 && last->kind == COHORT_MAP) {
+  if (last->file && strcmp(last->file, COHORT_COMMAND_LINE) == 0 && last->kind == COHORT_MAP) {
     char *parameters = flow_text(last);
     cohort_faults_add(in->faults, in->where,
                       "%s%s%s: the config has %s, the command line sets %s; to change the method, write "

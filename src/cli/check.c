@@ -60,7 +60,8 @@ static cohort_status run_check(const cohort_command_line *line, cohort_error *er
   if (line->count < 1) return cohort_fail(error, COHORT_BAD_CONFIG, "check: give a config; see cohort check --help");
   cohort_command_session session;
   cohort_run *run = NULL;
-  cohort_status status = cohort_command_open(line->word[0], line->count - 1, line->word + 1, &session, error);
+  cohort_status status =
+      cohort_command_open(line->word[0], COHORT_CONFIG_NAMED, line->count - 1, line->word + 1, &session, error);
   if (status == COHORT_DONE)
     status = cohort_run_plan(&session.settings, &session.comm, &session.log, session.threads, &run, error);
   if (status == COHORT_DONE && session.comm.rank == 0) {

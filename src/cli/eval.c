@@ -65,7 +65,7 @@ static cohort_status run(const cohort_command_line *line, cohort_error *error) {
   if (status == COHORT_DONE) status = cohort_command_run_files(path, &config, &weights, error);
   if (status == COHORT_DONE) {
     cohort_command_session session;
-    status = cohort_command_open(config, overrides, override, &session, error);
+    status = cohort_command_open(config, COHORT_CONFIG_OF_RUN, overrides, override, &session, error);
     session.settings.evaluates = true;
     if (status == COHORT_DONE) status = evaluate(&session, given ? given : weights, error);
     status = cohort_command_close(&session, status, error);
@@ -82,6 +82,7 @@ const cohort_verb cohort_verb_eval = {
     .summary = "evaluate a run's weights on every split but train",
     .help =
         "Takes RUN/final.h5, else the latest checkpoint, unless FILE is given.\n"
+        "A |command in the run's config is not run: give data.text='|command' (or a file) beside RUN to run it.\n"
         "data.text=FILE scores all of another text: its loss in nats a token, perplexity and bits a byte. A first "
         "token\n"
         "has nothing before it and is not scored. evaluate.stride=N gives every token at least (context - N) before "

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "cli/verbs.h"
 #include "io/config.h"
+#include "io/dataset/dataset.h"
 #include "io/run_directory.h"
 #include "mpi/world.h"
 
@@ -17,24 +18,40 @@ static char *default_run_path(const char *config) {
   return cohort_format_text("runs/%.*s", (int)(dot ? dot - name : (long)strlen(name)), name);
 }
 
-static cohort_status read_settings(const char *config, int overrides, char *const *override,
-                                   cohort_command_session *session, cohort_error *error) {
+/* A command that came with a run directory is refused; one that was given beside it is the user's. */
+static void check_commands(const cohort_document *document, cohort_faults *faults) {
+  static const char *const keys[] = {"text", "lines"};
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    const cohort_document *value = cohort_document_get(cohort_document_get(document, "data"), keys[i]);
+    if (!value || value->kind != COHORT_SCALAR || !cohort_text_is_command(value->text)) continue;
+    if (value->file && strcmp(value->file, COHORT_COMMAND_LINE) == 0) continue;
+    cohort_faults_add(
+        faults, value,
+        "data.%s: the run's config asks for the command %s, and what came with a run is not run; to run it, "
+        "or to take another text, give data.%s=... on the command line",
+        keys[i], value->text + 1, keys[i]);
+  }
+}
+
+static cohort_status read_settings(const char *config, cohort_config_origin origin, int overrides,
+                                   char *const *override, cohort_command_session *session, cohort_error *error) {
   COHORT_TRY(cohort_config_read(config, overrides, override, &session->document, error));
   cohort_faults faults = {0};
   cohort_settings_read(session->document, &session->settings, &faults);
+  if (origin == COHORT_CONFIG_OF_RUN) check_commands(session->document, &faults);
   session->settings.program = cohort_command_provenance();
   const cohort_status status = cohort_faults_status(&faults, error);
   cohort_faults_release(&faults);
   return status;
 }
 
-cohort_status cohort_command_open(const char *config, int overrides, char *const *override,
+cohort_status cohort_command_open(const char *config, cohort_config_origin origin, int overrides, char *const *override,
                                   cohort_command_session *session, cohort_error *error) {
   memset(session, 0, sizeof *session);
   COHORT_TRY(cohort_world_open(&session->comm, error));
   session->log.speaks = session->comm.rank == 0;
-  COHORT_TRY(
-      cohort_comm_agree_error(&session->comm, read_settings(config, overrides, override, session, error), error));
+  COHORT_TRY(cohort_comm_agree_error(&session->comm, read_settings(config, origin, overrides, override, session, error),
+                                     error));
   cohort_world_watch(&session->comm, session->settings.watchdog, NULL);
   session->topology =
       cohort_topology_create(&session->comm, session->settings.threads, session->settings.bind == COHORT_BIND_AUTO);

@@ -19,9 +19,13 @@ typedef struct cohort_command_session {
   char *run_path; /* owned */
 } cohort_command_session;
 
+/* Where a config comes from: the user has named it on the command line, or it lies in a run directory that was named.
+ * Only the first kind may run commands (data.text: "|command"): a run may be somebody else's. */
+typedef enum { COHORT_CONFIG_NAMED, COHORT_CONFIG_OF_RUN } cohort_config_origin;
+
 /* Collective over the ranks of this job: opens the world, reads the config with its overrides, checks the settings. On
  * an error the world is still open; call close. The config's name gives the default run directory. */
-cohort_status cohort_command_open(const char *config, int overrides, char *const *override,
+cohort_status cohort_command_open(const char *config, cohort_config_origin origin, int overrides, char *const *override,
                                   cohort_command_session *session, cohort_error *error);
 /* Says the error that all ranks share, to the terminal and log.txt, and clears its text; closes the log and the world.
  * Where the world did not open, the error stays unsaid. `status` is the outcome. */

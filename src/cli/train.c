@@ -3,7 +3,8 @@
 static cohort_status run(const cohort_command_line *line, cohort_error *error) {
   if (line->count < 1) return cohort_fail(error, COHORT_BAD_CONFIG, "train: give a config; see cohort train --help");
   cohort_command_session session;
-  cohort_status status = cohort_command_open(line->word[0], line->count - 1, line->word + 1, &session, error);
+  cohort_status status =
+      cohort_command_open(line->word[0], COHORT_CONFIG_NAMED, line->count - 1, line->word + 1, &session, error);
   cohort_loop_program program = cohort_command_program();
   program.topology = session.topology;
   if (status == COHORT_DONE)

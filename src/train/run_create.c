@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "train/run_state.h"
+#include "train/source_text.h"
 
 static int64_t capacity_of(int64_t samples, int lanes) { return (samples + lanes - 1) / lanes; }
 
@@ -288,6 +289,7 @@ static cohort_status build(cohort_run *run, cohort_faults *faults, cohort_error 
       cohort_holders_create(run->comm, run->settings->replicate == COHORT_REPLICATE_HOSTS, &run->holders, error));
   /* Alone, a rank holds everything: nothing is apart or comes and goes. */
   run->sharding = run->holders->count > 1 ? (cohort_sharding)run->settings->sharding : COHORT_SHARDING_OPTIMIZER;
+  COHORT_TRY(cohort_source_text_share(run->comm, run->log, run->plan_only, run->settings, error));
   /* What follows shares memory: a rank that fails by itself must not leave the others waiting. */
   COHORT_TRY(cohort_comm_agree_error(run->comm, plan_run(run, faults, error), error));
   if (run->plan_only) return COHORT_DONE;

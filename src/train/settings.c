@@ -352,6 +352,9 @@ void cohort_settings_read(const cohort_document *document, cohort_settings *out,
 void cohort_settings_release(cohort_settings *settings) {
   cohort_document_destroy(settings->expanded);
   settings->expanded = NULL;
+  if (settings->shared_text) free(settings->shared_text->text);
+  free(settings->shared_text);
+  settings->shared_text = NULL;
 }
 
 bool cohort_settings_may_change(const char *key) {

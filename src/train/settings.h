@@ -52,6 +52,13 @@ typedef struct cohort_federated_settings {
 
 typedef enum { COHORT_BIND_AUTO, COHORT_BIND_NONE } cohort_bind;
 
+/* What a |command printed (train/source_text.h). */
+typedef struct cohort_shared_text {
+  bool stands_in; /* it was not run: the run is only planned */
+  char *text;     /* until it is taken */
+  size_t bytes;
+} cohort_shared_text;
+
 typedef struct cohort_settings {
   int task;
   const char *run;
@@ -77,9 +84,10 @@ typedef struct cohort_settings {
   cohort_checkpoint_settings checkpoint_settings;
   cohort_federated_settings federated_settings;
   bool is_federated;
-  bool evaluates;            /* set by who only evaluates: nothing need be left to train on */
-  cohort_document *expanded; /* owned: every key that the run uses, with its value */
-  const char *program;       /* what checkpoints say has written them: "cohort 0.1.0 (64708ca)"; NULL: "unknown" */
+  bool evaluates;                  /* set by who only evaluates: nothing need be left to train on */
+  cohort_document *expanded;       /* owned: every key that the run uses, with its value */
+  cohort_shared_text *shared_text; /* owned; NULL: no command was shared */
+  const char *program; /* what checkpoints say has written them: "cohort 0.1.0 (64708ca)"; NULL: "unknown" */
 } cohort_settings;
 
 /* Every key of a config, with the sections below (base/parameter.h); its scopes take a cohort_settings. */

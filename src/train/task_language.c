@@ -9,6 +9,7 @@
 #include "io/tokenizer.h"
 #include "method/loss/loss.h"
 #include "train/language.h"
+#include "train/source_text.h"
 #include "train/task.h"
 
 typedef struct language {
@@ -90,7 +91,9 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   COHORT_TRY(cohort_language_tokenizer(settings->data_settings.tokenizer, &tokenizer, error));
   char *text = NULL;
   size_t length = 0;
-  const cohort_status status = cohort_text_read(settings->data_settings.text, &text, &length, error);
+  const int64_t context = ((const cohort_model *)task->model.method->functions)->context(task->model.config);
+  const cohort_status status =
+      cohort_source_text_take(settings, settings->data_settings.text, context, &text, &length, error);
   if (status != COHORT_DONE) {
     cohort_tokenizer_destroy(tokenizer);
     return status;
@@ -102,7 +105,7 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   task->model_data.outputs = cohort_tokenizer_vocabulary(tokenizer);
   cohort_tokenizer_destroy(tokenizer);
   free(text);
-  own->context = ((const cohort_model *)task->model.method->functions)->context(task->model.config);
+  own->context = context;
   own->stride = settings->evaluate_settings.stride ? settings->evaluate_settings.stride : own->context;
   if (own->stride > own->context)
     return cohort_fail(error, COHORT_BAD_CONFIG, "evaluate.stride: %lld is more than the model's context %lld",

@@ -9,6 +9,7 @@
 #include "method/preference/preference.h"
 #include "train/language.h"
 #include "train/pairs.h"
+#include "train/source_text.h"
 #include "train/task.h"
 
 typedef struct preference {
@@ -22,14 +23,16 @@ static void close_task(cohort_task *task) {
   free(own);
 }
 
-static cohort_status read_train(const cohort_task *task, cohort_pairs *out, cohort_error *error) {
+static cohort_status read_train(const cohort_task *task, int64_t context, cohort_pairs *out, cohort_error *error) {
   const cohort_data_settings *data = &task->settings->data_settings;
   if (!data->lines) return cohort_pairs_read(data->train, out, error);
   char *text = NULL;
   size_t length = 0;
-  COHORT_TRY(cohort_text_read(data->lines, &text, &length, error));
+  COHORT_TRY(cohort_source_text_take(task->settings, data->lines, context, &text, &length, error));
   const cohort_random_key key = cohort_random_key_derive_name(task->key, "lines");
-  const cohort_status status = cohort_pairs_from_lines(text, length, data->pairs, key, out, error);
+  const bool few = cohort_source_text_stands_in(task->settings) && data->pairs > COHORT_STAND_IN_LINES;
+  const int64_t wanted = few ? COHORT_STAND_IN_LINES : data->pairs;
+  const cohort_status status = cohort_pairs_from_lines(text, length, wanted, key, out, error);
   free(text);
   return status;
 }
@@ -46,7 +49,7 @@ static cohort_status load(cohort_task *task, const cohort_tokenizer *tokenizer, 
                           cohort_error *error) {
   const cohort_data_settings *data = &task->settings->data_settings;
   cohort_pairs train = {0}, validation = {0};
-  COHORT_TRY(read_train(task, &train, error));
+  COHORT_TRY(read_train(task, context, &train, error));
   task->digest = cohort_digest(&train.digest, sizeof train.digest, cohort_tokenizer_digest(tokenizer));
   cohort_status status = COHORT_DONE;
   if (data->validation) {
