@@ -53,9 +53,11 @@ static cohort_status make_room(content *own, size_t room, cohort_error *error) {
   const size_t unit = room < 2 * (size_t)HUGE_PAGE ? COHORT_ALIGNMENT : HUGE_PAGE;
   content larger = {.bytes = own->bytes, .room = cohort_round_up(room, unit)};
   larger.data = room <= PTRDIFF_MAX - HUGE_PAGE ? aligned_alloc(unit, larger.room) : NULL;
-  if (!larger.data)
-    return cohort_fail(error, COHORT_NO_RESOURCE, "memory: no %.1f MiB for a data file; use a larger node",
-                       (double)room / 1048576);
+  if (!larger.data) {
+    char size[32];
+    return cohort_fail(error, COHORT_NO_RESOURCE, "memory: no %s for a data file; use a larger node",
+                       cohort_bytes_text(room, size));
+  }
   if (unit == HUGE_PAGE) (void)madvise(larger.data, larger.room, MADV_HUGEPAGE);
   if (own->bytes) memcpy(larger.data, own->data, own->bytes);
   free(own->data);

@@ -56,10 +56,11 @@ static char *map_part(int descriptor, size_t bytes) {
 
 static cohort_status no_memory(const cohort_comm *comm, size_t bytes, const char *purpose, const char *why,
                                cohort_error *error) {
+  char size[32];
   return cohort_fail(error, COHORT_NO_RESOURCE,
-                     "memory: rank %d: no %.1f MiB of shared memory for %s: %s; use more nodes, a smaller model or "
+                     "memory: rank %d: no %s of shared memory for %s: %s; use more nodes, a smaller model or "
                      "smaller batches",
-                     comm->rank, (double)bytes / 1048576.0, purpose, why);
+                     comm->rank, cohort_bytes_text(bytes > page ? bytes : page, size), purpose, why);
 }
 
 static cohort_status create_own(cohort_segment *segment, const char *purpose, notice *own, cohort_error *error) {

@@ -15,6 +15,16 @@
 static const size_t huge_page = (size_t)2 << 20;
 static const size_t huge_from = (size_t)4 << 20;
 
+const char *cohort_bytes_text(size_t bytes, char out[32]) {
+  if (bytes >= (size_t)1 << 20)
+    (void)snprintf(out, 32, "%.1f MiB", (double)bytes / 1048576.0);
+  else if (bytes >= 1024)
+    (void)snprintf(out, 32, "%.1f KiB", (double)bytes / 1024.0);
+  else
+    (void)snprintf(out, 32, "%zu bytes", bytes);
+  return out;
+}
+
 static cohort_status take(size_t bytes, const char *purpose, bool touch, bool dense, void **out, cohort_error *error) {
   const size_t alignment = bytes >= huge_from ? huge_page : COHORT_ALIGNMENT;
   void *memory = NULL;
@@ -22,9 +32,10 @@ static cohort_status take(size_t bytes, const char *purpose, bool touch, bool de
     memory = aligned_alloc(alignment, cohort_round_up(bytes ? bytes : 1, alignment));
   }
   if (!memory) {
+    char size[32];
     return cohort_fail(error, COHORT_NO_RESOURCE,
-                       "memory: no %.1f MiB for %s; use more nodes, a smaller model or smaller batches",
-                       (double)bytes / 1048576.0, purpose);
+                       "memory: no %s for %s; use more nodes, a smaller model or smaller batches",
+                       cohort_bytes_text(bytes, size), purpose);
   }
   const size_t whole = cohort_round_up(bytes ? bytes : 1, alignment);
   if (alignment == huge_page && dense)

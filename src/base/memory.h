@@ -18,6 +18,9 @@ cohort_status cohort_memory_create(size_t bytes, const char *purpose, void **out
 cohort_status cohort_memory_reserve(size_t bytes, bool dense, const char *purpose, void **out, cohort_error *error);
 void cohort_memory_release(void *memory); /* NULL is fine */
 
+/* A number of bytes for people: "24576.0 MiB", "4.0 KiB", "17 bytes". Returns `out`. */
+const char *cohort_bytes_text(size_t bytes, char out[32]);
+
 /* malloc, realloc and strdup for set-up code; end the program with a message and status 4 when there is no memory. */
 void *cohort_allocate(size_t bytes); /* zeroed */
 void *cohort_reallocate(void *memory, size_t bytes);

@@ -142,8 +142,8 @@ static cohort_status build(cohort_federation *federation, cohort_document *expan
   cohort_space *const spaces[1] = {plan->space};
   COHORT_TRY(cohort_lane_graph_create(plan->task, &options, spaces, plan->kernels, &federation->graph, error));
   if (cohort_plan_phases(federation->graph->plan) > 1)
-    return cohort_fail(error, COHORT_BAD_CONFIG,
-                       "federated: the loss looks across the batch; clients train alone, take another loss");
+    return cohort_settings_fail(plan->settings, "loss", error,
+                                "federated: the loss looks across the batch; clients train alone, take another loss");
   cohort_choice_expand(plan->variant, "schedule", settings->client_schedule, "client_schedule", &federation->schedule,
                        expanded, faults);
   COHORT_TRY(cohort_faults_status(faults, error));

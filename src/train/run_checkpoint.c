@@ -235,8 +235,9 @@ cohort_status cohort_run_resume(cohort_run *run, const char *directory, const ch
       status =
           cohort_fail(error, COHORT_BAD_DATA, "%s: the data have changed since it was saved; start another run", *path);
     else if (numbers[3].value != run->lanes)
-      status = cohort_fail(error, COHORT_BAD_CONFIG, "lanes: %s was saved with %lld lanes, this run has %d", *path,
-                           (long long)numbers[3].value, run->lanes);
+      status =
+          cohort_settings_fail(run->settings, "lanes", error, "lanes: %s was saved with %lld lanes, this run has %d",
+                               *path, (long long)numbers[3].value, run->lanes);
     else
       status = check_kernels(run, *path, error);
   }

@@ -263,13 +263,14 @@ static void make_profile(cohort_run *run) {
 
 static cohort_status check_batch(const cohort_run *run, cohort_error *error) {
   if (!run->settings->is_federated && run->settings->batch < run->lanes)
-    return cohort_fail(error, COHORT_BAD_CONFIG, "batch: %lld samples cannot fill %d lanes; raise batch or lower lanes",
-                       (long long)run->settings->batch, run->lanes);
+    return cohort_settings_fail(run->settings, "batch", error,
+                                "batch: %lld samples cannot fill %d lanes; raise batch or lower lanes",
+                                (long long)run->settings->batch, run->lanes);
   if (run->comm->size > run->lanes)
-    return cohort_fail(error, COHORT_BAD_CONFIG,
-                       "lanes: %d lanes serve at most %d ranks, but %d were started; start fewer "
-                       "or set lanes higher",
-                       run->lanes, run->lanes, run->comm->size);
+    return cohort_settings_fail(run->settings, "lanes", error,
+                                "lanes: %d lanes serve at most %d ranks, but %d were started; start fewer "
+                                "or set lanes higher",
+                                run->lanes, run->lanes, run->comm->size);
   return COHORT_DONE;
 }
 

@@ -3,6 +3,8 @@
  * costs the number of keys of the table times that of the config. */
 #include "train/settings.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -340,6 +342,7 @@ static void check_methods(const cohort_settings *own, cohort_faults *faults) {
 
 void cohort_settings_read(const cohort_document *document, cohort_settings *out, cohort_faults *faults) {
   memset(out, 0, sizeof *out);
+  out->given = document;
   out->expanded = cohort_document_create(COHORT_MAP, NULL, 0, 0);
   cohort_parameters_read(cohort_settings_table, document, "", out, out->expanded, faults);
   check_replicate(document, out, faults);
@@ -347,6 +350,34 @@ void cohort_settings_read(const cohort_document *document, cohort_settings *out,
   if (cohort_document_get(out->expanded, "task")) /* else it is wrong itself: nobody knows what the run uses */
     check_scopes(cohort_settings_table, "", document, out, out->expanded, faults);
   check_methods(out, faults);
+}
+
+const cohort_document *cohort_settings_place(const cohort_settings *settings, const char *key) {
+  const cohort_document *at = settings->given;
+  for (const char *name = key; at && *name;) {
+    const size_t length = strcspn(name, ".");
+    char *const own = cohort_format_text("%.*s", (int)length, name);
+    const cohort_document *const next = cohort_document_get(at, own);
+    free(own);
+    if (!next) break;
+    at = next;
+    name += length + (name[length] == '.');
+  }
+  return at;
+}
+
+cohort_status cohort_settings_fail(const cohort_settings *settings, const char *key, cohort_error *error,
+                                   const char *format, ...) {
+  char text[1024];
+  va_list arguments;
+  va_start(arguments, format);
+  (void)vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  cohort_faults faults = {0};
+  cohort_faults_add(&faults, cohort_settings_place(settings, key), "%s", text);
+  const cohort_status status = cohort_faults_status(&faults, error);
+  cohort_faults_release(&faults);
+  return status;
 }
 
 void cohort_settings_release(cohort_settings *settings) {

@@ -86,6 +86,7 @@ typedef struct cohort_settings {
   bool is_federated;
   bool evaluates;                  /* set by who only evaluates: nothing need be left to train on */
   cohort_document *expanded;       /* owned: every key that the run uses, with its value */
+  const cohort_document *given;    /* the config itself, for places in messages */
   cohort_shared_text *shared_text; /* owned; NULL: no command was shared */
   const char *program; /* what checkpoints say has written them: "cohort 0.1.0 (64708ca)"; NULL: "unknown" */
 } cohort_settings;
@@ -98,6 +99,12 @@ extern const cohort_parameter cohort_settings_table[];
  * supervised); one that is not given is not in `expanded`, which so can be read again. */
 void cohort_settings_read(const cohort_document *document, cohort_settings *out, cohort_faults *faults);
 void cohort_settings_release(cohort_settings *settings);
+
+/* Where a dotted key stands in the config: its value; where it is not given, its section or the whole config. */
+const cohort_document *cohort_settings_place(const cohort_settings *settings, const char *key);
+/* COHORT_BAD_CONFIG with "FILE:LINE:COLUMN: " of the key before the text. */
+cohort_status cohort_settings_fail(const cohort_settings *settings, const char *key, cohort_error *error,
+                                   const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* Whether a dotted key of the expanded config may change when a run is resumed (lanes of machines, lengths, paths). */
 bool cohort_settings_may_change(const char *key);

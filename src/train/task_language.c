@@ -58,13 +58,14 @@ static cohort_status check_settings(const cohort_task *task, cohort_faults *faul
   const cohort_settings *settings = task->settings;
   const cohort_model *model = task->model.method->functions;
   if (model->kind != COHORT_MODEL_TOKENS)
-    cohort_faults_add(faults, settings->model, "model: %s reads samples; the language task has tokens",
-                      task->model.method->key);
-  if (!settings->data_settings.text) cohort_faults_add(faults, settings->data, "data: give text, a file or |command");
+    cohort_faults_add(faults, cohort_settings_place(settings, "model"),
+                      "model: %s reads samples; the language task has tokens", task->model.method->key);
+  if (!settings->data_settings.text)
+    cohort_faults_add(faults, cohort_settings_place(settings, "data"), "data: give text, a file or |command");
   for (int i = 0; i < task->objectives; i++)
     if (((const cohort_loss *)task->loss[i].method->functions)->target != COHORT_TARGET_CLASS)
-      cohort_faults_add(faults, settings->loss, "loss: %s has real targets; the language task has classes",
-                        task->loss[i].method->key);
+      cohort_faults_add(faults, cohort_settings_place(settings, "loss"),
+                        "loss: %s has real targets; the language task has classes", task->loss[i].method->key);
   return cohort_faults_status(faults, error);
 }
 
@@ -108,8 +109,9 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   own->context = context;
   own->stride = settings->evaluate_settings.stride ? settings->evaluate_settings.stride : own->context;
   if (own->stride > own->context)
-    return cohort_fail(error, COHORT_BAD_CONFIG, "evaluate.stride: %lld is more than the model's context %lld",
-                       (long long)own->stride, (long long)own->context);
+    return cohort_settings_fail(settings, "evaluate.stride", error,
+                                "evaluate.stride: %lld is more than the model's context %lld", (long long)own->stride,
+                                (long long)own->context);
   task->tokens_per_sample = own->context;
   COHORT_TRY(count_training(task, own, error));
   const int64_t tail = own->count - own->validation, scored = tail ? scored_tokens(own) : 0;

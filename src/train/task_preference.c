@@ -74,10 +74,11 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   const cohort_settings *settings = task->settings;
   const cohort_model *model = task->model.method->functions;
   if (model->kind != COHORT_MODEL_TOKENS)
-    cohort_faults_add(faults, settings->model, "model: %s reads samples; the preference task has tokens",
-                      task->model.method->key);
+    cohort_faults_add(faults, cohort_settings_place(settings, "model"),
+                      "model: %s reads samples; the preference task has tokens", task->model.method->key);
   if (!settings->data_settings.lines == !settings->data_settings.train)
-    cohort_faults_add(faults, settings->data, "data: give either train (JSONL of pairs) or lines (a text)");
+    cohort_faults_add(faults, cohort_settings_place(settings, "data"),
+                      "data: give either train (JSONL of pairs) or lines (a text)");
   COHORT_TRY(cohort_faults_status(faults, error));
   task->spaces = task->preference.method->needs & COHORT_NEEDS_REFERENCE ? 2 : 1;
   task->objectives = 1;

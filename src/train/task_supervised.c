@@ -71,10 +71,11 @@ static cohort_status check_losses(const cohort_task *task, const cohort_samples 
   for (int i = 0; i < task->objectives; i++) {
     const cohort_loss *loss = task->loss[i].method->functions;
     if (loss->target == COHORT_TARGET_REAL && !train->targets && !train->labels)
-      cohort_faults_add(faults, task->settings->loss, "loss: %s needs targets", task->loss[i].method->key);
-    if (loss->target == COHORT_TARGET_CLASS && !train->labels)
-      cohort_faults_add(faults, task->settings->loss, "loss: %s needs integer classes, but the data hold real targets",
+      cohort_faults_add(faults, cohort_settings_place(task->settings, "loss"), "loss: %s needs targets",
                         task->loss[i].method->key);
+    if (loss->target == COHORT_TARGET_CLASS && !train->labels)
+      cohort_faults_add(faults, cohort_settings_place(task->settings, "loss"),
+                        "loss: %s needs integer classes, but the data hold real targets", task->loss[i].method->key);
   }
   return cohort_faults_status(faults, error);
 }
@@ -82,22 +83,23 @@ static cohort_status check_losses(const cohort_task *task, const cohort_samples 
 static cohort_status check_images(const cohort_task *task, const cohort_samples *train, cohort_error *error) {
   const cohort_data_settings *data = &task->settings->data_settings;
   if (train->axes == 3 || (!data->crop && !data->flip)) return COHORT_DONE;
-  return cohort_fail(error, COHORT_BAD_CONFIG, "data.%s: the samples are vectors, not images; remove it",
-                     data->crop ? "crop" : "flip");
+  return cohort_settings_fail(task->settings, data->crop ? "data.crop" : "data.flip", error,
+                              "data.%s: the samples are vectors, not images; remove it", data->crop ? "crop" : "flip");
 }
 
 static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_faults *faults, cohort_error *error) {
   const cohort_data_settings *data = &task->settings->data_settings;
   (void)log;
   if (((const cohort_model *)task->model.method->functions)->kind != COHORT_MODEL_SAMPLES)
-    cohort_faults_add(faults, task->settings->model, "model: %s reads tokens; the supervised task has samples",
-                      task->model.method->key);
+    cohort_faults_add(faults, cohort_settings_place(task->settings, "model"),
+                      "model: %s reads tokens; the supervised task has samples", task->model.method->key);
   if (!data->train_images && !data->train)
-    cohort_faults_add(faults, task->settings->data, "data: give train_images and train_labels (IDX), or train (HDF5)");
+    cohort_faults_add(faults, cohort_settings_place(task->settings, "data"),
+                      "data: give train_images and train_labels (IDX), or train (HDF5)");
   if (data->train_images && !data->train_labels)
-    cohort_faults_add(faults, task->settings->data, "data: train_images needs train_labels");
+    cohort_faults_add(faults, cohort_settings_place(task->settings, "data"), "data: train_images needs train_labels");
   if (data->test_images && !data->test_labels)
-    cohort_faults_add(faults, task->settings->data, "data: test_images needs test_labels");
+    cohort_faults_add(faults, cohort_settings_place(task->settings, "data"), "data: test_images needs test_labels");
   COHORT_TRY(cohort_faults_status(faults, error));
   supervised *own = cohort_allocate(sizeof *own);
   task->own = own;

@@ -43,6 +43,11 @@ static void test_memory(void) {
   CU_ASSERT_EQUAL(cohort_memory_create(SIZE_MAX - 5, "the impossible", &kept, &error), COHORT_NO_RESOURCE);
   CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "the impossible"));
   CU_ASSERT_PTR_EQUAL(kept, &error);
+  const size_t counts[] = {0, 1023, 1024, 4096, ((size_t)1 << 20) - 1, (size_t)3 << 19, (size_t)24 << 30};
+  const char *const words[] = {"0 bytes", "1023 bytes", "1.0 KiB", "4.0 KiB", "1024.0 KiB", "1.5 MiB", "24576.0 MiB"};
+  char size[32];
+  for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+    CU_ASSERT_STRING_EQUAL(cohort_bytes_text(counts[i], size), words[i]);
   char *text = cohort_format_text("%s-%d", "a", 12);
   CU_ASSERT_STRING_EQUAL(text, "a-12");
   free(text);

@@ -156,6 +156,30 @@ static void test_another_method(void) {
 
 static void test_nothing_to_say(void) { refused("steps: 1\nmodel: mlp\noptimizer: null\ngroups: null\n", 0, NULL); }
 
+/* What the whole run shows to be wrong is said at the key, or where it would stand. */
+static void test_places(void) {
+  static const char text[] = "steps: 1\nmodel: mlp\nbatch: 5\ndata: {train: x, crop: 1}\n";
+  static const char *const keys[] = {"batch", "data.crop", "data.train_images", "lanes", "evaluate.stride"};
+  static const char *const places[] = {
+      "c.yaml:3:8: ", "c.yaml:4:24: ", "c.yaml:4:7: ", "c.yaml:1:1: ", "command line: "};
+  cohort_document *document = NULL;
+  cohort_error error = {0};
+  CU_ASSERT_EQUAL_FATAL(cohort_config_parse(text, strlen(text), "c.yaml", &document, &error), COHORT_DONE);
+  CU_ASSERT_EQUAL_FATAL(cohort_config_override(document, "evaluate.every=1", &error), COHORT_DONE);
+  cohort_settings settings;
+  cohort_faults faults = {0};
+  cohort_settings_read(document, &settings, &faults);
+  CU_ASSERT_EQUAL(faults.count, 0);
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    char *const wanted = cohort_format_text("%s5 is wrong", places[i]);
+    CU_ASSERT_EQUAL(cohort_settings_fail(&settings, keys[i], &error, "%d is wrong", 5), COHORT_BAD_CONFIG);
+    CU_ASSERT_STRING_EQUAL(error.text, wanted);
+    free(wanted);
+  }
+  cohort_settings_release(&settings);
+  cohort_document_destroy(document);
+}
+
 static const check checks[] = {
     {"faults of all methods together", test_all_together},
     {"federated", test_federated},
@@ -163,6 +187,7 @@ static const check checks[] = {
     {"expanded config", test_expanded},
     {"defaults", test_nothing_to_say},
     {"foreign names", test_foreign_names},
+    {"places of what the whole run shows", test_places},
     {"another method on the command line", test_another_method},
 };
 
