@@ -53,6 +53,7 @@ static void estimate_rows(const estimate_case *own, cohort_estimate *out) {
   const size_t other = cohort_plan_arena_bytes(run->evaluate->plan);
   const int alive = needs.executors * (together ? needs.slots : 1);
   out->activations = larger((double)arena, (double)other) * alive;
+  if (run->federation) out->activations += needs.executors * cohort_federation_client_bytes(run->federation);
 }
 
 static void estimate_vectors(const estimate_case *own, cohort_estimate *out) {

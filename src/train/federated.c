@@ -86,9 +86,11 @@ static cohort_status create_trainer(const cohort_federation *federation, cohort_
   COHORT_TRY(cohort_holders_create(&trainer->alone, false, &trainer->holders, error));
   void *memory = NULL;
   const size_t bytes = (size_t)trainer->space->elements * sizeof(float);
-  COHORT_TRY(cohort_space_hold(trainer->space, error));
-  COHORT_TRY(cohort_memory_create(bytes, "client gradient", &memory, error));
-  trainer->gradient = memory;
+  if (!plan->plan_only) {
+    COHORT_TRY(cohort_space_hold(trainer->space, error));
+    COHORT_TRY(cohort_memory_create(bytes, "client gradient", &memory, error));
+    trainer->gradient = memory;
+  }
   const cohort_updater_plan own = {.optimizer = settings->client,
                                    .groups = settings->client_groups,
                                    .expanded = expanded,
@@ -103,6 +105,7 @@ static cohort_status create_trainer(const cohort_federation *federation, cohort_
                                    .kernels = cohort_updater_kernels(plan->variant),
                                    .variant = plan->variant,
                                    .threads = 1,
+                                   .plan_only = plan->plan_only,
                                    .objectives = 1,
                                    .sharding = COHORT_SHARDING_OPTIMIZER,
                                    .holders = trainer->holders,
@@ -113,8 +116,15 @@ static cohort_status create_trainer(const cohort_federation *federation, cohort_
     cohort_faults_add(faults, settings->client,
                       "federated.client: it asks for more than gradients, which clients do not give; take another");
   COHORT_TRY(cohort_faults_status(faults, error));
+  if (plan->plan_only) return COHORT_DONE;
   trainer->weights.values = trainer->space->values;
   return cohort_updater_connect(trainer->updater, &trainer->weights, NULL, error);
+}
+
+double cohort_federation_client_bytes(const cohort_federation *federation) {
+  const client_trainer *const own = &federation->trainer[0];
+  const double vectors = 2 + cohort_updater_needs_of(own->updater).vectors;
+  return vectors * (double)own->space->elements * sizeof(float) + cohort_updater_state_bytes(own->updater);
 }
 
 static void destroy_trainer(client_trainer *trainer) {

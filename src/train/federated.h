@@ -19,12 +19,16 @@ typedef struct cohort_federation_plan {
   cohort_space *space;
   const cohort_kernel_set *kernels;
   cohort_variant variant;
-  int executors; /* of this rank */
+  int executors;  /* of this rank */
+  bool plan_only; /* layout and sizes alone: no memory of clients */
 } cohort_federation_plan;
 
 cohort_status cohort_federation_create(const cohort_federation_plan *plan, cohort_document *expanded,
                                        cohort_faults *faults, cohort_federation **out, cohort_error *error);
 void cohort_federation_destroy(cohort_federation *federation);
+
+/* Memory of the client that an executor trains: weights, gradient and the optimizer's state. */
+double cohort_federation_client_bytes(const cohort_federation *federation);
 
 /* The graph that the clients' executors must have room for. */
 cohort_lane_graph *cohort_federation_graph(const cohort_federation *federation);

@@ -183,7 +183,8 @@ static cohort_status make_graphs(cohort_run *run, cohort_faults *faults, cohort_
                                        .space = run->space[0],
                                        .kernels = run->kernels,
                                        .variant = run->variant,
-                                       .executors = cohort_lane_engine_executors(run->engine)};
+                                       .executors = cohort_lane_engine_executors(run->engine),
+                                       .plan_only = run->plan_only};
   return cohort_federation_create(&plan, run->settings->expanded, faults, &run->federation, error);
 }
 
