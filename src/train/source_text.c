@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "io/dataset/dataset.h"
 
-enum { WORD_BYTES = 8 };
+enum { WORD_BYTES = 8, LEAST_WORDS = 6 };
 
 static const char *command_of(const cohort_settings *settings, const char **key) {
   const cohort_data_settings *const data = &settings->data_settings;
@@ -42,14 +42,17 @@ bool cohort_source_text_stands_in(const cohort_settings *settings) {
   return settings->shared_text && settings->shared_text->stands_in;
 }
 
-/* Bytes that no tokenizer joins, in words and lines, so that pairs can be made of it. */
+/* Bytes that no tokenizer joins. A line has six words or more and half as many bytes again as the context, so that of
+ * pairs made from it the prompt leaves room and the sequence fills the context. */
 static void stand_in(int64_t context, char **text, size_t *length) {
-  const size_t line = WORD_BYTES * ((size_t)context * 3 / 2 / WORD_BYTES + 8);
+  const size_t wanted = (size_t)context * 3 / 2, sixth = wanted / LEAST_WORDS;
+  const size_t word = sixth < 2 ? 2 : sixth > WORD_BYTES ? WORD_BYTES : sixth;
+  const size_t line = word * (wanted / word > LEAST_WORDS ? wanted / word : LEAST_WORDS);
   char *const own = cohort_allocate(COHORT_STAND_IN_LINES * line + 1);
   for (size_t i = 0; i < COHORT_STAND_IN_LINES * line; i++) {
-    own[i] = (char)(1 + (i / line >> 3 * (i / WORD_BYTES % 2)) % 8); /* the line's number in octal: no two are alike */
-    if (i % WORD_BYTES == WORD_BYTES - 1) own[i] = ' ';
-    if (i % line == line - 1) own[i] = '\n';
+    const size_t number = i / line, at = i % line;
+    own[i] = (char)(1 + (number >> 3 * (at / word % 2)) % 8); /* the line's number in octal: no two are alike */
+    if (at % word == word - 1) own[i] = at == line - 1 ? '\n' : ' ';
   }
   *text = own;
   *length = COHORT_STAND_IN_LINES * line;
