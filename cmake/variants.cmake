@@ -1,7 +1,7 @@
 # Numeric code is written over the type `real` and compiled once per variant: float for each instruction set, double for
 # checks. A file is numeric when it includes base/real.h, itself or through a header named *_real.h of its folder.
 #
-# A numeric file that includes kernel/product_real.h multiplies matrices; it is compiled again for the bf16 variants, whose
+# A numeric file that includes kernel/product/product_real.h multiplies matrices; it is compiled again for the bf16 variants, whose
 # kernel sets take everything else from their base: products of bf16-rounded operands with float32 sums (COHORT_BF16), by
 # the instruction for pairs where the processor has it (COHORT_PAIRS), by AMX tiles (COHORT_TILES).
 set(COHORT_VARIANTS f32_sse2 f32_avx2 f32_avx512 f64_sse2)
@@ -39,7 +39,7 @@ endfunction()
 function(cohort_add_variants target)
   set(products)
   foreach(source ${ARGN})
-    file(STRINGS ${source} found REGEX "^#include \"kernel/product_real\\.h\"")
+    file(STRINGS ${source} found REGEX "^#include \"kernel/product/product_real\\.h\"")
     if(found)
       list(APPEND products ${source})
     endif()
@@ -66,7 +66,7 @@ endfunction()
 
 function(cohort_variants name path)
   cmake_parse_arguments(FOLDER "" "" "LIBRARIES" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${path}/*.c)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${path}/*.c ${CMAKE_SOURCE_DIR}/${path}/*/*.c)
   cohort_split_numeric(numeric plain ${sources})
   add_library(cohort_${name} STATIC ${plain})
   target_link_libraries(cohort_${name} PUBLIC ${FOLDER_LIBRARIES})

@@ -13,10 +13,10 @@
 #include "base/memory.h"
 
 /* A word in shared memory that only this rank knows, and where to find it. */
-typedef struct probe {
+typedef struct witness {
   int64_t process, descriptor;
   uint64_t word;
-} probe;
+} witness;
 
 static const size_t page = 4096;
 
@@ -25,7 +25,7 @@ static uint64_t *map_word(int file) {
   return word == MAP_FAILED ? NULL : word;
 }
 
-static void show(probe *own, int rank) {
+static void show(witness *own, int rank) {
   own->process = getpid();
   if (getrandom(&own->word, sizeof own->word, 0) != sizeof own->word) own->word = ((uint64_t)own->process << 32) + 1;
   own->word += (uint64_t)rank;
@@ -38,7 +38,7 @@ static void show(probe *own, int rank) {
 }
 
 /* Whether this rank can map the other's memory: it finds the word there. */
-static bool sees(const probe *other) {
+static bool sees(const witness *other) {
   char path[64];
   (void)snprintf(path, sizeof path, "/proc/%lld/fd/%lld", (long long)other->process, (long long)other->descriptor);
   const int file = other->descriptor < 0 ? -1 : open(path, O_RDWR | O_CLOEXEC);
@@ -65,17 +65,17 @@ static void gather(cohort_comm *comm, void *data, size_t each) {
 
 /* blind[r]: rank r cannot read the memory of all ranks with its host's name. */
 static void look_around(cohort_comm *comm, const char *names, size_t stride, char *blind) {
-  probe *const probes = cohort_allocate((size_t)comm->size * sizeof *probes);
-  probe *const own = &probes[comm->rank];
+  witness *const witnesses = cohort_allocate((size_t)comm->size * sizeof *witnesses);
+  witness *const own = &witnesses[comm->rank];
   show(own, comm->rank);
-  gather(comm, probes, sizeof *probes);
+  gather(comm, witnesses, sizeof *witnesses);
   for (int r = 0; r < comm->size; r++) {
-    if (strcmp(names + (size_t)r * stride, names + (size_t)comm->rank * stride) == 0 && !sees(&probes[r]))
+    if (strcmp(names + (size_t)r * stride, names + (size_t)comm->rank * stride) == 0 && !sees(&witnesses[r]))
       blind[comm->rank] = 1;
   }
   gather(comm, blind, 1);
   if (own->descriptor >= 0) (void)close((int)own->descriptor);
-  free(probes);
+  free(witnesses);
 }
 
 int cohort_hosts_number(cohort_comm *comm, const char *names, size_t stride, int *host) {

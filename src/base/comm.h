@@ -32,7 +32,7 @@ typedef struct cohort_wait {
 
 typedef struct cohort_comm {
   int rank, size;
-  /* Ranks of one host share memory (cohort_segment). */
+  /* Ranks of one host share memory (cohort_shared_memory). */
   int hosts;
   const int
       *host; /* [size]: number of each rank's host, ascending from 0 in order of first rank; NULL when size is 1 */
@@ -104,20 +104,20 @@ int64_t cohort_comm_agree(cohort_comm *comm, int64_t value);
 cohort_status cohort_comm_agree_error(cohort_comm *comm, cohort_status status, cohort_error *error);
 
 /* Memory that the ranks of a host see. */
-typedef struct cohort_segment {
+typedef struct cohort_shared_memory {
   char **part;         /* [size]: rank r's; NULL for ranks of other hosts */
   const size_t *bytes; /* [size] */
   cohort_comm *comm;
   size_t *mapped;
-} cohort_segment;
+} cohort_shared_memory;
 
 /* A part of `bytes` for this rank; sizes may differ by rank, 0 gives a valid pointer. Zero; aligned like
  * cohort_memory_create; pages take memory when they are touched, by whoever. No file is left behind however the ranks
  * end. COHORT_NO_RESOURCE on all ranks when one cannot have it. Collective. */
-cohort_status cohort_segment_create(cohort_comm *comm, size_t bytes, const char *purpose, cohort_segment **out,
-                                    cohort_error *error);
+cohort_status cohort_shared_memory_create(cohort_comm *comm, size_t bytes, const char *purpose,
+                                          cohort_shared_memory **out, cohort_error *error);
 /* Nobody reads any more. NULL is fine. Collective. */
-void cohort_segment_destroy(cohort_segment *segment);
+void cohort_shared_memory_destroy(cohort_shared_memory *shared);
 
 /* Runs function(comm, argument) on `size` ranks that are threads of this process; returns when all have ended. The
  * result is the largest status. abort() makes every rank's next call that communicates end its thread; so does a rank

@@ -19,7 +19,7 @@ void cohort_team_bind(const cohort_binding *processors) {
   place.count = binding.count;
 }
 
-void cohort_team_settle(int first, int count) {
+void cohort_team_bind_thread(int first, int count) {
   if (!binding.count || first + count > binding.count) return;
   if (place.first == first && place.count == count) return;
   cpu_set_t set;
@@ -40,8 +40,8 @@ static void allow_level(void) {
   if (omp_get_max_active_levels() <= level) omp_set_max_active_levels(level + 1);
 }
 
-static void settle_worker(int thread, int first, int count) {
-  if (thread > 0 && thread < count) cohort_team_settle(first + thread, 1);
+static void bind_own_thread(int thread, int first, int count) {
+  if (thread > 0 && thread < count) cohort_team_bind_thread(first + thread, 1);
 }
 
 void cohort_team_share(const cohort_team *team, int64_t tiles, cohort_tile_function function, void *argument) {
@@ -55,7 +55,7 @@ void cohort_team_share(const cohort_team *team, int64_t tiles, cohort_tile_funct
 #pragma omp parallel num_threads((int)wanted)
   {
     const int64_t thread = omp_get_thread_num(), threads = omp_get_num_threads();
-    settle_worker((int)thread, first, count);
+    bind_own_thread((int)thread, first, count);
     for (int64_t tile = tiles * thread / threads; tile < tiles * (thread + 1) / threads; tile++)
       function(argument, tile);
   }
@@ -74,7 +74,7 @@ void cohort_team_run(const cohort_team *team, int64_t tiles, cohort_tile_functio
   const int first = place.first, count = place.count;
 #pragma omp parallel num_threads(team->threads)
   {
-    settle_worker(omp_get_thread_num(), first, count);
+    bind_own_thread(omp_get_thread_num(), first, count);
 #pragma omp for schedule(dynamic, 1)
     for (int64_t tile = 0; tile < tiles; tile++) function(argument, tile);
   }

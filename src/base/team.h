@@ -31,6 +31,6 @@ void cohort_team_bind(const cohort_binding *processors);
 
 /* Holds the calling thread, and the teams it starts, to `count` of the processors from number `first` on. For threads
  * that are not started by a team; nothing when threads are not bound. A few instructions when it is so already. */
-void cohort_team_settle(int first, int count);
+void cohort_team_bind_thread(int first, int count);
 
 #endif

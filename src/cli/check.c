@@ -1,9 +1,11 @@
+/* `cohort check CONFIG`: what a run would take on 1, 2, 4 ... ranks, from its plans. Nothing is trained and no large
+ * memory is taken. */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli/session.h"
+#include "cli/command.h"
 #include "io/config.h"
-#include "train/estimate.h"
+#include "train/run/estimate.h"
 
 static void print_head(const cohort_run *run, bool copies, int cores) {
   const double parameters = (double)cohort_run_space(run, 0)->parameters;
@@ -58,22 +60,22 @@ static void print_comment(char *text) {
 
 static cohort_status run_check(const cohort_command_line *line, cohort_error *error) {
   if (line->count < 1) return cohort_fail(error, COHORT_BAD_CONFIG, "check: give a config; see cohort check --help");
-  cohort_command_session session;
+  cohort_command_context command;
   cohort_run *run = NULL;
   cohort_status status =
-      cohort_command_open(line->word[0], COHORT_CONFIG_NAMED, line->count - 1, line->word + 1, &session, error);
+      cohort_command_open(line->word[0], COHORT_CONFIG_NAMED, line->count - 1, line->word + 1, &command, error);
   if (status == COHORT_DONE)
-    status = cohort_run_plan(&session.settings, &session.comm, &session.log, session.threads, &run, error);
-  if (status == COHORT_DONE && session.comm.rank == 0) {
-    char *config = cohort_config_write(session.settings.expanded);
+    status = cohort_run_plan(&command.settings, &command.comm, &command.log, command.threads, &run, error);
+  if (status == COHORT_DONE && command.comm.rank == 0) {
+    char *config = cohort_config_write(command.settings.expanded);
     printf("%s", config);
     free(config);
     print_comment(cohort_run_describe(run));
     print_comment(cohort_run_describe_plan(run));
-    print_estimates(run, &session.settings, session.threads);
+    print_estimates(run, &command.settings, command.threads);
   }
   cohort_run_destroy(run);
-  return cohort_command_close(&session, status, error);
+  return cohort_command_close(&command, status, error);
 }
 
 const cohort_verb cohort_verb_check = {

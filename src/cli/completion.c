@@ -9,7 +9,7 @@
 #include "cli/pages.h"
 #include "cli/verbs.h"
 #include "method/registry.h"
-#include "train/keys.h"
+#include "train/run/keys.h"
 
 static const char functions[] =
     "_cohort_files() { # PATTERN: folders, and files whose names end so\n"

@@ -1,11 +1,13 @@
+/* `cohort eval`: the splits of a task at given weights. A run is made from the config and evaluated; it never steps and
+ * writes no run directory. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "cli/session.h"
-#include "train/run.h"
+#include "cli/command.h"
+#include "train/run/run.h"
 
 static void print_split(const cohort_task *task, cohort_split split, const cohort_run_row *row) {
   const bool tokens = task->functions == &cohort_task_language;
@@ -16,16 +18,16 @@ static void print_split(const cohort_task *task, cohort_split split, const cohor
   printf("\n");
 }
 
-static cohort_status evaluate(cohort_command_session *session, const char *weights, cohort_error *error) {
+static cohort_status evaluate(cohort_command_context *command, const char *weights, cohort_error *error) {
   cohort_run *run = NULL;
-  COHORT_TRY(cohort_run_create(&session->settings, &session->comm, &session->log, session->threads, &run, error));
+  COHORT_TRY(cohort_run_create(&command->settings, &command->comm, &command->log, command->threads, &run, error));
   cohort_status status = cohort_run_take_weights(run, weights, true, error);
   const cohort_task *task = cohort_run_task(run);
   for (int s = COHORT_SPLIT_VALIDATION; s < COHORT_SPLITS && status == COHORT_DONE; s++) {
     if (!task->samples[s]) continue;
     cohort_run_row row;
     status = cohort_run_evaluate(run, (cohort_split)s, &row, error);
-    if (status == COHORT_DONE && session->comm.rank == 0) print_split(task, (cohort_split)s, &row);
+    if (status == COHORT_DONE && command->comm.rank == 0) print_split(task, (cohort_split)s, &row);
   }
   cohort_run_destroy(run);
   return status;
@@ -64,11 +66,11 @@ static cohort_status run(const cohort_command_line *line, cohort_error *error) {
   cohort_status status = read_words(line, override, &overrides, &path, &given, error);
   if (status == COHORT_DONE) status = cohort_command_run_files(path, &config, &weights, error);
   if (status == COHORT_DONE) {
-    cohort_command_session session;
-    status = cohort_command_open(config, COHORT_CONFIG_OF_RUN, overrides, override, &session, error);
-    session.settings.evaluates = true;
-    if (status == COHORT_DONE) status = evaluate(&session, given ? given : weights, error);
-    status = cohort_command_close(&session, status, error);
+    cohort_command_context command;
+    status = cohort_command_open(config, COHORT_CONFIG_OF_RUN, overrides, override, &command, error);
+    command.settings.evaluates = true;
+    if (status == COHORT_DONE) status = evaluate(&command, given ? given : weights, error);
+    status = cohort_command_close(&command, status, error);
   }
   free(config);
   free(weights);

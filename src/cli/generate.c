@@ -1,3 +1,5 @@
+/* `cohort generate`: text from a language model, on one rank. Prompts are written on in batches of equal size; what a
+ * text draws depends on its number and length alone, so batches change no token. Cost: a forward pass a token. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -5,12 +7,12 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/processor.h"
-#include "cli/session.h"
+#include "cli/command.h"
 #include "io/checkpoint.h"
 #include "io/config.h"
 #include "kernel/peak.h"
-#include "train/generator.h"
-#include "train/language.h"
+#include "train/rollout/generator.h"
+#include "train/task/language.h"
 
 typedef struct generate_options {
   const char *run, *prompt, *prompts;
@@ -245,7 +247,7 @@ static double read_rate(const cohort_space *space, int threads) {
   return best;
 }
 
-static void report(const generate_speed *speed, const cohort_space *space, const cohort_generator_settings *settings) {
+static void report(const generate_speed *speed, const cohort_space *space, const cohort_generator_options *settings) {
   if (speed->prompt_seconds > 0)
     (void)fprintf(stderr, "prompt: %lld tokens in %.3f s, %.1f tokens/s\n", (long long)speed->prompt_tokens,
                   speed->prompt_seconds, (double)speed->prompt_tokens / speed->prompt_seconds);
@@ -273,8 +275,8 @@ static cohort_status write_texts(const cohort_choice *model, const cohort_model_
                                  cohort_error *error) {
   const int64_t slots = own->count < options->batch ? own->count : options->batch;
   const int64_t context = ((const cohort_model *)model->method->functions)->context(model->config);
-  const cohort_generator_settings settings = {slots, chunk_rows(own, options, slots, context), cohort_processor_cores(),
-                                              options->bf16 != 0};
+  const cohort_generator_options settings = {slots, chunk_rows(own, options, slots, context), cohort_processor_cores(),
+                                             options->bf16 != 0};
   cohort_generator *generator = NULL;
   generate_speed speed = {0};
   const bool alone = own->count == 1;

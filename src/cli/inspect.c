@@ -1,8 +1,9 @@
+/* `cohort inspect FILE`: what a checkpoint holds, and whether it is whole. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/session.h"
+#include "cli/command.h"
 #include "io/checkpoint.h"
 
 static cohort_status run(const cohort_command_line *line, cohort_error *error) {

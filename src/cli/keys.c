@@ -1,5 +1,5 @@
 /* The verb keys: the page or the list of config keys, to standard output. */
-#include "train/keys.h"
+#include "train/run/keys.h"
 
 #include <stdio.h>
 #include <stdlib.h>

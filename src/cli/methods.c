@@ -1,3 +1,4 @@
+/* `cohort methods`: the catalogue, as text, TSV or JSON, from the descriptors alone. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

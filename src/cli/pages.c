@@ -12,7 +12,7 @@
 #include "io/run_directory.h"
 #include "method/describe.h"
 #include "method/registry.h"
-#include "train/keys.h"
+#include "train/run/keys.h"
 
 /* A reference page beside those of the methods; `make` gives its text, owned by the caller. */
 typedef struct page {

@@ -1,3 +1,4 @@
+/* `cohort plot`: curves of several runs in one picture each. */
 #include "io/plot.h"
 
 #include <stdlib.h>

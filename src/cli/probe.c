@@ -1,4 +1,5 @@
-#include "train/probe/probe.h"
+/* `cohort probe`: a method on given arrays (probe/probe.h). */
+#include "probe/probe.h"
 
 #include <string.h>
 

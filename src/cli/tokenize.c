@@ -1,3 +1,5 @@
+/* `cohort tokenize`: trains a byte-level BPE tokenizer on a text's training share, so that validation text is never
+ * seen. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +8,7 @@
 #include "cli/verb.h"
 #include "io/dataset/dataset.h"
 #include "io/tokenizer.h"
-#include "train/language.h"
+#include "train/task/language.h"
 
 typedef struct tokenize_options {
   const char *text, *out;
@@ -57,7 +59,7 @@ static cohort_status run(const cohort_command_line *line, cohort_error *error) {
   char *text = NULL;
   size_t length = 0;
   COHORT_TRY(cohort_text_read(options.text, &text, &length, error));
-  const size_t cut = options.share < 1 ? cohort_language_cut(text, length, 1 - options.share) : length;
+  const size_t cut = options.share < 1 ? cohort_language_split(text, length, 1 - options.share) : length;
   bool terminal = isatty(STDERR_FILENO) != 0;
   cohort_tokenizer *tokenizer = NULL;
   cohort_status status = cohort_tokenizer_train(text, cut, (int)options.vocabulary, show, &terminal, &tokenizer, error);

@@ -1,3 +1,5 @@
+/* The table of verbs and the program's way in and out: help, version, unknown words, exit status. An error is printed
+ * once, here. */
 #include "cli/verbs.h"
 
 #include <stdio.h>
@@ -6,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/document.h"
-#include "cli/session.h"
+#include "cli/command.h"
 #include "kernel/kernel.h"
 
 static const cohort_verb *const verbs[] = {&cohort_verb_train,    &cohort_verb_eval,    &cohort_verb_generate,

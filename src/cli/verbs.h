@@ -7,7 +7,7 @@
 #include "cli/verb.h"
 
 #define COHORT_SUMMARY "trains, aligns and federates neural networks over MPI"
-#define COHORT_EXIT_STATUS                                                                                       \
+#define COHORT_EXIT_STATUS                                                                                     \
   "0 done; 1 a bug in Cohort; 2 command line or config;\n3 data or checkpoint; 4 disk or memory; 5 diverged; " \
   "6 a rank was lost; 75 stopped after a save."
 

@@ -50,7 +50,7 @@ static void replace_node(cohort_graph *to, const cohort_graph *from, const cohor
   } else if (node->op == COHORT_OP_CONSTANT) {
     output[0] = copy_constant(to, node);
   } else {
-    cohort_scope saved;
+    cohort_graph_scope saved;
     cohort_graph_set_scope(to, &saved, "", node->name);
     if (!cohort_decompose_node(to, node, input, output)) {
       const cohort_value first = copy_node(to, from, node, input);

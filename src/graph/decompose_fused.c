@@ -11,24 +11,25 @@ static void gelu(cohort_graph *graph, const cohort_node *node, const cohort_valu
   const cohort_value x = input[0];
   cohort_value gate;
   if (node->attributes.integers[0]) {
-    gate = cohort_unary(graph, COHORT_OP_ERROR_FUNCTION, cohort_scale(graph, x, root_half));
+    gate = cohort_graph_unary(graph, COHORT_OP_ERROR_FUNCTION, cohort_graph_scale(graph, x, root_half));
   } else {
-    const cohort_value cube = cohort_multiply(graph, x, cohort_multiply(graph, x, x));
-    const cohort_value inner = cohort_add(graph, x, cohort_scale(graph, cube, cubic));
-    gate = cohort_unary(graph, COHORT_OP_TANH, cohort_scale(graph, inner, root_2_over_pi));
+    const cohort_value cube = cohort_graph_multiply(graph, x, cohort_graph_multiply(graph, x, x));
+    const cohort_value inner = cohort_graph_add(graph, x, cohort_graph_scale(graph, cube, cubic));
+    gate = cohort_graph_unary(graph, COHORT_OP_TANH, cohort_graph_scale(graph, inner, root_2_over_pi));
   }
-  output[0] = cohort_multiply(graph, cohort_scale(graph, x, 0.5), cohort_shift(graph, gate, 1));
+  output[0] = cohort_graph_multiply(graph, cohort_graph_scale(graph, x, 0.5), cohort_graph_shift(graph, gate, 1));
 }
 
 static void swiglu(cohort_graph *graph, const cohort_node *node, const cohort_value *input, cohort_value *output) {
   (void)node;
-  const cohort_value gate = cohort_multiply(graph, input[0], cohort_unary(graph, COHORT_OP_SIGMOID, input[0]));
-  output[0] = cohort_multiply(graph, gate, input[1]);
+  const cohort_value gate =
+      cohort_graph_multiply(graph, input[0], cohort_graph_unary(graph, COHORT_OP_SIGMOID, input[0]));
+  output[0] = cohort_graph_multiply(graph, gate, input[1]);
 }
 
 static void relu(cohort_graph *graph, const cohort_node *node, const cohort_value *input, cohort_value *output) {
   (void)node;
-  output[0] = cohort_binary(graph, COHORT_OP_MAXIMUM, input[0], cohort_graph_constant(graph, 0));
+  output[0] = cohort_graph_binary(graph, COHORT_OP_MAXIMUM, input[0], cohort_graph_constant(graph, 0));
 }
 
 /* The mean over the axes of `mask`, kept with size 1. */
@@ -37,13 +38,13 @@ static cohort_value mean_over(cohort_graph *graph, cohort_value x, unsigned mask
   double count = 1;
   for (int axis = 0; axis < shape.axes; axis++)
     if (mask >> axis & 1) count *= (double)shape.size[axis];
-  return cohort_scale(graph, cohort_sum(graph, x, mask), 1 / count);
+  return cohort_graph_scale(graph, cohort_graph_sum(graph, x, mask), 1 / count);
 }
 
 /* 1 / sqrt(mean x^2 + epsilon) */
 static cohort_value inverse_root(cohort_graph *graph, cohort_value x, unsigned mask, double epsilon) {
-  const cohort_value variance = mean_over(graph, cohort_multiply(graph, x, x), mask);
-  return cohort_unary(graph, COHORT_OP_RECIPROCAL_ROOT, cohort_shift(graph, variance, epsilon));
+  const cohort_value variance = mean_over(graph, cohort_graph_multiply(graph, x, x), mask);
+  return cohort_graph_unary(graph, COHORT_OP_RECIPROCAL_ROOT, cohort_graph_shift(graph, variance, epsilon));
 }
 
 /* Ba, Kiros and Hinton, 2016. */
@@ -51,21 +52,21 @@ static void layer_norm(cohort_graph *graph, const cohort_node *node, const cohor
   const cohort_shape shape = cohort_graph_shape(graph, input[0]);
   const unsigned last = 1U << (shape.axes - 1);
   const cohort_value mean = mean_over(graph, input[0], last);
-  const cohort_value centred = cohort_subtract(graph, input[0], mean);
+  const cohort_value centred = cohort_graph_subtract(graph, input[0], mean);
   const cohort_value rstd = inverse_root(graph, centred, last, node->attributes.reals[0]);
-  const cohort_value normal = cohort_multiply(graph, centred, rstd);
+  const cohort_value normal = cohort_graph_multiply(graph, centred, rstd);
   const cohort_shape rows = COHORT_SHAPE(cohort_shape_rows(shape));
-  output[0] = cohort_add(graph, cohort_multiply(graph, normal, input[1]), input[2]);
-  output[1] = cohort_reshape(graph, mean, rows);
-  output[2] = cohort_reshape(graph, rstd, rows);
+  output[0] = cohort_graph_add(graph, cohort_graph_multiply(graph, normal, input[1]), input[2]);
+  output[1] = cohort_graph_reshape(graph, mean, rows);
+  output[2] = cohort_graph_reshape(graph, rstd, rows);
 }
 
 /* Zhang and Sennrich, 2019. */
 static void rms_norm(cohort_graph *graph, const cohort_node *node, const cohort_value *input, cohort_value *output) {
   const cohort_shape shape = cohort_graph_shape(graph, input[0]);
   const cohort_value rstd = inverse_root(graph, input[0], 1U << (shape.axes - 1), node->attributes.reals[0]);
-  output[0] = cohort_multiply(graph, cohort_multiply(graph, input[0], rstd), input[1]);
-  output[1] = cohort_reshape(graph, rstd, COHORT_SHAPE(cohort_shape_rows(shape)));
+  output[0] = cohort_graph_multiply(graph, cohort_graph_multiply(graph, input[0], rstd), input[1]);
+  output[1] = cohort_graph_reshape(graph, rstd, COHORT_SHAPE(cohort_shape_rows(shape)));
 }
 
 /* Wu and He, 2018: over the pixels and the channels of a group. */
@@ -74,16 +75,16 @@ static void group_norm(cohort_graph *graph, const cohort_node *node, const cohor
   const int64_t images = shape.size[0], channels = shape.size[3], groups = node->attributes.integers[0];
   const cohort_shape cut = COHORT_SHAPE(images, shape.size[1] * shape.size[2], groups, channels / groups);
   const unsigned mask = 1U << 1 | 1U << 3;
-  const cohort_value x = cohort_reshape(graph, input[0], cut);
+  const cohort_value x = cohort_graph_reshape(graph, input[0], cut);
   const cohort_value mean = mean_over(graph, x, mask);
-  const cohort_value centred = cohort_subtract(graph, x, mean);
+  const cohort_value centred = cohort_graph_subtract(graph, x, mean);
   const cohort_value rstd = inverse_root(graph, centred, mask, node->attributes.reals[0]);
-  const cohort_value normal = cohort_reshape(graph, cohort_multiply(graph, centred, rstd), shape);
-  output[0] = cohort_add(graph, cohort_multiply(graph, normal, input[1]), input[2]);
-  if (node->inputs == 4) output[0] = cohort_add(graph, output[0], input[3]);
+  const cohort_value normal = cohort_graph_reshape(graph, cohort_graph_multiply(graph, centred, rstd), shape);
+  output[0] = cohort_graph_add(graph, cohort_graph_multiply(graph, normal, input[1]), input[2]);
+  if (node->inputs == 4) output[0] = cohort_graph_add(graph, output[0], input[3]);
   if (node->attributes.integers[1]) relu(graph, node, &output[0], &output[0]);
-  output[1] = cohort_reshape(graph, mean, COHORT_SHAPE(images, groups));
-  output[2] = cohort_reshape(graph, rstd, COHORT_SHAPE(images, groups));
+  output[1] = cohort_graph_reshape(graph, mean, COHORT_SHAPE(images, groups));
+  output[2] = cohort_graph_reshape(graph, rstd, COHORT_SHAPE(images, groups));
 }
 
 /* Su et al., 2021: pairs (j, j + D/2) turned by position * theta^(-2j/D). */
@@ -91,18 +92,21 @@ static void rotary(cohort_graph *graph, const cohort_node *node, const cohort_va
   const cohort_shape shape = cohort_graph_shape(graph, input[0]);
   const int64_t half = shape.size[2] / 2;
   const double direction = node->attributes.integers[0] ? -1 : 1;
-  const cohort_value steps = cohort_cast(graph, cohort_graph_iota(graph, half));
-  const cohort_value powers = cohort_scale(graph, steps, -log(node->attributes.reals[0]) / (double)half);
-  const cohort_value frequency = cohort_scale(graph, cohort_unary(graph, COHORT_OP_EXPONENTIAL, powers), direction);
-  const cohort_value positions = cohort_reshape(graph, cohort_cast(graph, input[1]), COHORT_SHAPE(shape.size[0], 1, 1));
-  const cohort_value angle = cohort_multiply(graph, positions, frequency);
-  const cohort_value cosine = cohort_unary(graph, COHORT_OP_COSINE, angle);
-  const cohort_value sine = cohort_unary(graph, COHORT_OP_SINE, angle);
-  const cohort_value a = cohort_slice(graph, input[0], 2, 0, half), b = cohort_slice(graph, input[0], 2, half, half);
+  const cohort_value steps = cohort_graph_cast(graph, cohort_graph_iota(graph, half));
+  const cohort_value powers = cohort_graph_scale(graph, steps, -log(node->attributes.reals[0]) / (double)half);
+  const cohort_value frequency =
+      cohort_graph_scale(graph, cohort_graph_unary(graph, COHORT_OP_EXPONENTIAL, powers), direction);
+  const cohort_value positions =
+      cohort_graph_reshape(graph, cohort_graph_cast(graph, input[1]), COHORT_SHAPE(shape.size[0], 1, 1));
+  const cohort_value angle = cohort_graph_multiply(graph, positions, frequency);
+  const cohort_value cosine = cohort_graph_unary(graph, COHORT_OP_COSINE, angle);
+  const cohort_value sine = cohort_graph_unary(graph, COHORT_OP_SINE, angle);
+  const cohort_value a = cohort_graph_slice(graph, input[0], 2, 0, half),
+                     b = cohort_graph_slice(graph, input[0], 2, half, half);
   const cohort_value turned[] = {
-      cohort_subtract(graph, cohort_multiply(graph, a, cosine), cohort_multiply(graph, b, sine)),
-      cohort_add(graph, cohort_multiply(graph, b, cosine), cohort_multiply(graph, a, sine))};
-  output[0] = cohort_concat(graph, 2, 2, turned);
+      cohort_graph_subtract(graph, cohort_graph_multiply(graph, a, cosine), cohort_graph_multiply(graph, b, sine)),
+      cohort_graph_add(graph, cohort_graph_multiply(graph, b, cosine), cohort_graph_multiply(graph, a, sine))};
+  output[0] = cohort_graph_concat(graph, 2, 2, turned);
 }
 
 /* The fused form's own draws: the same key. Uniforms are multiples of 2^-24, so p is rounded up to one, exactly. */
@@ -110,9 +114,11 @@ static void dropout(cohort_graph *graph, const cohort_node *node, const cohort_v
   const double p = node->attributes.reals[0];
   cohort_attributes attributes = {.integers = {node->attributes.integers[0]}};
   cohort_attributes_set_shape(&attributes, 1, cohort_graph_shape(graph, input[0]));
-  const cohort_value uniform = cohort_graph_add(graph, COHORT_OP_RANDOM_UNIFORM, 2, input + 1, &attributes);
-  const cohort_value kept = cohort_less_equal(graph, cohort_graph_constant(graph, ceil(p * 0x1p24) * 0x1p-24), uniform);
-  output[0] = cohort_select(graph, kept, cohort_scale(graph, input[0], 1 / (1 - p)), cohort_graph_constant(graph, 0));
+  const cohort_value uniform = cohort_graph_add_node(graph, COHORT_OP_RANDOM_UNIFORM, 2, input + 1, &attributes);
+  const cohort_value kept =
+      cohort_graph_less_equal(graph, cohort_graph_constant(graph, ceil(p * 0x1p24) * 0x1p-24), uniform);
+  output[0] = cohort_graph_select(graph, kept, cohort_graph_scale(graph, input[0], 1 / (1 - p)),
+                                  cohort_graph_constant(graph, 0));
 }
 
 bool cohort_decompose_node(cohort_graph *graph, const cohort_node *node, const cohort_value *input,

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "graph/draft.h"
+#include "graph/planner.h"
 
-static size_t tensor_bytes(const cohort_draft *own, const cohort_tensor *tensor) {
+static size_t tensor_bytes(const cohort_planner *own, const cohort_tensor *tensor) {
   return (size_t)cohort_shape_elements(tensor->shape) *
          (tensor->type == COHORT_TYPE_INTEGER ? sizeof(int32_t) : own->kernels->real_size);
 }
@@ -16,7 +16,7 @@ static size_t tensor_bytes(const cohort_draft *own, const cohort_tensor *tensor)
 static bool is_backward(const cohort_node *node) { return strncmp(node->name, "gradient/", 9) == 0; }
 
 /* What a call moves: rows that are added to a table touch as much of it as they hold. */
-static double step_bytes(const cohort_draft *own, const cohort_call *call, cohort_op op) {
+static double step_bytes(const cohort_planner *own, const cohort_call *call, cohort_op op) {
   double bytes = 0;
   if (op == COHORT_OP_SCATTER_ADD && call->inputs == 3)
     return 3 * (double)tensor_bytes(own, &call->input[0]) + (double)tensor_bytes(own, &call->input[1]);
@@ -26,7 +26,7 @@ static double step_bytes(const cohort_draft *own, const cohort_call *call, cohor
 }
 
 /* "layer0/feed_forward/up/add+gelu": the first member's name and the others' operations. */
-static char *step_name(const cohort_draft *own, const cohort_group *group, const cohort_node *node) {
+static char *step_name(const cohort_planner *own, const cohort_node_set *group, const cohort_node *node) {
   if (!group) return cohort_copy_text(node->name);
   char *text = cohort_copy_text(own->graph->node[group->member[0]].name);
   for (int i = 1; i < group->members; i++) {
@@ -37,7 +37,7 @@ static char *step_name(const cohort_draft *own, const cohort_group *group, const
   return text;
 }
 
-void cohort_draft_label(cohort_draft *own, const cohort_step *step, const cohort_group *group, cohort_op op) {
+void cohort_planner_label(cohort_planner *own, const cohort_step *step, const cohort_node_set *group, cohort_op op) {
   const cohort_node *node = &own->graph->node[step->node];
   cohort_plan_step *label = &own->plan->label[own->plan->steps - 1];
   *label = (cohort_plan_step){.name = step_name(own, group, node),
@@ -54,7 +54,7 @@ static void describe_step(const cohort_plan *plan, int phase, int index, FILE *t
   char shape[COHORT_SHAPE_TEXT];
   fprintf(text, "%d %s %s %s ", phase, label->name, cohort_op_name(label->op),
           cohort_shape_text(step->call.output[0].shape, shape));
-  if (step->output[0].kind == COHORT_PLACE_ARENA) {
+  if (step->output[0].kind == COHORT_LOCATION_ARENA) {
     fprintf(text, "%zu\n", step->output[0].offset);
   } else {
     fprintf(text, "external\n");

@@ -55,16 +55,17 @@ static void run_step(const cohort_step *step, int part, cohort_call *call, char 
   call->inputs = step->call.inputs;
   call->outputs = step->call.outputs;
   call->attributes = step->call.attributes;
-  call->chain = step->call.chain;
-  call->half = step->call.half;
+  call->fusion = step->call.fusion;
+  call->bf16 = step->call.bf16;
   for (int i = 0; i < step->call.inputs; i++) {
     call->input[i] = step->call.input[i];
-    call->input[i].data = (char *)cohort_place_memory(&step->input[i], arena, plan, memory) + at * step->input_part[i];
+    call->input[i].data =
+        (char *)cohort_location_memory(&step->input[i], arena, plan, memory) + at * step->input_part[i];
   }
   for (int i = 0; i < step->call.outputs; i++) {
     call->output[i] = step->call.output[i];
     call->output[i].data =
-        (char *)cohort_place_memory(&step->output[i], arena, plan, memory) + at * step->output_part[i];
+        (char *)cohort_location_memory(&step->output[i], arena, plan, memory) + at * step->output_part[i];
   }
   call->workspace = step->has_workspace ? arena + step->workspace : NULL;
   step->run(call);
@@ -75,15 +76,15 @@ typedef struct turn {
   int step, part;
 } turn;
 
-/* Through the steps of a strip on one part, then on the next. */
+/* Through the steps of a tiling on one part, then on the next. */
 static turn following(const cohort_plan *plan, turn at) {
   const cohort_step *step = &plan->step[at.step];
-  if (at.step + 1 < step->end_of_strip) return (turn){at.step + 1, at.part};
-  if (at.part + 1 < step->parts) return (turn){step->first_of_strip, at.part + 1};
+  if (at.step + 1 < step->end_of_tiling) return (turn){at.step + 1, at.part};
+  if (at.part + 1 < step->parts) return (turn){step->first_of_tiling, at.part + 1};
   return (turn){at.step + 1, 0};
 }
 
-int cohort_executor_lend(const cohort_executor *executor, size_t bytes, int most, void **piece) {
+int cohort_executor_borrow(const cohort_executor *executor, size_t bytes, int most, void **piece) {
   int pieces = 0;
   for (int lane = 0; lane < executor->lanes; lane++)
     for (size_t offset = 0; offset + bytes <= executor->arena_bytes; offset += bytes, pieces++)
@@ -101,13 +102,13 @@ void cohort_executor_poll(cohort_executor *executor, void (*poll)(void *argument
 static void run_copies(const cohort_phase *own, char *arena, const cohort_plan *plan, void *const *memory) {
   for (int i = own->first_copy; i < own->last_copy; i++) {
     const cohort_copy *copy = &plan->copy[i];
-    const void *from = cohort_place_memory(&copy->from, arena, plan, memory);
-    void *to = cohort_place_memory(&copy->to, arena, plan, memory);
+    const void *from = cohort_location_memory(&copy->from, arena, plan, memory);
+    void *to = cohort_location_memory(&copy->to, arena, plan, memory);
     if (from != to) memcpy(to, from, copy->bytes);
   }
 }
 
-/* `calls`: of which this is one; a step of a strip counts when its last part is done. */
+/* `calls`: of which this is one; a step of a tiling counts when its last part is done. */
 static void record(cohort_recorder *recorder, int table, int index, bool whole, double start, double end) {
   cohort_recorded *entry = &recorder->table[table][index];
   entry->calls += whole;
@@ -165,5 +166,5 @@ void cohort_executor_run(cohort_executor *executor, const cohort_plan *plan, int
 
 void *cohort_executor_value(const cohort_executor *executor, const cohort_plan *plan, int slot, cohort_value value,
                             const cohort_bindings *bindings) {
-  return cohort_place_memory(&plan->place[value], executor->arena[slot], plan, bindings->memory);
+  return cohort_location_memory(&plan->place[value], executor->arena[slot], plan, bindings->memory);
 }

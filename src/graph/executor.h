@@ -17,7 +17,7 @@ void cohort_executor_destroy(cohort_executor *executor);
 
 /* Cuts its arenas into pieces of `bytes` (a multiple of 64) for other use between runs, which overwrite them; returns
  * how many there are, of which the first `most` are left in `piece`. */
-int cohort_executor_lend(const cohort_executor *executor, size_t bytes, int most, void **piece);
+int cohort_executor_borrow(const cohort_executor *executor, size_t bytes, int most, void **piece);
 
 /* From now on runs of the recorder's plans are measured; NULL: no longer. The recorder stays the caller's. */
 void cohort_executor_record(cohort_executor *executor, cohort_recorder *recorder);

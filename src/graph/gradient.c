@@ -46,10 +46,10 @@ static void mark_active(sweep *own, int count, const cohort_value *wrt) {
 static cohort_value sum_of(cohort_graph *graph, cohort_value sum, cohort_value cotangent) {
   const cohort_node *node = &graph->node[graph->value[cotangent].node];
   if (cohort_graph_failed(graph) || node->op != COHORT_OP_SCATTER_ADD || node->inputs != 2)
-    return cohort_add(graph, sum, cotangent);
+    return cohort_graph_add(graph, sum, cotangent);
   const cohort_attributes attributes = node->attributes;
-  return cohort_graph_add(graph, COHORT_OP_SCATTER_ADD, 3, (cohort_value[]){node->input[0], node->input[1], sum},
-                          &attributes);
+  return cohort_graph_add_node(graph, COHORT_OP_SCATTER_ADD, 3, (cohort_value[]){node->input[0], node->input[1], sum},
+                               &attributes);
 }
 
 static void accumulate(sweep *own, cohort_value value, cohort_value cotangent) {
@@ -73,7 +73,7 @@ static void pass_back(sweep *own, int32_t index) {
   }
   const cohort_rule_function function = find_rule(rule.node.op);
   if (!any || !wanted || !function) return;
-  cohort_scope saved;
+  cohort_graph_scope saved;
   cohort_graph_set_scope(own->graph, &saved, "gradient", rule.node.name);
   function(&rule);
   for (int i = 0; i < rule.node.inputs; i++)
@@ -97,7 +97,7 @@ static cohort_value seed_of(cohort_graph *graph, cohort_value of, cohort_value c
   const cohort_shape shape = cohort_graph_shape(graph, of);
   if (cotangent == COHORT_NO_VALUE) {
     const cohort_value one = cohort_graph_constant(graph, 1);
-    return shape.axes ? cohort_broadcast(graph, one, shape) : one;
+    return shape.axes ? cohort_graph_broadcast(graph, one, shape) : one;
   }
   char a[COHORT_SHAPE_TEXT], b[COHORT_SHAPE_TEXT];
   if (!is_value(graph, cotangent) || !cohort_shape_equal(shape, cohort_graph_shape(graph, cotangent)))
@@ -114,10 +114,10 @@ static void hand_out(sweep *own, int count, const cohort_value *wrt, cohort_valu
   for (int i = 0; i < count; i++) {
     cohort_value value = own->cotangent[wrt[i]];
     const cohort_shape shape = cohort_graph_shape(graph, wrt[i]);
-    if (value == COHORT_NO_VALUE) value = cohort_broadcast(graph, cohort_graph_constant(graph, 0), shape);
+    if (value == COHORT_NO_VALUE) value = cohort_graph_broadcast(graph, cohort_graph_constant(graph, 0), shape);
     bool own_value = value >= own->values && !cohort_op_is_leaf(graph->node[graph->value[value].node].op);
     for (int j = 0; j < i && own_value; j++) own_value = gradients[j] != value;
-    gradients[i] = own_value ? value : cohort_reshape(graph, value, shape);
+    gradients[i] = own_value ? value : cohort_graph_reshape(graph, value, shape);
     if (cohort_graph_failed(graph)) return;
   }
 }
@@ -127,7 +127,7 @@ static void backpropagate(cohort_graph *graph, int seeds, const cohort_value *of
                           int count, const cohort_value *wrt, cohort_value *gradients) {
   for (int i = 0; i < count; i++) gradients[i] = COHORT_NO_VALUE;
   if (!check_values(graph, seeds, of, "differentiated value") || !check_values(graph, count, wrt, "wrt")) return;
-  cohort_scope saved;
+  cohort_graph_scope saved;
   cohort_graph_set_scope(graph, &saved, "", "gradient");
   sweep own = {.graph = graph, .values = graph->values};
   const int32_t nodes = graph->nodes;

@@ -5,6 +5,9 @@
 
 #include "graph/graph.h"
 
+/* The most losses of a graph that are differentiated one by one. */
+enum { COHORT_MAX_OBJECTIVES = 16 };
+
 /* gradients[i] becomes the gradient of sum(of * cotangent) with respect to wrt[i], of its shape (zeros when
  * independent): a value of its own, different from all others, so that it can be an external output of a plan. Across
  * lanes it is the gradient of the sum of all lanes' losses with respect to this lane's copy of wrt[i]. cotangent

@@ -4,7 +4,7 @@
 
 /* Adds the backward operation; the first of its outputs. */
 static cohort_value backward(cohort_rule *rule, cohort_op op, int inputs, const cohort_value *input) {
-  return cohort_graph_add(rule->graph, op, inputs, input, &rule->node.attributes);
+  return cohort_graph_add_node(rule->graph, op, inputs, input, &rule->node.attributes);
 }
 
 static void give_outputs(cohort_rule *rule, int count, cohort_value first) {
@@ -73,8 +73,8 @@ static void rms_norm(cohort_rule *rule) {
 static void rotary(cohort_rule *rule) {
   cohort_attributes attributes = rule->node.attributes;
   attributes.integers[0] = !attributes.integers[0];
-  rule->dx[0] = cohort_graph_add(rule->graph, COHORT_OP_ROTARY, 2, (cohort_value[]){rule->dy[0], rule->node.input[1]},
-                                 &attributes);
+  rule->dx[0] = cohort_graph_add_node(rule->graph, COHORT_OP_ROTARY, 2,
+                                      (cohort_value[]){rule->dy[0], rule->node.input[1]}, &attributes);
 }
 
 /* The same draws, by the key in the attributes. */

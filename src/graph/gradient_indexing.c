@@ -3,27 +3,28 @@
 #include "graph/gradient_rule.h"
 
 static void gather(cohort_rule *rule) {
-  rule->dx[0] = cohort_scatter_add(rule->graph, rule->dy[0], rule->node.input[1], cohort_rule_shape(rule, 0).size[0]);
+  rule->dx[0] =
+      cohort_graph_scatter_add(rule->graph, rule->dy[0], rule->node.input[1], cohort_rule_shape(rule, 0).size[0]);
 }
 
 static void scatter_add(cohort_rule *rule) {
-  rule->dx[0] = cohort_gather(rule->graph, rule->dy[0], rule->node.input[1]);
+  rule->dx[0] = cohort_graph_gather(rule->graph, rule->dy[0], rule->node.input[1]);
   if (rule->node.inputs == 3) rule->dx[2] = rule->dy[0];
 }
 
 static void take_along(cohort_rule *rule) {
-  rule->dx[0] =
-      cohort_put_along(rule->graph, rule->dy[0], rule->node.input[1], cohort_shape_columns(cohort_rule_shape(rule, 0)));
+  rule->dx[0] = cohort_graph_put_along(rule->graph, rule->dy[0], rule->node.input[1],
+                                       cohort_shape_columns(cohort_rule_shape(rule, 0)));
 }
 
 static void put_along(cohort_rule *rule) {
-  rule->dx[0] = cohort_take_along(rule->graph, rule->dy[0], rule->node.input[1]);
+  rule->dx[0] = cohort_graph_take_along(rule->graph, rule->dy[0], rule->node.input[1]);
 }
 
 /* x [batch..., M, K] as [batch * M, K]. */
 static cohort_value flat(cohort_graph *graph, cohort_value x) {
   const cohort_shape shape = cohort_graph_shape(graph, x);
-  return cohort_reshape(graph, x, COHORT_SHAPE(cohort_shape_rows(shape), cohort_shape_columns(shape)));
+  return cohort_graph_reshape(graph, x, COHORT_SHAPE(cohort_shape_rows(shape), cohort_shape_columns(shape)));
 }
 
 static void matmul(cohort_rule *rule) {
@@ -32,13 +33,13 @@ static void matmul(cohort_rule *rule) {
   cohort_value a = rule->node.input[0], dy = rule->dy[0];
   const cohort_value b = rule->node.input[1];
   if (rule->wanted[0])
-    rule->dx[0] = ta ? cohort_matmul(graph, b, dy, tb, true) : cohort_matmul(graph, dy, b, false, !tb);
+    rule->dx[0] = ta ? cohort_graph_matmul(graph, b, dy, tb, true) : cohort_graph_matmul(graph, dy, b, false, !tb);
   if (!rule->wanted[1]) return;
   if (cohort_rule_shape(rule, 1).axes == 2 && cohort_rule_shape(rule, 0).axes > 2) {
     a = flat(graph, a);
     dy = flat(graph, dy);
   }
-  rule->dx[1] = tb ? cohort_matmul(graph, dy, a, true, ta) : cohort_matmul(graph, a, dy, !ta, false);
+  rule->dx[1] = tb ? cohort_graph_matmul(graph, dy, a, true, ta) : cohort_graph_matmul(graph, a, dy, !ta, false);
 }
 
 /* With attributes filled in from the shapes of the image and of the window. */
@@ -46,7 +47,7 @@ static cohort_value convolve(cohort_rule *rule, cohort_op op, cohort_value a, co
                              cohort_value window) {
   const cohort_shape x = cohort_graph_shape(rule->graph, image), weight = cohort_graph_shape(rule->graph, window);
   const int64_t *i = rule->node.attributes.integers;
-  return cohort_graph_add(
+  return cohort_graph_add_node(
       rule->graph, op, 2, (cohort_value[]){a, b},
       &(cohort_attributes){.integers = {i[0], i[1], x.size[1], x.size[2], weight.size[1], weight.size[2]}});
 }
@@ -70,8 +71,8 @@ static void convolution_weight(cohort_rule *rule) {
 }
 
 static cohort_value put(cohort_rule *rule, cohort_value y, cohort_value where, cohort_shape image) {
-  return cohort_graph_add(rule->graph, COHORT_OP_WINDOW_PUT, 2, (cohort_value[]){y, where},
-                          &(cohort_attributes){.integers = {image.size[1], image.size[2]}});
+  return cohort_graph_add_node(rule->graph, COHORT_OP_WINDOW_PUT, 2, (cohort_value[]){y, where},
+                               &(cohort_attributes){.integers = {image.size[1], image.size[2]}});
 }
 
 static void window_max(cohort_rule *rule) {
@@ -83,7 +84,7 @@ static void window_take(cohort_rule *rule) {
 }
 
 static void window_put(cohort_rule *rule) {
-  rule->dx[0] = cohort_binary(rule->graph, COHORT_OP_WINDOW_TAKE, rule->dy[0], rule->node.input[1]);
+  rule->dx[0] = cohort_graph_binary(rule->graph, COHORT_OP_WINDOW_TAKE, rule->dy[0], rule->node.input[1]);
 }
 
 cohort_rule_function cohort_rule_indexing(cohort_op op) {

@@ -28,14 +28,14 @@ static inline cohort_shape cohort_rule_shape(const cohort_rule *rule, int input)
 
 /* A cotangent that may be broader than the input: summed down to it. */
 static inline void cohort_rule_give(cohort_rule *rule, int input, cohort_value cotangent) {
-  rule->dx[input] = cohort_sum_to(rule->graph, cotangent, cohort_rule_shape(rule, input));
+  rule->dx[input] = cohort_graph_sum_to(rule->graph, cotangent, cohort_rule_shape(rule, input));
 }
 
 /* Cotangent `output`, zeros when there is none. */
 static inline cohort_value cohort_rule_cotangent(const cohort_rule *rule, int output) {
   if (rule->dy[output] != COHORT_NO_VALUE) return rule->dy[output];
-  return cohort_broadcast(rule->graph, cohort_graph_constant(rule->graph, 0),
-                          cohort_graph_shape(rule->graph, rule->y[output]));
+  return cohort_graph_broadcast(rule->graph, cohort_graph_constant(rule->graph, 0),
+                                cohort_graph_shape(rule->graph, rule->y[output]));
 }
 
 #endif

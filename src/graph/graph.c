@@ -105,13 +105,13 @@ void cohort_graph_leave(cohort_graph *graph) {
   graph->scope[graph->scope_length[--graph->depth]] = 0;
 }
 
-void cohort_graph_set_scope(cohort_graph *graph, cohort_scope *saved, const char *prefix, const char *name) {
+void cohort_graph_set_scope(cohort_graph *graph, cohort_graph_scope *saved, const char *prefix, const char *name) {
   memcpy(saved->text, graph->scope, sizeof saved->text);
   saved->depth = graph->depth;
   (void)snprintf(graph->scope, sizeof graph->scope, "%s%s%s", prefix, prefix[0] ? "/" : "", name);
 }
 
-void cohort_graph_restore_scope(cohort_graph *graph, const cohort_scope *saved) {
+void cohort_graph_restore_scope(cohort_graph *graph, const cohort_graph_scope *saved) {
   memcpy(graph->scope, saved->text, sizeof graph->scope);
   graph->depth = saved->depth;
 }
@@ -204,8 +204,8 @@ static void fault_of_next(cohort_graph *graph, cohort_op op, const char *fault) 
   cohort_graph_fault(graph, full, "%s", fault);
 }
 
-cohort_value cohort_graph_add(cohort_graph *graph, cohort_op op, int inputs, const cohort_value *input,
-                              const cohort_attributes *attributes) {
+cohort_value cohort_graph_add_node(cohort_graph *graph, cohort_op op, int inputs, const cohort_value *input,
+                                   const cohort_attributes *attributes) {
   static const cohort_attributes none = {{0}, {0}};
   if (cohort_graph_failed(graph)) return COHORT_NO_VALUE;
   if (inputs < 0 || inputs > COHORT_MAX_INPUTS) {

@@ -54,6 +54,9 @@ const char *cohort_role_name(cohort_role role);
 
 typedef enum { COHORT_INITIAL_ZERO, COHORT_INITIAL_ONE, COHORT_INITIAL_NORMAL, COHORT_INITIAL_UNIFORM } cohort_initial;
 
+/* How far an update sees: its pieces are whole elements, rows or tensors. */
+typedef enum { COHORT_CUT_ELEMENT, COHORT_CUT_ROW, COHORT_CUT_TENSOR } cohort_cut;
+
 /* A parameter tensor as a graph declares it; the space's table is made from these. */
 typedef struct cohort_parameter_tensor {
   char name[96]; /* within its space: the scopes with '.' between them, "layer0.attention.query" */
@@ -82,79 +85,82 @@ cohort_value cohort_graph_input_at(const cohort_graph *graph, int index, const c
 void cohort_graph_set_lanes(cohort_graph *graph, int lanes);
 
 /* The general builder: adds a node, infers shapes; returns its first output, others are the next values. */
-cohort_value cohort_graph_add(cohort_graph *graph, cohort_op op, int inputs, const cohort_value *input,
-                              const cohort_attributes *attributes);
+cohort_value cohort_graph_add_node(cohort_graph *graph, cohort_op op, int inputs, const cohort_value *input,
+                                   const cohort_attributes *attributes);
 
 /* Builders, each named after its operation; see kernel/operation.h for the meaning. */
-cohort_value cohort_unary(cohort_graph *graph, cohort_op op, cohort_value x);
-cohort_value cohort_binary(cohort_graph *graph, cohort_op op, cohort_value a, cohort_value b);
-cohort_value cohort_add(cohort_graph *graph, cohort_value a, cohort_value b);
-cohort_value cohort_subtract(cohort_graph *graph, cohort_value a, cohort_value b);
-cohort_value cohort_multiply(cohort_graph *graph, cohort_value a, cohort_value b);
-cohort_value cohort_divide(cohort_graph *graph, cohort_value a, cohort_value b);
-cohort_value cohort_scale(cohort_graph *graph, cohort_value x, double factor); /* x * constant */
-cohort_value cohort_shift(cohort_graph *graph, cohort_value x, double term);   /* x + constant */
-cohort_value cohort_less(cohort_graph *graph, cohort_value a, cohort_value b);
-cohort_value cohort_less_equal(cohort_graph *graph, cohort_value a, cohort_value b);
-cohort_value cohort_equal(cohort_graph *graph, cohort_value a, cohort_value b);
-cohort_value cohort_select(cohort_graph *graph, cohort_value condition, cohort_value a, cohort_value b);
-cohort_value cohort_cast(cohort_graph *graph, cohort_value integer);
-cohort_value cohort_stop_gradient(cohort_graph *graph, cohort_value x);
-cohort_value cohort_log_sigmoid(cohort_graph *graph, cohort_value x); /* -softplus(-x) */
-cohort_value cohort_reshape(cohort_graph *graph, cohort_value x, cohort_shape shape);
-cohort_value cohort_permute(cohort_graph *graph, cohort_value x, const int *axes);
-cohort_value cohort_broadcast(cohort_graph *graph, cohort_value x, cohort_shape shape);
-cohort_value cohort_slice(cohort_graph *graph, cohort_value x, int axis, int64_t first, int64_t count);
-cohort_value cohort_pad(cohort_graph *graph, cohort_value x, int axis, int64_t before, int64_t after);
-cohort_value cohort_concat(cohort_graph *graph, int axis, int count, const cohort_value *parts);
-cohort_value cohort_flip(cohort_graph *graph, cohort_value x, int axis);
-cohort_value cohort_sum(cohort_graph *graph, cohort_value x, unsigned axes_mask); /* kept with size 1 */
-cohort_value cohort_sum_all(cohort_graph *graph, cohort_value x);                 /* a scalar */
-cohort_value cohort_max(cohort_graph *graph, cohort_value x, unsigned axes_mask);
-cohort_value cohort_argmax(cohort_graph *graph, cohort_value x);
-cohort_value cohort_logsumexp(cohort_graph *graph, cohort_value x);
-cohort_value cohort_cumsum(cohort_graph *graph, cohort_value x, int axis, bool from_the_end);
-cohort_value cohort_gather(cohort_graph *graph, cohort_value table, cohort_value index);
-cohort_value cohort_scatter_add(cohort_graph *graph, cohort_value rows, cohort_value index, int64_t count);
-cohort_value cohort_take_along(cohort_graph *graph, cohort_value x, cohort_value index);
-cohort_value cohort_put_along(cohort_graph *graph, cohort_value v, cohort_value index, int64_t columns);
-cohort_value cohort_matmul(cohort_graph *graph, cohort_value a, cohort_value b, bool transpose_a, bool transpose_b);
-cohort_value cohort_convolution(cohort_graph *graph, cohort_value x, cohort_value weight, int stride, int padding);
-cohort_value cohort_window_max(cohort_graph *graph, cohort_value x, int window, int stride);
-cohort_value cohort_random_rows(
+cohort_value cohort_graph_unary(cohort_graph *graph, cohort_op op, cohort_value x);
+cohort_value cohort_graph_binary(cohort_graph *graph, cohort_op op, cohort_value a, cohort_value b);
+cohort_value cohort_graph_add(cohort_graph *graph, cohort_value a, cohort_value b);
+cohort_value cohort_graph_subtract(cohort_graph *graph, cohort_value a, cohort_value b);
+cohort_value cohort_graph_multiply(cohort_graph *graph, cohort_value a, cohort_value b);
+cohort_value cohort_graph_divide(cohort_graph *graph, cohort_value a, cohort_value b);
+cohort_value cohort_graph_scale(cohort_graph *graph, cohort_value x, double factor); /* x * constant */
+cohort_value cohort_graph_shift(cohort_graph *graph, cohort_value x, double term);   /* x + constant */
+cohort_value cohort_graph_less(cohort_graph *graph, cohort_value a, cohort_value b);
+cohort_value cohort_graph_less_equal(cohort_graph *graph, cohort_value a, cohort_value b);
+cohort_value cohort_graph_equal(cohort_graph *graph, cohort_value a, cohort_value b);
+cohort_value cohort_graph_select(cohort_graph *graph, cohort_value condition, cohort_value a, cohort_value b);
+cohort_value cohort_graph_cast(cohort_graph *graph, cohort_value integer);
+cohort_value cohort_graph_stop_gradient(cohort_graph *graph, cohort_value x);
+cohort_value cohort_graph_log_sigmoid(cohort_graph *graph, cohort_value x); /* -softplus(-x) */
+cohort_value cohort_graph_reshape(cohort_graph *graph, cohort_value x, cohort_shape shape);
+cohort_value cohort_graph_permute(cohort_graph *graph, cohort_value x, const int *axes);
+cohort_value cohort_graph_broadcast(cohort_graph *graph, cohort_value x, cohort_shape shape);
+cohort_value cohort_graph_slice(cohort_graph *graph, cohort_value x, int axis, int64_t first, int64_t count);
+cohort_value cohort_graph_pad(cohort_graph *graph, cohort_value x, int axis, int64_t before, int64_t after);
+cohort_value cohort_graph_concat(cohort_graph *graph, int axis, int count, const cohort_value *parts);
+cohort_value cohort_graph_flip(cohort_graph *graph, cohort_value x, int axis);
+cohort_value cohort_graph_sum(cohort_graph *graph, cohort_value x, unsigned axes_mask); /* kept with size 1 */
+cohort_value cohort_graph_sum_all(cohort_graph *graph, cohort_value x);                 /* a scalar */
+cohort_value cohort_graph_max(cohort_graph *graph, cohort_value x, unsigned axes_mask);
+cohort_value cohort_graph_argmax(cohort_graph *graph, cohort_value x);
+cohort_value cohort_graph_logsumexp(cohort_graph *graph, cohort_value x);
+cohort_value cohort_graph_cumsum(cohort_graph *graph, cohort_value x, int axis, bool from_the_end);
+cohort_value cohort_graph_gather(cohort_graph *graph, cohort_value table, cohort_value index);
+cohort_value cohort_graph_scatter_add(cohort_graph *graph, cohort_value rows, cohort_value index, int64_t count);
+cohort_value cohort_graph_take_along(cohort_graph *graph, cohort_value x, cohort_value index);
+cohort_value cohort_graph_put_along(cohort_graph *graph, cohort_value v, cohort_value index, int64_t columns);
+cohort_value cohort_graph_matmul(cohort_graph *graph, cohort_value a, cohort_value b, bool transpose_a,
+                                 bool transpose_b);
+cohort_value cohort_graph_convolution(cohort_graph *graph, cohort_value x, cohort_value weight, int stride,
+                                      int padding);
+cohort_value cohort_graph_window_max(cohort_graph *graph, cohort_value x, int window, int stride);
+cohort_value cohort_graph_random_rows(
     cohort_graph *graph, cohort_op op, cohort_value ids, cohort_value positions,
     cohort_shape shape); /* op: COHORT_OP_RANDOM_UNIFORM or _NORMAL; keyed by the node's name */
-cohort_value cohort_dropout(cohort_graph *graph, cohort_value x, cohort_value ids, cohort_value positions, double p);
-cohort_value cohort_lane_sum(cohort_graph *graph, cohort_value x);
-cohort_value cohort_lane_max(cohort_graph *graph, cohort_value x);
-cohort_value cohort_lane_gather(cohort_graph *graph, cohort_value x);
-cohort_value cohort_segment_sum(cohort_graph *graph, cohort_value x, cohort_value segments, int64_t count);
-cohort_value cohort_gelu(cohort_graph *graph, cohort_value x, bool exact);
-cohort_value cohort_swiglu(cohort_graph *graph, cohort_value a, cohort_value b);
-cohort_value cohort_relu(cohort_graph *graph, cohort_value x);
-cohort_value cohort_layer_norm(cohort_graph *graph, cohort_value x, cohort_value gain, cohort_value bias,
-                               double epsilon);
-cohort_value cohort_rms_norm(cohort_graph *graph, cohort_value x, cohort_value gain, double epsilon);
-cohort_value cohort_group_norm(cohort_graph *graph, cohort_value x, cohort_value gain, cohort_value bias, int groups,
-                               double epsilon);
+cohort_value cohort_graph_dropout(cohort_graph *graph, cohort_value x, cohort_value ids, cohort_value positions,
+                                  double p);
+cohort_value cohort_graph_lane_sum(cohort_graph *graph, cohort_value x);
+cohort_value cohort_graph_lane_max(cohort_graph *graph, cohort_value x);
+cohort_value cohort_graph_lane_gather(cohort_graph *graph, cohort_value x);
+cohort_value cohort_graph_segment_sum(cohort_graph *graph, cohort_value x, cohort_value segments, int64_t count);
+cohort_value cohort_graph_gelu(cohort_graph *graph, cohort_value x, bool exact);
+cohort_value cohort_graph_swiglu(cohort_graph *graph, cohort_value a, cohort_value b);
+cohort_value cohort_graph_relu(cohort_graph *graph, cohort_value x);
+cohort_value cohort_graph_layer_norm(cohort_graph *graph, cohort_value x, cohort_value gain, cohort_value bias,
+                                     double epsilon);
+cohort_value cohort_graph_rms_norm(cohort_graph *graph, cohort_value x, cohort_value gain, double epsilon);
+cohort_value cohort_graph_group_norm(cohort_graph *graph, cohort_value x, cohort_value gain, cohort_value bias,
+                                     int groups, double epsilon);
 /* relu(group norm + added); COHORT_NO_VALUE: nothing is added. */
-cohort_value cohort_group_norm_relu(cohort_graph *graph, cohort_value x, cohort_value gain, cohort_value bias,
-                                    cohort_value added, int groups, double epsilon);
-cohort_value cohort_rotary(cohort_graph *graph, cohort_value x, cohort_value positions, double theta);
-cohort_value cohort_attention(cohort_graph *graph, cohort_value query, cohort_value key, cohort_value value,
-                              cohort_value segments, double scale, double reads);
+cohort_value cohort_graph_group_norm_relu(cohort_graph *graph, cohort_value x, cohort_value gain, cohort_value bias,
+                                          cohort_value added, int groups, double epsilon);
+cohort_value cohort_graph_rotary(cohort_graph *graph, cohort_value x, cohort_value positions, double theta);
+cohort_value cohort_graph_attention(cohort_graph *graph, cohort_value query, cohort_value key, cohort_value value,
+                                    cohort_value segments, double scale, double reads);
 /* keys [S, G, B, D, 64] and values [S, G, 64 B, D] are inputs that the operation writes to. */
-cohort_value cohort_attention_cached(cohort_graph *graph, cohort_value query, cohort_value key, cohort_value value,
-                                     cohort_value slots, cohort_value positions, cohort_value keys, cohort_value values,
-                                     double scale);
-cohort_value cohort_softmax_cross_entropy(cohort_graph *graph, cohort_value logits, cohort_value target,
-                                          double label_smoothing); /* per row */
+cohort_value cohort_graph_attention_cached(cohort_graph *graph, cohort_value query, cohort_value key,
+                                           cohort_value value, cohort_value slots, cohort_value positions,
+                                           cohort_value keys, cohort_value values, double scale);
+cohort_value cohort_graph_softmax_cross_entropy(cohort_graph *graph, cohort_value logits, cohort_value target,
+                                                double label_smoothing); /* per row */
 /* Outputs in this order: log p(target), logsumexp, mean log p, entropy; each [rows]. */
 typedef struct cohort_head_outputs {
   cohort_value log_probability, logsumexp, mean_log_probability, entropy;
 } cohort_head_outputs;
-cohort_head_outputs cohort_vocabulary_head(cohort_graph *graph, cohort_value x, cohort_value weight,
-                                           cohort_value target);
+cohort_head_outputs cohort_graph_vocabulary_head(cohort_graph *graph, cohort_value x, cohort_value weight,
+                                                 cohort_value target);
 
 /* "[3, 4]" into out; returns out. */
 enum { COHORT_SHAPE_TEXT = 160 };

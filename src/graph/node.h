@@ -94,19 +94,19 @@ cohort_value cohort_graph_add_parameter(cohort_graph *graph, const cohort_parame
 cohort_value cohort_graph_integer(cohort_graph *graph, int32_t number);
 
 /* Replaces the scope until it is restored. */
-typedef struct cohort_scope {
+typedef struct cohort_graph_scope {
   char text[COHORT_MAX_SCOPE];
   int depth;
-} cohort_scope;
-void cohort_graph_set_scope(cohort_graph *graph, cohort_scope *saved, const char *prefix, const char *name);
-void cohort_graph_restore_scope(cohort_graph *graph, const cohort_scope *saved);
+} cohort_graph_scope;
+void cohort_graph_set_scope(cohort_graph *graph, cohort_graph_scope *saved, const char *prefix, const char *name);
+void cohort_graph_restore_scope(cohort_graph *graph, const cohort_graph_scope *saved);
 
 /* Target shapes of RESHAPE and BROADCAST stand in i0 (axes) and i1...; those of random rows in i1 and i2.... */
 void cohort_attributes_set_shape(cohort_attributes *attributes, int at, cohort_shape shape);
 cohort_shape cohort_attributes_shape(const cohort_attributes *attributes, int at);
 
 /* Sums over the axes along which `shape` would be broadcast to x's shape. */
-cohort_value cohort_sum_to(cohort_graph *graph, cohort_value x, cohort_shape shape);
+cohort_value cohort_graph_sum_to(cohort_graph *graph, cohort_value x, cohort_shape shape);
 
 static inline bool cohort_op_is_leaf(cohort_op op) { return op <= COHORT_OP_IOTA; }
 static inline bool cohort_op_is_view(cohort_op op) { return op == COHORT_OP_RESHAPE || op == COHORT_OP_STOP_GRADIENT; }

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "graph/draft.h"
+#include "graph/planner.h"
 
-static void mark_needed(cohort_draft *own) {
+static void mark_needed(cohort_planner *own) {
   const cohort_graph *graph = own->graph;
   for (int i = 0; i < own->outputs; i++) own->needed[graph->value[own->output[i].value].node] = true;
   for (int32_t n = graph->nodes - 1; n >= 0; n--)
@@ -19,7 +19,7 @@ static void mark_needed(cohort_draft *own) {
       own->needed[graph->value[graph->node[n].input[i]].node] = true;
 }
 
-static void find_phases(cohort_draft *own) {
+static void find_phases(cohort_planner *own) {
   const cohort_graph *graph = own->graph;
   int last = 0;
   for (int32_t n = 0; n < graph->nodes; n++) {
@@ -35,7 +35,7 @@ static void find_phases(cohort_draft *own) {
 }
 
 /* By phase, and inside a phase as the graph was built; lane operations stand at the exchange. */
-static void find_order(cohort_draft *own) {
+static void find_order(cohort_planner *own) {
   const cohort_graph *graph = own->graph;
   int time = 0;
   for (int phase = 0; phase < own->phases; phase++) {
@@ -54,21 +54,21 @@ static void find_order(cohort_draft *own) {
   own->end_time = time + 1;
 }
 
-static void find_roots(cohort_draft *own) {
+static void find_roots(cohort_planner *own) {
   for (cohort_value v = 0; v < own->graph->values; v++) {
-    const cohort_node *node = cohort_draft_node(own, v);
+    const cohort_node *node = cohort_planner_node(own, v);
     own->root[v] = cohort_op_is_view(node->op) ? own->root[node->input[0]] : v;
   }
   for (int i = 0; i < own->outputs; i++) own->storage[own->root[own->output[i].value]].asked = true;
 }
 
 /* The largest first time and last time of each storage. */
-static void use(cohort_draft *own, cohort_value value, int time) {
+static void use(cohort_planner *own, cohort_value value, int time) {
   cohort_storage *place = &own->storage[own->root[value]];
   if (time > place->last) place->last = time;
 }
 
-static void find_lifetimes(cohort_draft *own) {
+static void find_lifetimes(cohort_planner *own) {
   const cohort_graph *graph = own->graph;
   for (cohort_value v = 0; v < graph->values; v++) {
     cohort_storage *place = &own->storage[v];
@@ -90,11 +90,11 @@ static void find_lifetimes(cohort_draft *own) {
 
 /* An external output is written in place when it is made in the last phase: in earlier ones it need not be bound
  * yet, unless the plan is cut, which moves borders of phases alone. */
-static void find_externals(cohort_draft *own) {
+static void find_externals(cohort_planner *own) {
   for (int i = 0; i < own->outputs; i++) {
     if (!own->output[i].external) continue;
     const cohort_value root = own->root[own->output[i].value];
-    const cohort_node *node = cohort_draft_node(own, root);
+    const cohort_node *node = cohort_planner_node(own, root);
     if (cohort_op_is_leaf(node->op) || cohort_op_is_lane(node->op)) continue;
     if (own->value_phase[root] == own->phases - 1 && own->storage[root].external == COHORT_NO_VALUE)
       own->storage[root].external = own->output[i].value;
@@ -102,52 +102,52 @@ static void find_externals(cohort_draft *own) {
 }
 
 /* What an external output is added to lies in its memory too: later nodes first. */
-static void find_external_bases(cohort_draft *own) {
+static void find_external_bases(cohort_planner *own) {
   for (int32_t n = own->graph->nodes - 1; n >= 0; n--) {
     if (!own->needed[n]) continue;
-    const cohort_value base = cohort_draft_base(own, &own->graph->node[n]);
+    const cohort_value base = cohort_planner_base(own, &own->graph->node[n]);
     const cohort_value external = own->storage[own->graph->node[n].first].external;
     if (base != COHORT_NO_VALUE && external != COHORT_NO_VALUE && own->value_phase[base] == own->phases - 1)
       own->storage[base].external = external;
   }
 }
 
-static cohort_tensor tensor_of(const cohort_draft *own, cohort_value value) {
+static cohort_tensor tensor_of(const cohort_planner *own, cohort_value value) {
   const cohort_value_entry *entry = &own->graph->value[value];
   return (cohort_tensor){NULL, entry->shape, entry->type};
 }
 
-static void make_step(cohort_draft *own, int32_t n) {
+static void make_step(cohort_planner *own, int32_t n) {
   cohort_plan *plan = own->plan;
   const cohort_node *node = &own->graph->node[n];
-  const cohort_group *group = cohort_draft_chain(own, n);
-  const cohort_op op = group ? COHORT_OP_CHAIN : node->op;
+  const cohort_node_set *set = cohort_planner_fused(own, n);
+  const cohort_op op = set ? COHORT_OP_FUSION : node->op;
   cohort_step *step = &plan->step[plan->steps++];
   step->run = own->kernels->run[op];
   step->node = n;
   step->time = own->time[n];
-  step->call.inputs = group ? group->inputs : node->inputs;
-  step->call.outputs = group ? group->outputs : node->outputs;
-  if (group) {
-    plan->chain[plan->chains] = group->chain;
-    step->call.chain = &plan->chain[plan->chains];
+  step->call.inputs = set ? set->inputs : node->inputs;
+  step->call.outputs = set ? set->outputs : node->outputs;
+  if (set) {
+    plan->fusion[plan->fusions] = set->fusion;
+    step->call.fusion = &plan->fusion[plan->fusions];
   } else {
     step->call.attributes = node->attributes;
   }
   for (int i = 0; i < step->call.inputs; i++)
-    step->call.input[i] = tensor_of(own, group ? group->input[i] : node->input[i]);
+    step->call.input[i] = tensor_of(own, set ? set->input[i] : node->input[i]);
   for (int i = 0; i < step->call.outputs; i++)
-    step->call.output[i] = tensor_of(own, group ? group->output[i] : node->first + i);
-  cohort_draft_label(own, step, group, op);
+    step->call.output[i] = tensor_of(own, set ? set->output[i] : node->first + i);
+  cohort_planner_label(own, step, set, op);
   int first = own->time[n], last = own->time[n];
-  if (cohort_draft_divide(own, n, step)) cohort_draft_widen(own, &first, &last);
-  if (group) plan->chain[plan->chains++].elements /= step->parts;
+  if (cohort_planner_divide(own, n, step)) cohort_planner_widen(own, &first, &last);
+  if (set) plan->fusion[plan->fusions++].elements /= step->parts;
   const size_t workspace = own->kernels->workspace[op] ? own->kernels->workspace[op](&step->call) : 0;
   step->has_workspace = workspace > 0;
-  if (workspace) step->workspace_interval = cohort_draft_add_interval(own, workspace, first, last);
+  if (workspace) step->workspace_interval = cohort_planner_add_interval(own, workspace, first, last);
 }
 
-static cohort_status make_steps(cohort_draft *own, cohort_error *error) {
+static cohort_status make_steps(cohort_planner *own, cohort_error *error) {
   for (int i = 0; i < own->ordered; i++) {
     const cohort_node *node = &own->graph->node[own->order[i]];
     if (!own->kernels->run[node->op])
@@ -158,12 +158,12 @@ static cohort_status make_steps(cohort_draft *own, cohort_error *error) {
   return COHORT_DONE;
 }
 
-static void add_copy(cohort_draft *own, cohort_place from, cohort_place to, size_t bytes) {
+static void add_copy(cohort_planner *own, cohort_location from, cohort_location to, size_t bytes) {
   own->plan->copy[own->plan->copies++] = (cohort_copy){from, to, bytes};
 }
 
 /* A lane operation reads and writes the lane's own memory: what is bound or constant is copied there. */
-static void make_exchange(cohort_draft *own, int phase) {
+static void make_exchange(cohort_planner *own, int phase) {
   cohort_plan *plan = own->plan;
   const cohort_graph *graph = own->graph;
   for (int32_t n = 0; n < graph->nodes; n++) {
@@ -178,29 +178,29 @@ static void make_exchange(cohort_draft *own, int phase) {
                                 .input_elements = cohort_shape_elements(graph->value[input].shape),
                                 .output_elements = cohort_shape_elements(graph->value[node->first].shape),
                                 .type = graph->value[input].type};
-    if (plan->place[input].kind == COHORT_PLACE_ARENA) continue;
-    const cohort_place staged = {.kind = COHORT_PLACE_ARENA,
-                                 .value = input,
-                                 .interval = cohort_draft_add_interval(own, cohort_draft_bytes(own, input),
-                                                                       own->exchange_time[phase], own->end_time)};
-    add_copy(own, plan->place[input], staged, cohort_draft_bytes(own, input));
+    if (plan->place[input].kind == COHORT_LOCATION_ARENA) continue;
+    const cohort_location staged = {.kind = COHORT_LOCATION_ARENA,
+                                    .value = input,
+                                    .interval = cohort_planner_add_interval(own, cohort_planner_bytes(own, input),
+                                                                            own->exchange_time[phase], own->end_time)};
+    add_copy(own, plan->place[input], staged, cohort_planner_bytes(own, input));
     plan->place[input] = staged; /* for later reads from outside; steps have their own places */
   }
 }
 
 /* External outputs that their node could not write. */
-static void copy_externals(cohort_draft *own) {
+static void copy_externals(cohort_planner *own) {
   for (int i = 0; i < own->outputs; i++) {
     const cohort_value value = own->output[i].value;
     if (!own->output[i].external || own->storage[own->root[value]].external == value) continue;
-    if (cohort_op_is_leaf(cohort_draft_node(own, value)->op)) continue; /* it is where it is bound */
-    const cohort_place target = {.kind = COHORT_PLACE_BOUND, .value = value};
-    add_copy(own, own->storage[own->root[value]].place, target, cohort_draft_bytes(own, value));
+    if (cohort_op_is_leaf(cohort_planner_node(own, value)->op)) continue; /* it is where it is bound */
+    const cohort_location target = {.kind = COHORT_LOCATION_BOUND, .value = value};
+    add_copy(own, own->storage[own->root[value]].place, target, cohort_planner_bytes(own, value));
   }
 }
 
 /* Steps lie by phase already; copies and exchanges are added phase by phase. */
-static void cut_phases(cohort_draft *own) {
+static void partition_phases(cohort_planner *own) {
   cohort_plan *plan = own->plan;
   int step = 0;
   for (int p = 0; p < own->phases; p++) {
@@ -218,7 +218,7 @@ static void cut_phases(cohort_draft *own) {
   plan->phases = own->phases;
 }
 
-static void make_room(cohort_draft *own) {
+static void make_room(cohort_planner *own) {
   const size_t nodes = (size_t)own->graph->nodes + 1, values = (size_t)own->graph->values + 1;
   own->needed = cohort_allocate(nodes * sizeof *own->needed);
   own->phase = cohort_allocate(nodes * sizeof *own->phase);
@@ -228,19 +228,19 @@ static void make_room(cohort_draft *own) {
   own->value_phase = cohort_allocate(values * sizeof *own->value_phase);
   own->root = cohort_allocate(values * sizeof *own->root);
   own->storage = cohort_allocate(values * sizeof *own->storage);
-  own->group = cohort_allocate(nodes * sizeof *own->group);
-  own->strip = cohort_allocate(nodes * sizeof *own->strip);
+  own->set = cohort_allocate(nodes * sizeof *own->set);
+  own->tiling = cohort_allocate(nodes * sizeof *own->tiling);
 }
 
-static void make_plan_room(cohort_draft *own) {
+static void make_plan_room(cohort_planner *own) {
   cohort_plan *plan = own->plan;
   const size_t values = (size_t)own->graph->values, nodes = (size_t)own->graph->nodes;
   plan->values = own->graph->values;
   plan->step = cohort_allocate(((size_t)own->ordered + 1) * sizeof *plan->step);
   plan->label = cohort_allocate(((size_t)own->ordered + 1) * sizeof *plan->label);
-  size_t chains = 0;
-  for (int i = 0; i < own->ordered; i++) chains += cohort_draft_chain(own, own->order[i]) != NULL;
-  plan->chain = cohort_allocate((chains + 1) * sizeof *plan->chain);
+  size_t fusions = 0;
+  for (int i = 0; i < own->ordered; i++) fusions += cohort_planner_fused(own, own->order[i]) != NULL;
+  plan->fusion = cohort_allocate((fusions + 1) * sizeof *plan->fusion);
   plan->place = cohort_allocate((values + 1) * sizeof *plan->place);
   plan->interval = cohort_allocate((values + 2 * nodes + 1) * sizeof *plan->interval);
   plan->lane = cohort_allocate((nodes + 1) * sizeof *plan->lane);
@@ -249,10 +249,10 @@ static void make_plan_room(cohort_draft *own) {
   plan->phase = cohort_allocate((size_t)own->phases * sizeof *plan->phase);
 }
 
-static void release_draft(cohort_draft *own) {
-  cohort_draft_release_groups(own);
-  free(own->group);
-  free(own->strip);
+static void release_planner(cohort_planner *own) {
+  cohort_planner_release_sets(own);
+  free(own->set);
+  free(own->tiling);
   free(own->needed);
   free(own->phase);
   free(own->time);
@@ -263,7 +263,7 @@ static void release_draft(cohort_draft *own) {
   free(own->storage);
 }
 
-static void survey(cohort_draft *own) {
+static void survey(cohort_planner *own) {
   make_room(own);
   mark_needed(own);
   find_phases(own);
@@ -271,19 +271,19 @@ static void survey(cohort_draft *own) {
   find_roots(own);
 }
 
-static cohort_status build(cohort_draft *own, cohort_error *error) {
-  cohort_draft_group(own);
+static cohort_status build(cohort_planner *own, cohort_error *error) {
+  cohort_planner_fuse(own);
   find_lifetimes(own);
   find_externals(own);
   find_external_bases(own);
-  cohort_draft_strips(own);
+  cohort_planner_tile(own);
   make_plan_room(own);
-  COHORT_TRY(cohort_draft_place_leaves(own, error));
-  cohort_draft_place_computed(own);
+  COHORT_TRY(cohort_planner_place_leaves(own, error));
+  cohort_planner_place_computed(own);
   COHORT_TRY(make_steps(own, error));
-  cohort_draft_fill_places(own);
-  cut_phases(own);
-  cohort_draft_allocate(own->plan);
+  cohort_planner_fill_places(own);
+  partition_phases(own);
+  cohort_planner_allocate(own->plan);
   return COHORT_DONE;
 }
 
@@ -293,13 +293,13 @@ cohort_status cohort_plan_create(const cohort_graph *graph, const cohort_kernel_
   for (int i = 0; i < outputs; i++)
     if (output[i].value < 0 || output[i].value >= graph->values)
       return cohort_fail(error, COHORT_BUG, "plan: output %d is no value of the graph; give it one", i);
-  const cohort_draft empty = {.graph = graph, .kernels = kernels, .outputs = outputs, .output = output};
-  cohort_draft own = empty;
+  const cohort_planner empty = {.graph = graph, .kernels = kernels, .outputs = outputs, .output = output};
+  cohort_planner own = empty;
   survey(&own);
   find_lifetimes(&own);
-  cohort_graph *longer = cohort_draft_rematerialise(&own);
+  cohort_graph *longer = cohort_planner_rematerialise(&own);
   if (longer) {
-    release_draft(&own);
+    release_planner(&own);
     own = empty;
     own.graph = longer;
     survey(&own);
@@ -307,8 +307,8 @@ cohort_status cohort_plan_create(const cohort_graph *graph, const cohort_kernel_
   own.plan = cohort_allocate(sizeof *own.plan);
   own.plan->given = graph->values;
   const cohort_status status = build(&own, error);
-  release_draft(&own);
-  cohort_draft_release_graph(longer);
+  release_planner(&own);
+  cohort_planner_release_graph(longer);
   if (status != COHORT_DONE) {
     cohort_plan_destroy(own.plan);
     return status;
@@ -324,9 +324,9 @@ void cohort_plan_destroy(cohort_plan *plan) {
   free(plan->label);
   free(plan->lane_label);
   free(plan->event);
-  free(plan->lodged_offset);
+  free(plan->overlaid_offset);
   free(plan->step);
-  free(plan->chain);
+  free(plan->fusion);
   free(plan->copy);
   free(plan->lane);
   free(plan->phase);

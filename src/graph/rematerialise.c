@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "graph/draft.h"
+#include "graph/planner.h"
 
 enum {
   LONG_GAP = 16,              /* steps between two reads for which a value is not kept */
@@ -22,7 +22,7 @@ typedef struct gap {
 } gap;
 
 typedef struct remaking {
-  const cohort_draft *own;
+  const cohort_planner *own;
   gap *gap;             /* [values] */
   bool *again;          /* [nodes]: is made again */
   cohort_value *second; /* [values]: what late readers read instead */
@@ -36,7 +36,7 @@ static bool is_cheap(cohort_op op) {
 }
 
 static void find_gaps(remaking *at) {
-  const cohort_draft *own = at->own;
+  const cohort_planner *own = at->own;
   const cohort_graph *graph = own->graph;
   for (cohort_value v = 0; v < graph->values; v++)
     at->gap[v] = (gap){own->time[graph->value[v].node], 0, -1, own->storage[v].asked};
@@ -56,7 +56,7 @@ static void find_gaps(remaking *at) {
 
 /* Late readers must read the value itself, no view of it, and lane operations keep what they read. */
 static void find_kept(remaking *at) {
-  const cohort_draft *own = at->own;
+  const cohort_planner *own = at->own;
   const cohort_graph *graph = own->graph;
   for (int32_t n = 0; n < graph->nodes; n++) {
     const cohort_node *node = &graph->node[n];
@@ -73,7 +73,7 @@ static void find_kept(remaking *at) {
 
 /* There at the time without being kept for it. */
 static bool is_there(const remaking *at, cohort_value value, int time) {
-  const cohort_draft *own = at->own;
+  const cohort_planner *own = at->own;
   const cohort_value root = own->root[value];
   const int32_t maker = own->graph->value[root].node;
   if (cohort_op_is_leaf(own->graph->node[maker].op)) return true;
@@ -81,15 +81,15 @@ static bool is_there(const remaking *at, cohort_value value, int time) {
 }
 
 static bool is_worth_it(const remaking *at, int32_t n) {
-  const cohort_draft *own = at->own;
+  const cohort_planner *own = at->own;
   const cohort_node *node = &own->graph->node[n];
   const gap *of = &at->gap[node->first];
   if (!own->needed[n] || !is_cheap(node->op) || of->kept || of->steps < LONG_GAP) return false;
-  if (cohort_draft_bytes(own, node->first) < SMALL_VALUE || own->phase[of->reader] != own->phase[n]) return false;
+  if (cohort_planner_bytes(own, node->first) < SMALL_VALUE || own->phase[of->reader] != own->phase[n]) return false;
   for (int k = 0; k < node->inputs; k++)
     if (!is_there(at, node->input[k], own->time[of->reader])) return false;
   for (int k = 0; k < node->outputs; k++)
-    if (k > 0 && cohort_draft_bytes(own, node->first + k) >= cohort_draft_bytes(own, node->first)) return false;
+    if (k > 0 && cohort_planner_bytes(own, node->first + k) >= cohort_planner_bytes(own, node->first)) return false;
   return true;
 }
 
@@ -100,7 +100,7 @@ static size_t choose(remaking *at) {
     if (!at->again[n]) continue;
     at->nodes++;
     at->values += at->own->graph->node[n].outputs;
-    bytes += cohort_draft_bytes(at->own, at->own->graph->node[n].first);
+    bytes += cohort_planner_bytes(at->own, at->own->graph->node[n].first);
   }
   return bytes;
 }
@@ -153,7 +153,7 @@ static void make_graph(remaking *at) {
   }
 }
 
-cohort_graph *cohort_draft_rematerialise(const cohort_draft *own) {
+cohort_graph *cohort_planner_rematerialise(const cohort_planner *own) {
   const size_t nodes = (size_t)own->graph->nodes + 1, values = (size_t)own->graph->values + 1;
   remaking at = {.own = own,
                  .gap = cohort_allocate(values * sizeof *at.gap),
@@ -168,7 +168,7 @@ cohort_graph *cohort_draft_rematerialise(const cohort_draft *own) {
   return at.graph;
 }
 
-void cohort_draft_release_graph(cohort_graph *graph) {
+void cohort_planner_release_graph(cohort_graph *graph) {
   if (!graph) return;
   free(graph->node);
   free(graph->value);

@@ -4,8 +4,8 @@
 #include "kernel/row_real.h"
 
 typedef struct activation_work {
-  const real *in[COHORT_LINK_INPUTS];
-  real *out[COHORT_LINK_OUTPUTS];
+  const real *in[COHORT_FUSED_INPUTS];
+  real *out[COHORT_FUSED_OUTPUTS];
   int inputs, outputs;
   int64_t elements;
   cohort_row_function function;
@@ -27,7 +27,7 @@ static void run_activation(const cohort_call *call, cohort_row_function function
                           .function = function};
   for (int i = 0; i < call->inputs; i++) work.in[i] = call->input[i].data;
   for (int i = 0; i < call->outputs; i++) work.out[i] = call->output[i].data;
-  cohort_run_tiles(call, cohort_ceil_divide(work.elements, COHORT_TILE_ELEMENTS), activation_tile, &work);
+  cohort_tiles_run(call, cohort_ceil_divide(work.elements, COHORT_TILE_ELEMENTS), activation_tile, &work);
 }
 
 static const double root_2_over_pi = 0.79788456080286535588, cubic = 0.044715;
@@ -129,7 +129,7 @@ cohort_row_function COHORT_VARIED(cohort_activation_row)(cohort_op op, int64_t f
 }
 
 #define ACTIVATION(name, op)                                                                      \
-  void COHORT_VARIED(cohort_run_##name)(const cohort_call *call) {                                \
+  void COHORT_VARIED(cohort_kernel_##name)(const cohort_call *call) {                             \
     run_activation(call, COHORT_VARIED(cohort_activation_row)(op, call->attributes.integers[0])); \
   }
 

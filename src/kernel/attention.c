@@ -2,9 +2,9 @@
  * et al. 2022): no matrix of all scores. One task is one head of one segment. */
 #include "kernel/attention_real.h"
 #include "kernel/function_real.h"
-#include "kernel/product_real.h"
+#include "kernel/product/product_real.h"
 
-void COHORT_VARIED(cohort_run_attention)(const cohort_call *call);
+void COHORT_VARIED(cohort_kernel_attention)(const cohort_call *call);
 size_t COHORT_VARIED(cohort_workspace_attention)(const cohort_call *call);
 
 /* Workspace of a slot: the cells of transposed queries, of keys and of values; [width][64] sums of values; for
@@ -134,7 +134,7 @@ static void store_tile(const attention_shape *s, const forward_tile *tile, const
   const int64_t first = q->run + q->first, lanes = round_to_blocks(q->count);
   for (int64_t i = 0; i < lanes; i++) {
     tile->rescale[i] = 1 / tile->total[i];
-    tile->largest[i] += cohort_log(tile->total[i]);
+    tile->largest[i] += cohort_logarithm(tile->total[i]);
   }
   for (int64_t d = 0; d < s->width; d++) {
     real *restrict sum = tile->sum + d * ATTENTION_TILE;
@@ -202,7 +202,7 @@ static void run_slot(void *argument, int64_t slot) {
   }
 }
 
-void COHORT_VARIED(cohort_run_attention)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_attention)(const cohort_call *call) {
   attention_shape s = describe_attention(call);
   cohort_team_run(call->team, ATTENTION_SLOTS, run_slot, &s);
 }

@@ -2,9 +2,9 @@
  * head of one segment; it handles the query heads that read it in order, so that sums have one order. */
 #include "kernel/attention_real.h"
 #include "kernel/function_real.h"
-#include "kernel/product_real.h"
+#include "kernel/product/product_real.h"
 
-void COHORT_VARIED(cohort_run_attention_backward)(const cohort_call *call);
+void COHORT_VARIED(cohort_kernel_attention_backward)(const cohort_call *call);
 size_t COHORT_VARIED(cohort_workspace_attention_backward)(const cohort_call *call);
 
 /* Workspace of a slot. Cells of the transposed tiles of q (scaled) and dy; [width][64] dq transposed; cells along
@@ -204,7 +204,7 @@ static void differentiate_block(const attention_shape *s, const backward_tile *t
 }
 
 static real row_product(const real *a, const real *b, int64_t n) {
-  cohort_vector sum = {0};
+  cohort_simd sum = {0};
   int64_t i = 0;
   for (; i + COHORT_LANES <= n; i += COHORT_LANES)
     sum = cohort_plus_product(sum, cohort_load(a + i), cohort_load(b + i));
@@ -304,7 +304,7 @@ static void run_slot(void *argument, int64_t slot) {
   }
 }
 
-void COHORT_VARIED(cohort_run_attention_backward)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_attention_backward)(const cohort_call *call) {
   attention_shape s = describe_attention(call);
   cohort_team_run(call->team, ATTENTION_SLOTS, run_slot, &s);
 }

@@ -6,7 +6,7 @@
 #include "kernel/attention_real.h"
 #include "kernel/function_real.h"
 
-void COHORT_VARIED(cohort_run_attention_cached)(const cohort_call *call);
+void COHORT_VARIED(cohort_kernel_attention_cached)(const cohort_call *call);
 
 /* QUERIES rows of one text and key head are taken together; STRIP vectors are summed in registers for each. */
 enum { BLOCK = COHORT_CACHE_BLOCK, QUERIES = 4, STRIP = 4, ROWS = 4, SERIAL_ROWS = 16 };
@@ -186,7 +186,7 @@ static void run_task(void *argument, int64_t task) {
   }
 }
 
-void COHORT_VARIED(cohort_run_attention_cached)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_attention_cached)(const cohort_call *call) {
   const cohort_shape q = call->input[0].shape, keys = call->input[5].shape;
   cached_work work = {.q = call->input[0].data,
                       .k = call->input[1].data,

@@ -13,8 +13,8 @@
 
 #include "base/real.h"
 #include "kernel/kernel.h"
-#include "kernel/product_block_real.h"
-#include "kernel/product_real.h"
+#include "kernel/product/block_real.h"
+#include "kernel/product/product_real.h"
 #include "kernel/row_real.h"
 
 #if defined(__AVX512F__)

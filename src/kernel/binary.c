@@ -11,7 +11,7 @@ typedef struct broadcast_work {
   cohort_row_function function;
 } broadcast_work;
 
-static void broadcast_run(const void *argument, const cohort_run *run) {
+static void broadcast_run(const void *argument, const cohort_broadcast_run *run) {
   const broadcast_work *work = argument;
   const int inner = work->shape.axes - 1;
   cohort_row row = {.out = {work->out + (size_t)run->output * work->out_element}, .count = run->count};
@@ -38,7 +38,7 @@ static void run_broadcast(const cohort_call *call, cohort_row_function function)
     work.in[i] = call->input[i].data;
     work.element[i] = cohort_element_size(&call->input[i]);
   }
-  cohort_run_tiles(call, cohort_ceil_divide(work.shape.elements, COHORT_TILE_ELEMENTS), broadcast_tile, &work);
+  cohort_tiles_run(call, cohort_ceil_divide(work.shape.elements, COHORT_TILE_ELEMENTS), broadcast_tile, &work);
 }
 
 static inline real power_of(real x, real y) {
@@ -71,7 +71,7 @@ static inline real power_of(real x, real y) {
 
 #define BINARY(name, expression) \
   LOOPS(name, real, expression)  \
-  void COHORT_VARIED(cohort_run_##name)(const cohort_call *call) { run_broadcast(call, name##_row); }
+  void COHORT_VARIED(cohort_kernel_##name)(const cohort_call *call) { run_broadcast(call, name##_row); }
 
 BINARY(add, a + b)
 BINARY(subtract, a - b)
@@ -128,11 +128,11 @@ static cohort_row_function select_row(cohort_type condition, cohort_type output)
   return output == COHORT_TYPE_REAL ? choose_real_row : choose_integer_row;
 }
 
-void COHORT_VARIED(cohort_run_compare)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_compare)(const cohort_call *call) {
   run_broadcast(call, compare_row(call->attributes.integers[0], call->input[0].type));
 }
 
-void COHORT_VARIED(cohort_run_select)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_select)(const cohort_call *call) {
   run_broadcast(call, select_row(call->input[0].type, call->output[0].type));
 }
 

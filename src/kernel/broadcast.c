@@ -64,14 +64,14 @@ static void next_row(const cohort_broadcast *shape, int64_t *index, int64_t *off
 }
 
 void COHORT_VARIED(cohort_broadcast_walk)(const cohort_broadcast *shape, int64_t first, int64_t last,
-                                          cohort_run_function function, const void *argument) {
+                                          cohort_broadcast_function function, const void *argument) {
   const int inner = shape->axes - 1;
   const int64_t columns = shape->size[inner];
   int64_t index[COHORT_MAX_AXES] = {0}, offset[COHORT_BROADCAST_INPUTS] = {0};
   find_row(shape, first / columns, index, offset);
   int64_t column = first % columns;
   while (first < last) {
-    cohort_run run = {.output = first, .count = cohort_least(columns - column, last - first)};
+    cohort_broadcast_run run = {.output = first, .count = cohort_least(columns - column, last - first)};
     for (int i = 0; i < shape->inputs; i++) run.offset[i] = offset[i] + column * shape->stride[i][inner];
     function(argument, &run);
     first += run.count;
@@ -87,7 +87,7 @@ typedef struct copy_work {
   size_t element;
 } copy_work;
 
-static void copy_run(const void *argument, const cohort_run *run) {
+static void copy_run(const void *argument, const cohort_broadcast_run *run) {
   const copy_work *work = argument;
   const char *x = work->x + (size_t)run->offset[0] * work->element;
   char *y = work->y + (size_t)run->output * work->element;
@@ -109,8 +109,8 @@ static void copy_tile(void *argument, int64_t tile) {
   (&work->shape, first, cohort_least(first + COHORT_TILE_ELEMENTS, work->shape.elements), copy_run, work);
 }
 
-void COHORT_VARIED(cohort_run_broadcast)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_broadcast)(const cohort_call *call) {
   copy_work work = {COHORT_VARIED(cohort_broadcast_of)(call), call->input[0].data, call->output[0].data,
                     cohort_element_size(&call->output[0])};
-  cohort_run_tiles(call, cohort_ceil_divide(work.shape.elements, COHORT_TILE_ELEMENTS), copy_tile, &work);
+  cohort_tiles_run(call, cohort_ceil_divide(work.shape.elements, COHORT_TILE_ELEMENTS), copy_tile, &work);
 }

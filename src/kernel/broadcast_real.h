@@ -16,16 +16,16 @@ typedef struct cohort_broadcast {
 } cohort_broadcast;
 
 /* A run of `count` elements: from element `output` of the output and offset[i] of input i on. */
-typedef struct cohort_run {
+typedef struct cohort_broadcast_run {
   int64_t output, count;
   int64_t offset[COHORT_BROADCAST_INPUTS];
-} cohort_run;
+} cohort_broadcast_run;
 
 cohort_broadcast COHORT_VARIED(cohort_broadcast_of)(const cohort_call *call);
 
 /* Calls function for the runs of the elements [first, last) in order. */
-typedef void (*cohort_run_function)(const void *argument, const cohort_run *run);
+typedef void (*cohort_broadcast_function)(const void *argument, const cohort_broadcast_run *run);
 void COHORT_VARIED(cohort_broadcast_walk)(const cohort_broadcast *shape, int64_t first, int64_t last,
-                                          cohort_run_function function, const void *argument);
+                                          cohort_broadcast_function function, const void *argument);
 
 #endif

@@ -6,8 +6,8 @@
 #include "kernel/kernel.h"
 #include "kernel/row_real.h"
 
-void COHORT_VARIED(cohort_run_softmax_cross_entropy)(const cohort_call *call);
-void COHORT_VARIED(cohort_run_softmax_cross_entropy_backward)(const cohort_call *call);
+void COHORT_VARIED(cohort_kernel_softmax_cross_entropy)(const cohort_call *call);
+void COHORT_VARIED(cohort_kernel_softmax_cross_entropy_backward)(const cohort_call *call);
 
 typedef struct rows_job {
   const cohort_call *call;
@@ -28,7 +28,7 @@ static inline void pad(const real *x, int64_t n, real *restrict out) {
 
 static real logsumexp(const real *x, int64_t n) {
   const real largest = cohort_row_max(x, n);
-  cohort_vector sum = {0};
+  cohort_simd sum = {0};
   real value[COHORT_LANES], rest[COHORT_LANES];
   int64_t j = 0;
   for (; j + COHORT_LANES <= n; j += COHORT_LANES) {
@@ -63,7 +63,7 @@ static void narrow_logsumexp(const real *x, int64_t rows, int64_t columns, real 
     for (int lane = 0; lane < COHORT_LANES; lane++) sum[lane] += cohort_exponential(value[j][lane] - largest[lane]);
   }
 #pragma omp simd
-  for (int lane = 0; lane < COHORT_LANES; lane++) sum[lane] = largest[lane] + cohort_log(sum[lane]);
+  for (int lane = 0; lane < COHORT_LANES; lane++) sum[lane] = largest[lane] + cohort_logarithm(sum[lane]);
   for (int64_t r = 0; r < rows; r++) lse[r] = sum[r];
 }
 
@@ -133,10 +133,10 @@ static void backward_tile(void *argument, int64_t tile) {
 static void run_rows(const cohort_call *call, cohort_tile_function function) {
   rows_job job = {call, cohort_shape_rows(call->input[0].shape), cohort_shape_columns(call->input[0].shape), 0};
   job.tile = cohort_tile_rows(job.columns);
-  cohort_run_tiles(call, cohort_ceil_divide(job.rows, job.tile), function, &job);
+  cohort_tiles_run(call, cohort_ceil_divide(job.rows, job.tile), function, &job);
 }
 
-void COHORT_VARIED(cohort_run_softmax_cross_entropy)(const cohort_call *call) { run_rows(call, forward_tile); }
-void COHORT_VARIED(cohort_run_softmax_cross_entropy_backward)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_softmax_cross_entropy)(const cohort_call *call) { run_rows(call, forward_tile); }
+void COHORT_VARIED(cohort_kernel_softmax_cross_entropy_backward)(const cohort_call *call) {
   run_rows(call, backward_tile);
 }

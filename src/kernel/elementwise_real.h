@@ -4,12 +4,12 @@
 #define COHORT_KERNEL_ELEMENTWISE_REAL_H
 
 #include "base/real.h"
-#include "kernel/chain.h"
+#include "kernel/fusion.h"
 
 typedef struct cohort_row {
-  const void *in[COHORT_LINK_INPUTS];
-  int64_t step[COHORT_LINK_INPUTS]; /* in elements: 1, or 0 for one element that serves all */
-  void *out[COHORT_LINK_OUTPUTS];
+  const void *in[COHORT_FUSED_INPUTS];
+  int64_t step[COHORT_FUSED_INPUTS]; /* in elements: 1, or 0 for one element that serves all */
+  void *out[COHORT_FUSED_OUTPUTS];
   int64_t count;
   /* DROPOUT: its elements are [first, first + count) of rows of `columns`; ids and positions are in[1] and in[2]. */
   int64_t first, columns;

@@ -110,7 +110,7 @@ static inline float cohort_log_normal(float x) {
   return e * 0.693359375f + (series - e * 2.12194440e-4f);
 }
 
-static inline real cohort_log(real x) {
+static inline real cohort_logarithm(real x) {
   if (COHORT_REAL_IS_DOUBLE) return (real)log((double)x);
   const float given = (float)x;
   const int tiny = given < 1.17549435e-38f;
@@ -129,8 +129,8 @@ static inline real cohort_log1p(real x) {
   if (COHORT_REAL_IS_DOUBLE) return (real)log1p((double)x);
   const real w = (real)1 + x;
   const real lost = x - (w - (real)1);
-  const real y = cohort_log(w) + lost / w;
-  return w == 0 || w > (real)3e38 ? cohort_log(w) : y;
+  const real y = cohort_logarithm(w) + lost / w;
+  return w == 0 || w > (real)3e38 ? cohort_logarithm(w) : y;
 }
 
 static inline real cohort_sigmoid(real x) {

@@ -65,12 +65,12 @@ enum { RUN = 4, RUN_CHANNELS = RUN * COHORT_LANES };
 
 #define EACH_OF_RUN _Pragma("GCC unroll 4") for (int v = 0; v < RUN; v++)
 
-static inline cohort_vector minus(cohort_vector a, cohort_vector b) {
+static inline cohort_simd minus(cohort_simd a, cohort_simd b) {
   COHORT_EACH_REGISTER a.part[i] -= b.part[i];
   return a;
 }
 
-static inline cohort_vector positive(cohort_vector a) {
+static inline cohort_simd positive(cohort_simd a) {
   typedef __typeof__(a.part[0] > 0) mask;
   COHORT_EACH_REGISTER a.part[i] = (cohort_register)((a.part[i] > 0) & (mask)a.part[i]);
   return a;
@@ -78,16 +78,16 @@ static inline cohort_vector positive(cohort_vector a) {
 
 /* As channel_sums, of one run of channels; rows are n apart. */
 static inline void run_sums(const group_work *work, const real *x, const real *centre, int power, real *sum) {
-  cohort_vector middle[RUN] = {0}, all[RUN] = {0};
+  cohort_simd middle[RUN] = {0}, all[RUN] = {0};
   if (power != 1) {
     EACH_OF_RUN middle[v] = cohort_load(centre + v * COHORT_LANES);
   }
   for (int64_t first = 0; first < work->rows; first += PIXELS) {
-    cohort_vector part[RUN] = {0};
+    cohort_simd part[RUN] = {0};
     const int64_t last = cohort_least(first + PIXELS, work->rows);
     for (int64_t row = first; row < last; row++) EACH_OF_RUN {
-        const cohort_vector value = cohort_load(x + row * work->width + v * COHORT_LANES);
-        const cohort_vector off = power == 1 ? value : minus(value, middle[v]);
+        const cohort_simd value = cohort_load(x + row * work->width + v * COHORT_LANES);
+        const cohort_simd off = power == 1 ? value : minus(value, middle[v]);
         part[v] = power == 1 ? cohort_plus(part[v], off) : cohort_plus_product(part[v], off, off);
       }
     EACH_OF_RUN all[v] = cohort_plus(all[v], part[v]);
@@ -149,7 +149,7 @@ typedef struct scaling {
 /* y = (x - mean) scale + shift over a run of channels, and what follows it: constants where this is inlined. */
 static inline __attribute__((always_inline)) void scale_run(const group_work *work, const real *x, scaling of,
                                                             bool relu, const real *added, real *y) {
-  cohort_vector middle[RUN], factor[RUN], shift[RUN];
+  cohort_simd middle[RUN], factor[RUN], shift[RUN];
   EACH_OF_RUN {
     middle[v] = cohort_load(of.mean + v * COHORT_LANES);
     factor[v] = cohort_load(of.scale + v * COHORT_LANES);
@@ -157,7 +157,7 @@ static inline __attribute__((always_inline)) void scale_run(const group_work *wo
   }
   for (int64_t row = 0; row < work->rows; row++) EACH_OF_RUN {
       const int64_t at = row * work->width + v * COHORT_LANES;
-      cohort_vector value = cohort_plus_product(shift[v], minus(cohort_load(x + at), middle[v]), factor[v]);
+      cohort_simd value = cohort_plus_product(shift[v], minus(cohort_load(x + at), middle[v]), factor[v]);
       if (added) value = cohort_plus(value, cohort_load(added + at));
       cohort_store(y + at, relu ? positive(value) : value);
     }
@@ -218,14 +218,14 @@ static void forward_tile(void *argument, int64_t image) {
   scale_image(work, x, (scaling){mean, scale, shift}, work->added ? work->added + image * size : NULL, y);
 }
 
-void COHORT_VARIED(cohort_run_group_norm)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_group_norm)(const cohort_call *call) {
   group_work work = work_of(call);
   work.bias = call->input[2].data;
   work.relu = call->attributes.integers[1] != 0;
   work.added = call->inputs == 4 ? call->input[3].data : NULL;
   work.mean_out = call->output[1].data;
   work.rstd_out = call->output[2].data;
-  cohort_run_tiles(call, work.images, forward_tile, &work);
+  cohort_tiles_run(call, work.images, forward_tile, &work);
 }
 
 size_t COHORT_VARIED(cohort_workspace_group_norm)(const cohort_call *call) { return workspace(call); }
@@ -233,18 +233,18 @@ size_t COHORT_VARIED(cohort_workspace_group_norm)(const cohort_call *call) { ret
 /* As gradient_sums, of one run of channels. */
 static void run_gradient_sums(const group_work *work, const real *x, const real *dy, const real *mean, const real *rstd,
                               real *dgain, real *dbias) {
-  cohort_vector middle[RUN], factor[RUN], gain[RUN] = {0}, bias[RUN] = {0};
+  cohort_simd middle[RUN], factor[RUN], gain[RUN] = {0}, bias[RUN] = {0};
   EACH_OF_RUN {
     middle[v] = cohort_load(mean + v * COHORT_LANES);
     factor[v] = cohort_load(rstd + v * COHORT_LANES);
   }
   for (int64_t first = 0; first < work->rows; first += PIXELS) {
-    cohort_vector part[RUN] = {0}, part_bias[RUN] = {0};
+    cohort_simd part[RUN] = {0}, part_bias[RUN] = {0};
     const int64_t last = cohort_least(first + PIXELS, work->rows);
     for (int64_t row = first; row < last; row++) EACH_OF_RUN {
         const int64_t at = row * work->width + v * COHORT_LANES;
-        const cohort_vector given = cohort_load(dy + at);
-        const cohort_vector normal = cohort_times(minus(cohort_load(x + at), middle[v]), factor[v]);
+        const cohort_simd given = cohort_load(dy + at);
+        const cohort_simd normal = cohort_times(minus(cohort_load(x + at), middle[v]), factor[v]);
         part[v] = cohort_plus_product(part[v], given, normal);
         part_bias[v] = cohort_plus(part_bias[v], given);
       }
@@ -298,7 +298,7 @@ typedef struct run_terms {
 
 /* dx = rstd (slope dy - plain - normal weighted) over a run of channels. */
 static void gradient_run(const group_work *work, const real *x, const real *dy, run_terms of, real *dx) {
-  cohort_vector mean[RUN], rstd[RUN], slope[RUN], plain[RUN], weighted[RUN];
+  cohort_simd mean[RUN], rstd[RUN], slope[RUN], plain[RUN], weighted[RUN];
   EACH_OF_RUN {
     mean[v] = cohort_load(of.mean + v * COHORT_LANES);
     rstd[v] = cohort_load(of.rstd + v * COHORT_LANES);
@@ -308,8 +308,8 @@ static void gradient_run(const group_work *work, const real *x, const real *dy, 
   }
   for (int64_t row = 0; row < work->rows; row++) EACH_OF_RUN {
       const int64_t at = row * work->width + v * COHORT_LANES;
-      const cohort_vector normal = cohort_times(minus(cohort_load(x + at), mean[v]), rstd[v]);
-      const cohort_vector straight = minus(cohort_times(slope[v], cohort_load(dy + at)), plain[v]);
+      const cohort_simd normal = cohort_times(minus(cohort_load(x + at), mean[v]), rstd[v]);
+      const cohort_simd straight = minus(cohort_times(slope[v], cohort_load(dy + at)), plain[v]);
       cohort_store(dx + at, cohort_times(rstd[v], minus(straight, cohort_times(normal, weighted[v]))));
     }
 }
@@ -369,15 +369,15 @@ static void join_tile(void *argument, int64_t tile) {
   }
 }
 
-void COHORT_VARIED(cohort_run_group_norm_backward)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_group_norm_backward)(const cohort_call *call) {
   group_work work = work_of(call);
   work.mean = call->input[2].data;
   work.rstd = call->input[3].data;
   work.dy = call->input[4].data;
   work.dgain = call->output[1].data;
   work.dbias = call->output[2].data;
-  cohort_run_tiles(call, work.images, backward_tile, &work);
-  cohort_run_tiles(call, cohort_ceil_divide(work.channels, JOIN_CHANNELS), join_tile, &work);
+  cohort_tiles_run(call, work.images, backward_tile, &work);
+  cohort_tiles_run(call, cohort_ceil_divide(work.channels, JOIN_CHANNELS), join_tile, &work);
 }
 
 size_t COHORT_VARIED(cohort_workspace_group_norm_backward)(const cohort_call *call) { return workspace(call); }

@@ -33,7 +33,7 @@ static void gather_tile(void *argument, int64_t tile) {
   }
 }
 
-void COHORT_VARIED(cohort_run_gather)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_gather)(const cohort_call *call) {
   const cohort_tensor *table = &call->input[0];
   index_work work = {.x = table->data,
                      .index = call->input[1].data,
@@ -44,7 +44,7 @@ void COHORT_VARIED(cohort_run_gather)(const cohort_call *call) {
                      .columns = 1};
   for (int axis = 1; axis < table->shape.axes; axis++) work.columns *= table->shape.size[axis];
   work.tile_rows = cohort_tile_rows(work.columns);
-  cohort_run_tiles(call, cohort_ceil_divide(work.rows, work.tile_rows), gather_tile, &work);
+  cohort_tiles_run(call, cohort_ceil_divide(work.rows, work.tile_rows), gather_tile, &work);
 }
 
 /* A tile owns a range of the table's rows: it sets them to where the sums start, then adds what the index sends there,
@@ -82,11 +82,11 @@ static void run_scatter(const cohort_call *call) {
                      .columns = 1};
   for (int axis = 1; axis < output.axes; axis++) work.columns *= output.size[axis];
   work.tile_rows = cohort_most(cohort_tile_rows(work.columns), cohort_ceil_divide(work.table, SCATTER_TILES));
-  cohort_run_tiles(call, cohort_ceil_divide(work.table, work.tile_rows), scatter_tile, &work);
+  cohort_tiles_run(call, cohort_ceil_divide(work.table, work.tile_rows), scatter_tile, &work);
 }
 
-void COHORT_VARIED(cohort_run_scatter_add)(const cohort_call *call) { run_scatter(call); }
-void COHORT_VARIED(cohort_run_segment_sum)(const cohort_call *call) { run_scatter(call); }
+void COHORT_VARIED(cohort_kernel_scatter_add)(const cohort_call *call) { run_scatter(call); }
+void COHORT_VARIED(cohort_kernel_segment_sum)(const cohort_call *call) { run_scatter(call); }
 
 static void take_tile(void *argument, int64_t tile) {
   const index_work *work = argument;
@@ -102,7 +102,7 @@ static void take_tile(void *argument, int64_t tile) {
   }
 }
 
-void COHORT_VARIED(cohort_run_take_along)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_take_along)(const cohort_call *call) {
   const cohort_tensor *x = &call->input[0];
   index_work work = {.x = x->data,
                      .index = call->input[1].data,
@@ -112,7 +112,7 @@ void COHORT_VARIED(cohort_run_take_along)(const cohort_call *call) {
                      .columns = cohort_shape_columns(x->shape),
                      .tile_rows = COHORT_TILE_ELEMENTS / 4};
   work.table = work.columns;
-  cohort_run_tiles(call, cohort_ceil_divide(work.rows, work.tile_rows), take_tile, &work);
+  cohort_tiles_run(call, cohort_ceil_divide(work.rows, work.tile_rows), take_tile, &work);
 }
 
 static void put_tile(void *argument, int64_t tile) {
@@ -128,7 +128,7 @@ static void put_tile(void *argument, int64_t tile) {
   }
 }
 
-void COHORT_VARIED(cohort_run_put_along)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_put_along)(const cohort_call *call) {
   const cohort_tensor *v = &call->input[0];
   index_work work = {.x = v->data,
                      .index = call->input[1].data,
@@ -138,5 +138,5 @@ void COHORT_VARIED(cohort_run_put_along)(const cohort_call *call) {
                      .columns = cohort_shape_columns(call->output[0].shape)};
   work.table = work.columns;
   work.tile_rows = cohort_tile_rows(work.columns);
-  cohort_run_tiles(call, cohort_ceil_divide(work.rows, work.tile_rows), put_tile, &work);
+  cohort_tiles_run(call, cohort_ceil_divide(work.rows, work.tile_rows), put_tile, &work);
 }

@@ -33,7 +33,7 @@ const cohort_kernel_set *cohort_kernels_float64(void);
 const cohort_kernel_set *cohort_kernels_bf16(cohort_isa isa, cohort_bf16 way);
 
 /* x[n] to bf16, to nearest even; NaN stays NaN. */
-void cohort_round_to_half(const float *restrict x, int64_t n, uint16_t *restrict half);
+void cohort_round_to_bf16(const float *restrict x, int64_t n, uint16_t *restrict bf16);
 
 /* Floating-point operations of one run of `op` on these shapes (products and convolutions and what contains them; 0 for
  * the rest), for the GFLOP/s of the summary. */

@@ -2,7 +2,7 @@
  * in neither has no kernel, and a plan that needs it is refused. */
 #include "base/real.h"
 #include "kernel/kernel.h"
-#include "kernel/product_real.h"
+#include "kernel/product/product_real.h"
 
 /* Every operation that has a kernel and makes no product: (name, NAME, its workspace: WANTS or NONE). */
 #define OPERATIONS(ONE)                                                     \
@@ -70,7 +70,7 @@
   ONE(attention_cached, ATTENTION_CACHED, NONE)                             \
   ONE(softmax_cross_entropy, SOFTMAX_CROSS_ENTROPY, NONE)                   \
   ONE(softmax_cross_entropy_backward, SOFTMAX_CROSS_ENTROPY_BACKWARD, NONE) \
-  ONE(chain, CHAIN, WANTS)
+  ONE(fusion, FUSION, WANTS)
 
 /* Those that do. */
 #define PRODUCTS(ONE)                                \
@@ -85,8 +85,8 @@
 
 #define DECLARE_NONE(OF, name)
 #define DECLARE_WANTS(OF, name) size_t OF(cohort_workspace_##name)(const cohort_call *call);
-#define DECLARE(OF, name, workspace)                   \
-  void OF(cohort_run_##name)(const cohort_call *call); \
+#define DECLARE(OF, name, workspace)                      \
+  void OF(cohort_kernel_##name)(const cohort_call *call); \
   DECLARE_##workspace(OF, name)
 #define DECLARE_BASED(name, NAME, workspace) DECLARE(COHORT_BASED, name, workspace)
 #define DECLARE_VARIED(name, NAME, workspace) DECLARE(COHORT_VARIED, name, workspace)
@@ -95,8 +95,8 @@ PRODUCTS(DECLARE_VARIED)
 
 #define TEXT_(text) #text
 #define TEXT(text) TEXT_(text)
-#define RUN_BASED(name, NAME, workspace) [COHORT_OP_##NAME] = COHORT_BASED(cohort_run_##name),
-#define RUN_VARIED(name, NAME, workspace) [COHORT_OP_##NAME] = COHORT_VARIED(cohort_run_##name),
+#define RUN_BASED(name, NAME, workspace) [COHORT_OP_##NAME] = COHORT_BASED(cohort_kernel_##name),
+#define RUN_VARIED(name, NAME, workspace) [COHORT_OP_##NAME] = COHORT_VARIED(cohort_kernel_##name),
 #define ENTRY_NONE(OF, name, NAME)
 #define ENTRY_WANTS(OF, name, NAME) [COHORT_OP_##NAME] = OF(cohort_workspace_##name),
 #define WORKSPACE_BASED(name, NAME, workspace) ENTRY_##workspace(COHORT_BASED, name, NAME)

@@ -121,7 +121,7 @@ static const char *const names[COHORT_OP_COUNT] = {
     [COHORT_OP_VOCABULARY_HEAD] = "vocabulary_head",
     [COHORT_OP_VOCABULARY_HEAD_BACKWARD] = "vocabulary_head_backward",
     [COHORT_OP_ATTENTION_CACHED] = "attention_cached",
-    [COHORT_OP_CHAIN] = "chain",
+    [COHORT_OP_FUSION] = "chain",
 };
 
 const char *cohort_op_name(cohort_op op) { return (unsigned)op < COHORT_OP_COUNT ? names[op] : "unknown"; }

@@ -2,10 +2,10 @@
  */
 #include "base/real.h"
 #include "kernel/kernel.h"
-#include "kernel/product_real.h"
-#include "kernel/product_thin_real.h"
+#include "kernel/product/product_real.h"
+#include "kernel/product/thin_real.h"
 
-void COHORT_VARIED(cohort_run_matmul)(const cohort_call *call);
+void COHORT_VARIED(cohort_kernel_matmul)(const cohort_call *call);
 
 typedef struct batch_job {
   const cohort_call *call;
@@ -35,7 +35,7 @@ static void run_member(void *argument, int64_t member) {
   multiply(argument, &alone, member);
 }
 
-void COHORT_VARIED(cohort_run_matmul)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_matmul)(const cohort_call *call) {
   const cohort_shape a = call->input[0].shape, b = call->input[1].shape, c = call->output[0].shape;
   batch_job job = {
       .call = call, .transpose_a = (int)call->attributes.integers[0], .transpose_b = (int)call->attributes.integers[1]};

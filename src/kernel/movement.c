@@ -54,24 +54,24 @@ static void move_tile(void *argument, int64_t tile) {
 static void run_move(const cohort_call *call, move_work *work) {
   const int64_t bytes = work->y.size * (int64_t)work->y.inner;
   work->rows = cohort_tile_rows(bytes / (int64_t)sizeof(real));
-  cohort_run_tiles(call, cohort_ceil_divide(work->x.outer, work->rows), move_tile, work);
+  cohort_tiles_run(call, cohort_ceil_divide(work->x.outer, work->rows), move_tile, work);
 }
 
-void COHORT_VARIED(cohort_run_slice)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_slice)(const cohort_call *call) {
   const int64_t *i = call->attributes.integers;
   move_work work = {
       .x = view_of(&call->input[0], i[0]), .y = view_of(&call->output[0], i[0]), .from = i[1], .count = i[2]};
   run_move(call, &work);
 }
 
-void COHORT_VARIED(cohort_run_pad)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_pad)(const cohort_call *call) {
   const int64_t *i = call->attributes.integers;
   move_work work = {.x = view_of(&call->input[0], i[0]), .y = view_of(&call->output[0], i[0]), .to = i[1], .zero = 1};
   work.count = work.x.size;
   run_move(call, &work);
 }
 
-void COHORT_VARIED(cohort_run_concat)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_concat)(const cohort_call *call) {
   const int64_t axis = call->attributes.integers[0];
   move_work work = {.y = view_of(&call->output[0], axis)};
   for (int k = 0; k < call->inputs; k++) {
@@ -82,7 +82,7 @@ void COHORT_VARIED(cohort_run_concat)(const cohort_call *call) {
   }
 }
 
-void COHORT_VARIED(cohort_run_flip)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_flip)(const cohort_call *call) {
   const int64_t axis = call->attributes.integers[0];
   move_work work = {.x = view_of(&call->input[0], axis), .y = view_of(&call->output[0], axis), .flip = 1};
   work.count = work.x.size;

@@ -20,11 +20,11 @@ static real inverse_root(real x) {
 
 /* The sum of (x - mean)^2. */
 static real squares(const real *x, real mean, int64_t n) {
-  cohort_vector even = {0}, odd = {0};
+  cohort_simd even = {0}, odd = {0};
   int64_t i = 0;
   for (; i + 2 * COHORT_LANES <= n; i += 2 * COHORT_LANES) {
-    const cohort_vector a = cohort_less_each(cohort_load(x + i), mean);
-    const cohort_vector b = cohort_less_each(cohort_load(x + i + COHORT_LANES), mean);
+    const cohort_simd a = cohort_less_each(cohort_load(x + i), mean);
+    const cohort_simd b = cohort_less_each(cohort_load(x + i + COHORT_LANES), mean);
     even = cohort_plus_product(even, a, a);
     odd = cohort_plus_product(odd, b, b);
   }
@@ -64,16 +64,16 @@ static void run_norm(const cohort_call *call, norm_work *work) {
   work->columns = cohort_shape_columns(call->input[0].shape);
   work->epsilon = call->attributes.reals[0];
   work->tile_rows = cohort_tile_rows(work->columns);
-  cohort_run_tiles(call, cohort_ceil_divide(work->rows, work->tile_rows), norm_tile, work);
+  cohort_tiles_run(call, cohort_ceil_divide(work->rows, work->tile_rows), norm_tile, work);
 }
 
-void COHORT_VARIED(cohort_run_layer_norm)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_layer_norm)(const cohort_call *call) {
   norm_work work = {
       .centred = 1, .bias = call->input[2].data, .mean_out = call->output[1].data, .rstd_out = call->output[2].data};
   run_norm(call, &work);
 }
 
-void COHORT_VARIED(cohort_run_rms_norm)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_rms_norm)(const cohort_call *call) {
   norm_work work = {.rstd_out = call->output[1].data};
   run_norm(call, &work);
 }
@@ -81,10 +81,10 @@ void COHORT_VARIED(cohort_run_rms_norm)(const cohort_call *call) {
 /* The sums of g dy and of g dy xhat over a row. */
 static void backward_sums(const real *x, const real *gain, const real *dy, real mean, real rstd, int64_t n, real *plain,
                           real *weighted) {
-  cohort_vector sum = {0}, product = {0};
+  cohort_simd sum = {0}, product = {0};
   int64_t j = 0;
   for (; j + COHORT_LANES <= n; j += COHORT_LANES) {
-    const cohort_vector g = cohort_times(cohort_load(gain + j), cohort_load(dy + j));
+    const cohort_simd g = cohort_times(cohort_load(gain + j), cohort_load(dy + j));
     sum = cohort_plus(sum, g);
     product = cohort_plus_product(product, g, cohort_less_each(cohort_load(x + j), mean));
   }
@@ -153,8 +153,8 @@ static void run_backward(const cohort_call *call, norm_work *work) {
   work->dgain = call->output[1].data;
   work->partial = call->workspace;
   cut_backward(call, work);
-  cohort_run_tiles(call, work->blocks, backward_tile, work);
-  cohort_run_tiles(call, cohort_ceil_divide(work->columns, JOIN_COLUMNS), join_tile, work);
+  cohort_tiles_run(call, work->blocks, backward_tile, work);
+  cohort_tiles_run(call, cohort_ceil_divide(work->columns, JOIN_COLUMNS), join_tile, work);
 }
 
 static size_t backward_workspace(const cohort_call *call) {
@@ -163,7 +163,7 @@ static size_t backward_workspace(const cohort_call *call) {
   return cohort_workspace_reals(work.blocks * 2 * work.columns);
 }
 
-void COHORT_VARIED(cohort_run_layer_norm_backward)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_layer_norm_backward)(const cohort_call *call) {
   norm_work work = {.centred = 1,
                     .mean = call->input[2].data,
                     .rstd = call->input[3].data,
@@ -172,7 +172,7 @@ void COHORT_VARIED(cohort_run_layer_norm_backward)(const cohort_call *call) {
   run_backward(call, &work);
 }
 
-void COHORT_VARIED(cohort_run_rms_norm_backward)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_rms_norm_backward)(const cohort_call *call) {
   norm_work work = {.rstd = call->input[2].data, .dy = call->input[3].data};
   run_backward(call, &work);
 }

@@ -138,7 +138,7 @@ typedef enum cohort_op {
                                  [S, G, 64 B, D]) r0 scale -> y [R, H, D]. Puts each row's k and v at its slot and
                                  position into the cache, THEN lets it see positions 0 ... its own: the one operation
                                  that writes to inputs; it has no derivative. A text's rows stand in rising order */
-  COHORT_OP_CHAIN, /* elementwise operations as one pass: made by the planner alone, never a node (kernel/chain.h) */
+  COHORT_OP_FUSION, /* elementwise operations as one pass: made by the planner alone, never a node (kernel/fusion.h) */
   COHORT_OP_COUNT
 } cohort_op;
 /* clang-format on */
@@ -161,11 +161,11 @@ typedef struct cohort_call {
   cohort_attributes attributes;
   void *workspace; /* as large as cohort_kernel_set.workspace asked for; contents undefined */
   const cohort_team *team;
-  const uint16_t *half; /* of a product: the right side rounded to bf16, or NULL */
+  const uint16_t *bf16; /* of a product: the right side rounded to bf16, or NULL */
   int part, parts; /* of the images, one call each, in order; 0 and 0: all at once. Sums over images (the gradients of
                       weights, gains and biases) are there after the last part; outputs and workspace last as long */
-  const struct cohort_chain *chain; /* of CHAIN alone */
-  cohort_random_key random_key;     /* of this run and batch; a node derives its own with i0 */
+  const struct cohort_fusion *fusion; /* of CHAIN alone */
+  cohort_random_key random_key;       /* of this run and batch; a node derives its own with i0 */
 } cohort_call;
 
 static inline int cohort_call_begins(const cohort_call *call) { return call->part == 0; }

@@ -117,7 +117,7 @@ static void transpose_strips(void *argument, int64_t tile) {
   }
 }
 
-void COHORT_VARIED(cohort_run_permute)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_permute)(const cohort_call *call) {
   permute_work work = {
       .x = call->input[0].data, .y = call->output[0].data, .element = cohort_element_size(&call->input[0])};
   merge_axes(call, &work);
@@ -127,11 +127,11 @@ void COHORT_VARIED(cohort_run_permute)(const cohort_call *call) {
   if (work.plane == work.axes - 1) {
     work.outer = elements / columns;
     work.rows = cohort_tile_rows(columns);
-    cohort_run_tiles(call, cohort_ceil_divide(work.outer, work.rows), copy_rows, &work);
+    cohort_tiles_run(call, cohort_ceil_divide(work.outer, work.rows), copy_rows, &work);
   } else {
     work.outer = elements / columns / work.size[work.plane];
     work.strips = cohort_ceil_divide(work.size[work.plane], BLOCK);
     work.rows = cohort_tile_rows(columns * cohort_least(BLOCK, work.size[work.plane]));
-    cohort_run_tiles(call, cohort_ceil_divide(work.outer * work.strips, work.rows), transpose_strips, &work);
+    cohort_tiles_run(call, cohort_ceil_divide(work.outer * work.strips, work.rows), transpose_strips, &work);
   }
 }

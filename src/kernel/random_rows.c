@@ -80,7 +80,7 @@ static void run_random(const cohort_call *call, random_work *work) {
   work->rows = shape.axes > 0 ? shape.size[0] : 1;
   work->columns = cohort_shape_elements(shape) / cohort_most(1, work->rows);
   work->tile_rows = cohort_tile_rows(work->columns * 2);
-  cohort_run_tiles(call, cohort_ceil_divide(work->rows, work->tile_rows), random_tile, work);
+  cohort_tiles_run(call, cohort_ceil_divide(work->rows, work->tile_rows), random_tile, work);
 }
 
 static void fill_uniform(const void *argument, const uint32_t *words, const real *x, real *restrict y, int64_t count) {
@@ -97,7 +97,7 @@ static void fill_normal(const void *argument, const uint32_t *words, const real 
   for (int64_t i = 0; i < count; i++) {
     const int32_t first = (int32_t)(words[2 * i] >> 8), second = (int32_t)(words[2 * i + 1] >> 8);
     const real uniform = (real)(first + 1) * (real)0x1p-24;
-    const real square = -2 * cohort_log(uniform);
+    const real square = -2 * cohort_logarithm(uniform);
     const real radius = COHORT_REAL_IS_DOUBLE ? (real)sqrt((double)square) : (real)sqrtf((float)square);
     double sine, cosine;
     cohort_sine_cosine(6.283185307179586 * ((double)second * 0x1p-24), &sine, &cosine);
@@ -116,12 +116,12 @@ static void fill_dropout(const void *argument, const uint32_t *words, const real
   }
 }
 
-void COHORT_VARIED(cohort_run_random_uniform)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_random_uniform)(const cohort_call *call) {
   random_work work = {.words = 1, .fill = fill_uniform};
   run_random(call, &work);
 }
 
-void COHORT_VARIED(cohort_run_random_normal)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_random_normal)(const cohort_call *call) {
   random_work work = {.words = 2, .fill = fill_normal};
   run_random(call, &work);
 }
@@ -133,7 +133,7 @@ static random_work dropout_of(const cohort_attributes *attributes) {
       .words = 1, .fill = fill_dropout, .threshold = (int32_t)ceil(p * 0x1p24), .scale = (real)(1.0 / (1.0 - p))};
 }
 
-void COHORT_VARIED(cohort_run_dropout)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_dropout)(const cohort_call *call) {
   random_work work = dropout_of(&call->attributes);
   work.x = call->input[0].data;
   run_random(call, &work);

@@ -150,14 +150,14 @@ static void run_reduce(const cohort_call *call, int largest) {
   if (!plain_shape(&work)) {
     work.outer = outputs;
     work.rows = cohort_tile_rows(elements / outputs);
-    cohort_run_tiles(call, cohort_ceil_divide(outputs, work.rows), any_tile, &work);
+    cohort_tiles_run(call, cohort_ceil_divide(outputs, work.rows), any_tile, &work);
     return;
   }
   cut(&work);
   work.partial = work.chunks == 1 ? work.y : call->workspace;
   const int64_t items = work.outer * work.chunks * work.blocks;
-  cohort_run_tiles(call, cohort_ceil_divide(items, work.rows), reduce_tile, &work);
-  if (work.chunks > 1) cohort_run_tiles(call, work.outer * work.blocks, join_tile, &work);
+  cohort_tiles_run(call, cohort_ceil_divide(items, work.rows), reduce_tile, &work);
+  if (work.chunks > 1) cohort_tiles_run(call, work.outer * work.blocks, join_tile, &work);
 }
 
 static size_t workspace(const cohort_call *call) {
@@ -167,8 +167,8 @@ static size_t workspace(const cohort_call *call) {
   return work.chunks == 1 ? 0 : cohort_workspace_reals(work.outer * work.chunks * work.inner);
 }
 
-void COHORT_VARIED(cohort_run_sum)(const cohort_call *call) { run_reduce(call, 0); }
-void COHORT_VARIED(cohort_run_max)(const cohort_call *call) { run_reduce(call, 1); }
+void COHORT_VARIED(cohort_kernel_sum)(const cohort_call *call) { run_reduce(call, 0); }
+void COHORT_VARIED(cohort_kernel_max)(const cohort_call *call) { run_reduce(call, 1); }
 size_t COHORT_VARIED(cohort_workspace_sum)(const cohort_call *call) { return workspace(call); }
 size_t COHORT_VARIED(cohort_workspace_max)(const cohort_call *call) { return workspace(call); }
 

@@ -51,7 +51,7 @@ static void rotary_tile(void *argument, int64_t tile) {
   }
 }
 
-void COHORT_VARIED(cohort_run_rotary)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_rotary)(const cohort_call *call) {
   const cohort_shape shape = call->input[0].shape;
   const int64_t width = cohort_shape_columns(shape);
   rotary_work work = {.x = call->input[0].data,
@@ -64,5 +64,5 @@ void COHORT_VARIED(cohort_run_rotary)(const cohort_call *call) {
   if (cohort_shape_elements(shape) == 0) return;
   work.heads = cohort_shape_elements(shape) / width / work.rows;
   work.tile_rows = cohort_tile_rows(work.heads * width);
-  cohort_run_tiles(call, cohort_ceil_divide(work.rows, work.tile_rows), rotary_tile, &work);
+  cohort_tiles_run(call, cohort_ceil_divide(work.rows, work.tile_rows), rotary_tile, &work);
 }

@@ -24,40 +24,40 @@ enum { COHORT_REGISTERS = 64 / COHORT_REGISTER_BYTES, COHORT_REGISTER_LANES = CO
 typedef real cohort_register __attribute__((vector_size(COHORT_REGISTER_BYTES)));
 typedef real cohort_unaligned_register
     __attribute__((vector_size(COHORT_REGISTER_BYTES), aligned(sizeof(real)), may_alias));
-typedef struct cohort_vector {
+typedef struct cohort_simd {
   cohort_register part[COHORT_REGISTERS];
-} cohort_vector;
+} cohort_simd;
 
 #define COHORT_EACH_REGISTER _Pragma("GCC unroll 4") for (int i = 0; i < COHORT_REGISTERS; i++)
 
-static inline cohort_vector cohort_load(const real *x) {
-  cohort_vector y;
+static inline cohort_simd cohort_load(const real *x) {
+  cohort_simd y;
   COHORT_EACH_REGISTER y.part[i] = *(const cohort_unaligned_register *)(x + i * COHORT_REGISTER_LANES);
   return y;
 }
-static inline void cohort_store(real *x, cohort_vector value) {
+static inline void cohort_store(real *x, cohort_simd value) {
   COHORT_EACH_REGISTER *(cohort_unaligned_register *)(x + i * COHORT_REGISTER_LANES) = value.part[i];
 }
-static inline cohort_vector cohort_plus(cohort_vector a, cohort_vector b) {
+static inline cohort_simd cohort_plus(cohort_simd a, cohort_simd b) {
   COHORT_EACH_REGISTER a.part[i] += b.part[i];
   return a;
 }
-static inline cohort_vector cohort_times(cohort_vector a, cohort_vector b) {
+static inline cohort_simd cohort_times(cohort_simd a, cohort_simd b) {
   COHORT_EACH_REGISTER a.part[i] *= b.part[i];
   return a;
 }
-static inline cohort_vector cohort_less_each(cohort_vector a, real b) {
+static inline cohort_simd cohort_less_each(cohort_simd a, real b) {
   COHORT_EACH_REGISTER a.part[i] -= b;
   return a;
 }
 /* sum + a b */
-static inline cohort_vector cohort_plus_product(cohort_vector sum, cohort_vector a, cohort_vector b) {
+static inline cohort_simd cohort_plus_product(cohort_simd sum, cohort_simd a, cohort_simd b) {
   COHORT_EACH_REGISTER sum.part[i] += a.part[i] * b.part[i];
   return sum;
 }
 
 /* Lanes are joined as a tree. */
-static inline real cohort_join_lanes(cohort_vector sum) {
+static inline real cohort_join_lanes(cohort_simd sum) {
 #if defined(__AVX512F__)
   const __m512 all = (__m512)sum.part[0];
   const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
@@ -75,7 +75,7 @@ static inline real cohort_join_lanes(cohort_vector sum) {
 }
 
 static inline real cohort_row_sum(const real *x, int64_t n) {
-  cohort_vector even = {0}, odd = {0};
+  cohort_simd even = {0}, odd = {0};
   int64_t i = 0;
   for (; i + 2 * COHORT_LANES <= n; i += 2 * COHORT_LANES) {
     even = cohort_plus(even, cohort_load(x + i));
@@ -124,7 +124,7 @@ static inline int64_t cohort_tile_rows(int64_t columns) {
 }
 
 /* Runs the tiles, a single one in the calling thread. */
-static inline void cohort_run_tiles(const cohort_call *call, int64_t tiles, cohort_tile_function function,
+static inline void cohort_tiles_run(const cohort_call *call, int64_t tiles, cohort_tile_function function,
                                     void *argument) {
   if (tiles == 1) {
     function(argument, 0);

@@ -61,9 +61,9 @@ static void argmax_tile(void *argument, int64_t tile) {
   }
 }
 
-void COHORT_VARIED(cohort_run_argmax)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_argmax)(const cohort_call *call) {
   row_work work = work_of(call);
-  cohort_run_tiles(call, cohort_ceil_divide(work.rows, work.tile_rows), argmax_tile, &work);
+  cohort_tiles_run(call, cohort_ceil_divide(work.rows, work.tile_rows), argmax_tile, &work);
 }
 
 static real row_logsumexp(const real *x, int64_t n) {
@@ -76,7 +76,7 @@ static real row_logsumexp(const real *x, int64_t n) {
     for (int64_t j = 0; j < count; j++) part[j] = cohort_exponential(x[i + j] - largest);
     sum += cohort_row_sum(part, count);
   }
-  return largest + cohort_log(sum);
+  return largest + cohort_logarithm(sum);
 }
 
 static void logsumexp_tile(void *argument, int64_t tile) {
@@ -87,9 +87,9 @@ static void logsumexp_tile(void *argument, int64_t tile) {
   }
 }
 
-void COHORT_VARIED(cohort_run_logsumexp)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_logsumexp)(const cohort_call *call) {
   row_work work = work_of(call);
-  cohort_run_tiles(call, cohort_ceil_divide(work.rows, work.tile_rows), logsumexp_tile, &work);
+  cohort_tiles_run(call, cohort_ceil_divide(work.rows, work.tile_rows), logsumexp_tile, &work);
 }
 
 /* [outer, size, inner]; a tile is a block of columns of some outer positions. */
@@ -123,7 +123,7 @@ static void scan_tile(void *argument, int64_t tile) {
   for (int64_t item = tile * work->items; item < last; item++) scan_item(work, item);
 }
 
-void COHORT_VARIED(cohort_run_cumsum)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_cumsum)(const cohort_call *call) {
   const cohort_shape shape = call->input[0].shape;
   const int64_t axis = call->attributes.integers[0];
   scan_work work = {.x = call->input[0].data,
@@ -138,5 +138,5 @@ void COHORT_VARIED(cohort_run_cumsum)(const cohort_call *call) {
   work.block = cohort_least(work.inner, CHUNK);
   work.blocks = cohort_ceil_divide(work.inner, work.block);
   work.items = cohort_tile_rows(work.size * work.block);
-  cohort_run_tiles(call, cohort_ceil_divide(work.outer * work.blocks, work.items), scan_tile, &work);
+  cohort_tiles_run(call, cohort_ceil_divide(work.outer * work.blocks, work.items), scan_tile, &work);
 }

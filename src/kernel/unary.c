@@ -23,7 +23,7 @@ static void unary_tile(void *argument, int64_t tile) {
 static void run_unary(const cohort_call *call, cohort_row_function function) {
   unary_work work = {call->input[0].data, call->output[0].data, cohort_shape_elements(call->output[0].shape),
                      cohort_element_size(&call->input[0]), function};
-  cohort_run_tiles(call, cohort_ceil_divide(work.elements, COHORT_TILE_ELEMENTS), unary_tile, &work);
+  cohort_tiles_run(call, cohort_ceil_divide(work.elements, COHORT_TILE_ELEMENTS), unary_tile, &work);
 }
 
 static inline real sign_of(real x) { return (real)(x > 0) - (real)(x < 0); }
@@ -62,14 +62,14 @@ static inline real square_root_of(real x) {
       y[i] = expression;                                  \
     }                                                     \
   }                                                       \
-  void COHORT_VARIED(cohort_run_##name)(const cohort_call *call) { run_unary(call, name##_row); }
+  void COHORT_VARIED(cohort_kernel_##name)(const cohort_call *call) { run_unary(call, name##_row); }
 #define UNARY(name, expression) UNARY_OF(name, real, expression)
 
 UNARY(negate, -x)
 UNARY(absolute, cohort_magnitude(x))
 UNARY(sign, sign_of(x))
 UNARY(exponential, cohort_exponential(x))
-UNARY(log, cohort_log(x))
+UNARY(log, cohort_logarithm(x))
 UNARY(log1p, cohort_log1p(x))
 UNARY(expm1, cohort_expm1(x))
 UNARY(square_root, square_root_of(x))

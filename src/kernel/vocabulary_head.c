@@ -6,11 +6,11 @@
 #include "base/real.h"
 #include "kernel/function_real.h"
 #include "kernel/kernel.h"
-#include "kernel/product_real.h"
+#include "kernel/product/product_real.h"
 #include "kernel/row_real.h"
 
-void COHORT_VARIED(cohort_run_vocabulary_head)(const cohort_call *call);
-void COHORT_VARIED(cohort_run_vocabulary_head_backward)(const cohort_call *call);
+void COHORT_VARIED(cohort_kernel_vocabulary_head)(const cohort_call *call);
+void COHORT_VARIED(cohort_kernel_vocabulary_head_backward)(const cohort_call *call);
 size_t COHORT_VARIED(cohort_workspace_vocabulary_head)(const cohort_call *call);
 size_t COHORT_VARIED(cohort_workspace_vocabulary_head_backward)(const cohort_call *call);
 
@@ -147,7 +147,7 @@ static void run_panels(head_job *job, cohort_tile_function tile, void (*then)(co
     for (job->column = 0; job->column < job->vocabulary; job->column += PANEL) {
       job->columns = cohort_least(PANEL, job->vocabulary - job->column);
       make_logits(job);
-      cohort_run_tiles(job->call, cohort_ceil_divide(job->count, job->tile), tile, job);
+      cohort_tiles_run(job->call, cohort_ceil_divide(job->count, job->tile), tile, job);
       if (then) then(job);
     }
   }
@@ -166,12 +166,12 @@ static void multiply_back(const head_job *job) {
    job->width, job->first == 0 ? 0 : 1, (real *)call->output[1].data + weight, job->width);
 }
 
-void COHORT_VARIED(cohort_run_vocabulary_head)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_vocabulary_head)(const cohort_call *call) {
   head_job job = describe(call);
   run_panels(&job, forward_tile, NULL);
 }
 
-void COHORT_VARIED(cohort_run_vocabulary_head_backward)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_vocabulary_head_backward)(const cohort_call *call) {
   head_job job = describe(call);
   run_panels(&job, backward_tile, multiply_back);
 }

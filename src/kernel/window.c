@@ -4,9 +4,9 @@
 #include "base/real.h"
 #include "kernel/kernel.h"
 
-void COHORT_VARIED(cohort_run_window_max)(const cohort_call *call);
-void COHORT_VARIED(cohort_run_window_take)(const cohort_call *call);
-void COHORT_VARIED(cohort_run_window_put)(const cohort_call *call);
+void COHORT_VARIED(cohort_kernel_window_max)(const cohort_call *call);
+void COHORT_VARIED(cohort_kernel_window_take)(const cohort_call *call);
+void COHORT_VARIED(cohort_kernel_window_put)(const cohort_call *call);
 
 static void take_first(const real *image, int64_t place, int64_t channels, real *restrict out,
                        int32_t *restrict where) {
@@ -40,7 +40,7 @@ static void max_image(void *argument, int64_t n) {
     }
 }
 
-void COHORT_VARIED(cohort_run_window_max)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_window_max)(const cohort_call *call) {
   cohort_team_run(call->team, call->input[0].shape.size[0], max_image, (void *)(uintptr_t)call);
 }
 
@@ -54,7 +54,7 @@ static void take_image(void *argument, int64_t n) {
   for (int64_t p = 0; p < positions * channels; p++) out[p] = image[where[p] * channels + p % channels];
 }
 
-void COHORT_VARIED(cohort_run_window_take)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_window_take)(const cohort_call *call) {
   cohort_team_run(call->team, call->input[0].shape.size[0], take_image, (void *)(uintptr_t)call);
 }
 
@@ -70,6 +70,6 @@ static void put_image(void *argument, int64_t n) {
     for (int64_t c = 0; c < channels; c++) image[where[c] * channels + c] += from[c];
 }
 
-void COHORT_VARIED(cohort_run_window_put)(const cohort_call *call) {
+void COHORT_VARIED(cohort_kernel_window_put)(const cohort_call *call) {
   cohort_team_run(call->team, call->input[0].shape.size[0], put_image, (void *)(uintptr_t)call);
 }

@@ -1,3 +1,5 @@
+/* The arrays of every family, as tables: what `cohort probe` reads and writes and what pages say of it. A family's
+ * table is the only place that names its arrays. */
 #include "method/arrays.h"
 
 #include <string.h>
@@ -22,7 +24,7 @@ static const cohort_probe_array optimizer_inputs[] = {
     {"curvature/<t>",
      REAL,
      {"steps", "shape"},
-     .when = COHORT_ARRAY_CURVATURE,
+     .when = COHORT_ARRAY_HVP_DIAGONAL,
      .either = "recorded",
      .meaning = "z * (H z) of <t> at every step"},
     {"losses",
@@ -61,7 +63,7 @@ static const cohort_probe_array optimizer_inputs[] = {
      REAL,
      {"steps", "n"},
      .optional = true,
-     .when = COHORT_ARRAY_CURVATURE,
+     .when = COHORT_ARRAY_HVP_DIAGONAL,
      .constraint = "value = -1 or 1",
      .meaning = "the random signs of the curvature at every step, elements in the order of problem/A; else drawn"},
     {"draws/u",
@@ -363,8 +365,8 @@ bool cohort_array_applies(cohort_array_when when, const cohort_method *method) {
              ((const cohort_optimizer *)method->functions)->wants & COHORT_WANTS_LOSS;
     case COHORT_ARRAY_NOISE:
       return (((const cohort_optimizer *)method->functions)->wants & COHORT_WANTS_CLIPPED) != 0;
-    case COHORT_ARRAY_CURVATURE:
-      return (method->needs & COHORT_NEEDS_CURVATURE) != 0;
+    case COHORT_ARRAY_HVP_DIAGONAL:
+      return (method->needs & COHORT_NEEDS_HVP_DIAGONAL) != 0;
     case COHORT_ARRAY_CLASS_TARGET:
       return ((const cohort_loss *)method->functions)->target == COHORT_TARGET_CLASS;
     case COHORT_ARRAY_REAL_TARGET:

@@ -20,7 +20,7 @@ typedef enum {
   COHORT_ARRAY_ALWAYS,
   COHORT_ARRAY_GIVEN,        /* optimizer: can do with recorded gradients: asks for nothing else */
   COHORT_ARRAY_ASKS,         /* optimizer: needs a problem that answers */
-  COHORT_ARRAY_CURVATURE,    /* optimizer: needs curvature */
+  COHORT_ARRAY_HVP_DIAGONAL, /* optimizer: needs hvp diagonal */
   COHORT_ARRAY_DIRECTIONS,   /* optimizer: makes a gradient of losses along random directions */
   COHORT_ARRAY_NOISE,        /* optimizer: adds noise to clipped gradients */
   COHORT_ARRAY_CLASS_TARGET, /* loss: integer classes */

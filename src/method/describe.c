@@ -1,3 +1,5 @@
+/* The catalogue as text and as a table, made from descriptors. A word that is not known gets the nearest one. A pass
+ * over all methods. */
 #include "method/describe.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* The catalogue as JSON, for programs: everything that a descriptor says, in JSON's own types. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -12,6 +12,7 @@
 
 #include "base/parameter.h"
 #include "base/status.h"
+#include "graph/graph.h"
 #include "kernel/operation.h"
 
 /* CMake defines COHORT_FILE for every file of a family: its name without ".c". A method that is named as its file may
@@ -53,16 +54,13 @@ typedef struct cohort_state {
   const char *meaning;
 } cohort_state;
 
-/* How far an update sees: its pieces are whole elements, rows or tensors. */
-typedef enum { COHORT_CUT_ELEMENT, COHORT_CUT_ROW, COHORT_CUT_TENSOR } cohort_cut;
-
 /* What a method needs of the run; impossible pairings are refused before it starts. */
 enum {
   COHORT_NEEDS_GRADIENT = 1 << 0,
-  COHORT_NEEDS_CURVATURE = 1 << 1,  /* z * (H z), z Rademacher: exact Hessian-vector products */
-  COHORT_NEEDS_REFERENCE = 1 << 2,  /* a frozen reference model */
-  COHORT_NEEDS_OBJECTIVES = 1 << 3, /* one gradient per objective */
-  COHORT_NEEDS_MATRICES = 1 << 4,   /* serves tensors of two or more axes only */
+  COHORT_NEEDS_HVP_DIAGONAL = 1 << 1, /* z * (H z), z Rademacher: exact Hessian-vector products */
+  COHORT_NEEDS_REFERENCE = 1 << 2,    /* a frozen reference model */
+  COHORT_NEEDS_OBJECTIVES = 1 << 3,   /* one gradient per objective */
+  COHORT_NEEDS_MATRICES = 1 << 4,     /* serves tensors of two or more axes only */
 };
 
 /* At these settings the method must equal another: run by the contract test. */

@@ -1,3 +1,5 @@
+/* Finds methods in the table that CMake makes from the folders. A lookup compares keys one by one; listing sorts by
+ * counting, which is rare. */
 #include "method/registry.h"
 
 #include <stdlib.h>

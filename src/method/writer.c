@@ -1,3 +1,5 @@
+/* Text and JSON into a buffer that doubles. Commas, quotes and indentation are kept here, so what is written is always
+ * well formed. */
 #include "method/writer.h"
 
 #include <math.h>

@@ -5,56 +5,56 @@
 #include "base/memory.h"
 #include "update/nest.h"
 
-static void read_choice(const cohort_updater_plan *plan, const char *family, const char *standard,
+static void read_choice(const cohort_updater_options *options, const char *family, const char *standard,
                         const cohort_document *document, cohort_choice *out, cohort_faults *faults) {
   const cohort_document otherwise = {.kind = COHORT_SCALAR, .text = (char *)(uintptr_t)standard};
   if (document)
-    cohort_choice_expand(plan->variant, family, document, family, out, plan->expanded, faults);
+    cohort_choice_expand(options->variant, family, document, family, out, options->expanded, faults);
   else
-    cohort_choice_read(plan->variant, family, &otherwise, family, out, NULL, faults);
+    cohort_choice_read(options->variant, family, &otherwise, family, out, NULL, faults);
 }
 
-/* Vectors that the engine itself needs: where a base reads what transforms have made; the signs of a curvature. */
+/* Vectors that the engine itself needs: where a base reads what transforms have made; the signs of a hvp diagonal. */
 static int add_vector(cohort_updater *updater) {
   updater->vector[updater->vectors++] = (cohort_update_vector){.owner = -1};
   return updater->vectors;
 }
 
 static void find_needs(cohort_updater *updater, cohort_faults *faults) {
-  updater->curvature_every = 1;
+  updater->hvp_diagonal_every = 1;
   for (int g = 0; g < updater->groups.count; g++) {
     const cohort_update_group *group = &updater->groups.group[g];
     const cohort_method *method = group->choice.method;
-    if (!(method->needs & COHORT_NEEDS_CURVATURE)) continue;
+    if (!(method->needs & COHORT_NEEDS_HVP_DIAGONAL)) continue;
     const int64_t every =
-        group->functions->curvature_every ? group->functions->curvature_every(group->choice.config) : 1;
-    if (updater->curvature && every != updater->curvature_every)
-      cohort_faults_add(faults, updater->plan.optimizer,
+        group->functions->hvp_diagonal_every ? group->functions->hvp_diagonal_every(group->choice.config) : 1;
+    if (updater->hvp_diagonal && every != updater->hvp_diagonal_every)
+      cohort_faults_add(faults, updater->options.optimizer,
                         "groups: %s asks for curvature every %lld steps, another group every %lld; let them agree",
-                        method->key, (long long)every, (long long)updater->curvature_every);
-    updater->curvature = true;
-    updater->curvature_every = every;
+                        method->key, (long long)every, (long long)updater->hvp_diagonal_every);
+    updater->hvp_diagonal = true;
+    updater->hvp_diagonal_every = every;
     if (updater->nodes)
-      cohort_faults_add(faults, updater->plan.optimizer,
+      cohort_faults_add(faults, updater->options.optimizer,
                         "optimizer: %s gives its base no curvature, which %s needs; take another",
                         updater->node[0].choice.method->key, method->key);
   }
-  if (!updater->groups.count && updater->plan.clip > 0)
-    cohort_faults_add(faults, updater->plan.optimizer,
+  if (!updater->groups.count && updater->options.clip > 0)
+    cohort_faults_add(faults, updater->options.optimizer,
                       "clip: %s moves the weights by a step of its own, which is not clipped; take clip out",
                       updater->node[0].choice.method->key);
   for (int n = 0; n < updater->nodes && !updater->answer; n++)
     if (updater->node[n].functions->gradient) updater->answer = add_vector(updater);
-  if (updater->curvature) updater->direction = add_vector(updater);
+  if (updater->hvp_diagonal) updater->direction = add_vector(updater);
 }
 
 /* Weights that are known are used before backward, unless somebody asks for an objective alone. */
 static void weigh_objectives(cohort_updater *updater, cohort_faults *faults) {
   const cohort_aggregator *aggregator = updater->aggregator.method->functions;
-  const int objectives = updater->plan.objectives;
+  const int objectives = updater->options.objectives;
   const int wanted = aggregator->objectives ? aggregator->objectives(updater->aggregator.config) : 0;
   if (wanted && wanted != objectives)
-    cohort_faults_add(faults, updater->plan.aggregator,
+    cohort_faults_add(faults, updater->options.aggregator,
                       "aggregator: %s is given for %d losses, but there are %d; give as many",
                       updater->aggregator.method->key, wanted, objectives);
   updater->summed = aggregator->fixed && !(cohort_updater_needs_of(updater).wants & COHORT_WANTS_EACH);
@@ -65,13 +65,13 @@ static void weigh_objectives(cohort_updater *updater, cohort_faults *faults) {
 }
 
 static cohort_status read_all(cohort_updater *updater, cohort_faults *faults, cohort_error *error) {
-  const cohort_updater_plan *plan = &updater->plan;
+  const cohort_updater_options *options = &updater->options;
   const cohort_document *base = NULL;
   cohort_update_read_nest(updater, &base, faults);
-  read_choice(plan, "schedule", "constant", plan->schedule, &updater->schedule, faults);
-  read_choice(plan, "aggregator", "sum", plan->aggregator, &updater->aggregator, faults);
+  read_choice(options, "schedule", "constant", options->schedule, &updater->schedule, faults);
+  read_choice(options, "aggregator", "sum", options->aggregator, &updater->aggregator, faults);
   COHORT_TRY(cohort_faults_status(faults, error));
-  COHORT_TRY(cohort_groups_create(plan, base, &updater->groups, faults, error));
+  COHORT_TRY(cohort_parameter_groups_create(options, base, &updater->groups, faults, error));
   find_needs(updater, faults);
   weigh_objectives(updater, faults);
   return cohort_faults_status(faults, error);
@@ -99,7 +99,7 @@ static void destroy_numbers(cohort_slot *slot) {
 
 /* States that drivers and the aggregator keep: numbers that are the same on all ranks. */
 static cohort_status create_own_states(cohort_updater *updater, cohort_error *error) {
-  const cohort_shape all = COHORT_SHAPE(updater->plan.space->parameters);
+  const cohort_shape all = COHORT_SHAPE(updater->options.space->parameters);
   for (int n = 0; n < updater->nodes; n++) {
     cohort_update_node *node = &updater->node[n];
     for (const cohort_state *s = node->choice.method->states; s && s->name; s++, node->states++) {
@@ -112,7 +112,8 @@ static cohort_status create_own_states(cohort_updater *updater, cohort_error *er
   }
   const cohort_choice *aggregator = &updater->aggregator;
   for (const cohort_state *s = aggregator->method->states; s && s->name; s++) {
-    const int64_t count = cohort_state_elements(s, aggregator->config, COHORT_SHAPE((int64_t)updater->plan.objectives));
+    const int64_t count =
+        cohort_state_elements(s, aggregator->config, COHORT_SHAPE((int64_t)updater->options.objectives));
     if (count > COHORT_MAX_OBJECTIVES * COHORT_MAX_OBJECTIVES)
       return cohort_fail(error, COHORT_BUG, "aggregator %s: state %s is too large; report this",
                          aggregator->method->key, s->name);
@@ -140,7 +141,7 @@ static void reset_own_states(cohort_updater *updater) {
 
 /* A kept vector as a slot, which is laid out like the space. */
 static void describe_vector(cohort_updater *updater, cohort_update_vector *vector) {
-  const cohort_space *space = updater->plan.space;
+  const cohort_space *space = updater->options.space;
   vector->table = cohort_allocate((size_t)(space->tensors + 1) * sizeof *vector->table);
   for (int t = 0; t < space->tensors; t++) {
     const cohort_shape shape = space->tensor[t].declared.shape;
@@ -154,7 +155,7 @@ static void describe_vector(cohort_updater *updater, cohort_update_vector *vecto
                                .tensors = space->tensors,
                                .tensor = vector->table,
                                .elements = space->elements,
-                               .shards = updater->plan.sharding == COHORT_SHARDING_NONE ? NULL : updater->shards};
+                               .shards = updater->options.sharding == COHORT_SHARDING_NONE ? NULL : updater->shards};
 }
 
 static void list_slots(cohort_updater *updater) {
@@ -172,46 +173,47 @@ static void list_slots(cohort_updater *updater) {
 }
 
 static void make_keys(cohort_updater *updater) {
-  const cohort_space *space = updater->plan.space;
-  updater->key = cohort_random_key_derive_name(cohort_random_key_from_seed(updater->plan.seed), "player");
+  const cohort_space *space = updater->options.space;
+  updater->key = cohort_random_key_derive_name(cohort_random_key_from_seed(updater->options.seed), "player");
   updater->tensor_key = cohort_allocate((size_t)(space->tensors + 1) * sizeof *updater->tensor_key);
   for (int t = 0; t < space->tensors; t++)
     updater->tensor_key[t] = cohort_random_key_derive_name(updater->key, space->tensor[t].declared.name);
 }
 
 static cohort_status make_room(cohort_updater *updater, cohort_error *error) {
-  const cohort_updater_plan *plan = &updater->plan;
-  const int pairs = plan->objectives * (plan->objectives + 1) / 2;
+  const cohort_updater_options *options = &updater->options;
+  const int pairs = options->objectives * (options->objectives + 1) / 2;
   updater->workspace_bytes = cohort_round_up((size_t)updater->groups.workspace * updater->real, 4096);
   updater->dots = updater->nodes ? COHORT_DOT_ROOM : 1;
-  if (plan->objectives > 1 && pairs > updater->dots) updater->dots = pairs;
-  const size_t numbers = (size_t)(plan->space->pieces + 1) * (size_t)updater->dots;
+  if (options->objectives > 1 && pairs > updater->dots) updater->dots = pairs;
+  const size_t numbers = (size_t)(options->space->pieces + 1) * (size_t)updater->dots;
   updater->piece_sums = cohort_allocate(numbers * sizeof(double));
   updater->packed = cohort_allocate(numbers * sizeof(double));
   updater->report = cohort_allocate((size_t)(updater->groups.count + 1) * sizeof *updater->report);
   cohort_update_sums_create(updater, &updater->groups, &updater->sums);
   for (int n = 0; n < updater->nodes; n++) cohort_update_programs_create(updater, &updater->node[n]);
-  if (plan->plan_only) return COHORT_DONE;
+  if (options->plan_only) return COHORT_DONE;
   void *memory = NULL;
   COHORT_TRY(
-      cohort_memory_create(updater->workspace_bytes * (size_t)plan->threads, "optimizer workspace", &memory, error));
+      cohort_memory_create(updater->workspace_bytes * (size_t)options->threads, "optimizer workspace", &memory, error));
   updater->workspace = memory;
   return COHORT_DONE;
 }
 
 static cohort_status build(cohort_updater *updater, cohort_faults *faults, cohort_error *error) {
-  const cohort_updater_plan *plan = &updater->plan;
+  const cohort_updater_options *options = &updater->options;
   COHORT_TRY(read_all(updater, faults, error));
-  cohort_space_cut(plan->space, updater->groups.cut);
+  cohort_space_cut(options->space, updater->groups.cut);
   updater->shards =
-      cohort_shards_create(plan->space, plan->holders, updater->groups.cut, updater->groups.cost, plan->sizes);
-  updater->updates = cohort_allocate((size_t)plan->space->pieces + 1);
+      cohort_shards_create(options->space, options->members, updater->groups.cut, updater->groups.cost, options->sizes);
+  updater->updates = cohort_allocate((size_t)options->space->pieces + 1);
   updater->arrival = cohort_allocate((size_t)(updater->shards->buckets + 1) * sizeof *updater->arrival);
-  for (int p = 0; p < plan->space->pieces; p++)
-    updater->updates[p] = plan->sharding == COHORT_SHARDING_NONE || cohort_shards_own(updater->shards, p);
+  for (int p = 0; p < options->space->pieces; p++)
+    updater->updates[p] = options->sharding == COHORT_SHARDING_NONE || cohort_shards_own(updater->shards, p);
   make_keys(updater);
-  COHORT_TRY(cohort_update_state_create(plan, &updater->groups, updater->shards, &updater->state, error));
-  if (!plan->plan_only) cohort_update_state_reset(plan, &updater->groups, updater->updates, true, &updater->state);
+  COHORT_TRY(cohort_update_state_create(options, &updater->groups, updater->shards, &updater->state, error));
+  if (!options->plan_only)
+    cohort_update_state_reset(options, &updater->groups, updater->updates, true, &updater->state);
   COHORT_TRY(create_own_states(updater, error));
   reset_own_states(updater);
   cohort_update_list_work(updater);
@@ -219,13 +221,13 @@ static cohort_status build(cohort_updater *updater, cohort_faults *faults, cohor
   return make_room(updater, error);
 }
 
-cohort_status cohort_updater_create(const cohort_updater_plan *plan, cohort_faults *faults, cohort_updater **out,
+cohort_status cohort_updater_create(const cohort_updater_options *options, cohort_faults *faults, cohort_updater **out,
                                     cohort_error *error) {
   cohort_updater *updater = cohort_allocate(sizeof *updater);
-  updater->plan = *plan;
-  updater->real = plan->kernels->real_size;
-  updater->algebra = cohort_algebra_of(plan->variant);
-  updater->team = (cohort_team){plan->threads};
+  updater->options = *options;
+  updater->real = options->kernels->real_size;
+  updater->algebra = cohort_algebra_of(options->variant);
+  updater->team = (cohort_team){options->threads};
   const cohort_status status = build(updater, faults, error);
   if (status != COHORT_DONE) {
     cohort_updater_destroy(updater);
@@ -237,14 +239,14 @@ cohort_status cohort_updater_create(const cohort_updater_plan *plan, cohort_faul
 
 /* In float64 a vector is memory of its own; there is one rank then. */
 static cohort_status create_vector(cohort_updater *updater, cohort_vector *out, cohort_error *error) {
-  const int64_t floats = updater->plan.space->elements * (int64_t)(updater->real / sizeof(float));
-  return cohort_vector_create(updater->plan.comm, floats, "vector of an optimizer", out, error);
+  const int64_t floats = updater->options.space->elements * (int64_t)(updater->real / sizeof(float));
+  return cohort_vector_create(updater->options.comm, floats, "vector of an optimizer", out, error);
 }
 
-cohort_status cohort_updater_connect(cohort_updater *updater, const cohort_vector *weights, cohort_transfer *transfer,
-                                     cohort_error *error) {
+cohort_status cohort_updater_connect(cohort_updater *updater, const cohort_vector *weights,
+                                     cohort_collective *collective, cohort_error *error) {
   updater->weights = weights;
-  updater->transfer = transfer;
+  updater->collective = collective;
   for (int v = 0; v < updater->vectors; v++) {
     COHORT_TRY(create_vector(updater, &updater->vector[v].vector, error));
     updater->vector[v].slot.values = updater->vector[v].vector.values;
@@ -254,12 +256,12 @@ cohort_status cohort_updater_connect(cohort_updater *updater, const cohort_vecto
 
 static void clear_piece(void *argument, const cohort_updater *updater, int p) {
   char *values = argument;
-  const cohort_piece *piece = &updater->plan.space->piece[p];
+  const cohort_piece *piece = &updater->options.space->piece[p];
   memset(values + (size_t)piece->offset * updater->real, 0, (size_t)piece->elements * updater->real);
 }
 
 void cohort_updater_reset(cohort_updater *updater) {
-  cohort_update_state_reset(&updater->plan, &updater->groups, updater->updates, false, &updater->state);
+  cohort_update_state_reset(&updater->options, &updater->groups, updater->updates, false, &updater->state);
   reset_own_states(updater);
   for (int v = 0; v < updater->vectors; v++)
     if (updater->vector[v].kept) cohort_update_each(updater, clear_piece, updater->vector[v].vector.values);
@@ -286,7 +288,7 @@ void cohort_updater_destroy(cohort_updater *updater) {
   cohort_update_sums_release(&updater->sums);
   cohort_update_release_work(updater);
   cohort_update_state_release(&updater->state);
-  cohort_groups_release(&updater->groups);
+  cohort_parameter_groups_release(&updater->groups);
   cohort_shards_destroy(updater->shards);
   cohort_memory_release(updater->workspace);
   free(updater->slot);

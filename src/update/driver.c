@@ -19,7 +19,7 @@ static const cohort_vector *vector_of(const cohort_updater *updater, int vector)
 }
 
 void *cohort_update_vector_values(const cohort_updater *updater, int vector) {
-  return vector == COHORT_VECTOR_WEIGHTS ? (void *)updater->plan.space->values
+  return vector == COHORT_VECTOR_WEIGHTS ? (void *)updater->options.space->values
                                          : (void *)updater->vector[vector - 1].vector.values;
 }
 
@@ -74,12 +74,12 @@ void cohort_update_bring_weights(cohort_updater *updater) {
 /* A direction is read everywhere at once: whole, on every rank. */
 static void bring_whole(cohort_updater *updater, int vector) {
   const cohort_vector *own = vector_of(updater, vector);
-  if (updater->plan.holders->count == 1 || updater->plan.sharding == COHORT_SHARDING_NONE) return;
-  cohort_updater_settle(updater);
+  if (updater->options.members->count == 1 || updater->options.sharding == COHORT_SHARDING_NONE) return;
+  cohort_updater_wait(updater);
   uint64_t last = 0;
   for (int b = 0; b < updater->shards->buckets; b++)
-    last = cohort_transfer_gather(updater->transfer, own, b, own->values + updater->shards->bucket[b].offset);
-  cohort_transfer_gather_wait(updater->transfer, last);
+    last = cohort_collective_all_gather(updater->collective, own, b, own->values + updater->shards->bucket[b].offset);
+  cohort_collective_all_gather_wait(updater->collective, last);
 }
 
 typedef struct copy_job {
@@ -89,7 +89,7 @@ typedef struct copy_job {
 
 static void copy_piece(void *argument, const cohort_updater *updater, int p) {
   const copy_job *job = argument;
-  const cohort_piece *piece = &updater->plan.space->piece[p];
+  const cohort_piece *piece = &updater->options.space->piece[p];
   const size_t at = (size_t)piece->offset * updater->real;
   memcpy(job->to + at, job->from + at, (size_t)piece->elements * updater->real);
 }
@@ -165,9 +165,9 @@ typedef struct decay_job {
 
 static void decay_piece(void *argument, const cohort_updater *updater, int p) {
   const decay_job *job = argument;
-  const cohort_piece *piece = &updater->plan.space->piece[p];
+  const cohort_piece *piece = &updater->options.space->piece[p];
   const cohort_update_group *group = &updater->groups.group[updater->groups.of_tensor[piece->tensor]];
-  if (!group->decay || !cohort_role_decays(updater->plan.space->tensor[piece->tensor].declared.role)) return;
+  if (!group->decay || !cohort_role_decays(updater->options.space->tensor[piece->tensor].declared.role)) return;
   char *target = job->target + (size_t)piece->offset * updater->real;
   updater->algebra->combine(piece->elements, target, 1, target,
                             -job->factor * group->learning_rate * group->weight_decay,
@@ -228,7 +228,7 @@ typedef struct map_job {
 
 static void map_piece(void *argument, const cohort_updater *updater, int p) {
   const map_job *job = argument;
-  const cohort_piece *piece = &updater->plan.space->piece[p];
+  const cohort_piece *piece = &updater->options.space->piece[p];
   const size_t at = (size_t)piece->offset * updater->real;
   updater->algebra->map(job->map, piece->elements, job->out + at, job->a + at, job->b + at, job->number);
 }
@@ -251,7 +251,7 @@ typedef struct fill_job {
 
 static void fill_piece(void *argument, const cohort_updater *updater, int p) {
   const fill_job *job = argument;
-  const cohort_piece *piece = &updater->plan.space->piece[p];
+  const cohort_piece *piece = &updater->options.space->piece[p];
   updater->algebra->fill(job->fill, piece->offset, piece->elements, job->out + (size_t)piece->offset * updater->real,
                          job->key, job->number);
 }
@@ -277,7 +277,7 @@ static void driver_fill(cohort_driver *driver, cohort_fill fill, int out, const 
       name && oracle->draws ? oracle->draws(oracle->argument, name, own->step->step, (int64_t)number) : NULL;
   void *values = cohort_update_vector_values(updater, out);
   fill_job job = {fill, values, cohort_random_key_derive(step, (uint64_t)(int64_t)number), number};
-  if (fill == COHORT_FILL_UNIT) job.number = (double)place_of(updater->plan.space, (int64_t)number);
+  if (fill == COHORT_FILL_UNIT) job.number = (double)place_of(updater->options.space, (int64_t)number);
   if (given)
     copy(updater, values, given);
   else
@@ -287,13 +287,13 @@ static void driver_fill(cohort_driver *driver, cohort_fill fill, int out, const 
 
 static double driver_base_real(const cohort_driver *driver, const char *name, double otherwise) {
   const turn *own = driver->implementation;
-  const cohort_groups *groups = &own->step->updater->groups;
+  const cohort_parameter_groups *groups = &own->step->updater->groups;
   return groups->count ? cohort_choice_real(&groups->group[groups->count - 1].choice, name, otherwise) : otherwise;
 }
 
 static int64_t driver_parameters(const cohort_driver *driver) {
   const turn *own = driver->implementation;
-  return own->step->updater->plan.space->parameters;
+  return own->step->updater->options.space->parameters;
 }
 
 static void driver_run(cohort_driver *driver, int program, int count, const int *vector, double *report) {
@@ -327,7 +327,7 @@ static bool has_stepper(const cohort_updater *updater) {
   return false;
 }
 
-/* Signs for the curvature of this step: drawn by piece, then whole everywhere. */
+/* Signs for the hvp diagonal of this step: drawn by piece, then whole everywhere. */
 static void draw_signs(cohort_update_step *step) {
   cohort_updater *updater = step->updater;
   const cohort_random_key key =
@@ -349,12 +349,12 @@ typedef struct multiply_job {
 
 static void multiply_piece(void *argument, const cohort_updater *updater, int p) {
   const multiply_job *job = argument;
-  const cohort_piece *piece = &updater->plan.space->piece[p];
+  const cohort_piece *piece = &updater->options.space->piece[p];
   const size_t at = (size_t)piece->offset * updater->real;
   updater->algebra->multiply(piece->elements, job->out + at, job->a + at);
 }
 
-/* The base's own step: its gradient at the weights, with or without curvature. */
+/* The base's own step: its gradient at the weights, with or without hvp diagonal. */
 static cohort_status take_base(cohort_update_step *step, bool *applied, cohort_error *error) {
   cohort_updater *updater = step->updater;
   const bool travels = !has_stepper(updater);
@@ -368,14 +368,14 @@ static cohort_status take_base(cohort_update_step *step, bool *applied, cohort_e
     return COHORT_DONE;
   }
   cohort_question question = cohort_ask_gradient(COHORT_VECTOR_WEIGHTS, COHORT_VECTOR_NONE);
-  const bool curvature = updater->curvature && step->step % updater->curvature_every == 0;
+  const bool hvp_diagonal = updater->hvp_diagonal && step->step % updater->hvp_diagonal_every == 0;
   void *gradient = NULL, *product = NULL;
-  if (curvature) {
+  if (hvp_diagonal) {
     draw_signs(step);
     question.direction = updater->direction;
   }
   COHORT_TRY(cohort_update_ask_oracle(step, &question, &answer, &gradient, &product, error));
-  if (curvature) {
+  if (hvp_diagonal) {
     multiply_job job = {product, cohort_update_vector_values(updater, updater->direction)};
     cohort_update_each(updater, multiply_piece, &job);
   }

@@ -60,14 +60,14 @@ static void check_roles(const char *list, const cohort_document *where, cohort_f
   free(own);
 }
 
-static bool read_group(const cohort_updater_plan *plan, const cohort_document *document, cohort_update_group *group,
-                       cohort_document *expanded, cohort_faults *faults) {
+static bool read_group(const cohort_updater_options *options, const cohort_document *document,
+                       cohort_update_group *group, cohort_document *expanded, cohort_faults *faults) {
   group_settings own;
   cohort_parameters_read(cohort_group_table, document, "groups", &own, expanded, faults);
   if (faults->count) return false;
   if (own.role) check_roles(own.role, cohort_document_get(document, "role"), faults);
   if (!own.role && !own.name) cohort_faults_add(faults, document, "groups: a group needs role or name");
-  cohort_choice_expand(plan->variant, "optimizer", own.optimizer, "optimizer", &group->choice, expanded, faults);
+  cohort_choice_expand(options->variant, "optimizer", own.optimizer, "optimizer", &group->choice, expanded, faults);
   if (faults->count) return false;
   group->role = own.role;
   group->name = own.name;
@@ -93,7 +93,7 @@ static bool takes(const cohort_update_group *group, const cohort_parameter_tenso
 }
 
 /* A pattern that no tensor's name fits is a slip of the pen; roles that a model lacks are not. */
-static void check_names(const cohort_space *space, const cohort_groups *groups, const cohort_document *list,
+static void check_names(const cohort_space *space, const cohort_parameter_groups *groups, const cohort_document *list,
                         cohort_faults *faults) {
   for (int g = 0; g < groups->count - 1; g++) {
     const char *pattern = groups->group[g].name;
@@ -106,8 +106,8 @@ static void check_names(const cohort_space *space, const cohort_groups *groups, 
   }
 }
 
-static void serve(cohort_groups *groups, int tensor, const cohort_space_tensor *own, const cohort_document *where,
-                  cohort_faults *faults) {
+static void serve(cohort_parameter_groups *groups, int tensor, const cohort_space_tensor *own,
+                  const cohort_document *where, cohort_faults *faults) {
   const cohort_parameter_tensor *declared = &own->declared;
   const cohort_update_group *group = &groups->group[groups->of_tensor[tensor]];
   const cohort_optimizer *functions = group->functions;
@@ -123,7 +123,7 @@ static void serve(cohort_groups *groups, int tensor, const cohort_space_tensor *
 }
 
 /* Gives every tensor its group: the first that takes it; the last one takes the rest. */
-static void assign(const cohort_space *space, cohort_groups *groups, const cohort_document *where,
+static void assign(const cohort_space *space, cohort_parameter_groups *groups, const cohort_document *where,
                    cohort_faults *faults) {
   for (int t = 0; t < space->tensors; t++) {
     int g = 0;
@@ -133,60 +133,61 @@ static void assign(const cohort_space *space, cohort_groups *groups, const cohor
   }
 }
 
-static void make_tables(const cohort_space *space, cohort_groups *groups) {
+static void make_tables(const cohort_space *space, cohort_parameter_groups *groups) {
   groups->of_tensor = cohort_allocate((size_t)(space->tensors + 1) * sizeof *groups->of_tensor);
   groups->cut = cohort_allocate((size_t)(space->tensors + 1) * sizeof *groups->cut);
   groups->cost = cohort_allocate((size_t)(space->tensors + 1) * sizeof *groups->cost);
 }
 
 /* The groups that are listed, each expanded into `list`. */
-static void read_listed(const cohort_updater_plan *plan, cohort_groups *out, cohort_document *list,
+static void read_listed(const cohort_updater_options *options, cohort_parameter_groups *out, cohort_document *list,
                         cohort_faults *faults) {
   for (int g = 0; g < out->count - 1; g++) {
     cohort_document *own = cohort_document_create(COHORT_MAP, NULL, 0, 0);
     cohort_document_append(list, own);
-    read_group(plan, plan->groups->children[g], &out->group[g], own, faults);
+    read_group(options, options->groups->children[g], &out->group[g], own, faults);
   }
 }
 
-static void read_rest(const cohort_updater_plan *plan, const cohort_document *base, cohort_update_group *group,
+static void read_rest(const cohort_updater_options *options, const cohort_document *base, cohort_update_group *group,
                       cohort_faults *faults) {
-  cohort_choice_read(plan->variant, "optimizer", base, plan->optimizer_path, &group->choice, NULL, faults);
+  cohort_choice_read(options->variant, "optimizer", base, options->optimizer_path, &group->choice, NULL, faults);
   if (group->choice.method) set_up(group, 1, true);
 }
 
-cohort_status cohort_groups_create(const cohort_updater_plan *plan, const cohort_document *base, cohort_groups *out,
-                                   cohort_faults *faults, cohort_error *error) {
-  const bool listed = plan->groups && !cohort_document_is_null(plan->groups);
-  if (listed && plan->groups->kind != COHORT_LIST)
-    cohort_faults_add(faults, plan->groups, "groups: wants a list of {role or name, optimizer, ...}");
+cohort_status cohort_parameter_groups_create(const cohort_updater_options *options, const cohort_document *base,
+                                             cohort_parameter_groups *out, cohort_faults *faults, cohort_error *error) {
+  const bool listed = options->groups && !cohort_document_is_null(options->groups);
+  if (listed && options->groups->kind != COHORT_LIST)
+    cohort_faults_add(faults, options->groups, "groups: wants a list of {role or name, optimizer, ...}");
   if (listed && !base)
-    cohort_faults_add(faults, plan->groups, "groups: the optimizer has no base that could share the tensors with them");
+    cohort_faults_add(faults, options->groups,
+                      "groups: the optimizer has no base that could share the tensors with them");
   COHORT_TRY(cohort_faults_status(faults, error));
-  make_tables(plan->space, out);
+  make_tables(options->space, out);
   if (!base) {
-    for (int t = 0; t < plan->space->tensors; t++) out->cost[t] = (double)plan->space->tensor[t].elements;
+    for (int t = 0; t < options->space->tensors; t++) out->cost[t] = (double)options->space->tensor[t].elements;
     return COHORT_DONE;
   }
-  const int count = listed ? (int)plan->groups->count : 0;
+  const int count = listed ? (int)options->groups->count : 0;
   out->group = cohort_allocate((size_t)(count + 1) * sizeof *out->group);
   out->count = count + 1;
   cohort_document *list = cohort_document_create(COHORT_LIST, NULL, 0, 0);
-  if (listed) read_listed(plan, out, list, faults);
-  if (listed && plan->expanded)
-    cohort_document_set(plan->expanded, plan->groups_path, list);
+  if (listed) read_listed(options, out, list, faults);
+  if (listed && options->expanded)
+    cohort_document_set(options->expanded, options->groups_path, list);
   else
     cohort_document_destroy(list);
-  read_rest(plan, base, &out->group[count], faults);
+  read_rest(options, base, &out->group[count], faults);
   COHORT_TRY(cohort_faults_status(faults, error));
-  if (listed) check_names(plan->space, out, plan->groups, faults);
-  assign(plan->space, out, base, faults);
+  if (listed) check_names(options->space, out, options->groups, faults);
+  assign(options->space, out, base, faults);
   for (int g = 0; g < out->count; g++)
     if (out->group[g].passes > out->passes) out->passes = out->group[g].passes;
   return cohort_faults_status(faults, error);
 }
 
-void cohort_groups_release(cohort_groups *groups) {
+void cohort_parameter_groups_release(cohort_parameter_groups *groups) {
   for (int g = 0; g < groups->count; g++) cohort_choice_release(&groups->group[g].choice);
   free(groups->of_tensor);
   free(groups->cut);

@@ -14,7 +14,7 @@ typedef struct cohort_update_group {
   int states, sums, passes;
 } cohort_update_group;
 
-typedef struct cohort_groups {
+typedef struct cohort_parameter_groups {
   int count;                  /* 0: a driver moves the weights itself */
   cohort_update_group *group; /* the last one takes what no other takes */
   int passes;                 /* the most of any */
@@ -22,12 +22,12 @@ typedef struct cohort_groups {
   cohort_cut *cut;            /* [tensors] */
   double *cost;               /* [tensors] */
   int64_t workspace;          /* elements that one update may want */
-} cohort_groups;
+} cohort_parameter_groups;
 
 /* Reads `base` (of the rest) and `groups`; with `base` NULL there are none. Expands the groups into plan->expanded. */
-cohort_status cohort_groups_create(const cohort_updater_plan *plan, const cohort_document *base, cohort_groups *out,
-                                   cohort_faults *faults, cohort_error *error);
-void cohort_groups_release(cohort_groups *groups);
+cohort_status cohort_parameter_groups_create(const cohort_updater_options *options, const cohort_document *base,
+                                             cohort_parameter_groups *out, cohort_faults *faults, cohort_error *error);
+void cohort_parameter_groups_release(cohort_parameter_groups *groups);
 
 /* What the groups' list accepts, for listings. */
 extern const cohort_parameter cohort_group_table[];

@@ -44,14 +44,15 @@ static bool repeats(const cohort_updater *updater, const cohort_method *method) 
 }
 
 void cohort_update_read_nest(cohort_updater *updater, const cohort_document **base, cohort_faults *faults) {
-  const cohort_updater_plan *plan = &updater->plan;
-  const cohort_document *document = plan->optimizer;
+  const cohort_updater_options *options = &updater->options;
+  const cohort_document *document = options->optimizer;
   while (document) {
     cohort_choice choice = {0};
     if (updater->nodes == 0)
-      cohort_choice_expand(plan->variant, "optimizer", document, plan->optimizer_path, &choice, plan->expanded, faults);
+      cohort_choice_expand(options->variant, "optimizer", document, options->optimizer_path, &choice, options->expanded,
+                           faults);
     else
-      cohort_choice_read(plan->variant, "optimizer", document, plan->optimizer_path, &choice, NULL, faults);
+      cohort_choice_read(options->variant, "optimizer", document, options->optimizer_path, &choice, NULL, faults);
     *base = document;
     if (!choice.method) return;
     const cohort_optimizer *functions = choice.method->functions;

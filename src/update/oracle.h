@@ -4,7 +4,7 @@
 #define COHORT_UPDATE_ORACLE_H
 
 #include "method/optimizer/optimizer.h"
-#include "train/fetch.h"
+#include "state/prefetch.h"
 
 /* A question as the oracle gets it: vectors are memory now. */
 typedef struct cohort_ask {
@@ -30,7 +30,7 @@ typedef struct cohort_oracle {
    * undefined. NULL: the engine reads the gradient itself. */
   const double *(*squares)(void *argument);
   /* Draws that were given instead of being drawn, as whole vectors; NULL, or a NULL answer: they are drawn. `name` is
-   * "z" for the signs of a curvature's direction, else the driver's. */
+   * "z" for the signs of a hvp diagonal's direction, else the driver's. */
   const void *(*draws)(void *argument, const char *name, int64_t step, int64_t number);
 } cohort_oracle;
 

@@ -11,10 +11,11 @@
 /* Own pieces of a vector are final: they go to all who compute with it. With sharded parameters those who do fetch them
  * when they need them; with nothing sharded everyone has made them. */
 void cohort_update_gather(const cohort_updater *updater, const cohort_vector *vector, int bucket) {
-  if (updater->plan.sharding == COHORT_SHARDING_NONE || updater->plan.sharding == COHORT_SHARDING_PARAMETERS) return;
-  if (updater->plan.holders->count == 1) return;
-  updater->arrival[bucket] = cohort_transfer_gather(updater->transfer, vector, bucket,
-                                                    vector->values + updater->shards->bucket[bucket].offset);
+  if (updater->options.sharding == COHORT_SHARDING_NONE || updater->options.sharding == COHORT_SHARDING_PARAMETERS)
+    return;
+  if (updater->options.members->count == 1) return;
+  updater->arrival[bucket] = cohort_collective_all_gather(updater->collective, vector, bucket,
+                                                          vector->values + updater->shards->bucket[bucket].offset);
 }
 
 typedef struct each_job {
@@ -30,7 +31,7 @@ static void each_piece(void *argument, int64_t p) {
 
 void cohort_update_each(const cohort_updater *updater, cohort_piece_function *function, void *argument) {
   each_job job = {updater, function, argument};
-  cohort_team_run(&updater->team, updater->plan.space->pieces, each_piece, &job);
+  cohort_team_run(&updater->team, updater->options.space->pieces, each_piece, &job);
 }
 
 /* Inner products over a space: float64 per piece, in the order of elements, then the tree over pieces. */
@@ -44,17 +45,17 @@ static void dots_piece(void *argument, int64_t p) {
   const dots_job *job = argument;
   const cohort_updater *updater = job->updater;
   if (!cohort_shards_own(updater->shards, (int)p)) return;
-  const cohort_piece *piece = &updater->plan.space->piece[p];
+  const cohort_piece *piece = &updater->options.space->piece[p];
   const size_t at = (size_t)piece->offset * updater->real;
   for (int i = 0; i < job->count; i++)
     updater->piece_sums[p * job->count + i] =
-        updater->plan.kernels->dot((const char *)job->a[i] + at, (const char *)job->b[i] + at, piece->elements);
+        updater->options.kernels->dot((const char *)job->a[i] + at, (const char *)job->b[i] + at, piece->elements);
 }
 
 static void sum_pieces(cohort_updater *updater, int count, double *out) {
-  const cohort_space *space = updater->plan.space;
+  const cohort_space *space = updater->options.space;
   double *values = updater->piece_sums;
-  cohort_comm_name(updater->plan.comm, "inner products");
+  cohort_comm_name(updater->options.comm, "inner products");
   cohort_update_share(updater, NULL, count, values, updater->packed);
   for (int width = 1; width < space->pieces; width *= 2)
     for (int p = 0; p + width < space->pieces; p += 2 * width)
@@ -63,12 +64,12 @@ static void sum_pieces(cohort_updater *updater, int count, double *out) {
 }
 
 void cohort_update_dots(cohort_updater *updater, int count, const void *const *a, const void *const *b, double *out) {
-  const double elements = (double)updater->shards->elements[updater->plan.holders->number];
+  const double elements = (double)updater->shards->elements[updater->options.members->number];
   for (int first = 0; first < count; first += updater->dots) {
     const int here = count - first < updater->dots ? count - first : updater->dots;
     const double start = cohort_recorder_start(updater->recorder);
     dots_job job = {updater, here, a + first, b + first};
-    cohort_team_run(&updater->team, updater->plan.space->pieces, dots_piece, &job);
+    cohort_team_run(&updater->team, updater->options.space->pieces, dots_piece, &job);
     sum_pieces(updater, here, out + first);
     cohort_recorder_stop(updater->recorder, COHORT_ACTIVITY_NORM, start,
                          here * (a[first] == b[first] ? 1 : 2) * (double)updater->real * elements);
@@ -84,7 +85,7 @@ typedef struct combine_job {
 
 static void combine_piece(void *argument, const cohort_updater *updater, int p) {
   const combine_job *job = argument;
-  const cohort_piece *piece = &updater->plan.space->piece[p];
+  const cohort_piece *piece = &updater->options.space->piece[p];
   const size_t at = (size_t)piece->offset * updater->real;
   updater->algebra->combine(piece->elements, job->out + at, job->alpha, job->a + at, job->beta, job->b + at);
 }
@@ -100,7 +101,7 @@ static cohort_update update_for(const cohort_update_step *step, int tensor) {
   const cohort_updater *updater = step->updater;
   const int g = updater->groups.of_tensor[tensor];
   const cohort_update_group *group = &updater->groups.group[g];
-  const cohort_parameter_tensor *declared = &updater->plan.space->tensor[tensor].declared;
+  const cohort_parameter_tensor *declared = &updater->options.space->tensor[tensor].declared;
   const bool decays = step->decay && group->decay && cohort_role_decays(declared->role);
   return (cohort_update){.config = group->choice.config,
                          .step = step->step + 1,
@@ -112,13 +113,13 @@ static cohort_update update_for(const cohort_update_step *step, int tensor) {
                          .shape = declared->shape,
                          .pass = step->pass,
                          .report = updater->report[g],
-                         .kernels = updater->plan.kernels};
+                         .kernels = updater->options.kernels};
 }
 
 /* Where a state begins for a range: element and row states at the range, others at their start. */
 static char *state_at(const cohort_updater *updater, const cohort_update_group *group, int g, int tensor, int s,
                       int64_t first) {
-  const cohort_space_tensor *own = &updater->plan.space->tensor[tensor];
+  const cohort_space_tensor *own = &updater->options.space->tensor[tensor];
   const cohort_owner owner = group->choice.method->states[s].owner;
   if (owner == COHORT_OWNER_SPACE) return updater->state.space[g * COHORT_MAX_STATES + s].values;
   const cohort_state_place *place = &updater->state.tensor[tensor * COHORT_MAX_STATES + s];
@@ -134,11 +135,11 @@ static void bind(const cohort_update_step *step, cohort_update *update, int tens
   const int g = updater->groups.of_tensor[tensor];
   const cohort_update_group *group = &updater->groups.group[g];
   const size_t at = (size_t)offset * updater->real;
-  update->first = offset - updater->plan.space->tensor[tensor].offset;
+  update->first = offset - updater->options.space->tensor[tensor].offset;
   update->elements = elements;
   update->parameters = step->target + at;
   update->gradient = step->gradient + at;
-  update->curvature = step->curvature ? step->curvature + at : NULL;
+  update->hvp_diagonal = step->hvp_diagonal ? step->hvp_diagonal + at : NULL;
   for (int s = 0; s < group->states; s++) update->state[s] = state_at(updater, group, g, tensor, s, update->first);
 }
 
@@ -176,8 +177,8 @@ static void update_exact(void *argument, int64_t thread) {
   const cohort_update_step *step = argument;
   const cohort_updater *updater = step->updater;
   const cohort_team alone = {1};
-  for (int i = (int)thread; i < updater->exact_count; i += updater->plan.threads) {
-    const cohort_piece *piece = &updater->plan.space->piece[updater->exact[i]];
+  for (int i = (int)thread; i < updater->exact_count; i += updater->options.threads) {
+    const cohort_piece *piece = &updater->options.space->piece[updater->exact[i]];
     const cohort_update_group *group = &updater->groups.group[updater->groups.of_tensor[piece->tensor]];
     if (step->pass >= group->passes) continue;
     cohort_update update = update_for(step, piece->tensor);
@@ -196,7 +197,7 @@ static void update_whole(void *argument, int64_t thread) {
   for (int i = 0; i < updater->whole_count; i++) {
     if (updater->whole_thread[i] != thread) continue;
     const int tensor = updater->whole[i];
-    const cohort_space_tensor *own = &updater->plan.space->tensor[tensor];
+    const cohort_space_tensor *own = &updater->options.space->tensor[tensor];
     const cohort_update_group *group = &updater->groups.group[updater->groups.of_tensor[tensor]];
     if (step->pass >= group->passes) continue;
     cohort_update update = update_for(step, tensor);
@@ -211,12 +212,12 @@ static void update_whole(void *argument, int64_t thread) {
 /* Whether this rank has the tensor's states of columns and tensor: all ranks do unless it is cut by tensors. */
 static bool has_tensor(const cohort_updater *updater, int tensor) {
   return updater->groups.cut[tensor] != COHORT_CUT_TENSOR ||
-         updater->updates[updater->plan.space->tensor[tensor].first_piece];
+         updater->updates[updater->options.space->tensor[tensor].first_piece];
 }
 
 static void finish_tensors(const cohort_update_step *step) {
   const cohort_updater *updater = step->updater;
-  const cohort_space *space = updater->plan.space;
+  const cohort_space *space = updater->options.space;
   for (int t = 0; t < space->tensors; t++) {
     const cohort_optimizer *functions = functions_of(updater, t);
     if (!functions->finish_tensor || !has_tensor(updater, t) || !space->tensor[t].pieces) continue;
@@ -243,10 +244,10 @@ static void finish_groups(const cohort_update_step *step) {
                             .gradient_scale = step->gradient_scale,
                             .loss = step->loss,
                             .key = updater->key,
-                            .shape = COHORT_SHAPE(updater->plan.space->parameters),
+                            .shape = COHORT_SHAPE(updater->options.space->parameters),
                             .pass = step->pass,
                             .report = updater->report[g],
-                            .kernels = updater->plan.kernels,
+                            .kernels = updater->options.kernels,
                             .team = &updater->team};
     for (int s = 0; s < group->states; s++)
       if (group->choice.method->states[s].owner == COHORT_OWNER_SPACE)
@@ -275,10 +276,10 @@ static void update_buckets(cohort_update_step *step, bool travels) {
     const double start = cohort_clock_seconds();
     bucket_job job = {step, updater->first_owned[b]};
     cohort_team_run(&updater->team, updater->first_owned[b + 1] - job.first, update_bucket_piece, &job);
-    updater->figures.update_seconds += cohort_clock_seconds() - start;
+    updater->counters.update_seconds += cohort_clock_seconds() - start;
     if (travels) cohort_update_gather(updater, updater->weights, b);
   }
-  updater->figures.update_bytes += updater->owned_bytes;
+  updater->counters.update_bytes += updater->owned_bytes;
 }
 
 /* The passes of ranges that see more than elements. */
@@ -286,8 +287,8 @@ static void run_passes(cohort_update_step *step) {
   cohort_updater *updater = step->updater;
   for (step->pass = 0; step->pass < updater->groups.passes; step->pass++) {
     cohort_update_sums_clear(updater, &updater->sums, step->pass);
-    if (updater->exact_count) cohort_team_run(&updater->team, updater->plan.threads, update_exact, step);
-    if (updater->whole_count) cohort_team_run(&updater->team, updater->plan.threads, update_whole, step);
+    if (updater->exact_count) cohort_team_run(&updater->team, updater->options.threads, update_exact, step);
+    if (updater->whole_count) cohort_team_run(&updater->team, updater->options.threads, update_whole, step);
     cohort_update_sums_join(updater, &updater->sums, step->pass);
     finish_tensors(step);
     finish_groups(step);
@@ -298,14 +299,15 @@ static void run_passes(cohort_update_step *step) {
 static void run_updates(cohort_update_step *step, bool travels) {
   cohort_updater *updater = step->updater;
   const double start = cohort_clock_seconds();
-  if (updater->plan.comm->size == 1) {
-    cohort_team_run(&updater->team, updater->plan.threads, update_share, step);
-    updater->figures.update_seconds += cohort_clock_seconds() - start;
-    updater->figures.update_bytes += updater->owned_bytes;
+  if (updater->options.comm->size == 1) {
+    cohort_team_run(&updater->team, updater->options.threads, update_share, step);
+    updater->counters.update_seconds += cohort_clock_seconds() - start;
+    updater->counters.update_bytes += updater->owned_bytes;
   }
   run_passes(step);
-  if (updater->plan.comm->size > 1) update_buckets(step, travels);
-  cohort_recorder_stop(updater->recorder, updater->plan.activity, start, updater->owned_bytes + updater->whole_bytes);
+  if (updater->options.comm->size > 1) update_buckets(step, travels);
+  cohort_recorder_stop(updater->recorder, updater->options.activity, start,
+                       updater->owned_bytes + updater->whole_bytes);
 }
 
 /* The gradient's square, without reading it again when the oracle has left it by pieces and nothing has changed since.
@@ -319,34 +321,35 @@ static double square_of(const cohort_update_step *step, const void *gradient) {
     return square;
   }
   const double start = cohort_recorder_start(updater->recorder);
-  memcpy(updater->piece_sums, oracle->squares(oracle->argument), (size_t)updater->plan.space->pieces * sizeof(double));
+  memcpy(updater->piece_sums, oracle->squares(oracle->argument),
+         (size_t)updater->options.space->pieces * sizeof(double));
   sum_pieces(updater, 1, &square);
   cohort_recorder_stop(updater->recorder, COHORT_ACTIVITY_NORM, start, 0);
   return square;
 }
 
 static uint64_t bytes_arrived(const cohort_updater *updater) {
-  return updater->plan.comm->bytes_received + updater->plan.comm->bytes_shared;
+  return updater->options.comm->bytes_received + updater->options.comm->bytes_shared;
 }
 
-void cohort_update_apply(cohort_update_step *step, int target, const void *gradient, const void *curvature, bool decay,
-                         bool travels, bool *applied) {
+void cohort_update_apply(cohort_update_step *step, int target, const void *gradient, const void *hvp_diagonal,
+                         bool decay, bool travels, bool *applied) {
   cohort_updater *updater = step->updater;
-  const double norm = updater->plan.unjudged ? NAN : sqrt(square_of(step, gradient)), clip = updater->plan.clip;
+  const double norm = updater->options.unjudged ? NAN : sqrt(square_of(step, gradient)), clip = updater->options.clip;
   step->report->gradient_norm = norm;
-  *applied = updater->plan.unjudged || (isfinite(norm) && step->finite);
+  *applied = updater->options.unjudged || (isfinite(norm) && step->finite);
   if (!*applied) return;
   /* torch.nn.utils.clip_grad_norm_'s rule. */
   const double scale = clip > 0 ? clip / (norm + 1e-6) : 1;
   step->gradient_scale = scale < 1 ? scale : 1;
   step->gradient = gradient;
-  step->curvature = curvature;
+  step->hvp_diagonal = hvp_diagonal;
   step->decay = decay;
   step->target = cohort_update_vector_values(updater, target);
   run_updates(step, travels);
-  if (!travels || updater->plan.overlap) return;
+  if (!travels || updater->options.overlap) return;
   const double start = cohort_recorder_start(updater->recorder);
   const uint64_t before = bytes_arrived(updater);
-  cohort_updater_settle(updater);
+  cohort_updater_wait(updater);
   cohort_recorder_stop(updater->recorder, COHORT_ACTIVITY_GATHER, start, (double)(bytes_arrived(updater) - before));
 }

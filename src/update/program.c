@@ -7,11 +7,11 @@
 
 static void set_up(cohort_updater *updater, cohort_update_node *node, cohort_update_program *program,
                    const cohort_optimizer *functions) {
-  const int tensors = updater->plan.space->tensors;
+  const int tensors = updater->options.space->tensors;
   program->group = (cohort_update_group){.choice = node->choice, .functions = functions};
   program->group.passes = functions->passes > 1 ? functions->passes : 1;
   while (functions->sums && functions->sums[program->group.sums].name) program->group.sums++;
-  program->groups = (cohort_groups){.count = 1, .group = &program->group, .passes = program->group.passes};
+  program->groups = (cohort_parameter_groups){.count = 1, .group = &program->group, .passes = program->group.passes};
   program->groups.of_tensor = cohort_allocate((size_t)(tensors + 1) * sizeof *program->groups.of_tensor);
   cohort_update_sums_create(updater, &program->groups, &program->sums);
 }
@@ -41,8 +41,8 @@ typedef struct program_job {
 
 static void run_piece(void *argument, const cohort_updater *updater, int p) {
   const program_job *job = argument;
-  const cohort_piece *piece = &updater->plan.space->piece[p];
-  const cohort_space_tensor *tensor = &updater->plan.space->tensor[piece->tensor];
+  const cohort_piece *piece = &updater->options.space->piece[p];
+  const cohort_space_tensor *tensor = &updater->options.space->tensor[piece->tensor];
   const cohort_team alone = {1};
   cohort_update update = {.config = job->config,
                           .step = job->step->step + 1,
@@ -53,7 +53,7 @@ static void run_piece(void *argument, const cohort_updater *updater, int p) {
                           .first = piece->offset - tensor->offset,
                           .elements = piece->elements,
                           .pass = job->pass,
-                          .kernels = updater->plan.kernels,
+                          .kernels = updater->options.kernels,
                           .team = &alone};
   for (int i = 0; i < job->count; i++) update.state[i] = job->vector[i] + (size_t)piece->offset * updater->real;
   for (int i = 0; i < job->program->group.sums; i++)
@@ -67,10 +67,10 @@ static void finish(const program_job *job, cohort_updater *updater, double *repo
                           .gradient_scale = 1,
                           .loss = job->step->loss,
                           .key = updater->key,
-                          .shape = COHORT_SHAPE(updater->plan.space->parameters),
+                          .shape = COHORT_SHAPE(updater->options.space->parameters),
                           .pass = job->pass,
                           .report = report,
-                          .kernels = updater->plan.kernels,
+                          .kernels = updater->options.kernels,
                           .team = &updater->team};
   for (int i = 0; i < job->program->group.sums; i++)
     if (job->program->group.functions->sums[i].over == COHORT_OWNER_SPACE) update.sum[i] = &job->program->sums.space[i];

@@ -48,8 +48,8 @@ typedef struct slot_kind {
 } slot_kind;
 
 typedef struct layout {
-  const cohort_updater_plan *plan;
-  const cohort_groups *groups;
+  const cohort_updater_options *options;
+  const cohort_parameter_groups *groups;
   cohort_update_state *out;
   slot_kind *kind;      /* [slots] */
   cohort_owner **owner; /* [slots][entries]: of each entry */
@@ -72,7 +72,7 @@ static int slot_named(layout *l, const cohort_method *method, const cohort_state
     taken = taken || same;
   }
   if (found < 0) {
-    const size_t room = (size_t)(l->plan->space->tensors + l->groups->count + 1);
+    const size_t room = (size_t)(l->options->space->tensors + l->groups->count + 1);
     found = out->slots++;
     out->slot[found].name = cohort_copy_text(taken ? longer : state->name);
     out->slot[found].type = kind.type;
@@ -111,7 +111,7 @@ static void add_entry(layout *l, const cohort_update_group *group, int g, int s,
   if (each != 1 && stored->axes < 6) stored->size[stored->axes++] = each;
   slot->tensors++;
   slot->elements += (int64_t)cohort_round_up((size_t)(owners * each), 16);
-  const size_t number = number_of(state->type, l->plan->kernels->real_size);
+  const size_t number = number_of(state->type, l->options->kernels->real_size);
   /* The offset for now; an address once there is memory. */
   const cohort_state_place place = {(char *)((size_t)stored->offset * number), each, number};
   if (tensor < 0)
@@ -131,7 +131,7 @@ static cohort_status check_owner(const cohort_update_group *group, cohort_error 
 
 static cohort_status lay_out(layout *l, cohort_error *error) {
   static const char *const all[] = {"all"};
-  const cohort_space *space = l->plan->space;
+  const cohort_space *space = l->options->space;
   for (int g = 0; g < l->groups->count; g++) {
     const cohort_update_group *group = &l->groups->group[g];
     COHORT_TRY(check_owner(group, error));
@@ -159,15 +159,15 @@ static void add_range(cohort_shards *own, int owner, int64_t offset, int64_t ele
 /* A piece's owner holds its part of an element or row state; the owner of a tensor's first piece what the tensor has.
  */
 static cohort_shards *slot_shards(const layout *l, const cohort_shards *shards, int slot_number) {
-  const cohort_space *space = l->plan->space;
+  const cohort_space *space = l->options->space;
   const cohort_slot *slot = &l->out->slot[slot_number];
   cohort_shards *own = cohort_allocate(sizeof *own);
-  const size_t holders = (size_t)shards->holders->count;
-  own->holders = shards->holders;
-  own->ranges = cohort_allocate(holders * sizeof *own->ranges);
-  own->range = cohort_allocate(holders * sizeof *own->range);
-  own->elements = cohort_allocate(holders * sizeof *own->elements);
-  for (size_t h = 0; h < holders; h++)
+  const size_t members = (size_t)shards->members->count;
+  own->members = shards->members;
+  own->ranges = cohort_allocate(members * sizeof *own->ranges);
+  own->range = cohort_allocate(members * sizeof *own->range);
+  own->elements = cohort_allocate(members * sizeof *own->elements);
+  for (size_t h = 0; h < members; h++)
     own->range[h] = cohort_allocate((size_t)(space->pieces + 1) * sizeof(cohort_range));
   for (int i = 0; i < slot->tensors; i++) {
     const cohort_space_tensor *tensor = &space->tensor[l->of[slot_number][i]];
@@ -189,22 +189,22 @@ static cohort_shards *slot_shards(const layout *l, const cohort_shards *shards, 
 }
 
 static cohort_status allocate(layout *l, const cohort_shards *shards, cohort_error *error) {
-  const cohort_updater_plan *plan = l->plan;
+  const cohort_updater_options *options = l->options;
   for (int s = 0; s < l->out->slots; s++) {
     cohort_slot *slot = &l->out->slot[s];
-    const bool replicated = l->kind[s].replicated || plan->sharding == COHORT_SHARDING_NONE;
+    const bool replicated = l->kind[s].replicated || options->sharding == COHORT_SHARDING_NONE;
     if (!replicated) slot->shards = slot_shards(l, shards, s);
-    if (plan->plan_only) continue;
-    const size_t bytes = (size_t)slot->elements * number_of(slot->type, plan->kernels->real_size);
-    COHORT_TRY(
-        cohort_memory_reserve(bytes, replicated || plan->holders->count == 1, "optimizer state", &slot->values, error));
+    if (options->plan_only) continue;
+    const size_t bytes = (size_t)slot->elements * number_of(slot->type, options->kernels->real_size);
+    COHORT_TRY(cohort_memory_reserve(bytes, replicated || options->members->count == 1, "optimizer state",
+                                     &slot->values, error));
   }
   return COHORT_DONE;
 }
 
 /* Offsets become addresses. */
 static void place_states(layout *l) {
-  const cohort_updater_plan *plan = l->plan;
+  const cohort_updater_options *options = l->options;
   for (int s = 0; s < l->out->slots; s++)
     for (int i = 0; i < l->out->slot[s].tensors; i++) {
       const int of = l->of[s][i], g = of < 0 ? -1 - of : l->groups->of_tensor[of];
@@ -216,19 +216,19 @@ static void place_states(layout *l) {
                                 is_replicated(&method->states[k], method->cut)};
         if ((method->states[k].owner == COHORT_OWNER_SPACE) != (of < 0) || !place[k].each) continue;
         if (slot_named(l, method, &method->states[k], kind) != s) continue;
-        place[k].values = plan->plan_only ? NULL : (char *)l->out->slot[s].values + (size_t)place[k].values;
+        place[k].values = options->plan_only ? NULL : (char *)l->out->slot[s].values + (size_t)place[k].values;
       }
     }
 }
 
-cohort_status cohort_update_state_create(const cohort_updater_plan *plan, const cohort_groups *groups,
+cohort_status cohort_update_state_create(const cohort_updater_options *options, const cohort_parameter_groups *groups,
                                          const cohort_shards *shards, cohort_update_state *out, cohort_error *error) {
   int most = 1;
   for (int g = 0; g < groups->count; g++) most += groups->group[g].states;
   out->slot = cohort_allocate((size_t)most * sizeof *out->slot);
-  out->tensor = cohort_allocate((size_t)(plan->space->tensors + 1) * COHORT_MAX_STATES * sizeof *out->tensor);
+  out->tensor = cohort_allocate((size_t)(options->space->tensors + 1) * COHORT_MAX_STATES * sizeof *out->tensor);
   out->space = cohort_allocate((size_t)(groups->count + 1) * COHORT_MAX_STATES * sizeof *out->space);
-  layout l = {.plan = plan, .groups = groups, .out = out};
+  layout l = {.options = options, .groups = groups, .out = out};
   l.kind = cohort_allocate((size_t)most * sizeof *l.kind);
   l.owner = cohort_allocate((size_t)most * sizeof *l.owner);
   l.of = cohort_allocate((size_t)most * sizeof *l.of);
@@ -270,9 +270,9 @@ static void fill(char *values, int64_t count, cohort_state_type type, size_t num
 }
 
 /* Of an element or row state only the pieces updated here: the rest stays untouched and takes no memory. */
-static void reset_tensor(const cohort_updater_plan *plan, const cohort_update_group *group, const cohort_state *state,
-                         const cohort_state_place *place, const cohort_space_tensor *tensor, const bool *updates,
-                         bool fresh) {
+static void reset_tensor(const cohort_updater_options *options, const cohort_update_group *group,
+                         const cohort_state *state, const cohort_state_place *place, const cohort_space_tensor *tensor,
+                         const bool *updates, bool fresh) {
   const double value = state->initial_parameter ? cohort_choice_real(&group->choice, state->initial_parameter, 0) : 0;
   const int64_t all = cohort_state_elements(state, group->choice.config, tensor->declared.shape);
   if (!tensor->elements || (fresh && value == 0)) return;
@@ -282,21 +282,21 @@ static void reset_tensor(const cohort_updater_plan *plan, const cohort_update_gr
   }
   for (int p = tensor->first_piece; p < tensor->first_piece + tensor->pieces; p++) {
     if (!updates[p]) continue;
-    const cohort_piece *piece = &plan->space->piece[p];
+    const cohort_piece *piece = &options->space->piece[p];
     const int64_t first = (piece->offset - tensor->offset) * all / tensor->elements;
     const int64_t last = (piece->offset - tensor->offset + piece->elements) * all / tensor->elements;
     fill(place->values + (size_t)first * place->number, last - first, state->type, place->number, value);
   }
 }
 
-void cohort_update_state_reset(const cohort_updater_plan *plan, const cohort_groups *groups, const bool *updates,
-                               bool fresh, cohort_update_state *state) {
-  for (int t = 0; groups->count && t < plan->space->tensors; t++) {
+void cohort_update_state_reset(const cohort_updater_options *options, const cohort_parameter_groups *groups,
+                               const bool *updates, bool fresh, cohort_update_state *state) {
+  for (int t = 0; groups->count && t < options->space->tensors; t++) {
     const cohort_update_group *group = &groups->group[groups->of_tensor[t]];
     for (int s = 0; s < group->states; s++) {
       const cohort_state *own = &group->choice.method->states[s];
       if (own->owner == COHORT_OWNER_SPACE) continue;
-      reset_tensor(plan, group, own, &state->tensor[t * COHORT_MAX_STATES + s], &plan->space->tensor[t], updates,
+      reset_tensor(options, group, own, &state->tensor[t * COHORT_MAX_STATES + s], &options->space->tensor[t], updates,
                    fresh);
     }
   }
@@ -311,10 +311,10 @@ void cohort_update_state_reset(const cohort_updater_plan *plan, const cohort_gro
     }
 }
 
-void cohort_update_state_take_weights(const cohort_updater_plan *plan, const cohort_groups *groups, const bool *updates,
-                                      cohort_update_state *state) {
-  const cohort_space *space = plan->space;
-  const size_t real = plan->kernels->real_size;
+void cohort_update_state_take_weights(const cohort_updater_options *options, const cohort_parameter_groups *groups,
+                                      const bool *updates, cohort_update_state *state) {
+  const cohort_space *space = options->space;
+  const size_t real = options->kernels->real_size;
   for (int p = 0; groups->count && p < space->pieces; p++) {
     const cohort_piece *piece = &space->piece[p];
     const cohort_update_group *group = &groups->group[groups->of_tensor[piece->tensor]];

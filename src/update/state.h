@@ -24,16 +24,16 @@ int64_t cohort_state_elements(const cohort_state *state, const void *config, coh
 
 /* Lays the slots out, deals and (unless plan->plan_only) allocates them. `updates` marks the pieces that are updated
  * here. COHORT_BUG for a state that its method's cut cannot have. */
-cohort_status cohort_update_state_create(const cohort_updater_plan *plan, const cohort_groups *groups,
+cohort_status cohort_update_state_create(const cohort_updater_options *options, const cohort_parameter_groups *groups,
                                          const cohort_shards *shards, cohort_update_state *out, cohort_error *error);
 void cohort_update_state_release(cohort_update_state *state);
 
 /* Initial values of what is held here, of all but copies of the weights. `fresh` memory is zero: what begins at zero
  * stays untouched. */
-void cohort_update_state_reset(const cohort_updater_plan *plan, const cohort_groups *groups, const bool *updates,
-                               bool fresh, cohort_update_state *state);
+void cohort_update_state_reset(const cohort_updater_options *options, const cohort_parameter_groups *groups,
+                               const bool *updates, bool fresh, cohort_update_state *state);
 /* And those, from the weights. */
-void cohort_update_state_take_weights(const cohort_updater_plan *plan, const cohort_groups *groups, const bool *updates,
-                                      cohort_update_state *state);
+void cohort_update_state_take_weights(const cohort_updater_options *options, const cohort_parameter_groups *groups,
+                                      const bool *updates, cohort_update_state *state);
 
 #endif

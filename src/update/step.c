@@ -15,7 +15,7 @@ static void gram(cohort_update_step *step, double *products) {
   const int n = step->oracle->objectives;
   const void *a[MOST * (MOST + 1) / 2], *b[MOST * (MOST + 1) / 2];
   double out[MOST * (MOST + 1) / 2];
-  const size_t stride = (size_t)updater->plan.space->elements * updater->real;
+  const size_t stride = (size_t)updater->options.space->elements * updater->real;
   int pairs = 0;
   for (int i = 0; i < n; i++)
     for (int j = 0; j <= i; j++, pairs++) {
@@ -53,7 +53,7 @@ static void aggregate(cohort_update_step *step, const double *losses, bool first
       .next = next};
   aggregator->weigh(&own, weights);
   char *rows = step->rows;
-  const size_t stride = (size_t)updater->plan.space->elements * updater->real;
+  const size_t stride = (size_t)updater->options.space->elements * updater->real;
   cohort_update_combine(updater, rows, weights[0], rows, weights[1], rows + stride);
   for (int i = 2; i < n; i++) cohort_update_combine(updater, rows, 1, rows, weights[i], rows + (size_t)i * stride);
 }
@@ -71,7 +71,7 @@ cohort_status cohort_update_ask_oracle(cohort_update_step *step, const cohort_qu
                                        void **gradient, void **product, cohort_error *error) {
   cohort_updater *updater = step->updater;
   const cohort_oracle *oracle = step->oracle;
-  const size_t stride = (size_t)updater->plan.space->elements * updater->real;
+  const size_t stride = (size_t)updater->options.space->elements * updater->real;
   double losses[MOST] = {0};
   cohort_point point = cohort_updater_point(updater);
   if (question->point > 0)
@@ -119,11 +119,12 @@ static void fill_columns(const cohort_update_step *step) {
 }
 
 static void begin(cohort_updater *updater, int64_t step) {
-  if (step == 0) cohort_update_state_take_weights(&updater->plan, &updater->groups, updater->updates, &updater->state);
+  if (step == 0)
+    cohort_update_state_take_weights(&updater->options, &updater->groups, updater->updates, &updater->state);
   for (int v = 1; step == 0 && v <= updater->vectors; v++) {
     if (!updater->vector[v - 1].from_weights) continue;
-    cohort_update_combine(updater, updater->vector[v - 1].vector.values, 1, updater->plan.space->values, 0,
-                          updater->plan.space->values);
+    cohort_update_combine(updater, updater->vector[v - 1].vector.values, 1, updater->options.space->values, 0,
+                          updater->options.space->values);
     updater->vector[v - 1].stale = true;
   }
   for (int n = 0; n < updater->nodes; n++) updater->node[n].answered = false;
@@ -152,7 +153,7 @@ cohort_status cohort_updater_step_by(cohort_updater *updater, const cohort_oracl
   begin(updater, step);
   COHORT_TRY(cohort_update_take(&own, 0, &report->applied, error));
   cohort_update_bring_weights(updater);
-  if (!updater->plan.overlap) cohort_updater_settle(updater);
+  if (!updater->options.overlap) cohort_updater_wait(updater);
   if (report->applied) {
     cohort_update_commit(&own);
     for (int s = 0; s < updater->aggregator_states && updater->gradients > 1; s++)

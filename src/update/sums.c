@@ -25,7 +25,7 @@ static int64_t record_length(const cohort_update_group *group, const cohort_spac
 }
 
 static void lay_out(const cohort_updater *updater, cohort_update_sums *sums, int pass) {
-  const cohort_space *space = updater->plan.space;
+  const cohort_space *space = updater->options.space;
   cohort_pass_records *own = &sums->pass[pass];
   own->at = cohort_allocate((size_t)(space->pieces + 1) * sizeof *own->at);
   for (int p = 0; p < space->pieces; p++) {
@@ -37,17 +37,18 @@ static void lay_out(const cohort_updater *updater, cohort_update_sums *sums, int
   own->values = cohort_allocate((size_t)(own->at[space->pieces] + 1) * sizeof *own->values);
 }
 
-void cohort_update_sums_create(const cohort_updater *updater, const cohort_groups *groups, cohort_update_sums *sums) {
+void cohort_update_sums_create(const cohort_updater *updater, const cohort_parameter_groups *groups,
+                               cohort_update_sums *sums) {
   sums->groups = groups;
   int64_t most = 0;
   for (int pass = 0; pass < sums->groups->passes; pass++) {
     lay_out(updater, sums, pass);
-    const int64_t all = sums->pass[pass].at[updater->plan.space->pieces];
+    const int64_t all = sums->pass[pass].at[updater->options.space->pieces];
     if (all > most) most = all;
   }
   sums->packed = cohort_allocate((size_t)(most + 1) * sizeof(double));
   sums->space = cohort_allocate((size_t)(sums->groups->count + 1) * COHORT_MAX_SUMS * sizeof(double));
-  sums->tensor = cohort_allocate((size_t)(updater->plan.space->tensors + 1) * sizeof(double));
+  sums->tensor = cohort_allocate((size_t)(updater->options.space->tensors + 1) * sizeof(double));
 }
 
 void cohort_update_sums_release(cohort_update_sums *sums) {
@@ -65,14 +66,14 @@ typedef void sum_function(const cohort_updater *updater, cohort_update_sums *sum
                           int64_t place);
 
 static void each_sum(const cohort_updater *updater, cohort_update_sums *sums, int pass, sum_function *function) {
-  for (int t = 0; t < updater->plan.space->tensors; t++) {
+  for (int t = 0; t < updater->options.space->tensors; t++) {
     const int g = sums->groups->of_tensor[t];
     const cohort_update_group *group = &sums->groups->group[g];
     int64_t place = 0;
     for (int i = 0; i < group->sums; i++) {
       if (group->functions->sums[i].pass != pass) continue;
       function(updater, sums, g, i, t, place);
-      place += length_of(&group->functions->sums[i], &updater->plan.space->tensor[t]);
+      place += length_of(&group->functions->sums[i], &updater->options.space->tensor[t]);
     }
   }
 }
@@ -86,7 +87,7 @@ static double join(const cohort_pass_sum *sum, double a, double b) {
 
 static void clear(const cohort_updater *updater, cohort_update_sums *sums, int group, int i, int t, int64_t place) {
   const cohort_pass_sum *sum = &sums->groups->group[group].functions->sums[i];
-  const cohort_space_tensor *tensor = &updater->plan.space->tensor[t];
+  const cohort_space_tensor *tensor = &updater->options.space->tensor[t];
   const cohort_pass_records *own = &sums->pass[sum->pass];
   for (int p = tensor->first_piece; p < tensor->first_piece + tensor->pieces; p++)
     for (int64_t c = 0; c < length_of(sum, tensor); c++) own->values[own->at[p] + place + c] = nothing(sum);
@@ -101,7 +102,7 @@ double *cohort_update_sum_at(const cohort_updater *updater, const cohort_update_
   const cohort_update_group *own = &sums->groups->group[group];
   const cohort_pass_sum *sum = &own->functions->sums[i];
   if (sum->over == COHORT_OWNER_SPACE && pass > sum->pass) return &sums->space[group * COHORT_MAX_SUMS + i];
-  const cohort_space_tensor *tensor = &updater->plan.space->tensor[updater->plan.space->piece[piece].tensor];
+  const cohort_space_tensor *tensor = &updater->options.space->tensor[updater->options.space->piece[piece].tensor];
   int64_t place = 0;
   for (int j = 0; j < i; j++)
     if (own->functions->sums[j].pass == sum->pass) place += length_of(&own->functions->sums[j], tensor);
@@ -110,16 +111,16 @@ double *cohort_update_sum_at(const cohort_updater *updater, const cohort_update_
 }
 
 void cohort_update_share(cohort_updater *updater, const int64_t *at, int64_t each, double *values, double *packed) {
-  const cohort_space *space = updater->plan.space;
+  const cohort_space *space = updater->options.space;
   cohort_shards *shards = updater->shards;
-  cohort_comm *comm = updater->plan.comm;
+  cohort_comm *comm = updater->options.comm;
   if (comm->size == 1) return;
-  const cohort_holders *holders = shards->holders;
+  const cohort_shard_group *members = shards->members;
   size_t *offsets = shards->place, *bytes = shards->place + comm->size;
   size_t next = 0;
   for (int r = 0; r < comm->size; r++) offsets[r] = bytes[r] = 0;
-  for (int h = 0; h < holders->count; h++) {
-    const int rank = holders->rank[h];
+  for (int h = 0; h < members->count; h++) {
+    const int rank = members->rank[h];
     offsets[rank] = next * sizeof(double);
     for (int p = 0; p < space->pieces; p++) {
       if (shards->owner[p] != h) continue;
@@ -131,7 +132,7 @@ void cohort_update_share(cohort_updater *updater, const int64_t *at, int64_t eac
   }
   cohort_comm_gather_all(comm, packed, offsets, bytes);
   next = 0;
-  for (int h = 0; h < holders->count; h++)
+  for (int h = 0; h < members->count; h++)
     for (int p = 0; p < space->pieces; p++) {
       if (shards->owner[p] != h) continue;
       const int64_t first = at ? at[p] : p * each, length = at ? at[p + 1] - at[p] : each;
@@ -144,7 +145,7 @@ void cohort_update_share(cohort_updater *updater, const int64_t *at, int64_t eac
 static void join_pieces(const cohort_updater *updater, cohort_update_sums *sums, int group, int i, int t,
                         int64_t place) {
   const cohort_pass_sum *sum = &sums->groups->group[group].functions->sums[i];
-  const cohort_space_tensor *tensor = &updater->plan.space->tensor[t];
+  const cohort_space_tensor *tensor = &updater->options.space->tensor[t];
   const cohort_pass_records *own = &sums->pass[sum->pass];
   const int64_t length = length_of(sum, tensor);
   for (int width = 1; width < tensor->pieces; width *= 2)
@@ -157,7 +158,7 @@ static void join_pieces(const cohort_updater *updater, cohort_update_sums *sums,
 
 /* The tree over the tensors of a group. */
 static void join_tensors(const cohort_updater *updater, cohort_update_sums *sums, int g, int i) {
-  const cohort_space *space = updater->plan.space;
+  const cohort_space *space = updater->options.space;
   const cohort_pass_sum *sum = &sums->groups->group[g].functions->sums[i];
   double *value = sums->tensor;
   int count = 0;
@@ -172,7 +173,7 @@ static void join_tensors(const cohort_updater *updater, cohort_update_sums *sums
 void cohort_update_sums_join(cohort_updater *updater, cohort_update_sums *sums, int pass) {
   const cohort_pass_records *own = &sums->pass[pass];
   if (!own->any) return;
-  cohort_comm_name(updater->plan.comm, "sums of an update");
+  cohort_comm_name(updater->options.comm, "sums of an update");
   cohort_update_share(updater, own->at, 0, own->values, sums->packed);
   each_sum(updater, sums, pass, join_pieces);
   for (int g = 0; g < sums->groups->count; g++)

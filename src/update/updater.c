@@ -15,15 +15,15 @@ cohort_point cohort_updater_point(const cohort_updater *updater) {
   return (cohort_point){updater->weights, updater->arrival};
 }
 
-void cohort_updater_settle(cohort_updater *updater) {
+void cohort_updater_wait(cohort_updater *updater) {
   for (int b = 0; b < updater->shards->buckets; b++)
-    if (updater->arrival[b]) cohort_transfer_gather_wait(updater->transfer, updater->arrival[b]);
+    if (updater->arrival[b]) cohort_collective_all_gather_wait(updater->collective, updater->arrival[b]);
 }
 
 cohort_updater_needs cohort_updater_needs_of(const cohort_updater *updater) {
   cohort_updater_needs needs = {.wants = COHORT_WANTS_GRADIENT,
-                                .curvature = updater->curvature,
-                                .curvature_every = updater->curvature_every,
+                                .hvp_diagonal = updater->hvp_diagonal,
+                                .hvp_diagonal_every = updater->hvp_diagonal_every,
                                 .asks = 1,
                                 .vectors = updater->vectors,
                                 .summed = updater->summed,
@@ -34,16 +34,16 @@ cohort_updater_needs cohort_updater_needs_of(const cohort_updater *updater) {
     needs.wants |= functions->wants;
     needs.asks *= functions->asks ? (int)functions->asks(updater->node[n].choice.config) : 1;
   }
-  if (updater->curvature) needs.wants |= COHORT_WANTS_PRODUCT;
+  if (updater->hvp_diagonal) needs.wants |= COHORT_WANTS_PRODUCT;
   return needs;
 }
 
 void cohort_updater_record(cohort_updater *updater, cohort_recorder *recorder) { updater->recorder = recorder; }
 
-cohort_updater_figures cohort_updater_take_figures(cohort_updater *updater) {
-  const cohort_updater_figures figures = updater->figures;
-  updater->figures = (cohort_updater_figures){0};
-  return figures;
+cohort_updater_counters cohort_updater_take_counters(cohort_updater *updater) {
+  const cohort_updater_counters counters = updater->counters;
+  updater->counters = (cohort_updater_counters){0};
+  return counters;
 }
 
 const cohort_kernel_set *cohort_updater_kernels(cohort_variant variant) {
@@ -111,8 +111,8 @@ static char *drivers_of(const cohort_updater *updater) {
 char *cohort_updater_describe(const cohort_updater *updater) {
   char *drivers = drivers_of(updater);
   if (!updater->groups.count) {
-    char *line = cohort_format_text("optimizer  %s: %d tensors, %lld parameters", drivers, updater->plan.space->tensors,
-                                    (long long)updater->plan.space->parameters);
+    char *line = cohort_format_text("optimizer  %s: %d tensors, %lld parameters", drivers,
+                                    updater->options.space->tensors, (long long)updater->options.space->parameters);
     free(drivers);
     return line;
   }
@@ -120,10 +120,10 @@ char *cohort_updater_describe(const cohort_updater *updater) {
   for (int g = 0; g < updater->groups.count; g++) {
     int tensors = 0;
     int64_t parameters = 0;
-    for (int t = 0; t < updater->plan.space->tensors; t++)
+    for (int t = 0; t < updater->options.space->tensors; t++)
       if (updater->groups.of_tensor[t] == g) {
         tensors++;
-        parameters += updater->plan.space->tensor[t].elements;
+        parameters += updater->options.space->tensor[t].elements;
       }
     char *longer = cohort_format_text("%s%soptimizer  %s%s: %d tensors, %lld parameters", text, g ? "\n" : "", drivers,
                                       updater->groups.group[g].choice.method->key, tensors, (long long)parameters);

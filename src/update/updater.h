@@ -17,14 +17,14 @@
 #include "io/checkpoint.h"
 #include "method/aggregator/aggregator.h"
 #include "method/registry.h"
-#include "train/activity.h"
-#include "train/transfer.h"
+#include "state/activity.h"
+#include "state/collective.h"
 #include "update/oracle.h"
 
 typedef struct cohort_updater cohort_updater;
 
 /* What to build one from. Documents may be NULL but for `optimizer`: one group, a constant schedule, the sum. */
-typedef struct cohort_updater_plan {
+typedef struct cohort_updater_options {
   const cohort_document *optimizer, *groups, *schedule, *aggregator;
   cohort_document *expanded;                /* receives every method with all its parameters; may be NULL */
   const char *optimizer_path, *groups_path; /* their keys: "optimizer", "groups" */
@@ -36,16 +36,16 @@ typedef struct cohort_updater_plan {
   cohort_variant variant;
   int threads;
   int objectives;
-  cohort_sharding sharding;      /* what it does with one rank is that of any */
-  bool overlap;                  /* new weights travel while the next step begins */
-  cohort_activity activity;      /* as what its updates are measured */
-  bool unjudged;                 /* neither norm nor finiteness is looked at: a client's own steps without a clip */
-  bool plan_only;                /* layout and sizes alone: no memory of state */
-  const cohort_holders *holders; /* stays the caller's */
+  cohort_sharding sharding;          /* what it does with one rank is that of any */
+  bool overlap;                      /* new weights travel while the next step begins */
+  cohort_activity activity;          /* as what its updates are measured */
+  bool unjudged;                     /* neither norm nor finiteness is looked at: a client's own steps without a clip */
+  bool plan_only;                    /* layout and sizes alone: no memory of state */
+  const cohort_shard_group *members; /* stays the caller's */
   cohort_shard_sizes sizes;
-} cohort_updater_plan;
+} cohort_updater_options;
 
-cohort_status cohort_updater_create(const cohort_updater_plan *plan, cohort_faults *faults, cohort_updater **out,
+cohort_status cohort_updater_create(const cohort_updater_options *options, cohort_faults *faults, cohort_updater **out,
                                     cohort_error *error);
 void cohort_updater_destroy(cohort_updater *updater);
 
@@ -57,8 +57,8 @@ const bool *cohort_updater_updates(const cohort_updater *updater);
 
 /* What it steps: the space's weights, and how they travel (NULL: one rank). Before the first step; all stay the
  * caller's. Collective. */
-cohort_status cohort_updater_connect(cohort_updater *updater, const cohort_vector *weights, cohort_transfer *transfer,
-                                     cohort_error *error);
+cohort_status cohort_updater_connect(cohort_updater *updater, const cohort_vector *weights,
+                                     cohort_collective *collective, cohort_error *error);
 /* All state as at the start, for another run of steps from step 0. */
 void cohort_updater_reset(cohort_updater *updater);
 /* The weights as an oracle takes them: some may still be on their way. */
@@ -67,13 +67,13 @@ cohort_point cohort_updater_point(const cohort_updater *updater);
 const cohort_vector *cohort_updater_evaluated(cohort_updater *updater);
 const char *cohort_updater_evaluated_slot(const cohort_updater *updater);
 /* Waits until all weights are here. Collective. */
-void cohort_updater_settle(cohort_updater *updater);
+void cohort_updater_wait(cohort_updater *updater);
 
 /* What its steps ask for, for plans and estimates. */
 typedef struct cohort_updater_needs {
-  unsigned wants; /* COHORT_WANTS_... */
-  bool curvature; /* Hessian-vector products with signs drawn */
-  int64_t curvature_every;
+  unsigned wants;    /* COHORT_WANTS_... */
+  bool hvp_diagonal; /* Hessian-vector products with signs drawn */
+  int64_t hvp_diagonal_every;
   int asks;    /* gradients in a step at most */
   int vectors; /* of drivers, like the weights, that others gather */
   /* What a question about a gradient is answered with: that of sum_i weight[i] * objective_i (summed), or one of each
@@ -89,10 +89,10 @@ void cohort_updater_record(cohort_updater *updater, cohort_recorder *recorder);
 
 /* What this rank's element-wise updates took since the last call, and the bytes of parameters, gradients and state that
  * they read and wrote. */
-typedef struct cohort_updater_figures {
+typedef struct cohort_updater_counters {
   double update_seconds, update_bytes;
-} cohort_updater_figures;
-cohort_updater_figures cohort_updater_take_figures(cohort_updater *updater);
+} cohort_updater_counters;
+cohort_updater_counters cohort_updater_take_counters(cohort_updater *updater);
 
 enum { COHORT_MAX_COLUMNS = 16 };
 /* Columns of metrics.csv that its methods report, "optimizer/NAME"; returns how many. */

@@ -34,7 +34,7 @@ typedef struct cohort_pass_records {
 
 typedef struct cohort_update_sums {
   cohort_pass_records pass[COHORT_MAX_PASSES];
-  const cohort_groups *groups;
+  const cohort_parameter_groups *groups;
   double *space;  /* [groups][COHORT_MAX_SUMS] */
   double *tensor; /* [tensors]: for the tree over tensors */
   double *packed; /* of the exchange */
@@ -43,7 +43,7 @@ typedef struct cohort_update_sums {
 /* A driver's program: one group of all tensors. */
 typedef struct cohort_update_program {
   cohort_update_group group;
-  cohort_groups groups;
+  cohort_parameter_groups groups;
   cohort_update_sums sums;
 } cohort_update_program;
 
@@ -62,7 +62,7 @@ typedef struct cohort_update_node {
 } cohort_update_node;
 
 struct cohort_updater {
-  cohort_updater_plan plan;
+  cohort_updater_options options;
   size_t real;
   const cohort_algebra *algebra;
   cohort_choice schedule, aggregator;
@@ -71,7 +71,7 @@ struct cohort_updater {
   int vectors; /* the weights are number 0 and not among them */
   cohort_update_vector vector[COHORT_MAX_DRIVER_VECTORS];
   int answer; /* number of the vector for a base's gradient out of transforms; 0: none */
-  cohort_groups groups;
+  cohort_parameter_groups groups;
   cohort_update_state state;
   cohort_update_sums sums;
   int aggregator_states;
@@ -88,7 +88,7 @@ struct cohort_updater {
   bool weights_stale; /* moved since their pieces were last gathered */
   bool connected;
   const cohort_vector *weights;
-  cohort_transfer *transfer;
+  cohort_collective *collective;
   uint64_t *arrival; /* [buckets]: of what was last gathered of each */
   /* Ranges. */
   int *first_owned;    /* [buckets + 1]: where a bucket's begin in `owned` */
@@ -104,16 +104,16 @@ struct cohort_updater {
   double *piece_sums; /* [pieces][dots] */
   int dots;           /* room for so many inner products at once */
   double *packed;     /* of their exchange */
-  int direction;      /* number of the vector of signs, when an update needs curvature; 0: none */
+  int direction;      /* number of the vector of signs, when an update needs hvp diagonal; 0: none */
   char *workspace;    /* one per thread */
   size_t workspace_bytes;
   double (*report)[COHORT_MAX_REPORTS]; /* [groups] */
   cohort_random_key key, *tensor_key;   /* [tensors] */
-  bool curvature;
-  int64_t curvature_every;
+  bool hvp_diagonal;
+  int64_t hvp_diagonal_every;
   cohort_recorder *recorder;       /* or NULL */
   double owned_bytes, whole_bytes; /* that one update of the owned pieces, of the others reads and writes */
-  cohort_updater_figures figures;
+  cohort_updater_counters counters;
 };
 
 /* What one step knows. */
@@ -127,14 +127,15 @@ typedef struct cohort_update_step {
   double losses[COHORT_MAX_OBJECTIVES];
   bool finite; /* of the first answer */
   double gradient_scale, loss;
-  const char *gradient, *curvature;
+  const char *gradient, *hvp_diagonal;
   char *target; /* what is moved: the weights, or a vector of a driver */
   bool decay;
   int pass;
 } cohort_update_step;
 
 /* sums.c: of the groups' updates, or of a driver's program. */
-void cohort_update_sums_create(const cohort_updater *updater, const cohort_groups *groups, cohort_update_sums *sums);
+void cohort_update_sums_create(const cohort_updater *updater, const cohort_parameter_groups *groups,
+                               cohort_update_sums *sums);
 void cohort_update_sums_release(cohort_update_sums *sums);
 void cohort_update_sums_clear(const cohort_updater *updater, cohort_update_sums *sums, int pass);
 /* Where sum `i` of a group lies for a piece in the pass that makes it, or (a later pass) joined. */
@@ -152,8 +153,8 @@ void cohort_update_release_work(cohort_updater *updater);
 /* passes.c */
 /* Norm, clip, finiteness, then the passes on this rank's shard of `target`; `travels`: its buckets are sent as they are
  * made. Nothing is moved before all ranks know the norm. */
-void cohort_update_apply(cohort_update_step *step, int target, const void *gradient, const void *curvature, bool decay,
-                         bool travels, bool *applied);
+void cohort_update_apply(cohort_update_step *step, int target, const void *gradient, const void *hvp_diagonal,
+                         bool decay, bool travels, bool *applied);
 void cohort_update_gather(const cohort_updater *updater, const cohort_vector *vector, int bucket);
 void cohort_update_dots(cohort_updater *updater, int count, const void *const *a, const void *const *b, double *out);
 void cohort_update_combine(const cohort_updater *updater, void *out, double alpha, const void *a, double beta,

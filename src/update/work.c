@@ -25,7 +25,7 @@ static void own_piece(cohort_updater *updater, const cohort_piece *piece) {
  * to the next ones. Cuts are where lines of the cache are. */
 static void share_piece(cohort_updater *updater, cohort_piece piece, int64_t all, int64_t before, int *thread) {
   enum { LINE = 64 / sizeof(float) };
-  const int threads = updater->plan.threads;
+  const int threads = updater->options.threads;
   while (piece.elements) {
     const int64_t left = all * (*thread + 1) / threads - before, room = left - (piece.offset + left) % LINE;
     const bool last = *thread + 1 == threads || piece.elements <= room;
@@ -43,8 +43,8 @@ static void share_piece(cohort_updater *updater, cohort_piece piece, int64_t all
 /* Equal shares for threads. Small tensors first: the first thread takes them, as it makes their gradients, and reads
  * them in the next step, alone. */
 static void share_owned(cohort_updater *updater) {
-  const cohort_space *space = updater->plan.space;
-  const int threads = updater->plan.threads;
+  const cohort_space *space = updater->options.space;
+  const int threads = updater->options.threads;
   updater->shared = cohort_allocate((size_t)(updater->owned_count + threads) * sizeof *updater->shared);
   updater->share = cohort_allocate((size_t)(threads + 1) * sizeof *updater->share);
   int thread = 0;
@@ -68,7 +68,7 @@ static bool is_loose(const cohort_updater *updater, int tensor) {
 }
 
 static void list_owned(cohort_updater *updater) {
-  const cohort_space *space = updater->plan.space;
+  const cohort_space *space = updater->options.space;
   for (int b = 0; b < updater->shards->buckets; b++) {
     const cohort_bucket *bucket = &updater->shards->bucket[b];
     updater->first_owned[b] = updater->owned_count;
@@ -85,8 +85,8 @@ static void list_owned(cohort_updater *updater) {
 
 /* Costliest first, each to the thread with the least so far. */
 static void deal_whole(cohort_updater *updater) {
-  const cohort_space *space = updater->plan.space;
-  const int threads = updater->plan.threads;
+  const cohort_space *space = updater->options.space;
+  const int threads = updater->options.threads;
   double *load = cohort_allocate((size_t)threads * sizeof *load);
   for (int t = 0; t < space->tensors; t++) {
     if (updater->groups.cut[t] != COHORT_CUT_TENSOR || !updater->updates[space->tensor[t].first_piece]) continue;
@@ -109,7 +109,7 @@ static void deal_whole(cohort_updater *updater) {
 static double update_bytes(const cohort_updater *updater, int tensor, int64_t elements) {
   const cohort_update_group *group = &updater->groups.group[updater->groups.of_tensor[tensor]];
   const cohort_method *method = group->choice.method;
-  double bytes = (3 + ((method->needs & COHORT_NEEDS_CURVATURE) != 0)) * (double)updater->real;
+  double bytes = (3 + ((method->needs & COHORT_NEEDS_HVP_DIAGONAL) != 0)) * (double)updater->real;
   for (int s = 0; s < group->states; s++) {
     const cohort_state_place *place = &updater->state.tensor[tensor * COHORT_MAX_STATES + s];
     if (method->states[s].owner == COHORT_OWNER_ELEMENT) bytes += 2 * (double)place->each * (double)place->number;
@@ -118,7 +118,7 @@ static double update_bytes(const cohort_updater *updater, int tensor, int64_t el
 }
 
 static void count_bytes(cohort_updater *updater) {
-  const cohort_space *space = updater->plan.space;
+  const cohort_space *space = updater->options.space;
   for (int i = 0; i < updater->owned_count; i++) {
     const cohort_piece *piece = &updater->owned[i];
     updater->owned_bytes += update_bytes(updater, piece->tensor, piece->elements);
@@ -132,7 +132,7 @@ static void count_bytes(cohort_updater *updater) {
 }
 
 void cohort_update_list_work(cohort_updater *updater) {
-  const cohort_space *space = updater->plan.space;
+  const cohort_space *space = updater->options.space;
   updater->first_owned = cohort_allocate((size_t)(updater->shards->buckets + 1) * sizeof *updater->first_owned);
   updater->owned = cohort_allocate((size_t)(space->pieces + 1) * sizeof *updater->owned);
   updater->exact = cohort_allocate((size_t)(space->pieces + 1) * sizeof *updater->exact);

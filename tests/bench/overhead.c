@@ -10,17 +10,17 @@
 enum { NODES = 1000, ROUNDS = 300, ELEMENTS = 8 };
 
 /* Nodes that no chain may hold, or additions that all do. */
-static cohort_value build(cohort_graph *graph, bool chained) {
+static cohort_value build(cohort_graph *graph, bool fused) {
   const cohort_value x = cohort_graph_input(graph, "x", COHORT_TYPE_REAL, COHORT_SHAPE(ELEMENTS, 1));
   cohort_value y = x;
-  for (int i = 0; i < NODES; i++) y = chained ? cohort_add(graph, y, x) : cohort_flip(graph, y, 1);
+  for (int i = 0; i < NODES; i++) y = fused ? cohort_graph_add(graph, y, x) : cohort_graph_flip(graph, y, 1);
   return y;
 }
 
 /* The least nanoseconds a node over the rounds; below 0 when a plan could not be made. */
-static double measure(bool chained) {
+static double measure(bool fused) {
   cohort_graph *graph = cohort_graph_create();
-  const cohort_plan_output output = {build(graph, chained), false};
+  const cohort_plan_output output = {build(graph, fused), false};
   cohort_plan *plan = NULL;
   cohort_executor *executor = NULL;
   cohort_error error;
@@ -47,7 +47,7 @@ static double measure(bool chained) {
 }
 
 int main(void) {
-  const double alone = measure(false), chained = measure(true);
-  printf("{\"nanoseconds_per_step\": %.1f, \"nanoseconds_per_chained_node\": %.1f}\n", alone, chained);
-  return alone >= 0 && chained >= 0 && alone <= 100 && chained <= 100 ? 0 : 1;
+  const double alone = measure(false), fused = measure(true);
+  printf("{\"nanoseconds_per_step\": %.1f, \"nanoseconds_per_chained_node\": %.1f}\n", alone, fused);
+  return alone >= 0 && fused >= 0 && alone <= 100 && fused <= 100 ? 0 : 1;
 }

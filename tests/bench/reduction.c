@@ -16,7 +16,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "mpi/world.h"
-#include "train/transfer.h"
+#include "state/collective.h"
 
 /* TENSOR: elements of a tensor, about what layers have. AT_ONCE: bytes of the runs that one time is taken of, so that
  * short ones can be timed. */
@@ -27,10 +27,10 @@ typedef struct bench {
   cohort_comm comm;
   int64_t elements, padded;
   cohort_space *space;
-  cohort_holders *holders;
+  cohort_shard_group *members;
   cohort_shards *shards;
   cohort_vector rows;
-  cohort_transfer *transfer[2]; /* OWN, WITH_SQUARES */
+  cohort_collective *collective[2]; /* OWN, WITH_SQUARES */
   int64_t *place;
   float *from, *to; /* MPI's */
 } bench;
@@ -53,13 +53,13 @@ static void make_space(bench *own) {
   for (int64_t t = 0; t < tensors; t++) cut[t] = COHORT_CUT_ELEMENT;
   const cohort_link none = {0};
   own->shards =
-      cohort_shards_create(own->space, own->holders, cut, cost, cohort_shard_sizes_of(0, &none, own->comm.size));
+      cohort_shards_create(own->space, own->members, cut, cost, cohort_shard_sizes_of(0, &none, own->comm.size));
   free(cost);
   free(cut);
 }
 
 static cohort_status open_bench(bench *own, cohort_error *error) {
-  COHORT_TRY(cohort_holders_create(&own->comm, false, &own->holders, error));
+  COHORT_TRY(cohort_shard_group_create(&own->comm, false, &own->members, error));
   make_space(own);
   const size_t bytes = (size_t)own->padded * sizeof(float);
   COHORT_TRY(cohort_vector_create(&own->comm, own->padded, "rows", &own->rows, error));
@@ -71,28 +71,28 @@ static cohort_status open_bench(bench *own, cohort_error *error) {
   own->place = cohort_allocate((size_t)own->shards->buckets * sizeof *own->place);
   for (int b = 0; b < own->shards->buckets; b++) own->place[b] = own->shards->bucket[b].offset;
   const cohort_subtree node = {0, own->comm.rank}; /* a lane a rank */
-  cohort_transfer_plan plan = {.comm = &own->comm,
-                               .shards = own->shards,
-                               .lanes = own->comm.size,
-                               .nodes = 1,
-                               .node = &node,
-                               .rows = own->rows.segment,
-                               .vectors = 1,
-                               .everywhere = true,
-                               .team = {1}};
-  COHORT_TRY(cohort_transfer_create(&plan, &own->transfer[OWN], error));
+  cohort_collective_options plan = {.comm = &own->comm,
+                                    .shards = own->shards,
+                                    .lanes = own->comm.size,
+                                    .nodes = 1,
+                                    .node = &node,
+                                    .rows = own->rows.shared,
+                                    .vectors = 1,
+                                    .allreduce = true,
+                                    .team = {1}};
+  COHORT_TRY(cohort_collective_create(&plan, &own->collective[OWN], error));
   plan.squares = true;
-  return cohort_transfer_create(&plan, &own->transfer[WITH_SQUARES], error);
+  return cohort_collective_create(&plan, &own->collective[WITH_SQUARES], error);
 }
 
 static void close_bench(bench *own) {
-  for (int way = OWN; way <= WITH_SQUARES; way++) cohort_transfer_destroy(own->transfer[way]);
+  for (int way = OWN; way <= WITH_SQUARES; way++) cohort_collective_destroy(own->collective[way]);
   cohort_vector_release(&own->rows);
   cohort_memory_release(own->from);
   cohort_memory_release(own->to);
   free(own->place);
   cohort_shards_destroy(own->shards);
-  cohort_holders_destroy(own->holders);
+  cohort_shard_group_destroy(own->members);
   cohort_space_destroy(own->space);
 }
 
@@ -104,19 +104,19 @@ static void fill(const bench *own, float *values) {
   }
 }
 
-static void sum_own(bench *own, cohort_transfer *transfer) {
+static void sum_own(bench *own, cohort_collective *collective) {
   const int64_t vector = 0;
   uint64_t number = 0;
   for (int b = 0; b < own->shards->buckets; b++) {
     const cohort_bucket_rows rows = {&own->place[b], &vector};
-    number = cohort_transfer_reduce(transfer, b, &rows, 1, own->rows.values, own->padded);
+    number = cohort_collective_reduce_scatter(collective, b, &rows, 1, own->rows.values, own->padded);
   }
-  cohort_transfer_sum_wait(transfer, number);
+  cohort_collective_sum_wait(collective, number);
 }
 
 static void run_once(bench *own, int way) {
   const int count = (int)own->elements;
-  if (way <= WITH_SQUARES) sum_own(own, own->transfer[way]);
+  if (way <= WITH_SQUARES) sum_own(own, own->collective[way]);
   if (way == OUT_OF_PLACE) MPI_Allreduce(own->from, own->to, count, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
   if (way == IN_PLACE) MPI_Allreduce(MPI_IN_PLACE, own->to, count, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
 }

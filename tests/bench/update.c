@@ -13,7 +13,7 @@
 #include "io/config.h"
 #include "kernel/kernel.h"
 #include "method/model/model.h"
-#include "train/settings.h"
+#include "train/run/settings.h"
 #include "update/updater.h"
 
 enum { VOCABULARY = 50257, WARM_UP = 3, BLOCK = 1 << 16, STREAMS = 3 };
@@ -25,7 +25,7 @@ typedef struct bench {
   cohort_graph *graph;
   cohort_space *space;
   cohort_comm comm;
-  cohort_holders *holders;
+  cohort_shard_group *members;
   cohort_updater *updater;
   cohort_faults faults;
   int threads;
@@ -82,25 +82,25 @@ static cohort_status set_up(bench *own, const char *config, cohort_error *error)
   const cohort_random_key key = cohort_random_key_from_seed(1);
   cohort_space_initialise(own->space, key, NULL);
   own->comm = cohort_comm_alone();
-  COHORT_TRY(cohort_holders_create(&own->comm, false, &own->holders, error));
+  COHORT_TRY(cohort_shard_group_create(&own->comm, false, &own->members, error));
   const cohort_isa isa = cohort_processor_isa();
   static const cohort_variant variants[] = {COHORT_VARIANT_F32_SSE2, COHORT_VARIANT_F32_AVX2,
                                             COHORT_VARIANT_F32_AVX512};
-  const cohort_updater_plan plan = {.optimizer = own->settings.optimizer,
-                                    .groups = own->settings.groups,
-                                    .optimizer_path = "optimizer",
-                                    .groups_path = "groups",
-                                    .activity = COHORT_ACTIVITY_UPDATE,
-                                    .clip = own->settings.clip,
-                                    .space = own->space,
-                                    .comm = &own->comm,
-                                    .kernels = cohort_kernels_float32(isa),
-                                    .variant = variants[isa],
-                                    .threads = own->threads,
-                                    .objectives = 1,
-                                    .sharding = COHORT_SHARDING_OPTIMIZER,
-                                    .holders = own->holders,
-                                    .sizes = {1 << 20, 1 << 21}};
+  const cohort_updater_options plan = {.optimizer = own->settings.optimizer,
+                                       .groups = own->settings.groups,
+                                       .optimizer_path = "optimizer",
+                                       .groups_path = "groups",
+                                       .activity = COHORT_ACTIVITY_UPDATE,
+                                       .clip = own->settings.clip,
+                                       .space = own->space,
+                                       .comm = &own->comm,
+                                       .kernels = cohort_kernels_float32(isa),
+                                       .variant = variants[isa],
+                                       .threads = own->threads,
+                                       .objectives = 1,
+                                       .sharding = COHORT_SHARDING_OPTIMIZER,
+                                       .members = own->members,
+                                       .sizes = {1 << 20, 1 << 21}};
   COHORT_TRY(cohort_updater_create(&plan, &own->faults, &own->updater, error));
   const size_t bytes = (size_t)own->space->elements * sizeof(float);
   void *memory = NULL;
@@ -133,11 +133,11 @@ static cohort_status measure(bench *own, int steps, cohort_error *error) {
     const double start = cohort_clock_seconds();
     status = cohort_updater_step(own->updater, &oracle, s + WARM_UP, WARM_UP + steps, &report, error);
     const double step = cohort_clock_seconds() - start, touch = touch_all(own);
-    const cohort_updater_figures figures = cohort_updater_take_figures(own->updater);
+    const cohort_updater_counters counters = cohort_updater_take_counters(own->updater);
     if (s < 0) continue;
     step_seconds[s] = step;
-    update_seconds[s] = figures.update_seconds;
-    update_bytes = figures.update_bytes;
+    update_seconds[s] = counters.update_seconds;
+    update_bytes = counters.update_bytes;
     touch_seconds[s] = touch;
   }
   const double moved = 2.0 * STREAMS * sizeof(float) * (double)own->space->elements;
@@ -163,7 +163,7 @@ int main(int count, char **argument) {
   if (status == COHORT_DONE) status = measure(&own, steps, &error);
   if (status != COHORT_DONE) (void)fprintf(stderr, "bench_update: %s\n", error.text);
   cohort_updater_destroy(own.updater);
-  cohort_holders_destroy(own.holders);
+  cohort_shard_group_destroy(own.members);
   cohort_memory_release(own.gradient);
   cohort_memory_release(own.stream);
   cohort_space_destroy(own.space);

@@ -268,8 +268,8 @@ static inline void graph_check_directions(const char *label, const graph_runner 
 }
 
 /* Difference quotient of the gradients along the direction, owned by the caller. */
-static inline double *graph_curvature(const graph_runner *gradients, const graph_wrt *wrt, const double *direction,
-                                      double step) {
+static inline double *graph_second_derivatives(const graph_runner *gradients, const graph_wrt *wrt,
+                                               const double *direction, double step) {
   graph_move(wrt, direction, step);
   graph_run(gradients);
   double *above = graph_collect(gradients, wrt, 0);
@@ -282,11 +282,12 @@ static inline double *graph_curvature(const graph_runner *gradients, const graph
   return above;
 }
 
-static inline void graph_check_curvature(const char *label, const graph_runner *gradients, const graph_wrt *wrt,
-                                         const double *direction, const double *product) {
+static inline void graph_check_second_derivatives(const char *label, const graph_runner *gradients,
+                                                  const graph_wrt *wrt, const double *direction,
+                                                  const double *product) {
   bool right = false;
   for (int s = 0; s < GRAPH_STEPS && !right; s++) {
-    double *quotient = graph_curvature(gradients, wrt, direction, graph_steps[s]);
+    double *quotient = graph_second_derivatives(gradients, wrt, direction, graph_steps[s]);
     right = true;
     for (int i = 0; i < wrt->count; i++) {
       const double *expected = product + wrt->offset[i], *found = quotient + wrt->offset[i];
@@ -397,7 +398,7 @@ static inline void graph_check_subject(const char *label, graph_subject *subject
     graph_check_directions(label, &small.loss, &wrt, gradient);
     graph_run(&small.products);
     double *product = graph_collect(&small.products, &wrt, 0);
-    graph_check_curvature(label, &small.gradients, &wrt, small.direction, product);
+    graph_check_second_derivatives(label, &small.gradients, &wrt, small.direction, product);
     free(product);
     free(gradient);
   }

@@ -1,6 +1,6 @@
 /* Aggregators: contract of the family, and PCGrad against the projections of its paper on whole gradients. */
 #include "check.h"
-#include "contract/method_trial.h"
+#include "contract/method_fixture.h"
 #include "method/aggregator/aggregator.h"
 
 enum { OBJECTIVES = 4, SIZE = 9 };
@@ -51,7 +51,7 @@ static void test_contract(void) {
     if (strcmp(method->family, "aggregator") != 0) continue;
     seen++;
     cohort_choice choice;
-    cohort_document *document = trial_choose(COHORT_VARIANT_F64, "aggregator", method->key, "", &choice);
+    cohort_document *document = fixture_choose(COHORT_VARIANT_F64, "aggregator", method->key, "", &choice);
     for (int objectives = 1; objectives <= OBJECTIVES; objectives++) {
       double gradients[OBJECTIVES][SIZE], products[OBJECTIVES * OBJECTIVES];
       double losses[OBJECTIVES] = {1, 2, 3, 4}, weights[OBJECTIVES + 1], again[OBJECTIVES];
@@ -79,7 +79,7 @@ static void test_weights_of_sum(void) {
   const cohort_method *sum = find("sum");
   const cohort_aggregator *functions = sum->functions;
   cohort_choice choice;
-  cohort_document *document = trial_choose(COHORT_VARIANT_F64, "aggregator", "sum", "", &choice);
+  cohort_document *document = fixture_choose(COHORT_VARIANT_F64, "aggregator", "sum", "", &choice);
   double weights[3];
   CU_ASSERT_EQUAL(functions->objectives(choice.config), 0);
   weigh(sum, choice.config, 3, NULL, NULL, (cohort_random_key){{0}}, weights);

@@ -1,7 +1,7 @@
 /* Federated strategies: each is a server optimizer of the catalogue with valid settings, and follows its paper's rule.
  */
 #include "check.h"
-#include "contract/optimizer_trial.h"
+#include "contract/optimizer_fixture.h"
 #include "method/federated/federated.h"
 
 enum { SIZE = 6, ROUNDS = 5 };
@@ -9,26 +9,26 @@ enum { SIZE = 6, ROUNDS = 5 };
 /* Runs the strategy's server on changes, leaving the parameters after the last round. */
 static void serve(const char *key, const char *settings, double changes[][SIZE], double *parameters) {
   cohort_choice choice;
-  cohort_document *document = trial_choose(COHORT_VARIANT_F64, "federated", key, settings, &choice);
+  cohort_document *document = fixture_choose(COHORT_VARIANT_F64, "federated", key, settings, &choice);
   CU_ASSERT_PTR_NOT_NULL_FATAL(choice.method);
   const cohort_federated *functions = choice.method->functions;
   char server[512];
   functions->settings(choice.config, server, sizeof server);
   CU_ASSERT(strlen(server) < sizeof server - 1);
-  trial t;
+  fixture t;
   const cohort_shape shape = {.axes = 1, .size = {SIZE}};
-  const trial_plan plan = {
+  const fixture_plan plan = {
       .variant = COHORT_VARIANT_F64, .key = functions->server, .settings = server, .tensors = 1, .shape = &shape};
-  trial_begin(&t, &plan);
+  fixture_begin(&t, &plan);
   memcpy(t.weights.values, parameters, SIZE * sizeof *parameters);
   cohort_error error;
   cohort_step_report report;
   for (int round = 0; round < ROUNDS; round++) {
-    for (int i = 0; i < SIZE; i++) trial_set(t.rows, i, 8, -changes[round][i]);
-    CU_ASSERT_EQUAL(trial_step(&t, &report, &error), COHORT_DONE);
+    for (int i = 0; i < SIZE; i++) fixture_set(t.rows, i, 8, -changes[round][i]);
+    CU_ASSERT_EQUAL(fixture_step(&t, &report, &error), COHORT_DONE);
   }
   memcpy(parameters, t.weights.values, SIZE * sizeof *parameters);
-  trial_end(&t);
+  fixture_end(&t);
   cohort_choice_release(&choice);
   cohort_document_destroy(document);
 }

@@ -23,7 +23,8 @@ static void check_gradients(const cohort_choice *choice, const char *label) {
   const cohort_value rows = loss->build(choice->config, graph, input, target_input(graph, loss));
   CU_ASSERT_EQUAL(cohort_graph_shape(graph, rows).axes, 1);
   CU_ASSERT_EQUAL(cohort_shape_elements(cohort_graph_shape(graph, rows)), ROWS);
-  graph_subject subject = graph_subject_create(graph, cohort_sum_all(graph, cohort_multiply(graph, rows, weight)));
+  graph_subject subject =
+      graph_subject_create(graph, cohort_graph_sum_all(graph, cohort_graph_multiply(graph, rows, weight)));
   graph_set_integers(&subject, "target", targets);
   graph_check_subject(label, &subject);
   graph_subject_release(&subject);
@@ -37,7 +38,7 @@ static void check_rows(const cohort_choice *choice, const char *label) {
   cohort_graph *graph = cohort_graph_create();
   const cohort_value input = cohort_graph_input(graph, "input", COHORT_TYPE_REAL, COHORT_SHAPE(ROWS, CLASSES));
   const cohort_value rows = loss->build(choice->config, graph, input, target_input(graph, loss));
-  graph_subject subject = graph_subject_create(graph, cohort_sum_all(graph, rows));
+  graph_subject subject = graph_subject_create(graph, cohort_graph_sum_all(graph, rows));
   graph_set_integers(&subject, "target", targets);
   cohort_value outputs[2] = {rows, COHORT_NO_VALUE};
   cohort_graph_gradient(graph, subject.loss, COHORT_NO_VALUE, 1, &input, &outputs[1]);
@@ -75,14 +76,14 @@ static void check_head(const cohort_choice *choice, const char *label) {
   const cohort_value matrix = cohort_graph_input(graph, "matrix", COHORT_TYPE_REAL, COHORT_SHAPE(CLASSES, WIDTH));
   const cohort_value weight = cohort_graph_input(graph, "weight", COHORT_TYPE_REAL, COHORT_SHAPE(ROWS));
   const cohort_value target = target_input(graph, loss);
-  const cohort_head_outputs head = cohort_vocabulary_head(graph, x, matrix, target);
+  const cohort_head_outputs head = cohort_graph_vocabulary_head(graph, x, matrix, target);
   const cohort_value by_head = loss->build_head(choice->config, graph, &head, target);
-  const cohort_value logits = cohort_matmul(graph, x, matrix, false, true);
+  const cohort_value logits = cohort_graph_matmul(graph, x, matrix, false, true);
   const cohort_value by_logits = loss->build(choice->config, graph, logits, target);
   const cohort_value wrt[2] = {x, matrix};
   cohort_value outputs[6] = {by_head, by_logits};
-  const cohort_value sums[2] = {cohort_sum_all(graph, cohort_multiply(graph, by_head, weight)),
-                                cohort_sum_all(graph, cohort_multiply(graph, by_logits, weight))};
+  const cohort_value sums[2] = {cohort_graph_sum_all(graph, cohort_graph_multiply(graph, by_head, weight)),
+                                cohort_graph_sum_all(graph, cohort_graph_multiply(graph, by_logits, weight))};
   for (int i = 0; i < 2; i++) cohort_graph_gradient(graph, sums[i], COHORT_NO_VALUE, 2, wrt, &outputs[2 + 2 * i]);
   graph_subject subject = graph_subject_create(graph, sums[0]);
   graph_set_integers(&subject, "target", targets);

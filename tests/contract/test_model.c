@@ -32,9 +32,9 @@ static cohort_value sample_loss(const cohort_choice *choice, cohort_graph *graph
   inputs.positions = integers(graph, "positions", SAMPLES);
   inputs.ids = integers(graph, "ids", SAMPLES);
   const cohort_value logits = model->build(choice->config, graph, &data, &inputs).logits;
-  const cohort_value rows = cohort_softmax_cross_entropy(graph, logits, integers(graph, "classes", SAMPLES), 0.1);
+  const cohort_value rows = cohort_graph_softmax_cross_entropy(graph, logits, integers(graph, "classes", SAMPLES), 0.1);
   const cohort_value weight = cohort_graph_input(graph, "weight", COHORT_TYPE_REAL, COHORT_SHAPE(SAMPLES));
-  return cohort_sum_all(graph, cohort_multiply(graph, rows, weight));
+  return cohort_graph_sum_all(graph, cohort_graph_multiply(graph, rows, weight));
 }
 
 static cohort_value token_loss(const cohort_choice *choice, cohort_graph *graph, cohort_model_inputs inputs) {
@@ -46,11 +46,12 @@ static cohort_value token_loss(const cohort_choice *choice, cohort_graph *graph,
   inputs.ids = integers(graph, "token_ids", TOKENS);
   const cohort_model_outputs outputs = model->build(choice->config, graph, &data, &inputs);
   const cohort_head_outputs head =
-      cohort_vocabulary_head(graph, outputs.hidden, outputs.head, integers(graph, "targets", TOKENS));
-  cohort_value rows = cohort_add(graph, head.log_probability, cohort_scale(graph, head.mean_log_probability, 0.2));
-  rows = cohort_add(graph, rows, cohort_scale(graph, head.entropy, 0.3));
+      cohort_graph_vocabulary_head(graph, outputs.hidden, outputs.head, integers(graph, "targets", TOKENS));
+  cohort_value rows =
+      cohort_graph_add(graph, head.log_probability, cohort_graph_scale(graph, head.mean_log_probability, 0.2));
+  rows = cohort_graph_add(graph, rows, cohort_graph_scale(graph, head.entropy, 0.3));
   const cohort_value weight = cohort_graph_input(graph, "weight", COHORT_TYPE_REAL, COHORT_SHAPE(TOKENS));
-  return cohort_sum_all(graph, cohort_multiply(graph, rows, weight));
+  return cohort_graph_sum_all(graph, cohort_graph_multiply(graph, rows, weight));
 }
 
 static cohort_value model_loss(const cohort_choice *choice, cohort_graph *graph, int space, bool training) {

@@ -39,12 +39,12 @@ static void check_gradients(const cohort_choice *choice, const char *label) {
   const cohort_preference_inputs inputs = make_inputs(choice->method, graph);
   const cohort_value weight = cohort_graph_input(graph, "weight", COHORT_TYPE_REAL, COHORT_SHAPE(PAIRS));
   const cohort_preference_outputs outputs = preference->build(choice->config, graph, &inputs);
-  cohort_value total = cohort_multiply(graph, outputs.loss, weight);
+  cohort_value total = cohort_graph_multiply(graph, outputs.loss, weight);
   CU_ASSERT_EQUAL(cohort_shape_elements(cohort_graph_shape(graph, outputs.loss)), PAIRS);
   /* the rewards are outputs too: their slopes are checked along with the loss's */
-  total = cohort_add(graph, total, cohort_scale(graph, outputs.reward_chosen, 0.1));
-  total = cohort_add(graph, total, cohort_scale(graph, outputs.reward_rejected, 0.2));
-  graph_subject subject = graph_subject_create(graph, cohort_sum_all(graph, total));
+  total = cohort_graph_add(graph, total, cohort_graph_scale(graph, outputs.reward_chosen, 0.1));
+  total = cohort_graph_add(graph, total, cohort_graph_scale(graph, outputs.reward_rejected, 0.2));
+  graph_subject subject = graph_subject_create(graph, cohort_graph_sum_all(graph, total));
   fill(&subject);
   graph_check_subject(label, &subject);
   graph_subject_release(&subject);
@@ -58,7 +58,7 @@ static void check_direction(const cohort_choice *choice, const char *label) {
   cohort_graph *graph = cohort_graph_create();
   const cohort_preference_inputs inputs = make_inputs(choice->method, graph);
   const cohort_preference_outputs outputs = preference->build(choice->config, graph, &inputs);
-  graph_subject subject = graph_subject_create(graph, cohort_sum_all(graph, outputs.loss));
+  graph_subject subject = graph_subject_create(graph, cohort_graph_sum_all(graph, outputs.loss));
   fill(&subject);
   for (int i = 0; i < PAIRS; i++) ((double *)graph_subject_input(&subject, "policy_chosen"))[i] -= 30;
   const cohort_value wrt[2] = {inputs.policy_chosen, inputs.policy_rejected};

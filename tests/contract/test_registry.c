@@ -3,7 +3,7 @@
 #include <jansson.h>
 
 #include "check.h"
-#include "contract/method_trial.h"
+#include "contract/method_fixture.h"
 #include "method/arrays.h"
 #include "method/describe.h"
 #include "method/registry.h"
@@ -113,8 +113,8 @@ static void test_descriptors(void) {
     if (strcmp(method->family, "optimizer") == 0) check_optimizer(method);
     for (const cohort_identity *identity = method->identities; identity && identity->method; identity++) {
       cohort_choice a, b;
-      cohort_document *first = trial_choose(plain, method->family, method->key, identity->settings, &a);
-      cohort_document *second = trial_choose(plain, method->family, identity->method, identity->method_settings, &b);
+      cohort_document *first = fixture_choose(plain, method->family, method->key, identity->settings, &a);
+      cohort_document *second = fixture_choose(plain, method->family, identity->method, identity->method_settings, &b);
       expect(a.method && b.method, method, "has an identity with wrong settings:", identity->settings);
       cohort_choice_release(&a);
       cohort_choice_release(&b);
@@ -204,7 +204,7 @@ static void test_defaults(void) {
 
 static void check_faults(const char *key, const char *settings, size_t count, const char *text) {
   cohort_document *document = cohort_document_create(COHORT_MAP, "test", 3, 5);
-  cohort_document_set(document, key, trial_settings(settings));
+  cohort_document_set(document, key, fixture_settings(settings));
   cohort_choice choice;
   cohort_faults faults = {NULL, 0};
   cohort_choice_read(plain, "optimizer", document, "optimizer", &choice, NULL, &faults);
@@ -225,7 +225,7 @@ static void test_choices(void) {
   check_faults("sam", "base=adamw{beta1=2}", 1, "optimizer.sam.base.adamw.beta1");
   check_faults("sam", "base=adamx", 1, "did you mean 'adam");
   cohort_choice choice;
-  cohort_document *document = trial_choose(plain, "optimizer", "adamw", "learning_rate=0.25", &choice);
+  cohort_document *document = fixture_choose(plain, "optimizer", "adamw", "learning_rate=0.25", &choice);
   CU_ASSERT_EQUAL(cohort_choice_real(&choice, "learning_rate", 7), 0.25);
   CU_ASSERT_EQUAL(cohort_choice_real(&choice, "momentum", 7), 7);
   cohort_choice_release(&choice);
@@ -235,7 +235,7 @@ static void test_choices(void) {
 /* The defaults of a nested method stand in the expanded document. */
 static void test_nested_expansion(void) {
   cohort_document *document = cohort_document_create(COHORT_MAP, "test", 1, 1);
-  cohort_document_set(document, "sam", trial_settings("base=adamw{beta1=0.5}"));
+  cohort_document_set(document, "sam", fixture_settings("base=adamw{beta1=0.5}"));
   cohort_document *expanded = cohort_document_create(COHORT_MAP, "test", 1, 1);
   cohort_choice choice;
   cohort_faults faults = {NULL, 0};

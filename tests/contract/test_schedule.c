@@ -1,11 +1,11 @@
 /* Schedules: contract of the family, and each against its closed form. */
 #include "check.h"
-#include "contract/method_trial.h"
+#include "contract/method_fixture.h"
 #include "method/schedule/schedule.h"
 
 static double factor(const char *key, const char *settings, int64_t step, int64_t steps) {
   cohort_choice choice;
-  cohort_document *document = trial_choose(COHORT_VARIANT_F64, "schedule", key, settings, &choice);
+  cohort_document *document = fixture_choose(COHORT_VARIANT_F64, "schedule", key, settings, &choice);
   CU_ASSERT_PTR_NOT_NULL_FATAL(choice.method);
   const double value = ((const cohort_schedule *)choice.method->functions)->factor(choice.config, step, steps);
   cohort_choice_release(&choice);

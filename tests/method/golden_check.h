@@ -4,7 +4,7 @@
 #define COHORT_TESTS_GOLDEN_CHECK_H
 
 #include "check.h"
-#include "contract/method_trial.h"
+#include "contract/method_fixture.h"
 #include "graph/decompose.h"
 #include "graph/executor.h"
 #include "graph/gradient.h"
@@ -102,7 +102,7 @@ static inline void golden_bind(golden_run *run, const cohort_graph *graph, cohor
     if (cohort_graph_type(graph, leaf) == COHORT_TYPE_INTEGER)
       ((int32_t *)run->memory[leaf])[i] = (int32_t)number;
     else
-      trial_set(run->memory[leaf], i, run->real_size, number);
+      fixture_set(run->memory[leaf], i, run->real_size, number);
   }
 }
 
@@ -143,7 +143,7 @@ static inline void golden_compare(const char *label, const cohort_array *expecte
                                   double tolerance, double floor) {
   double error = 0;
   for (int64_t i = 0; i < cohort_array_elements(expected); i++) {
-    const double difference = trial_get(found, i, real_size) - golden_element(expected, i);
+    const double difference = fixture_get(found, i, real_size) - golden_element(expected, i);
     error += difference * difference;
   }
   const double norm = fmax(golden_norm(expected), floor);

@@ -1,6 +1,6 @@
 /* What the papers promise of the losses: closed forms and special cases that coincide. */
 #include "contract/graph_check.h"
-#include "contract/method_trial.h"
+#include "contract/method_fixture.h"
 #include "method/loss/loss.h"
 #include "method/preference/preference.h"
 
@@ -16,14 +16,14 @@ typedef struct loss_values {
 static loss_values evaluate_loss(const char *key, const char *settings, const double *logits) {
   loss_values out = {{0}, {0}};
   cohort_choice choice;
-  cohort_document *document = trial_choose(COHORT_VARIANT_F64, "loss", key, settings, &choice);
+  cohort_document *document = fixture_choose(COHORT_VARIANT_F64, "loss", key, settings, &choice);
   CU_ASSERT_PTR_NOT_NULL_FATAL(choice.method);
   cohort_graph *graph = cohort_graph_create();
   const cohort_value input = cohort_graph_input(graph, "input", COHORT_TYPE_REAL, COHORT_SHAPE(ROWS, CLASSES));
   const cohort_value target = cohort_graph_input(graph, "target", COHORT_TYPE_INTEGER, COHORT_SHAPE(ROWS));
   const cohort_loss *loss = choice.method->functions;
   cohort_value outputs[2] = {loss->build(choice.config, graph, input, target)};
-  graph_subject subject = graph_subject_create(graph, cohort_sum_all(graph, outputs[0]));
+  graph_subject subject = graph_subject_create(graph, cohort_graph_sum_all(graph, outputs[0]));
   cohort_graph_gradient(graph, subject.loss, COHORT_NO_VALUE, 1, &input, &outputs[1]);
   graph_set_integers(&subject, "target", targets);
   memcpy(graph_subject_input(&subject, "input"), logits, sizeof out.gradient);
@@ -93,7 +93,7 @@ static double evaluate_pair(const char *key, const char *settings, pair at) {
   const double numbers[6] = {at.policy_chosen,      at.policy_rejected, at.reference_chosen,
                              at.reference_rejected, at.length_chosen,   at.length_rejected};
   cohort_choice choice;
-  cohort_document *document = trial_choose(COHORT_VARIANT_F64, "preference", key, settings, &choice);
+  cohort_document *document = fixture_choose(COHORT_VARIANT_F64, "preference", key, settings, &choice);
   CU_ASSERT_PTR_NOT_NULL_FATAL(choice.method);
   cohort_graph *graph = cohort_graph_create();
   cohort_value value[6];

@@ -28,13 +28,13 @@ static cohort_value mean_loss(cohort_graph *graph, const cohort_choice *loss_cho
                               cohort_value targets, int64_t count) {
   const cohort_loss *loss = loss_choice->method->functions;
   const cohort_value rows = loss->build_head(loss_choice->config, graph, head, targets);
-  return cohort_scale(graph, cohort_sum_all(graph, rows), 1 / (double)count);
+  return cohort_graph_scale(graph, cohort_graph_sum_all(graph, rows), 1 / (double)count);
 }
 
 static step make_step(const golden_case *c, cohort_variant variant, const cohort_arrays *arrays) {
   cohort_choice choice, loss;
-  cohort_document *settings = trial_choose(variant, "model", "gpt", c->settings, &choice);
-  cohort_document *loss_settings = trial_choose(variant, "loss", "cross_entropy", "", &loss);
+  cohort_document *settings = fixture_choose(variant, "model", "gpt", c->settings, &choice);
+  cohort_document *loss_settings = fixture_choose(variant, "loss", "cross_entropy", "", &loss);
   CU_ASSERT_PTR_NOT_NULL_FATAL(choice.method);
   CU_ASSERT_PTR_NOT_NULL_FATAL(loss.method);
   const cohort_array *targets = golden_find(arrays, c->prefix, "targets");
@@ -47,7 +47,7 @@ static step make_step(const golden_case *c, cohort_variant variant, const cohort
   const cohort_model *model = choice.method->functions;
   const cohort_model_outputs outputs = model->build(choice.config, s.graph, &data, &inputs);
   const cohort_value wanted = golden_integers(s.graph, "targets", rows);
-  const cohort_head_outputs head = cohort_vocabulary_head(s.graph, outputs.hidden, outputs.head, wanted);
+  const cohort_head_outputs head = cohort_graph_vocabulary_head(s.graph, outputs.hidden, outputs.head, wanted);
   s.output[0] = mean_loss(s.graph, &loss, &head, wanted, count);
   s.output[1] = head.log_probability;
   CU_ASSERT_FATAL(cohort_graph_parameters(s.graph) <= MAX_TENSORS);
@@ -88,7 +88,7 @@ static void check_step(const golden_case *c, cohort_variant variant, const cohor
   golden_bind_all(&run, s.graph, arrays, c->prefix);
   golden_execute(&run);
   const double loss = golden_number(arrays, c->prefix, "loss");
-  CU_ASSERT_DOUBLE_EQUAL(trial_get(golden_output(&run, 0), 0, run.real_size), loss, 1e-5);
+  CU_ASSERT_DOUBLE_EQUAL(fixture_get(golden_output(&run, 0), 0, run.real_size), loss, 1e-5);
   golden_compare(c->prefix, golden_find(arrays, c->prefix, "log_probability"), golden_output(&run, 1), run.real_size,
                  1e-5, 0);
   char prefix[64];
@@ -97,7 +97,7 @@ static void check_step(const golden_case *c, cohort_variant variant, const cohor
    * whole */
   const double floor = 1e-3 * golden_norm_of_all(arrays, prefix);
   cohort_choice choice;
-  cohort_document *settings = trial_choose(variant, "optimizer", "adamw", adamw_settings, &choice);
+  cohort_document *settings = fixture_choose(variant, "optimizer", "adamw", adamw_settings, &choice);
   CU_ASSERT_PTR_NOT_NULL_FATAL(choice.method);
   for (int i = 0; i < s.tensors; i++) {
     cohort_value value;
@@ -132,7 +132,7 @@ static void steps(void) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     check_complete(&cases[i], &arrays);
     for (cohort_variant variant = 0; variant < COHORT_VARIANTS; variant++)
-      if (trial_runs(variant)) check_step(&cases[i], variant, &arrays);
+      if (fixture_runs(variant)) check_step(&cases[i], variant, &arrays);
   }
   cohort_arrays_release(&arrays);
 }

@@ -2,7 +2,7 @@
 #include <stdarg.h>
 
 #include "check.h"
-#include "contract/optimizer_trial.h"
+#include "contract/optimizer_fixture.h"
 #include "io/arrays.h"
 
 typedef struct golden_case {
@@ -49,14 +49,14 @@ static double element(const cohort_array *array, int64_t i) {
 /* Copies `elements` values from element `first` of the array to the vector. */
 static void load(const cohort_array *array, int64_t first, int64_t elements, void *vector, int64_t offset,
                  size_t real_size) {
-  for (int64_t i = 0; i < elements; i++) trial_set(vector, offset + i, real_size, element(array, first + i));
+  for (int64_t i = 0; i < elements; i++) fixture_set(vector, offset + i, real_size, element(array, first + i));
 }
 
 static void compare(const cohort_array *expected, const void *vector, int64_t offset, size_t real_size,
                     const char *key) {
   double error = 0, norm = 0;
   for (int64_t i = 0; i < cohort_array_elements(expected); i++) {
-    const double difference = trial_get(vector, offset + i, real_size) - element(expected, i);
+    const double difference = fixture_get(vector, offset + i, real_size) - element(expected, i);
     error += difference * difference;
     norm += element(expected, i) * element(expected, i);
   }
@@ -65,7 +65,7 @@ static void compare(const cohort_array *expected, const void *vector, int64_t of
   CU_ASSERT(near);
 }
 
-static void compare_state(const cohort_arrays *golden, const trial *t, const golden_case *test, int tensor) {
+static void compare_state(const cohort_arrays *golden, const fixture *t, const golden_case *test, int tensor) {
   for (int s = 0; s < cohort_updater_slots(t->updater); s++) {
     const cohort_slot *slot = cohort_updater_slot(t->updater, s);
     compare(find(golden, "after/%d/state/%s/%s", (int)t->step, slot->name, test->tensors[tensor]), slot->values,
@@ -73,7 +73,7 @@ static void compare_state(const cohort_arrays *golden, const trial *t, const gol
   }
 }
 
-static void compare_after(const cohort_arrays *golden, const trial *t, const golden_case *test) {
+static void compare_after(const cohort_arrays *golden, const fixture *t, const golden_case *test) {
   for (int tensor = 0; tensor < 2; tensor++) {
     compare(find(golden, "after/%d/parameters/%s", (int)t->step, test->tensors[tensor]), t->weights.values,
             t->space->tensor[tensor].offset, t->real_size, test->key);
@@ -81,16 +81,16 @@ static void compare_after(const cohort_arrays *golden, const trial *t, const gol
   }
 }
 
-static void begin(trial *t, cohort_variant variant, const golden_case *test, const cohort_arrays *golden) {
+static void begin(fixture *t, cohort_variant variant, const golden_case *test, const cohort_arrays *golden) {
   cohort_shape shapes[2];
   for (int tensor = 0; tensor < 2; tensor++) {
     const cohort_array *start = find(golden, "parameters/%s", test->tensors[tensor]);
     shapes[tensor] = (cohort_shape){.axes = start->axes};
     for (int axis = 0; axis < start->axes; axis++) shapes[tensor].size[axis] = start->size[axis];
   }
-  const trial_plan plan = {
+  const fixture_plan plan = {
       .variant = variant, .key = test->key, .settings = test->settings, .tensors = 2, .shape = shapes};
-  trial_begin(t, &plan);
+  fixture_begin(t, &plan);
   for (int tensor = 0; tensor < 2; tensor++)
     load(find(golden, "parameters/%s", test->tensors[tensor]), 0, t->space->tensor[tensor].elements, t->weights.values,
          t->space->tensor[tensor].offset, t->real_size);
@@ -98,7 +98,7 @@ static void begin(trial *t, cohort_variant variant, const golden_case *test, con
 
 /* The gradient of a dense quadratic over all tensors, where the golden has one; the weights are asked about. */
 typedef struct dense {
-  trial *t;
+  fixture *t;
   const double *matrix, *target;
 } dense;
 
@@ -111,35 +111,35 @@ static cohort_status answer(void *argument, const cohort_ask *ask, void **rows, 
   int64_t n = 0, row = 0;
   for (int t = 0; t < space->tensors; t++)
     for (int64_t e = 0; e < space->tensor[t].elements; e++)
-      packed[n++] = trial_get(at, space->tensor[t].offset + e, own->t->real_size);
+      packed[n++] = fixture_get(at, space->tensor[t].offset + e, own->t->real_size);
   for (int t = 0; t < space->tensors; t++)
     for (int64_t e = 0; e < space->tensor[t].elements; e++, row++) {
       double sum = -own->target[row];
       for (int64_t j = 0; j < n; j++) sum += own->matrix[row * n + j] * packed[j];
-      trial_set(own->t->rows, space->tensor[t].offset + e, own->t->real_size, sum);
+      fixture_set(own->t->rows, space->tensor[t].offset + e, own->t->real_size, sum);
     }
   *rows = own->t->rows;
   losses[0] = 0;
   return COHORT_DONE;
 }
 
-static void give(trial *t, const golden_case *test, const cohort_arrays *golden, int step) {
-  const bool curvature = trial_method(COHORT_VARIANT_F64, test->key)->needs & COHORT_NEEDS_CURVATURE;
+static void give(fixture *t, const golden_case *test, const cohort_arrays *golden, int step) {
+  const bool hvp_diagonal = fixture_method(COHORT_VARIANT_F64, test->key)->needs & COHORT_NEEDS_HVP_DIAGONAL;
   for (int tensor = 0; tensor < 2; tensor++) {
     const int64_t size = t->space->tensor[tensor].elements, offset = t->space->tensor[tensor].offset;
     load(find(golden, "gradients/%s", test->tensors[tensor]), step * size, size, t->rows, offset, t->real_size);
-    if (curvature)
-      load(find(golden, "curvature/%s", test->tensors[tensor]), step * size, size, trial_product_of(t), offset,
+    if (hvp_diagonal)
+      load(find(golden, "curvature/%s", test->tensors[tensor]), step * size, size, fixture_product_of(t), offset,
            t->real_size);
   }
 }
 
 static void replay(cohort_variant variant, const golden_case *test, const cohort_arrays *golden) {
-  trial t;
+  fixture t;
   cohort_error error;
   cohort_step_report report;
   begin(&t, variant, test, golden);
-  const bool asks = cohort_optimizer_drives(trial_method(variant, test->key)->functions);
+  const bool asks = cohort_optimizer_drives(fixture_method(variant, test->key)->functions);
   dense problem = {.t = &t};
   if (asks) problem.matrix = find(golden, "problem/A")->data, problem.target = find(golden, "problem/b")->data;
   const cohort_oracle oracle = {
@@ -149,11 +149,11 @@ static void replay(cohort_variant variant, const golden_case *test, const cohort
       CU_ASSERT_EQUAL(cohort_updater_step(t.updater, &oracle, t.step++, STEPS, &report, &error), COHORT_DONE);
     } else {
       give(&t, test, golden, step);
-      CU_ASSERT_EQUAL(trial_step(&t, &report, &error), COHORT_DONE);
+      CU_ASSERT_EQUAL(fixture_step(&t, &report, &error), COHORT_DONE);
     }
     if (t.step == 1 || t.step == 10 || t.step == 100) compare_after(golden, &t, test);
   }
-  trial_end(&t);
+  fixture_end(&t);
 }
 
 static void test_goldens(void) {
@@ -166,7 +166,7 @@ static void test_goldens(void) {
     if (status != COHORT_DONE) fprintf(stderr, "%s\n", error.text);
     CU_ASSERT_EQUAL_FATAL(status, COHORT_DONE);
     for (int variant = 0; variant < COHORT_VARIANTS; variant++)
-      if (trial_runs((cohort_variant)variant)) replay((cohort_variant)variant, &cases[c], &golden);
+      if (fixture_runs((cohort_variant)variant)) replay((cohort_variant)variant, &cases[c], &golden);
     cohort_arrays_release(&golden);
   }
 }

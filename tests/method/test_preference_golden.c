@@ -17,8 +17,8 @@ typedef struct golden_case {
 /* The case of a file with the method's settings, some of them taken from the file. */
 static void open_case(golden_case *c, const char *file, const char *key, const char *settings) {
   golden_read(file, &c->arrays);
-  c->model_document = trial_choose(COHORT_VARIANT_F64, "model", "gpt", model_settings, &c->model);
-  c->preference_document = trial_choose(COHORT_VARIANT_F64, "preference", key, settings, &c->preference);
+  c->model_document = fixture_choose(COHORT_VARIANT_F64, "model", "gpt", model_settings, &c->model);
+  c->preference_document = fixture_choose(COHORT_VARIANT_F64, "preference", key, settings, &c->preference);
   CU_ASSERT_PTR_NOT_NULL_FATAL(c->model.method);
   CU_ASSERT_PTR_NOT_NULL_FATAL(c->preference.method);
 }
@@ -37,12 +37,12 @@ static cohort_value log_probabilities(const golden_case *c, cohort_graph *graph,
   const cohort_model *model = c->model.method->functions;
   const cohort_model_data data = {.outputs = VOCABULARY};
   const cohort_model_outputs outputs = model->build(c->model.config, graph, &data, &inputs);
-  return cohort_vocabulary_head(graph, outputs.hidden, outputs.head, targets).log_probability;
+  return cohort_graph_vocabulary_head(graph, outputs.hidden, outputs.head, targets).log_probability;
 }
 
 static cohort_value side_of(cohort_graph *graph, cohort_value both, int64_t pairs, int side) {
-  const cohort_value table = cohort_reshape(graph, both, COHORT_SHAPE(pairs, 2));
-  return cohort_reshape(graph, cohort_slice(graph, table, 1, side, 1), COHORT_SHAPE(pairs));
+  const cohort_value table = cohort_graph_reshape(graph, both, COHORT_SHAPE(pairs, 2));
+  return cohort_graph_reshape(graph, cohort_graph_slice(graph, table, 1, side, 1), COHORT_SHAPE(pairs));
 }
 
 /* Outputs: mean loss, mean rewards, log-probabilities by row of policy and (or again policy) reference, gradients. */
@@ -53,21 +53,22 @@ static int make_outputs(const golden_case *c, cohort_graph *graph, cohort_value 
   const cohort_value targets = golden_integers(graph, "targets", rows);
   const cohort_value lengths = cohort_graph_input(graph, "lengths", COHORT_TYPE_REAL, COHORT_SHAPE(2 * pairs));
   output[3] = output[4] = log_probabilities(c, graph, inputs, targets, 0);
-  const cohort_value policy = cohort_segment_sum(graph, output[3], inputs.segments, 2 * pairs);
+  const cohort_value policy = cohort_graph_segment_sum(graph, output[3], inputs.segments, 2 * pairs);
   cohort_preference_inputs in = {
       side_of(graph, policy, pairs, 0),  side_of(graph, policy, pairs, 1), COHORT_NO_VALUE, COHORT_NO_VALUE,
       side_of(graph, lengths, pairs, 0), side_of(graph, lengths, pairs, 1)};
   if (c->preference.method->needs & COHORT_NEEDS_REFERENCE) {
     output[4] = log_probabilities(c, graph, inputs, targets, 1);
     const cohort_value frozen =
-        cohort_stop_gradient(graph, cohort_segment_sum(graph, output[4], inputs.segments, 2 * pairs));
+        cohort_graph_stop_gradient(graph, cohort_graph_segment_sum(graph, output[4], inputs.segments, 2 * pairs));
     in.reference_chosen = side_of(graph, frozen, pairs, 0);
     in.reference_rejected = side_of(graph, frozen, pairs, 1);
   }
   const cohort_preference *preference = c->preference.method->functions;
   const cohort_preference_outputs out = preference->build(c->preference.config, graph, &in);
   const cohort_value means[3] = {out.loss, out.reward_chosen, out.reward_rejected};
-  for (int i = 0; i < 3; i++) output[i] = cohort_scale(graph, cohort_sum_all(graph, means[i]), 1 / (double)pairs);
+  for (int i = 0; i < 3; i++)
+    output[i] = cohort_graph_scale(graph, cohort_graph_sum_all(graph, means[i]), 1 / (double)pairs);
   CU_ASSERT_FATAL(cohort_graph_parameters(graph) <= 2 * MAX_TENSORS);
   return golden_gradients(graph, output[0], &output[5]);
 }
@@ -83,7 +84,7 @@ static void check_variant(const golden_case *c, cohort_variant variant) {
   golden_bind_all(&run, graph, &c->arrays, "");
   golden_execute(&run);
   double found[3];
-  for (int i = 0; i < 3; i++) found[i] = trial_get(golden_output(&run, i), 0, run.real_size);
+  for (int i = 0; i < 3; i++) found[i] = fixture_get(golden_output(&run, i), 0, run.real_size);
   const cohort_array *rewards = golden_find(&c->arrays, "", "mean_rewards");
   CU_ASSERT_DOUBLE_EQUAL(found[0], golden_number(&c->arrays, "", "loss"), 1e-5);
   for (int i = 0; i < 2; i++) CU_ASSERT_DOUBLE_EQUAL(found[1 + i], golden_element(rewards, i), 1e-5);
@@ -104,7 +105,7 @@ static void check_file(const char *file, const char *key, const char *settings) 
   golden_case c;
   open_case(&c, file, key, settings);
   for (cohort_variant variant = 0; variant < COHORT_VARIANTS; variant++)
-    if (trial_runs(variant)) check_variant(&c, variant);
+    if (fixture_runs(variant)) check_variant(&c, variant);
   close_case(&c);
 }
 
@@ -131,7 +132,7 @@ static void check_sums(const char *file, const char *key, const char *settings, 
   const cohort_preference_inputs in = {value[0], value[1], value[2], value[3], value[4], value[5]};
   const cohort_preference *preference = c.preference.method->functions;
   cohort_value output[3] = {preference->build(c.preference.config, graph, &in).loss};
-  cohort_graph_gradient(graph, cohort_sum_all(graph, output[0]), COHORT_NO_VALUE, 2, value, &output[1]);
+  cohort_graph_gradient(graph, cohort_graph_sum_all(graph, output[0]), COHORT_NO_VALUE, 2, value, &output[1]);
   golden_run run;
   golden_run_create(&run, graph, COHORT_VARIANT_F64, 3, output);
   golden_bind_all(&run, graph, &c.arrays, prefix);

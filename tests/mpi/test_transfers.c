@@ -98,15 +98,15 @@ typedef struct board {
 
 /* Rounds of a barrier in shared memory between the ranks of a host, on parts of different sizes. */
 static void test_segment(cohort_comm *comm, bool together) {
-  cohort_segment *segment = NULL;
+  cohort_shared_memory *region = NULL;
   cohort_error error = {0};
   const size_t bytes = sizeof(board) + (comm->rank == 1 ? (size_t)300 << 20 : (size_t)comm->rank * 5000);
-  const cohort_status status = cohort_segment_create(comm, bytes, "a test", &segment, &error);
+  const cohort_status status = cohort_shared_memory_create(comm, bytes, "a test", &region, &error);
   expect(comm, status == COHORT_DONE, error.text);
   if (status != COHORT_DONE) return;
   expect(comm, comm->hosts == (together ? 1 : comm->size), "how many hosts");
-  board *const own = (void *)segment->part[comm->rank];
-  char *const last = segment->part[comm->rank] + bytes - 1;
+  board *const own = (void *)region->part[comm->rank];
+  char *const last = region->part[comm->rank] + bytes - 1;
   if (comm->rank) expect(comm, *last == 0, "memory is zero");
   *last = (char)comm->rank;
   for (uint64_t round = 1; round <= 200; round++) {
@@ -114,18 +114,18 @@ static void test_segment(cohort_comm *comm, bool together) {
     atomic_store_explicit(&own->flag, 2 * round - 1, memory_order_release);
     for (int r = 0; r < comm->size; r++) {
       const bool mate = r == comm->rank || comm->host[r] == comm->host[comm->rank];
-      expect(comm, (segment->part[r] != NULL) == mate, "parts of host-mates are there");
+      expect(comm, (region->part[r] != NULL) == mate, "parts of host-mates are there");
       if (!mate) continue;
-      board *const other = (void *)segment->part[r];
+      board *const other = (void *)region->part[r];
       comm->await(comm, &other->flag, 2 * round - 1);
       expect(comm, other->value == round * 10 + (uint64_t)r, "what was written before the flag is seen");
-      if (r > 0) expect(comm, segment->part[r][segment->bytes[r] - 1] == (char)r, "the last byte is there");
+      if (r > 0) expect(comm, region->part[r][region->bytes[r] - 1] == (char)r, "the last byte is there");
     }
     atomic_store_explicit(&own->flag, 2 * round, memory_order_release);
     for (int r = 0; r < comm->size; r++)
-      if (segment->part[r]) comm->await(comm, &((board *)(void *)segment->part[r])->flag, 2 * round);
+      if (region->part[r]) comm->await(comm, &((board *)(void *)region->part[r])->flag, 2 * round);
   }
-  cohort_segment_destroy(segment);
+  cohort_shared_memory_destroy(region);
 }
 
 /* No descriptor stays open, however many segments come and go. */
@@ -133,9 +133,9 @@ static void test_descriptors(cohort_comm *comm) {
   const int before = dup(0);
   close(before);
   for (int i = 0; i < 20; i++) {
-    cohort_segment *segment = NULL;
-    expect(comm, cohort_segment_create(comm, 100, "a test", &segment, NULL) == COHORT_DONE, "a segment");
-    cohort_segment_destroy(segment);
+    cohort_shared_memory *region = NULL;
+    expect(comm, cohort_shared_memory_create(comm, 100, "a test", &region, NULL) == COHORT_DONE, "a segment");
+    cohort_shared_memory_destroy(region);
   }
   const int after = dup(0);
   close(after);
@@ -152,8 +152,8 @@ static bool hide_processes(void) {
 
 /* The watchdog ends this: rank 1 is stopped for ever. */
 static void wait_for_stopped(cohort_comm *comm, const char *how) {
-  cohort_segment *segment = NULL;
-  if (cohort_segment_create(comm, sizeof(board), "a test", &segment, NULL) != COHORT_DONE) exit(1);
+  cohort_shared_memory *region = NULL;
+  if (cohort_shared_memory_create(comm, sizeof(board), "a test", &region, NULL) != COHORT_DONE) exit(1);
   cohort_world_watch(comm, 2, NULL);
   cohort_comm_phase(comm, "step", 7);
   cohort_comm_barrier(comm);
@@ -165,7 +165,7 @@ static void wait_for_stopped(cohort_comm *comm, const char *how) {
   if (strcmp(how, "wait") == 0)
     comm->wait(comm, comm->post(comm, COHORT_CHANNEL_GATHER, 0, NULL, 1, &receive));
   else
-    comm->await(comm, &((board *)(void *)segment->part[1])->flag, 1);
+    comm->await(comm, &((board *)(void *)region->part[1])->flag, 1);
 }
 
 int main(int count, char **arguments) {

@@ -7,9 +7,8 @@
 #define COHORT_METHOD_AGGREGATOR_AGGREGATOR_H
 
 #include "base/random.h"
+#include "graph/gradient.h"
 #include "method/method.h"
-
-enum { COHORT_MAX_OBJECTIVES = 16 };
 
 /* What an aggregator sees. Its states (the descriptor's table, of owner space, float64; size of [objectives]) are read
  * as the step found them; `next` begins as a copy and is kept when the step is applied, once a step, from the first

@@ -1,3 +1,5 @@
+/* PCGrad (Yu et al., 2020): gradients that conflict are projected, in a drawn order, from inner products alone.
+ * Objectives cubed, on scalars. */
 #include "method/aggregator/aggregator.h"
 
 /* A visiting order of 0 ... n-1, drawn by Fisher and Yates. */

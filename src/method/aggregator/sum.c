@@ -1,3 +1,4 @@
+/* The plain sum of the objectives, which needs no inner products: one backward pass serves all. */
 #include "method/aggregator/aggregator.h"
 
 typedef struct sum_config {

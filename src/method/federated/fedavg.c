@@ -1,3 +1,4 @@
+/* FedAvg (McMahan et al., 2017): the server takes the clients' average change. */
 #include <stdio.h>
 
 #include "method/federated/federated.h"

@@ -1,3 +1,4 @@
+/* FedAvgM (Hsu, Qi and Brown, 2019): FedAvg with momentum at the server. */
 #include <stdio.h>
 
 #include "method/federated/federated.h"

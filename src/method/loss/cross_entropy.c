@@ -1,3 +1,5 @@
+/* Softmax cross entropy with label smoothing, by row. One fused operation: time and memory of a pass over the
+ * logits. */
 #include "method/loss/loss.h"
 
 typedef struct cross_entropy_config {
@@ -14,16 +16,16 @@ static const cohort_parameter parameters[] = {
 
 static cohort_value build(const void *config, cohort_graph *graph, cohort_value input, cohort_value target) {
   const cross_entropy_config *settings = config;
-  return cohort_softmax_cross_entropy(graph, input, target, settings->label_smoothing);
+  return cohort_graph_softmax_cross_entropy(graph, input, target, settings->label_smoothing);
 }
 
 static cohort_value build_head(const void *config, cohort_graph *graph, const cohort_head_outputs *head,
                                cohort_value target) {
   (void)target; /* the head gives zeros where the target is ignored */
   const double smoothing = ((const cross_entropy_config *)config)->label_smoothing;
-  const cohort_value hard = cohort_scale(graph, head->log_probability, smoothing - 1);
+  const cohort_value hard = cohort_graph_scale(graph, head->log_probability, smoothing - 1);
   if (smoothing == 0) return hard;
-  return cohort_add(graph, hard, cohort_scale(graph, head->mean_log_probability, -smoothing));
+  return cohort_graph_add(graph, hard, cohort_graph_scale(graph, head->mean_log_probability, -smoothing));
 }
 
 static const cohort_loss functions = {.target = COHORT_TARGET_CLASS, .build = build, .build_head = build_head};

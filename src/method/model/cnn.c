@@ -62,10 +62,11 @@ static cohort_value lenet(const cnn_config *settings, cohort_graph *graph, const
     char name[32];
     snprintf(name, sizeof name, "convolution%d", i);
     x = cohort_layer_convolution(graph, name, inputs->space, x, channels[i], 5, 1, 2, true);
-    x = cohort_window_max(graph, cohort_relu(graph, x), 2, 2);
+    x = cohort_graph_window_max(graph, cohort_graph_relu(graph, x), 2, 2);
   }
   x = cohort_layer_flatten(graph, x);
-  return cohort_relu(graph, cohort_layer_dense(graph, "dense", inputs->space, x, settings->dense, COHORT_ROLE_MATRIX));
+  return cohort_graph_relu(graph,
+                           cohort_layer_dense(graph, "dense", inputs->space, x, settings->dense, COHORT_ROLE_MATRIX));
 }
 
 typedef struct norm {
@@ -85,7 +86,7 @@ static norm norm_parameters(cohort_graph *graph, const char *name, int space, co
 /* relu(norm(x) + added). */
 static cohort_value norm_relu(const cnn_config *settings, cohort_graph *graph, norm own, cohort_value x,
                               cohort_value added) {
-  return cohort_group_norm_relu(graph, x, own.gain, own.bias, added, (int)settings->groups, epsilon);
+  return cohort_graph_group_norm_relu(graph, x, own.gain, own.bias, added, (int)settings->groups, epsilon);
 }
 
 /* The identity, or what fits it to a stage's first block. */
@@ -96,11 +97,11 @@ static cohort_value shortcut(const cnn_config *settings, cohort_graph *graph, in
   if (settings->shortcut == SHORTCUT_PROJECTION) {
     x = cohort_layer_convolution(graph, "shortcut", space, x, channels, 1, stride, 0, false);
     const norm own = norm_parameters(graph, "shortcut_norm", space, x);
-    return cohort_group_norm(graph, x, own.gain, own.bias, (int)settings->groups, epsilon);
+    return cohort_graph_group_norm(graph, x, own.gain, own.bias, (int)settings->groups, epsilon);
   }
-  const cohort_value every_second = cohort_window_max(graph, x, 1, stride);
+  const cohort_value every_second = cohort_graph_window_max(graph, x, 1, stride);
   const int64_t before = (channels - in) / 2;
-  return cohort_pad(graph, every_second, 3, before, channels - in - before);
+  return cohort_graph_pad(graph, every_second, 3, before, channels - in - before);
 }
 
 static cohort_value block(const cnn_config *settings, cohort_graph *graph, int space, cohort_value x, int64_t channels,
@@ -115,8 +116,9 @@ static cohort_value block(const cnn_config *settings, cohort_graph *graph, int s
 static cohort_value mean_over_pixels(cohort_graph *graph, cohort_value x) {
   const cohort_shape shape = cohort_graph_shape(graph, x);
   const double pixels = (double)(shape.size[1] * shape.size[2]);
-  const cohort_value sum = cohort_sum(graph, x, 1u << 1 | 1u << 2);
-  return cohort_scale(graph, cohort_reshape(graph, sum, COHORT_SHAPE(shape.size[0], shape.size[3])), 1 / pixels);
+  const cohort_value sum = cohort_graph_sum(graph, x, 1u << 1 | 1u << 2);
+  return cohort_graph_scale(graph, cohort_graph_reshape(graph, sum, COHORT_SHAPE(shape.size[0], shape.size[3])),
+                            1 / pixels);
 }
 
 static cohort_value resnet(const cnn_config *settings, cohort_graph *graph, const cohort_model_inputs *inputs) {

@@ -83,11 +83,11 @@ static cohort_value project(const builder *b, const char *name, cohort_value x, 
   cohort_graph_enter(b->graph, "%s", name);
   const cohort_value weight = cohort_graph_parameter(b->graph, b->inputs->space, "weight", COHORT_SHAPE(out, in),
                                                      COHORT_ROLE_MATRIX, COHORT_INITIAL_NORMAL, scale);
-  cohort_value y = cohort_matmul(b->graph, x, weight, false, true);
+  cohort_value y = cohort_graph_matmul(b->graph, x, weight, false, true);
   if (is_gpt2(b)) {
     const cohort_value bias = cohort_graph_parameter(b->graph, b->inputs->space, "bias", COHORT_SHAPE(out),
                                                      COHORT_ROLE_VECTOR, COHORT_INITIAL_ZERO, 0);
-    y = cohort_add(b->graph, y, bias);
+    y = cohort_graph_add(b->graph, y, bias);
   }
   cohort_graph_leave(b->graph);
   return y;
@@ -103,9 +103,9 @@ static cohort_value normalise(const builder *b, const char *name, cohort_value x
   if (is_gpt2(b)) {
     const cohort_value bias =
         cohort_graph_parameter(b->graph, space, "bias", shape, COHORT_ROLE_VECTOR, COHORT_INITIAL_ZERO, 0);
-    y = cohort_layer_norm(b->graph, x, gain, bias, b->settings->epsilon);
+    y = cohort_graph_layer_norm(b->graph, x, gain, bias, b->settings->epsilon);
   } else {
-    y = cohort_rms_norm(b->graph, x, gain, b->settings->epsilon);
+    y = cohort_graph_rms_norm(b->graph, x, gain, b->settings->epsilon);
   }
   cohort_graph_leave(b->graph);
   return y;
@@ -116,8 +116,8 @@ static cohort_value heads_of(const builder *b, const char *name, cohort_value x,
   const int64_t rows = cohort_shape_rows(cohort_graph_shape(b->graph, x));
   const int64_t size = b->settings->width / b->settings->heads;
   const cohort_value y =
-      cohort_reshape(b->graph, project(b, name, x, heads * size, initial_scale), COHORT_SHAPE(rows, heads, size));
-  return turned ? cohort_rotary(b->graph, y, b->inputs->positions, b->settings->rope_theta) : y;
+      cohort_graph_reshape(b->graph, project(b, name, x, heads * size, initial_scale), COHORT_SHAPE(rows, heads, size));
+  return turned ? cohort_graph_rotary(b->graph, y, b->inputs->positions, b->settings->rope_theta) : y;
 }
 
 /* The new rows' keys and values go into the cache; the layer's scope tells the caches apart. */
@@ -134,8 +134,8 @@ static cohort_value cached_attention(const builder *b, int64_t layer, cohort_val
   const cohort_value values =
       cohort_graph_input(b->graph, name[1], COHORT_TYPE_REAL,
                          COHORT_SHAPE(slots, shape.size[1], blocks * COHORT_CACHE_BLOCK, shape.size[2]));
-  return cohort_attention_cached(b->graph, query, key, value, b->inputs->segments, b->inputs->positions, keys, values,
-                                 scale);
+  return cohort_graph_attention_cached(b->graph, query, key, value, b->inputs->segments, b->inputs->positions, keys,
+                                       values, scale);
 }
 
 static cohort_value attention(const builder *b, int64_t layer, cohort_value x) {
@@ -150,9 +150,10 @@ static cohort_value attention(const builder *b, int64_t layer, cohort_value x) {
   const cohort_value key = heads_of(b, "key", x, key_heads, turned);
   const cohort_value value = heads_of(b, "value", x, key_heads, false);
   const cohort_model_inputs *in = b->inputs;
-  cohort_value y = in->cache_slots ? cached_attention(b, layer, query, key, value, scale)
-                                   : cohort_attention(b->graph, query, key, value, in->segments, scale, in->reads);
-  y = cohort_reshape(b->graph, y, COHORT_SHAPE(rows, settings->width));
+  cohort_value y = in->cache_slots
+                       ? cached_attention(b, layer, query, key, value, scale)
+                       : cohort_graph_attention(b->graph, query, key, value, in->segments, scale, in->reads);
+  y = cohort_graph_reshape(b->graph, y, COHORT_SHAPE(rows, settings->width));
   y = project(b, "output", y, settings->width, b->residual_scale);
   y = cohort_layer_dropout(b->graph, "dropout", y, b->inputs, settings->dropout);
   cohort_graph_leave(b->graph);
@@ -170,10 +171,10 @@ static cohort_value feed_forward(const builder *b, cohort_value x) {
   cohort_graph_enter(b->graph, "feed_forward");
   cohort_value y;
   if (is_gpt2(b)) {
-    y = cohort_gelu(b->graph, project(b, "up", x, hidden, initial_scale), false);
+    y = cohort_graph_gelu(b->graph, project(b, "up", x, hidden, initial_scale), false);
   } else {
     const cohort_value gate = project(b, "gate", x, hidden, initial_scale);
-    y = cohort_swiglu(b->graph, gate, project(b, "up", x, hidden, initial_scale));
+    y = cohort_graph_swiglu(b->graph, gate, project(b, "up", x, hidden, initial_scale));
   }
   y = project(b, "down", y, b->settings->width, b->residual_scale);
   y = cohort_layer_dropout(b->graph, "dropout", y, b->inputs, b->settings->dropout);
@@ -183,13 +184,13 @@ static cohort_value feed_forward(const builder *b, cohort_value x) {
 
 static cohort_value embed(const builder *b, cohort_value embedding) {
   const gpt_config *settings = b->settings;
-  cohort_value x = cohort_gather(b->graph, embedding, b->inputs->tokens);
+  cohort_value x = cohort_graph_gather(b->graph, embedding, b->inputs->tokens);
   if (is_gpt2(b)) {
     cohort_graph_enter(b->graph, "positions");
     const cohort_value positions =
         cohort_graph_parameter(b->graph, b->inputs->space, "weight", COHORT_SHAPE(settings->context, settings->width),
                                COHORT_ROLE_EMBEDDING, COHORT_INITIAL_NORMAL, initial_scale);
-    x = cohort_add(b->graph, x, cohort_gather(b->graph, positions, b->inputs->positions));
+    x = cohort_graph_add(b->graph, x, cohort_graph_gather(b->graph, positions, b->inputs->positions));
     cohort_graph_leave(b->graph);
   }
   return cohort_layer_dropout(b->graph, "dropout", x, b->inputs, settings->dropout);
@@ -213,8 +214,8 @@ static cohort_model_outputs build(const void *config, cohort_graph *graph, const
   cohort_value x = embed(&b, embedding);
   for (int64_t layer = 0; layer < settings->layers; layer++) {
     cohort_graph_enter(graph, "layer%lld", (long long)layer);
-    x = cohort_add(graph, x, attention(&b, layer, normalise(&b, "attention_norm", x)));
-    x = cohort_add(graph, x, feed_forward(&b, normalise(&b, "feed_forward_norm", x)));
+    x = cohort_graph_add(graph, x, attention(&b, layer, normalise(&b, "attention_norm", x)));
+    x = cohort_graph_add(graph, x, feed_forward(&b, normalise(&b, "feed_forward_norm", x)));
     cohort_graph_leave(graph);
   }
   const cohort_value hidden = normalise(&b, "norm", x);

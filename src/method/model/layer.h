@@ -19,7 +19,7 @@ static inline cohort_value cohort_layer_dense(cohort_graph *graph, const char *n
       cohort_graph_parameter(graph, space, "weight", COHORT_SHAPE(out, in), role, COHORT_INITIAL_UNIFORM, bound);
   const cohort_value bias = cohort_graph_parameter(graph, space, "bias", COHORT_SHAPE(out), COHORT_ROLE_VECTOR,
                                                    COHORT_INITIAL_UNIFORM, bound);
-  const cohort_value y = cohort_add(graph, cohort_matmul(graph, x, weight, false, true), bias);
+  const cohort_value y = cohort_graph_add(graph, cohort_graph_matmul(graph, x, weight, false, true), bias);
   cohort_graph_leave(graph);
   return y;
 }
@@ -32,11 +32,11 @@ static inline cohort_value cohort_layer_convolution(cohort_graph *graph, const c
   cohort_graph_enter(graph, "%s", name);
   const cohort_value weight = cohort_graph_parameter(graph, space, "weight", COHORT_SHAPE(out, window, window, in),
                                                      COHORT_ROLE_KERNEL, COHORT_INITIAL_UNIFORM, bound);
-  cohort_value y = cohort_convolution(graph, x, weight, stride, padding);
+  cohort_value y = cohort_graph_convolution(graph, x, weight, stride, padding);
   if (has_bias) {
     const cohort_value bias = cohort_graph_parameter(graph, space, "bias", COHORT_SHAPE(out), COHORT_ROLE_VECTOR,
                                                      COHORT_INITIAL_UNIFORM, bound);
-    y = cohort_add(graph, y, bias);
+    y = cohort_graph_add(graph, y, bias);
   }
   cohort_graph_leave(graph);
   return y;
@@ -47,7 +47,7 @@ static inline cohort_value cohort_layer_dropout(cohort_graph *graph, const char 
                                                 const cohort_model_inputs *inputs, double p) {
   if (!inputs->training || p == 0) return x;
   cohort_graph_enter(graph, "%s", name);
-  const cohort_value y = cohort_dropout(graph, x, inputs->ids, inputs->positions, p);
+  const cohort_value y = cohort_graph_dropout(graph, x, inputs->ids, inputs->positions, p);
   cohort_graph_leave(graph);
   return y;
 }
@@ -57,7 +57,7 @@ static inline cohort_value cohort_layer_flatten(cohort_graph *graph, cohort_valu
   const cohort_shape shape = cohort_graph_shape(graph, x);
   const int64_t rows = shape.axes ? shape.size[0] : 1;
   const int64_t features = rows ? cohort_shape_elements(shape) / rows : 0;
-  return cohort_reshape(graph, x, COHORT_SHAPE(rows, features));
+  return cohort_graph_reshape(graph, x, COHORT_SHAPE(rows, features));
 }
 
 #endif

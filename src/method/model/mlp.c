@@ -1,3 +1,4 @@
+/* A perceptron with hidden layers of one width. Its time is that of its matrix products. */
 #include <stdio.h>
 
 #include "method/model/layer.h"
@@ -26,11 +27,11 @@ static const cohort_parameter parameters[] = {
 static cohort_value activate(cohort_graph *graph, cohort_value x, int activation) {
   switch (activation) {
     case ACTIVATION_GELU:
-      return cohort_gelu(graph, x, true);
+      return cohort_graph_gelu(graph, x, true);
     case ACTIVATION_TANH:
-      return cohort_unary(graph, COHORT_OP_TANH, x);
+      return cohort_graph_unary(graph, COHORT_OP_TANH, x);
     default:
-      return cohort_relu(graph, x);
+      return cohort_graph_relu(graph, x);
   }
 }
 

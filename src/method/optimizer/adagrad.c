@@ -1,3 +1,5 @@
+/* Adagrad (Duchi, Hazan and Singer, 2011). Elementwise: a range needs its own gradient and state alone, so it may be
+ * cut anywhere. */
 #include "method/optimizer/optimizer_real.h"
 
 typedef struct adagrad_config {

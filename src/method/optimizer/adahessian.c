@@ -1,3 +1,5 @@
+/* AdaHessian (Yao et al., 2021): Adam whose second moment is that of an estimate of the Hessian's diagonal, averaged
+ * over blocks of a tensor. Needs a Hessian-vector product a step, and whole tensors. */
 #include "method/optimizer/optimizer_real.h"
 
 typedef struct adahessian_config {
@@ -83,7 +85,7 @@ static void update(const cohort_update *u) {
       .half_power = (real)(config->hessian_power / 2),
       .scale = (real)u->gradient_scale,
   };
-  const real *diagonal = u->curvature;
+  const real *diagonal = u->hvp_diagonal;
   if (config->average_kernel && u->shape.axes == 4) {
     const int64_t positions = u->shape.size[1] * u->shape.size[2], inputs = u->shape.size[3];
     average_kernels(diagonal, u->elements / (positions * inputs), positions, inputs, u->workspace);
@@ -117,7 +119,7 @@ static const cohort_method adahessian = {
     .config_size = sizeof(adahessian_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT | COHORT_NEEDS_CURVATURE,
+    .needs = COHORT_NEEDS_GRADIENT | COHORT_NEEDS_HVP_DIAGONAL,
     .cut = COHORT_CUT_TENSOR,
     .functions = &functions,
 };

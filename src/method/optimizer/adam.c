@@ -1,3 +1,5 @@
+/* Adam (Kingma and Ba, 2015), decay added to the gradient. Elementwise: a range needs its own gradient and state alone,
+ * so it may be cut anywhere. */
 #include "method/optimizer/adaptive_real.h"
 
 typedef struct adam_config {

@@ -1,3 +1,5 @@
+/* AdamW (Loshchilov and Hutter, 2019): Adam with decay apart from the gradient. Elementwise: a range needs its own
+ * gradient and state alone, so it may be cut anywhere. */
 #include "method/optimizer/adaptive_real.h"
 
 typedef struct adamw_config {

@@ -36,7 +36,7 @@ static const cohort_driver_vector vectors[] = {
     {.name = NULL},
 };
 
-enum { MOST_TRIALS = 100 };
+enum { MOST_ATTEMPTS = 100 };
 
 static cohort_status drive(cohort_driver *driver, bool *applied, cohort_error *error) {
   const armijo_config *config = driver->config;
@@ -47,7 +47,7 @@ static cohort_status drive(cohort_driver *driver, bool *applied, cohort_error *e
   COHORT_TRY(driver->call->ask(driver, &here, &start, error));
   driver->call->dots(driver, 1, &gradient, &gradient, &square);
   if (!isfinite(square) || !start.finite) return COHORT_DONE;
-  for (int trial = 0; trial < MOST_TRIALS; trial++, size *= config->shrink) {
+  for (int attempt = 0; attempt < MOST_ATTEMPTS; attempt++, size *= config->shrink) {
     driver->call->combine(driver, tried, 1, COHORT_VECTOR_WEIGHTS, -size, gradient);
     COHORT_TRY(driver->call->ask(driver, &there, &answer, error));
     if (answer.finite && answer.loss <= start.loss - config->c * size * square) break;

@@ -1,3 +1,5 @@
+/* Lion (Chen et al., 2023): the sign of an interpolated momentum. Elementwise: a range needs its own gradient and state
+ * alone, so it may be cut anywhere. */
 #include "method/optimizer/optimizer_real.h"
 
 typedef struct lion_config {

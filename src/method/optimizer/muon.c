@@ -1,3 +1,5 @@
+/* Muon (Jordan et al., 2024): momentum, orthogonalised by Newton-Schulz steps. Needs whole matrices; five steps of
+ * three products of the smaller side squared times the larger. */
 #include <string.h>
 
 #include "method/optimizer/optimizer_real.h"

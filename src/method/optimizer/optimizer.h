@@ -50,7 +50,7 @@ typedef struct cohort_update {
   int pass;                /* from 0 */
   void *parameters;
   const void *gradient;
-  const void *curvature; /* COHORT_NEEDS_CURVATURE: z * (H z); NULL in steps that did not ask for it */
+  const void *hvp_diagonal; /* COHORT_NEEDS_HVP_DIAGONAL: z * (H z); NULL in steps that did not ask for it */
   /* In the order of the descriptor. Element and row states at the range; others at their start, and only read by an
    * update that is not cut by tensors: finish_tensor and finish write them. */
   void *state[COHORT_MAX_STATES];
@@ -190,7 +190,7 @@ struct cohort_optimizer {
   void (*finish)(const cohort_update *update);
   int64_t (*workspace)(const void *config, cohort_shape shape); /* elements of real; NULL: none */
   double (*cost)(const void *config, cohort_shape shape);       /* FLOPs, to deal whole tensors; NULL: elements */
-  int64_t (*curvature_every)(const void *config); /* COHORT_NEEDS_CURVATURE: in steps 1, 1 + k, ...; NULL: all */
+  int64_t (*hvp_diagonal_every)(const void *config); /* COHORT_NEEDS_HVP_DIAGONAL: in steps 1, 1 + k, ...; NULL: all */
   /* A driver has one of these two. `base` is a METHOD parameter of family optimizer; a stepper may have none. */
   /* Transform: the gradient at a point, into question->gradient. Vectors that are kept, and states, change in `commit`
    * alone, which is called once a step, when it was applied. Its first answer of a step is on the step's own batch. */

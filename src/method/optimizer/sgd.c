@@ -1,3 +1,5 @@
+/* Stochastic gradient descent with momentum, Nesterov's too. Elementwise: a range needs its own gradient and state
+ * alone, so it may be cut anywhere. */
 #include "method/optimizer/optimizer_real.h"
 
 typedef struct sgd_config {

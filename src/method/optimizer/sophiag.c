@@ -60,13 +60,13 @@ static void update(const cohort_update *u) {
                        .gamma = (real)config->gamma,
                        .epsilon = (real)config->epsilon,
                        .scale = (real)u->gradient_scale};
-  if (u->curvature) average_curvature(u->elements, c, u->curvature, u->state[1]);
+  if (u->hvp_diagonal) average_curvature(u->elements, c, u->hvp_diagonal, u->state[1]);
   step_range(u->elements, c, u->parameters, u->gradient, u->state[0], u->state[1]);
 }
 
 static int64_t every(const void *config) { return ((const sophia_config *)config)->interval; }
 
-static const cohort_optimizer functions = {.update = update, .curvature_every = every};
+static const cohort_optimizer functions = {.update = update, .hvp_diagonal_every = every};
 
 static const cohort_method sophia = {
     .family = "optimizer",
@@ -80,7 +80,7 @@ static const cohort_method sophia = {
     .config_size = sizeof(sophia_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT | COHORT_NEEDS_CURVATURE,
+    .needs = COHORT_NEEDS_GRADIENT | COHORT_NEEDS_HVP_DIAGONAL,
     .cut = COHORT_CUT_ELEMENT,
     .functions = &functions,
 };

@@ -1,3 +1,5 @@
+/* Yogi (Zaheer et al., 2018): Adam whose second moment moves additively. Elementwise: a range needs its own gradient
+ * and state alone, so it may be cut anywhere. */
 #include "method/optimizer/adaptive_real.h"
 
 typedef struct yogi_config {

@@ -1,3 +1,5 @@
+/* DPO (Rafailov et al., 2023), with label smoothing (Mitchell, 2023). A few operations a pair, on summed
+ * log-probabilities. */
 #include "method/preference/preference.h"
 
 typedef struct dpo_config {
@@ -17,16 +19,16 @@ static cohort_preference_outputs build(const void *config, cohort_graph *graph,
                                        const cohort_preference_inputs *inputs) {
   const dpo_config *settings = config;
   const double flipped = settings->label_smoothing;
-  const cohort_value chosen = cohort_subtract(graph, inputs->policy_chosen, inputs->reference_chosen);
-  const cohort_value rejected = cohort_subtract(graph, inputs->policy_rejected, inputs->reference_rejected);
+  const cohort_value chosen = cohort_graph_subtract(graph, inputs->policy_chosen, inputs->reference_chosen);
+  const cohort_value rejected = cohort_graph_subtract(graph, inputs->policy_rejected, inputs->reference_rejected);
   cohort_preference_outputs out;
-  out.reward_chosen = cohort_scale(graph, chosen, settings->beta);
-  out.reward_rejected = cohort_scale(graph, rejected, settings->beta);
-  const cohort_value margin = cohort_subtract(graph, out.reward_chosen, out.reward_rejected);
-  out.loss = cohort_scale(graph, cohort_log_sigmoid(graph, margin), flipped - 1);
+  out.reward_chosen = cohort_graph_scale(graph, chosen, settings->beta);
+  out.reward_rejected = cohort_graph_scale(graph, rejected, settings->beta);
+  const cohort_value margin = cohort_graph_subtract(graph, out.reward_chosen, out.reward_rejected);
+  out.loss = cohort_graph_scale(graph, cohort_graph_log_sigmoid(graph, margin), flipped - 1);
   if (flipped > 0) {
-    const cohort_value opposite = cohort_log_sigmoid(graph, cohort_scale(graph, margin, -1));
-    out.loss = cohort_add(graph, out.loss, cohort_scale(graph, opposite, -flipped));
+    const cohort_value opposite = cohort_graph_log_sigmoid(graph, cohort_graph_scale(graph, margin, -1));
+    out.loss = cohort_graph_add(graph, out.loss, cohort_graph_scale(graph, opposite, -flipped));
   }
   return out;
 }

@@ -1,3 +1,4 @@
+/* SimPO (Meng, Xia and Chen, 2024): rewards are mean log-probabilities; there is no reference. */
 #include "method/preference/preference.h"
 
 enum { FORM_SIGMOID, FORM_HINGE };
@@ -31,18 +32,18 @@ static cohort_status check(const void *config, cohort_error *error) {
 }
 
 static cohort_value reward(cohort_graph *graph, cohort_value log_probability, cohort_value length, double beta) {
-  return cohort_scale(graph, cohort_divide(graph, log_probability, length), beta);
+  return cohort_graph_scale(graph, cohort_graph_divide(graph, log_probability, length), beta);
 }
 
 static cohort_value sigmoid_form(cohort_graph *graph, cohort_value margin, double flipped) {
-  const cohort_value loss = cohort_scale(graph, cohort_log_sigmoid(graph, margin), flipped - 1);
+  const cohort_value loss = cohort_graph_scale(graph, cohort_graph_log_sigmoid(graph, margin), flipped - 1);
   if (flipped == 0) return loss;
-  const cohort_value opposite = cohort_log_sigmoid(graph, cohort_scale(graph, margin, -1));
-  return cohort_add(graph, loss, cohort_scale(graph, opposite, -flipped));
+  const cohort_value opposite = cohort_graph_log_sigmoid(graph, cohort_graph_scale(graph, margin, -1));
+  return cohort_graph_add(graph, loss, cohort_graph_scale(graph, opposite, -flipped));
 }
 
 static cohort_value hinge_form(cohort_graph *graph, cohort_value margin) {
-  return cohort_relu(graph, cohort_shift(graph, cohort_scale(graph, margin, -1), 1));
+  return cohort_graph_relu(graph, cohort_graph_shift(graph, cohort_graph_scale(graph, margin, -1), 1));
 }
 
 static cohort_preference_outputs build(const void *config, cohort_graph *graph,
@@ -51,8 +52,8 @@ static cohort_preference_outputs build(const void *config, cohort_graph *graph,
   cohort_preference_outputs out;
   out.reward_chosen = reward(graph, inputs->policy_chosen, inputs->length_chosen, settings->beta);
   out.reward_rejected = reward(graph, inputs->policy_rejected, inputs->length_rejected, settings->beta);
-  const cohort_value difference = cohort_subtract(graph, out.reward_chosen, out.reward_rejected);
-  const cohort_value margin = cohort_shift(graph, difference, -settings->gamma);
+  const cohort_value difference = cohort_graph_subtract(graph, out.reward_chosen, out.reward_rejected);
+  const cohort_value margin = cohort_graph_shift(graph, difference, -settings->gamma);
   out.loss =
       settings->form == FORM_HINGE ? hinge_form(graph, margin) : sigmoid_form(graph, margin, settings->label_smoothing);
   return out;

@@ -1,3 +1,4 @@
+/* A factor that stays 1. */
 #include "method/schedule/schedule.h"
 
 static double factor(const void *config, int64_t step, int64_t steps) {

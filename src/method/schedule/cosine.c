@@ -1,3 +1,4 @@
+/* A linear rise, then half a cosine down to a floor (Loshchilov and Hutter, 2017). */
 #include <math.h>
 
 #include "method/schedule/schedule.h"

@@ -1,3 +1,4 @@
+/* A linear rise, then constant. */
 #include "method/schedule/schedule.h"
 
 typedef struct warmup_config {

@@ -1,3 +1,4 @@
+/* Warm-up, stable, decay (Hu et al., 2024). */
 #include <math.h>
 
 #include "method/schedule/schedule.h"

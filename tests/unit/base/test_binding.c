@@ -47,7 +47,7 @@ static void test_unbound(void) {
   const cpu_set_t whole = own_set();
   const cohort_team team = {THREADS};
   notes all = {.wanted = THREADS};
-  cohort_team_settle(0, 1);
+  cohort_team_bind_thread(0, 1);
   cohort_team_run(&team, THREADS, note, &all);
   for (int t = 0; t < THREADS; t++) CU_ASSERT(CPU_EQUAL(&all.set[t], &whole));
 }
@@ -73,7 +73,7 @@ static void test_teams_within(void) {
 #pragma omp parallel num_threads(2)
   {
     const int executor = omp_get_thread_num();
-    if (executor) cohort_team_settle(2 * executor, 2);
+    if (executor) cohort_team_bind_thread(2 * executor, 2);
     notes all = {.wanted = 2};
     cohort_team_run(&(cohort_team){2}, 2, note, &all);
     inner[executor] = all.set[1];

@@ -208,22 +208,22 @@ static cohort_status await(cohort_comm *comm, void *argument) {
 static cohort_status segments(cohort_comm *comm, void *argument) {
   shared *all = argument;
   cohort_error error = {0};
-  cohort_segment *segment = NULL;
+  cohort_shared_memory *region = NULL;
   const size_t bytes = comm->rank == 1 ? 0 : comm->rank == 2 ? big : 1000 + (size_t)comm->rank;
-  expect(all, cohort_segment_create(comm, bytes, "a test", &segment, &error) == COHORT_DONE);
-  char *own = segment->part[comm->rank];
+  expect(all, cohort_shared_memory_create(comm, bytes, "a test", &region, &error) == COHORT_DONE);
+  char *own = region->part[comm->rank];
   expect(all, own && (uintptr_t)own % (bytes == big ? 2 << 20 : 64) == 0);
   for (size_t i = 0; i < bytes; i += 100) expect(all, own[i] == 0);
   if (bytes) own[0] = (char)(comm->rank + 1), own[bytes - 1] = (char)(comm->rank + 2);
   cohort_comm_barrier(comm);
   for (int r = 0; r < comm->size; r++) {
     const bool mate = r == comm->rank || comm->host[r] == comm->host[comm->rank];
-    expect(all, segment->bytes[r] == (r == 1 ? 0 : r == 2 ? big : 1000 + (size_t)r));
-    expect(all, (segment->part[r] != NULL) == mate);
-    if (mate && segment->bytes[r])
-      expect(all, segment->part[r][0] == r + 1 && segment->part[r][segment->bytes[r] - 1] == r + 2);
+    expect(all, region->bytes[r] == (r == 1 ? 0 : r == 2 ? big : 1000 + (size_t)r));
+    expect(all, (region->part[r] != NULL) == mate);
+    if (mate && region->bytes[r])
+      expect(all, region->part[r][0] == r + 1 && region->part[r][region->bytes[r] - 1] == r + 2);
   }
-  cohort_segment_destroy(segment);
+  cohort_shared_memory_destroy(region);
   return COHORT_DONE;
 }
 
@@ -231,10 +231,10 @@ static cohort_status segments(cohort_comm *comm, void *argument) {
 static cohort_status too_large(cohort_comm *comm, void *argument) {
   shared *all = argument;
   cohort_error error = {0};
-  cohort_segment *segment = NULL;
+  cohort_shared_memory *region = NULL;
   const size_t bytes = comm->rank == comm->size - 1 ? SIZE_MAX / 2 : 100;
-  expect(all, cohort_segment_create(comm, bytes, "everything", &segment, &error) == COHORT_NO_RESOURCE);
-  expect(all, !segment && strstr(error.text, "everything"));
+  expect(all, cohort_shared_memory_create(comm, bytes, "everything", &region, &error) == COHORT_NO_RESOURCE);
+  expect(all, !region && strstr(error.text, "everything"));
   return COHORT_DONE;
 }
 

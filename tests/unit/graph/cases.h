@@ -4,24 +4,24 @@
 
 #include "rig.h"
 
-typedef struct trial_case {
+typedef struct fixture_case {
   const char *name;
   cohort_value (*build)(rig *own, int variant); /* the value to differentiate */
   int variant;
-} trial_case;
+} fixture_case;
 
 static inline cohort_value case_unary(rig *own, int op) {
   const bool positive = op == COHORT_OP_LOG || op == COHORT_OP_SQUARE_ROOT || op == COHORT_OP_RECIPROCAL_ROOT;
   if (op == COHORT_OP_ABSOLUTE)
-    return cohort_unary(own->graph, (cohort_op)op, rig_distinct(own, COHORT_SHAPE(3, 11), 0.1));
-  return cohort_unary(own->graph, (cohort_op)op,
-                      rig_real(own, COHORT_SHAPE(3, 11), positive || op == COHORT_OP_LOG1P ? 0.5 : -2, 2));
+    return cohort_graph_unary(own->graph, (cohort_op)op, rig_distinct(own, COHORT_SHAPE(3, 11), 0.1));
+  return cohort_graph_unary(own->graph, (cohort_op)op,
+                            rig_real(own, COHORT_SHAPE(3, 11), positive || op == COHORT_OP_LOG1P ? 0.5 : -2, 2));
 }
 
 /* Variants: which of the two is broadcast. */
 static inline cohort_value binary_of(rig *own, int op, cohort_shape a, cohort_shape b) {
   const cohort_value x = rig_real(own, a, 0.5, 2);
-  return cohort_binary(own->graph, (cohort_op)op, x, rig_real(own, b, 0.5, 2));
+  return cohort_graph_binary(own->graph, (cohort_op)op, x, rig_real(own, b, 0.5, 2));
 }
 static inline cohort_value case_binary(rig *own, int op) {
   return binary_of(own, op, COHORT_SHAPE(3, 1, 4), COHORT_SHAPE(5, 1));
@@ -35,15 +35,16 @@ static inline cohort_value case_binary_scalar(rig *own, int op) {
 /* The values of both lie on one grid of steps, in different rows of it. */
 static inline cohort_value case_extremum(rig *own, int op) {
   const cohort_value both = rig_distinct(own, COHORT_SHAPE(2, 4, 9), 0.05);
-  const cohort_value a = cohort_slice(own->graph, both, 0, 0, 1), b = cohort_slice(own->graph, both, 0, 1, 1);
-  return cohort_binary(own->graph, (cohort_op)op, a, b);
+  const cohort_value a = cohort_graph_slice(own->graph, both, 0, 0, 1),
+                     b = cohort_graph_slice(own->graph, both, 0, 1, 1);
+  return cohort_graph_binary(own->graph, (cohort_op)op, a, b);
 }
 static inline cohort_value case_select(rig *own, int variant) {
   (void)variant;
   const cohort_value condition = rig_given(own, COHORT_SHAPE(4, 6), -1, 1);
-  const cohort_value truth = cohort_less(own->graph, condition, cohort_graph_constant(own->graph, 0));
+  const cohort_value truth = cohort_graph_less(own->graph, condition, cohort_graph_constant(own->graph, 0));
   const cohort_value a = rig_real(own, COHORT_SHAPE(4, 1), -1, 1);
-  return cohort_select(own->graph, truth, a, rig_real(own, COHORT_SHAPE(6), -1, 1));
+  return cohort_graph_select(own->graph, truth, a, rig_real(own, COHORT_SHAPE(6), -1, 1));
 }
 
 /* Variants of movement and reductions. */
@@ -52,83 +53,84 @@ static inline cohort_value case_movement(rig *own, int op) {
   const cohort_value x = rig_real(own, COHORT_SHAPE(3, 4, 5), -1, 1);
   switch (op) {
     case COHORT_OP_RESHAPE:
-      return cohort_reshape(graph, x, COHORT_SHAPE(6, 10));
+      return cohort_graph_reshape(graph, x, COHORT_SHAPE(6, 10));
     case COHORT_OP_PERMUTE:
-      return cohort_permute(graph, x, (int[]){2, 0, 1});
+      return cohort_graph_permute(graph, x, (int[]){2, 0, 1});
     case COHORT_OP_SLICE:
-      return cohort_slice(graph, x, 1, 1, 2);
+      return cohort_graph_slice(graph, x, 1, 1, 2);
     case COHORT_OP_PAD:
-      return cohort_pad(graph, x, 2, 2, 1);
+      return cohort_graph_pad(graph, x, 2, 2, 1);
     case COHORT_OP_FLIP:
-      return cohort_flip(graph, x, 1);
+      return cohort_graph_flip(graph, x, 1);
     case COHORT_OP_SUM:
-      return cohort_sum(graph, x, 1U << 0 | 1U << 2);
+      return cohort_graph_sum(graph, x, 1U << 0 | 1U << 2);
     case COHORT_OP_LOGSUMEXP:
-      return cohort_logsumexp(graph, x);
+      return cohort_graph_logsumexp(graph, x);
     default:
-      return cohort_cumsum(graph, x, 1, false);
+      return cohort_graph_cumsum(graph, x, 1, false);
   }
 }
 static inline cohort_value case_cumsum_back(rig *own, int axis) {
-  return cohort_cumsum(own->graph, rig_real(own, COHORT_SHAPE(3, 4, 5), -1, 1), axis, true);
+  return cohort_graph_cumsum(own->graph, rig_real(own, COHORT_SHAPE(3, 4, 5), -1, 1), axis, true);
 }
 static inline cohort_value case_sum_all(rig *own, int variant) {
   (void)variant;
-  return cohort_sum_all(own->graph, rig_real(own, COHORT_SHAPE(3, 4), -1, 1));
+  return cohort_graph_sum_all(own->graph, rig_real(own, COHORT_SHAPE(3, 4), -1, 1));
 }
 static inline cohort_value case_broadcast(rig *own, int variant) {
   (void)variant;
-  return cohort_broadcast(own->graph, rig_real(own, COHORT_SHAPE(4, 1), -1, 1), COHORT_SHAPE(3, 4, 5));
+  return cohort_graph_broadcast(own->graph, rig_real(own, COHORT_SHAPE(4, 1), -1, 1), COHORT_SHAPE(3, 4, 5));
 }
 static inline cohort_value case_concat(rig *own, int variant) {
   (void)variant;
   cohort_value part[3];
   for (int i = 0; i < 3; i++) part[i] = rig_real(own, COHORT_SHAPE(2, 1 + i, 3), -1, 1);
-  return cohort_concat(own->graph, 1, 3, part);
+  return cohort_graph_concat(own->graph, 1, 3, part);
 }
 static inline cohort_value case_max(rig *own, int mask) {
-  return cohort_max(own->graph, rig_distinct(own, COHORT_SHAPE(3, 4, 5), 0.05), (unsigned)mask);
+  return cohort_graph_max(own->graph, rig_distinct(own, COHORT_SHAPE(3, 4, 5), 0.05), (unsigned)mask);
 }
 
 /* Indices include -1: none. 1: the table is gathered from twice; 2: it is a factor too, as a tied embedding is. */
 static inline cohort_value case_gather(rig *own, int variant) {
   const cohort_value table = rig_real(own, COHORT_SHAPE(6, 5), -1, 1);
-  const cohort_value rows = cohort_gather(own->graph, table, rig_integer(own, COHORT_SHAPE(3, 4), -1, 5));
+  const cohort_value rows = cohort_graph_gather(own->graph, table, rig_integer(own, COHORT_SHAPE(3, 4), -1, 5));
   if (variant == 0) return rows;
   if (variant == 2)
-    return cohort_matmul(own->graph, cohort_reshape(own->graph, rows, COHORT_SHAPE(12, 5)), table, false, true);
-  return cohort_multiply(own->graph, rows,
-                         cohort_gather(own->graph, table, rig_integer(own, COHORT_SHAPE(3, 4), -1, 5)));
+    return cohort_graph_matmul(own->graph, cohort_graph_reshape(own->graph, rows, COHORT_SHAPE(12, 5)), table, false,
+                               true);
+  return cohort_graph_multiply(own->graph, rows,
+                               cohort_graph_gather(own->graph, table, rig_integer(own, COHORT_SHAPE(3, 4), -1, 5)));
 }
 /* 1: onto a table. */
 static inline cohort_value case_scatter_add(rig *own, int variant) {
   const cohort_value rows = rig_real(own, COHORT_SHAPE(3, 4, 5), -1, 1);
   const cohort_value index = rig_integer(own, COHORT_SHAPE(3, 4), -1, 5);
-  if (variant == 0) return cohort_scatter_add(own->graph, rows, index, 6);
+  if (variant == 0) return cohort_graph_scatter_add(own->graph, rows, index, 6);
   const cohort_value table = rig_real(own, COHORT_SHAPE(6, 5), -1, 1);
-  return cohort_graph_add(own->graph, COHORT_OP_SCATTER_ADD, 3, (cohort_value[]){rows, index, table},
-                          &(cohort_attributes){.integers = {6}});
+  return cohort_graph_add_node(own->graph, COHORT_OP_SCATTER_ADD, 3, (cohort_value[]){rows, index, table},
+                               &(cohort_attributes){.integers = {6}});
 }
 static inline cohort_value case_take_along(rig *own, int variant) {
   (void)variant;
   const cohort_value x = rig_real(own, COHORT_SHAPE(3, 4, 5), -1, 1);
-  return cohort_take_along(own->graph, x, rig_integer(own, COHORT_SHAPE(3, 4), -1, 4));
+  return cohort_graph_take_along(own->graph, x, rig_integer(own, COHORT_SHAPE(3, 4), -1, 4));
 }
 static inline cohort_value case_put_along(rig *own, int variant) {
   (void)variant;
   const cohort_value v = rig_real(own, COHORT_SHAPE(3, 4), -1, 1);
-  return cohort_put_along(own->graph, v, rig_integer(own, COHORT_SHAPE(3, 4), -1, 4), 5);
+  return cohort_graph_put_along(own->graph, v, rig_integer(own, COHORT_SHAPE(3, 4), -1, 4), 5);
 }
 static inline cohort_value case_segment_sum(rig *own, int variant) {
   (void)variant;
   const cohort_value x = rig_real(own, COHORT_SHAPE(9, 4), -1, 1);
-  return cohort_segment_sum(own->graph, x, rig_segments(own, 9, 3, 2), 4);
+  return cohort_graph_segment_sum(own->graph, x, rig_segments(own, 9, 3, 2), 4);
 }
 
 /* Variants: bit 0 transpose_a, bit 1 transpose_b. */
 static inline cohort_value matmul_of(rig *own, int variant, cohort_shape a, cohort_shape b) {
   const cohort_value x = rig_real(own, a, -1, 1);
-  return cohort_matmul(own->graph, x, rig_real(own, b, -1, 1), variant & 1, variant & 2);
+  return cohort_graph_matmul(own->graph, x, rig_real(own, b, -1, 1), variant & 1, variant & 2);
 }
 static inline cohort_value case_matmul(rig *own, int variant) {
   return matmul_of(own, variant, variant & 1 ? COHORT_SHAPE(4, 3) : COHORT_SHAPE(3, 4),
@@ -146,7 +148,7 @@ static inline cohort_value case_matmul_flat(rig *own, int variant) {
 static inline cohort_value case_convolution(rig *own, int variant) {
   const cohort_value x = rig_real(own, COHORT_SHAPE(2, 6, 5, 3), -1, 1);
   const cohort_value weight = rig_real(own, COHORT_SHAPE(4, 3, 2, 3), -1, 1);
-  return cohort_convolution(own->graph, x, weight, variant / 10, variant % 10);
+  return cohort_graph_convolution(own->graph, x, weight, variant / 10, variant % 10);
 }
 static inline int64_t case_windows(int64_t size, int64_t window, int variant) {
   return (size + 2 * (variant % 10) - window) / (variant / 10) + 1;
@@ -155,95 +157,97 @@ static inline cohort_value case_convolution_input(rig *own, int variant) {
   const int64_t height = case_windows(6, 3, variant), width = case_windows(5, 2, variant);
   const cohort_value dy = rig_real(own, COHORT_SHAPE(2, height, width, 4), -1, 1);
   const cohort_value weight = rig_real(own, COHORT_SHAPE(4, 3, 2, 3), -1, 1);
-  return cohort_graph_add(own->graph, COHORT_OP_CONVOLUTION_INPUT, 2, (cohort_value[]){dy, weight},
-                          &(cohort_attributes){.integers = {variant / 10, variant % 10, 6, 5, 3, 2}});
+  return cohort_graph_add_node(own->graph, COHORT_OP_CONVOLUTION_INPUT, 2, (cohort_value[]){dy, weight},
+                               &(cohort_attributes){.integers = {variant / 10, variant % 10, 6, 5, 3, 2}});
 }
 static inline cohort_value case_convolution_weight(rig *own, int variant) {
   const int64_t height = case_windows(6, 3, variant), width = case_windows(5, 2, variant);
   const cohort_value x = rig_real(own, COHORT_SHAPE(2, 6, 5, 3), -1, 1);
   const cohort_value dy = rig_real(own, COHORT_SHAPE(2, height, width, 4), -1, 1);
-  return cohort_graph_add(own->graph, COHORT_OP_CONVOLUTION_WEIGHT, 2, (cohort_value[]){x, dy},
-                          &(cohort_attributes){.integers = {variant / 10, variant % 10, 6, 5, 3, 2}});
+  return cohort_graph_add_node(own->graph, COHORT_OP_CONVOLUTION_WEIGHT, 2, (cohort_value[]){x, dy},
+                               &(cohort_attributes){.integers = {variant / 10, variant % 10, 6, 5, 3, 2}});
 }
 static inline cohort_value case_window_max(rig *own, int stride) {
-  return cohort_window_max(own->graph, rig_distinct(own, COHORT_SHAPE(2, 6, 6, 3), 0.02), 2 + stride % 2, stride);
+  return cohort_graph_window_max(own->graph, rig_distinct(own, COHORT_SHAPE(2, 6, 6, 3), 0.02), 2 + stride % 2, stride);
 }
 /* Take and put with the places of a maximum that is not differentiated. */
 static inline cohort_value case_window_take(rig *own, int variant) {
   (void)variant;
-  const cohort_value where = cohort_window_max(own->graph, rig_given(own, COHORT_SHAPE(2, 6, 6, 3), -1, 1), 2, 2) + 1;
+  const cohort_value where =
+      cohort_graph_window_max(own->graph, rig_given(own, COHORT_SHAPE(2, 6, 6, 3), -1, 1), 2, 2) + 1;
   const cohort_value x = rig_real(own, COHORT_SHAPE(2, 6, 6, 3), -1, 1);
-  return cohort_binary(own->graph, COHORT_OP_WINDOW_TAKE, x, where);
+  return cohort_graph_binary(own->graph, COHORT_OP_WINDOW_TAKE, x, where);
 }
 static inline cohort_value case_window_put(rig *own, int variant) {
   (void)variant;
-  const cohort_value where = cohort_window_max(own->graph, rig_given(own, COHORT_SHAPE(2, 6, 6, 3), -1, 1), 3, 1) + 1;
+  const cohort_value where =
+      cohort_graph_window_max(own->graph, rig_given(own, COHORT_SHAPE(2, 6, 6, 3), -1, 1), 3, 1) + 1;
   const cohort_value y = rig_real(own, COHORT_SHAPE(2, 4, 4, 3), -1, 1);
-  return cohort_graph_add(own->graph, COHORT_OP_WINDOW_PUT, 2, (cohort_value[]){y, where},
-                          &(cohort_attributes){.integers = {6, 6}});
+  return cohort_graph_add_node(own->graph, COHORT_OP_WINDOW_PUT, 2, (cohort_value[]){y, where},
+                               &(cohort_attributes){.integers = {6, 6}});
 }
 static inline cohort_value case_lane(rig *own, int op) {
   const cohort_value x = rig_distinct(own, COHORT_SHAPE(3, 5), 0.1);
-  return cohort_unary(own->graph, (cohort_op)op, x);
+  return cohort_graph_unary(own->graph, (cohort_op)op, x);
 }
 
 /* Fused. */
 static inline cohort_value case_gelu(rig *own, int exact) {
-  return cohort_gelu(own->graph, rig_real(own, COHORT_SHAPE(5, 17), -3, 3), exact);
+  return cohort_graph_gelu(own->graph, rig_real(own, COHORT_SHAPE(5, 17), -3, 3), exact);
 }
 static inline cohort_value case_swiglu(rig *own, int variant) {
   (void)variant;
   const cohort_value a = rig_real(own, COHORT_SHAPE(5, 17), -3, 3);
-  return cohort_swiglu(own->graph, a, rig_real(own, COHORT_SHAPE(5, 17), -3, 3));
+  return cohort_graph_swiglu(own->graph, a, rig_real(own, COHORT_SHAPE(5, 17), -3, 3));
 }
 static inline cohort_value case_relu(rig *own, int variant) {
   (void)variant;
-  return cohort_relu(own->graph, rig_distinct(own, COHORT_SHAPE(5, 17), 0.05));
+  return cohort_graph_relu(own->graph, rig_distinct(own, COHORT_SHAPE(5, 17), 0.05));
 }
 static inline cohort_value case_relu_backward(rig *own, int variant) {
   (void)variant;
   const cohort_value x = rig_given(own, COHORT_SHAPE(5, 17), -1, 1);
-  return cohort_binary(own->graph, COHORT_OP_RELU_BACKWARD, x, rig_real(own, COHORT_SHAPE(5, 17), -1, 1));
+  return cohort_graph_binary(own->graph, COHORT_OP_RELU_BACKWARD, x, rig_real(own, COHORT_SHAPE(5, 17), -1, 1));
 }
 static inline cohort_value case_dropout(rig *own, int percent) {
   const cohort_value x = rig_real(own, COHORT_SHAPE(6, 13), -1, 1);
   const cohort_value ids = rig_integer(own, COHORT_SHAPE(6), 0, 3);
-  return cohort_dropout(own->graph, x, ids, rig_integer(own, COHORT_SHAPE(6), 0, 9), percent / 100.0);
+  return cohort_graph_dropout(own->graph, x, ids, rig_integer(own, COHORT_SHAPE(6), 0, 9), percent / 100.0);
 }
 static inline cohort_value case_layer_norm(rig *own, int columns) {
   const cohort_value x = rig_real(own, COHORT_SHAPE(3, 5, columns), -2, 2);
   const cohort_value gain = rig_real(own, COHORT_SHAPE(columns), 0.5, 1.5);
-  return cohort_layer_norm(own->graph, x, gain, rig_real(own, COHORT_SHAPE(columns), -1, 1), 1e-5);
+  return cohort_graph_layer_norm(own->graph, x, gain, rig_real(own, COHORT_SHAPE(columns), -1, 1), 1e-5);
 }
 static inline cohort_value case_rms_norm(rig *own, int columns) {
   const cohort_value x = rig_real(own, COHORT_SHAPE(11, columns), -2, 2);
-  return cohort_rms_norm(own->graph, x, rig_real(own, COHORT_SHAPE(columns), 0.5, 1.5), 1e-6);
+  return cohort_graph_rms_norm(own->graph, x, rig_real(own, COHORT_SHAPE(columns), 0.5, 1.5), 1e-6);
 }
 static inline cohort_value case_group_norm(rig *own, int groups) {
   const cohort_value x = rig_real(own, COHORT_SHAPE(2, 3, 5, 6), -2, 2);
   const cohort_value gain = rig_real(own, COHORT_SHAPE(6), 0.5, 1.5);
-  return cohort_group_norm(own->graph, x, gain, rig_real(own, COHORT_SHAPE(6), -1, 1), groups, 1e-5);
+  return cohort_graph_group_norm(own->graph, x, gain, rig_real(own, COHORT_SHAPE(6), -1, 1), groups, 1e-5);
 }
 /* Half of the channels far above zero and half far below: no difference crosses the kink of a relu. */
 static inline cohort_value case_far_from_zero(rig *own, int axes, cohort_shape half) {
   const cohort_value parts[] = {rig_real(own, half, 5, 6), rig_real(own, half, -6, -5)};
-  return cohort_concat(own->graph, axes - 1, 2, parts);
+  return cohort_graph_concat(own->graph, axes - 1, 2, parts);
 }
 static inline cohort_value case_group_norm_relu(rig *own, int groups) {
   const cohort_value x = rig_real(own, COHORT_SHAPE(2, 3, 5, 6), -2, 2);
   const cohort_value gain = rig_real(own, COHORT_SHAPE(6), 0.5, 1.5);
   const cohort_value bias = case_far_from_zero(own, 1, COHORT_SHAPE(3));
-  return cohort_group_norm_relu(own->graph, x, gain, bias, COHORT_NO_VALUE, groups, 1e-5);
+  return cohort_graph_group_norm_relu(own->graph, x, gain, bias, COHORT_NO_VALUE, groups, 1e-5);
 }
 static inline cohort_value case_group_norm_add(rig *own, int groups) {
   const cohort_value x = rig_real(own, COHORT_SHAPE(2, 3, 5, 6), -2, 2);
   const cohort_value gain = rig_real(own, COHORT_SHAPE(6), 0.5, 1.5), bias = rig_real(own, COHORT_SHAPE(6), -1, 1);
   const cohort_value added = case_far_from_zero(own, 4, COHORT_SHAPE(2, 3, 5, 3));
-  return cohort_group_norm_relu(own->graph, x, gain, bias, added, groups, 1e-5);
+  return cohort_graph_group_norm_relu(own->graph, x, gain, bias, added, groups, 1e-5);
 }
 static inline cohort_value case_rotary(rig *own, int positions) {
   const cohort_value x = rig_real(own, COHORT_SHAPE(7, 3, 10), -1, 1);
-  return cohort_rotary(own->graph, x, rig_integer(own, COHORT_SHAPE(7), 0, positions), 10000);
+  return cohort_graph_rotary(own->graph, x, rig_integer(own, COHORT_SHAPE(7), 0, positions), 10000);
 }
 /* Variants: heads * 10 + key heads. */
 static inline cohort_value attention_of(rig *own, int variant, int64_t rows, int64_t run, int64_t size) {
@@ -251,7 +255,8 @@ static inline cohort_value attention_of(rig *own, int variant, int64_t rows, int
   const cohort_value query = rig_real(own, COHORT_SHAPE(rows, heads, size), -1, 1);
   const cohort_value key = rig_real(own, COHORT_SHAPE(rows, key_heads, size), -1, 1);
   const cohort_value value = rig_real(own, COHORT_SHAPE(rows, key_heads, size), -1, 1);
-  return cohort_attention(own->graph, query, key, value, rig_segments(own, rows, run, 2), 1 / sqrt((double)size), 0);
+  return cohort_graph_attention(own->graph, query, key, value, rig_segments(own, rows, run, 2), 1 / sqrt((double)size),
+                                0);
 }
 static inline cohort_value case_attention(rig *own, int variant) { return attention_of(own, variant, 13, 4, 6); }
 static inline cohort_value case_attention_long(rig *own, int variant) {
@@ -260,24 +265,25 @@ static inline cohort_value case_attention_long(rig *own, int variant) {
 static inline cohort_value case_cross_entropy(rig *own, int percent) {
   const cohort_value logits = rig_real(own, COHORT_SHAPE(9, 7), -2, 2);
   const cohort_value target = rig_integer(own, COHORT_SHAPE(9), -1, 6);
-  return cohort_softmax_cross_entropy(own->graph, logits, target, percent / 100.0);
+  return cohort_graph_softmax_cross_entropy(own->graph, logits, target, percent / 100.0);
 }
 /* Variants: which outputs count, as bits 1 log p, 4 mean, 8 entropy. */
 static inline cohort_value head_of(rig *own, int variant, int64_t rows, int64_t width, int64_t words) {
   const cohort_value x = rig_real(own, COHORT_SHAPE(rows, width), -1, 1);
   const cohort_value weight = rig_real(own, COHORT_SHAPE(words, width), -1, 1);
   const cohort_value target = rig_integer(own, COHORT_SHAPE(rows), -1, (int)words - 1);
-  const cohort_head_outputs head = cohort_vocabulary_head(own->graph, x, weight, target);
-  cohort_value sum = cohort_scale(own->graph, head.log_probability, variant & 1 ? 0.7 : 0);
-  if (variant & 4) sum = cohort_add(own->graph, sum, cohort_scale(own->graph, head.mean_log_probability, -1.3));
-  if (variant & 8) sum = cohort_add(own->graph, sum, cohort_scale(own->graph, head.entropy, 0.4));
+  const cohort_head_outputs head = cohort_graph_vocabulary_head(own->graph, x, weight, target);
+  cohort_value sum = cohort_graph_scale(own->graph, head.log_probability, variant & 1 ? 0.7 : 0);
+  if (variant & 4)
+    sum = cohort_graph_add(own->graph, sum, cohort_graph_scale(own->graph, head.mean_log_probability, -1.3));
+  if (variant & 8) sum = cohort_graph_add(own->graph, sum, cohort_graph_scale(own->graph, head.entropy, 0.4));
   return sum;
 }
 static inline cohort_value case_head(rig *own, int variant) { return head_of(own, variant, 7, 5, 11); }
 static inline cohort_value case_head_long(rig *own, int variant) { return head_of(own, variant, 131, 37, 301); }
 static inline cohort_value case_head_panels(rig *own, int variant) { return head_of(own, variant, 19, 23, 2100); }
 
-static const trial_case small_cases[] = {
+static const fixture_case small_cases[] = {
     {"negate", case_unary, COHORT_OP_NEGATE},
     {"absolute", case_unary, COHORT_OP_ABSOLUTE},
     {"exponential", case_unary, COHORT_OP_EXPONENTIAL},
@@ -355,7 +361,7 @@ static const trial_case small_cases[] = {
     {"relu_backward", case_relu_backward, 0},
 };
 
-static const trial_case fused_cases[] = {
+static const fixture_case fused_cases[] = {
     {"gelu tanh", case_gelu, 0},
     {"gelu erf", case_gelu, 1},
     {"swiglu", case_swiglu, 0},

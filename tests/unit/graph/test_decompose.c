@@ -5,28 +5,29 @@
 #include "graph/node.h"
 
 typedef struct fused_case {
-  trial_case own;
+  fixture_case own;
   double terms; /* of the longest sum: the tolerance is 1e-5 of its root */
 } fused_case;
 
 static cohort_value case_norm_rows(rig *own, int columns) {
   const cohort_value x = rig_real(own, COHORT_SHAPE(83, columns), -2, 3);
   const cohort_value gain = rig_real(own, COHORT_SHAPE(columns), 0.5, 1.5);
-  return cohort_layer_norm(own->graph, x, gain, rig_real(own, COHORT_SHAPE(columns), -1, 1), 1e-5);
+  return cohort_graph_layer_norm(own->graph, x, gain, rig_real(own, COHORT_SHAPE(columns), -1, 1), 1e-5);
 }
 static cohort_value case_group_norm_large(rig *own, int groups) {
   const cohort_value x = rig_real(own, COHORT_SHAPE(3, 9, 11, 24), -2, 2);
   const cohort_value gain = rig_real(own, COHORT_SHAPE(24), 0.5, 1.5);
-  return cohort_group_norm(own->graph, x, gain, rig_real(own, COHORT_SHAPE(24), -1, 1), groups, 1e-5);
+  return cohort_graph_group_norm(own->graph, x, gain, rig_real(own, COHORT_SHAPE(24), -1, 1), groups, 1e-5);
 }
 static cohort_value case_cross_entropy_large(rig *own, int percent) {
   const cohort_value logits = rig_real(own, COHORT_SHAPE(67, 1003), -6, 6);
   const cohort_value target = rig_integer(own, COHORT_SHAPE(67), -1, 1002);
-  return cohort_softmax_cross_entropy(own->graph, logits, target, percent / 100.0);
+  return cohort_graph_softmax_cross_entropy(own->graph, logits, target, percent / 100.0);
 }
 static cohort_value case_cross_entropy_narrow(rig *own, int classes) {
   const cohort_value logits = rig_real(own, COHORT_SHAPE(37, classes), -6, 6);
-  return cohort_softmax_cross_entropy(own->graph, logits, rig_integer(own, COHORT_SHAPE(37), -1, classes - 1), 0.1);
+  return cohort_graph_softmax_cross_entropy(own->graph, logits, rig_integer(own, COHORT_SHAPE(37), -1, classes - 1),
+                                            0.1);
 }
 
 static const fused_case cases[] = {
@@ -58,7 +59,7 @@ static const fused_case cases[] = {
 };
 
 /* The node under test, and what is compared: its outputs, then the gradients. */
-static int list_values(rig *at, const trial_case *own, cohort_value *values) {
+static int list_values(rig *at, const fixture_case *own, cohort_value *values) {
   const cohort_value y = own->build(at, own->variant);
   const cohort_value cotangent = rig_given(at, cohort_graph_shape(at->graph, y), -1, 1);
   int count = 0;
@@ -172,7 +173,7 @@ static void test_structure(void) {
   rig at = rig_create(4);
   cohort_graph_set_lanes(at.graph, 3);
   cohort_graph_enter(at.graph, "block");
-  const cohort_value y = case_head(&at, 1), loss = cohort_sum_all(at.graph, y);
+  const cohort_value y = case_head(&at, 1), loss = cohort_graph_sum_all(at.graph, y);
   cohort_graph_leave(at.graph);
   cohort_graph *small = cohort_graph_decompose(at.graph, NULL);
   CU_ASSERT_EQUAL(cohort_graph_parameters(small), cohort_graph_parameters(at.graph));

@@ -8,8 +8,9 @@ enum { COORDINATES = 64, DIRECTIONS = 8 };
 /* sum of w (y + y^2 / 2): not linear in y, so that second derivatives of linear operations count too. */
 static cohort_value loss_of(rig *own, cohort_value y) {
   const cohort_value weight = rig_given(own, cohort_graph_shape(own->graph, y), -1, 1);
-  const cohort_value square = cohort_scale(own->graph, cohort_multiply(own->graph, y, y), 0.5);
-  return cohort_sum_all(own->graph, cohort_multiply(own->graph, weight, cohort_add(own->graph, y, square)));
+  const cohort_value square = cohort_graph_scale(own->graph, cohort_graph_multiply(own->graph, y, y), 0.5);
+  return cohort_graph_sum_all(own->graph,
+                              cohort_graph_multiply(own->graph, weight, cohort_graph_add(own->graph, y, square)));
 }
 
 static void expect_valid(const rig *own, const char *name) {
@@ -97,7 +98,7 @@ static cohort_value decompose(rig *own, cohort_value value) {
   return value;
 }
 
-static void check_first(const trial_case *own, bool decomposed) {
+static void check_first(const fixture_case *own, bool decomposed) {
   rig at = rig_create(7 + (uint64_t)own->variant);
   cohort_value loss = loss_of(&at, own->build(&at, own->variant)), wrt[RIG_LEAVES + 1];
   expect_valid(&at, own->name);
@@ -148,7 +149,7 @@ static void check_products(rig *own, runner *run, const char *name, double *cons
   }
 }
 
-static void check_second(const trial_case *own, bool decomposed) {
+static void check_second(const fixture_case *own, bool decomposed) {
   rig at = rig_create(11 + (uint64_t)own->variant);
   cohort_value loss = loss_of(&at, own->build(&at, own->variant));
   cohort_value direction[RIG_LEAVES], all[2 * RIG_LEAVES];
@@ -191,11 +192,12 @@ static void test_fused(void) {
 static void test_independent(void) {
   rig at = rig_create(3);
   const cohort_value x = rig_real(&at, COHORT_SHAPE(4, 5), -2, 2), other = rig_real(&at, COHORT_SHAPE(3), -1, 1);
-  cohort_value sum = cohort_unary(at.graph, COHORT_OP_SIGN, x), gradient[3];
-  sum = cohort_add(at.graph, sum, cohort_unary(at.graph, COHORT_OP_ROUND, x));
-  sum = cohort_add(at.graph, sum, cohort_stop_gradient(at.graph, cohort_multiply(at.graph, x, x)));
-  const cohort_value best = cohort_cast(at.graph, cohort_argmax(at.graph, x));
-  const cohort_value loss = cohort_add(at.graph, cohort_sum_all(at.graph, sum), cohort_sum_all(at.graph, best));
+  cohort_value sum = cohort_graph_unary(at.graph, COHORT_OP_SIGN, x), gradient[3];
+  sum = cohort_graph_add(at.graph, sum, cohort_graph_unary(at.graph, COHORT_OP_ROUND, x));
+  sum = cohort_graph_add(at.graph, sum, cohort_graph_stop_gradient(at.graph, cohort_graph_multiply(at.graph, x, x)));
+  const cohort_value best = cohort_graph_cast(at.graph, cohort_graph_argmax(at.graph, x));
+  const cohort_value loss =
+      cohort_graph_add(at.graph, cohort_graph_sum_all(at.graph, sum), cohort_graph_sum_all(at.graph, best));
   cohort_graph_gradient(at.graph, loss, COHORT_NO_VALUE, 3, (cohort_value[]){x, other, x}, gradient);
   expect_valid(&at, "independent");
   CU_ASSERT(gradient[0] != gradient[2]);
@@ -213,8 +215,8 @@ static void test_ties(void) {
     rig at = rig_create(5);
     const cohort_value x = rig_real(&at, COHORT_SHAPE(4), 0, 0), y = rig_real(&at, COHORT_SHAPE(4), 2, 2);
     cohort_value gradient[2];
-    cohort_value loss = cohort_add(at.graph, cohort_sum_all(at.graph, cohort_relu(at.graph, x)),
-                                   cohort_sum_all(at.graph, cohort_max(at.graph, y, 1)));
+    cohort_value loss = cohort_graph_add(at.graph, cohort_graph_sum_all(at.graph, cohort_graph_relu(at.graph, x)),
+                                         cohort_graph_sum_all(at.graph, cohort_graph_max(at.graph, y, 1)));
     if (decomposed) loss = decompose(&at, loss);
     cohort_graph_gradient(at.graph, loss, COHORT_NO_VALUE, 2, at.real, gradient);
     runner run = runner_create(&at, at.graph, cohort_kernels_float64(), 2, gradient, 1);
@@ -232,8 +234,8 @@ static void test_ties(void) {
 static void test_intermediate(void) {
   rig at = rig_create(9);
   const cohort_value x = rig_real(&at, COHORT_SHAPE(5), -1, 1), seed = rig_given(&at, COHORT_SHAPE(5), -1, 1);
-  const cohort_value square = cohort_multiply(at.graph, x, x);
-  const cohort_value y = cohort_add(at.graph, cohort_multiply(at.graph, square, x), square); /* x^3 + x^2 */
+  const cohort_value square = cohort_graph_multiply(at.graph, x, x);
+  const cohort_value y = cohort_graph_add(at.graph, cohort_graph_multiply(at.graph, square, x), square); /* x^3 + x^2 */
   cohort_value gradient[2];
   cohort_graph_gradient(at.graph, y, seed, 2, (cohort_value[]){square, x}, gradient);
   runner run = runner_create(&at, at.graph, cohort_kernels_float64(), 2, gradient, 1);

@@ -55,14 +55,15 @@ static network network_create(void) {
   const cohort_value x = rig_given(&own.at, COHORT_SHAPE(24, 10), -1, 1);
   const cohort_value ids = rig_integer(&own.at, COHORT_SHAPE(24), 0, 99);
   const cohort_value target = rig_integer(&own.at, COHORT_SHAPE(24), 0, 6);
-  cohort_value h = cohort_matmul(graph, x, rig_real(&own.at, COHORT_SHAPE(32, 10), -1, 1), false, true);
-  h = cohort_gelu(graph, cohort_add(graph, h, rig_real(&own.at, COHORT_SHAPE(32), -1, 1)), false);
+  cohort_value h = cohort_graph_matmul(graph, x, rig_real(&own.at, COHORT_SHAPE(32, 10), -1, 1), false, true);
+  h = cohort_graph_gelu(graph, cohort_graph_add(graph, h, rig_real(&own.at, COHORT_SHAPE(32), -1, 1)), false);
   const cohort_value gain = rig_real(&own.at, COHORT_SHAPE(32), 0.5, 1.5);
-  h = cohort_layer_norm(graph, h, gain, rig_real(&own.at, COHORT_SHAPE(32), -1, 1), 1e-5);
-  h = cohort_dropout(graph, h, ids, ids, 0.25);
-  h = cohort_add(graph, h, cohort_matmul(graph, h, rig_real(&own.at, COHORT_SHAPE(32, 32), -1, 1), false, false));
-  const cohort_value logits = cohort_matmul(graph, h, rig_real(&own.at, COHORT_SHAPE(7, 32), -1, 1), false, true);
-  own.loss = cohort_sum_all(graph, cohort_softmax_cross_entropy(graph, logits, target, 0.1));
+  h = cohort_graph_layer_norm(graph, h, gain, rig_real(&own.at, COHORT_SHAPE(32), -1, 1), 1e-5);
+  h = cohort_graph_dropout(graph, h, ids, ids, 0.25);
+  h = cohort_graph_add(graph, h,
+                       cohort_graph_matmul(graph, h, rig_real(&own.at, COHORT_SHAPE(32, 32), -1, 1), false, false));
+  const cohort_value logits = cohort_graph_matmul(graph, h, rig_real(&own.at, COHORT_SHAPE(7, 32), -1, 1), false, true);
+  own.loss = cohort_graph_sum_all(graph, cohort_graph_softmax_cross_entropy(graph, logits, target, 0.1));
   own.gradients = own.at.reals;
   cohort_graph_gradient(graph, own.loss, COHORT_NO_VALUE, own.gradients, own.at.real, own.gradient);
   CU_ASSERT_EQUAL_FATAL(cohort_graph_status(graph, NULL), COHORT_DONE);
@@ -77,7 +78,7 @@ static void network_bind(const network *own, void **memory) {
 
 static void *arena_start(const cohort_executor *executor, const cohort_plan *plan, const cohort_bindings *bindings) {
   for (cohort_value v = 0; v < plan->values; v++)
-    if (plan->place[v].kind == COHORT_PLACE_ARENA)
+    if (plan->place[v].kind == COHORT_LOCATION_ARENA)
       return (char *)cohort_executor_value(executor, plan, 0, v, bindings) - plan->place[v].offset;
   return NULL;
 }
@@ -188,11 +189,12 @@ static void test_external(void) {
 static void test_views(void) {
   rig at = rig_create(2);
   const cohort_value x = rig_real(&at, COHORT_SHAPE(2, 6), -1, 1), other = rig_real(&at, COHORT_SHAPE(2, 6), -1, 1);
-  const cohort_value square = cohort_multiply(at.graph, x, x);
-  const cohort_value view = cohort_stop_gradient(at.graph, cohort_reshape(at.graph, square, COHORT_SHAPE(3, 4)));
-  const cohort_value leaf = cohort_reshape(at.graph, x, COHORT_SHAPE(12));
-  const cohort_value copied = cohort_reshape(at.graph, x, COHORT_SHAPE(12, 1));
-  const cohort_value sum = cohort_sum_all(at.graph, cohort_add(at.graph, x, other));
+  const cohort_value square = cohort_graph_multiply(at.graph, x, x);
+  const cohort_value view =
+      cohort_graph_stop_gradient(at.graph, cohort_graph_reshape(at.graph, square, COHORT_SHAPE(3, 4)));
+  const cohort_value leaf = cohort_graph_reshape(at.graph, x, COHORT_SHAPE(12));
+  const cohort_value copied = cohort_graph_reshape(at.graph, x, COHORT_SHAPE(12, 1));
+  const cohort_value sum = cohort_graph_sum_all(at.graph, cohort_graph_add(at.graph, x, other));
   cohort_value gradient[2];
   cohort_graph_gradient(at.graph, sum, COHORT_NO_VALUE, 2, (cohort_value[]){x, other}, gradient);
   void **memory = cohort_allocate((size_t)cohort_graph_values(at.graph) * sizeof *memory);
@@ -232,11 +234,11 @@ static void test_onto(void) {
   const cohort_value leaf = rig_real(&at, COHORT_SHAPE(6, 5), -1, 1), rows = rig_real(&at, COHORT_SHAPE(4, 5), -1, 1);
   const cohort_value index = rig_integer(&at, COHORT_SHAPE(4), 0, 5);
   cohort_value table[4] = {leaf}, sum[4];
-  for (int i = 1; i < 4; i++) table[i] = cohort_cumsum(g, i == 1 ? leaf : table[i - 1], 1, false);
+  for (int i = 1; i < 4; i++) table[i] = cohort_graph_cumsum(g, i == 1 ? leaf : table[i - 1], 1, false);
   for (int i = 0; i < 4; i++)
-    sum[i] = cohort_graph_add(g, COHORT_OP_SCATTER_ADD, 3, (cohort_value[]){rows, index, table[i]},
-                              &(cohort_attributes){.integers = {6}});
-  const cohort_value later = cohort_cumsum(g, table[1], 0, false);
+    sum[i] = cohort_graph_add_node(g, COHORT_OP_SCATTER_ADD, 3, (cohort_value[]){rows, index, table[i]},
+                                   &(cohort_attributes){.integers = {6}});
+  const cohort_value later = cohort_graph_cumsum(g, table[1], 0, false);
   const cohort_plan_output output[] = {{sum[0], true}, {sum[1], true}, {sum[2], false}, {sum[3], true}, {later, false}};
   cohort_plan *plan = plan_of(g, 5, output);
   double target[3][30];
@@ -322,17 +324,18 @@ static coupled coupled_create(int lanes) {
   own.weight =
       cohort_graph_parameter(g, 0, "weight", COHORT_SHAPE(WIDTH, 3), COHORT_ROLE_MATRIX, COHORT_INITIAL_ZERO, 0);
   own.early = cohort_graph_parameter(g, 0, "early", COHORT_SHAPE(WIDTH), COHORT_ROLE_VECTOR, COHORT_INITIAL_ZERO, 0);
-  const cohort_value y = cohort_matmul(g, own.x, own.weight, false, false);
-  const cohort_value mean = cohort_scale(g, cohort_lane_sum(g, cohort_sum(g, y, 1)), 1 / (double)all);
-  const cohort_value centred = cohort_subtract(g, y, mean);
-  const cohort_value largest = cohort_lane_max(g, cohort_max(g, cohort_multiply(g, centred, centred), 1));
-  const cohort_value z = cohort_divide(g, centred, cohort_shift(g, largest, 1));
-  const cohort_value scores = cohort_matmul(g, z, cohort_lane_gather(g, z), false, true);
-  const cohort_value found = cohort_take_along(g, scores, own.own_row);
-  const cohort_value missed = cohort_sum_all(g, cohort_logsumexp(g, scores));
+  const cohort_value y = cohort_graph_matmul(g, own.x, own.weight, false, false);
+  const cohort_value mean = cohort_graph_scale(g, cohort_graph_lane_sum(g, cohort_graph_sum(g, y, 1)), 1 / (double)all);
+  const cohort_value centred = cohort_graph_subtract(g, y, mean);
+  const cohort_value largest =
+      cohort_graph_lane_max(g, cohort_graph_max(g, cohort_graph_multiply(g, centred, centred), 1));
+  const cohort_value z = cohort_graph_divide(g, centred, cohort_graph_shift(g, largest, 1));
+  const cohort_value scores = cohort_graph_matmul(g, z, cohort_graph_lane_gather(g, z), false, true);
+  const cohort_value found = cohort_graph_take_along(g, scores, own.own_row);
+  const cohort_value missed = cohort_graph_sum_all(g, cohort_graph_logsumexp(g, scores));
   /* A part that does not depend on other lanes: its gradient is there in the first phase. */
-  const cohort_value plain = cohort_sum_all(g, cohort_multiply(g, own.x, own.early));
-  own.loss = cohort_add(g, cohort_subtract(g, missed, cohort_sum_all(g, found)), plain);
+  const cohort_value plain = cohort_graph_sum_all(g, cohort_graph_multiply(g, own.x, own.early));
+  own.loss = cohort_graph_add(g, cohort_graph_subtract(g, missed, cohort_graph_sum_all(g, found)), plain);
   cohort_value gradient[2];
   cohort_graph_gradient(g, own.loss, COHORT_NO_VALUE, 2, (cohort_value[]){own.weight, own.early}, gradient);
   own.gradient = gradient[0];
@@ -440,10 +443,10 @@ static void test_lane_leaves(void) {
   cohort_graph *graph = cohort_graph_create();
   cohort_graph_set_lanes(graph, 2);
   const cohort_value x = cohort_graph_input(graph, "x", COHORT_TYPE_REAL, COHORT_SHAPE(2));
-  const cohort_value sum = cohort_lane_sum(graph, x),
-                     all = cohort_lane_gather(graph, cohort_reshape(graph, x, COHORT_SHAPE(2, 1)));
-  const cohort_value lanes = cohort_lane_sum(graph, cohort_graph_constant(graph, 1));
-  const cohort_value mean = cohort_divide(graph, sum, lanes);
+  const cohort_value sum = cohort_graph_lane_sum(graph, x),
+                     all = cohort_graph_lane_gather(graph, cohort_graph_reshape(graph, x, COHORT_SHAPE(2, 1)));
+  const cohort_value lanes = cohort_graph_lane_sum(graph, cohort_graph_constant(graph, 1));
+  const cohort_value mean = cohort_graph_divide(graph, sum, lanes);
   const cohort_plan_output output[] = {{mean, false}, {all, true}};
   cohort_plan *plan = plan_of(graph, 2, output);
   cohort_executor *executor = executor_of(plan, 2);

@@ -28,10 +28,10 @@ static sample sample_create(void) {
   cohort_graph *graph = own.at.graph;
   const cohort_value x = rig_given(&own.at, COHORT_SHAPE(6, 10), -1, 1);
   const cohort_value target = rig_integer(&own.at, COHORT_SHAPE(6), 0, 3);
-  cohort_value h = cohort_matmul(graph, x, rig_real(&own.at, COHORT_SHAPE(8, 10), -1, 1), false, true);
-  h = cohort_gelu(graph, h, false);
-  const cohort_value logits = cohort_matmul(graph, h, rig_real(&own.at, COHORT_SHAPE(4, 8), -1, 1), false, true);
-  own.loss = cohort_sum_all(graph, cohort_softmax_cross_entropy(graph, logits, target, 0));
+  cohort_value h = cohort_graph_matmul(graph, x, rig_real(&own.at, COHORT_SHAPE(8, 10), -1, 1), false, true);
+  h = cohort_graph_gelu(graph, h, false);
+  const cohort_value logits = cohort_graph_matmul(graph, h, rig_real(&own.at, COHORT_SHAPE(4, 8), -1, 1), false, true);
+  own.loss = cohort_graph_sum_all(graph, cohort_graph_softmax_cross_entropy(graph, logits, target, 0));
   own.forward = plan_of(graph, 1, &own.loss);
   cohort_graph_gradient(graph, own.loss, COHORT_NO_VALUE, own.at.reals, own.at.real, own.gradient);
   const cohort_value outputs[3] = {own.loss, own.gradient[0], own.gradient[1]};

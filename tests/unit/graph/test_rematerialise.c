@@ -14,13 +14,14 @@ typedef struct network {
 
 static cohort_value inner(rig *at, cohort_value x, int layer, int64_t hidden, way how, cohort_value *before) {
   cohort_graph *graph = at->graph;
-  const cohort_value up = cohort_matmul(graph, x, rig_real(at, COHORT_SHAPE(hidden, WIDTH), -0.3, 0.3), false, true);
-  const cohort_value a = cohort_add(graph, up, rig_real(at, COHORT_SHAPE(hidden), -0.1, 0.1));
+  const cohort_value up =
+      cohort_graph_matmul(graph, x, rig_real(at, COHORT_SHAPE(hidden, WIDTH), -0.3, 0.3), false, true);
+  const cohort_value a = cohort_graph_add(graph, up, rig_real(at, COHORT_SHAPE(hidden), -0.1, 0.1));
   *before = a;
-  const cohort_value y = layer % 2 ? cohort_gelu(graph, a, false) : cohort_relu(graph, a);
-  return how == VIEWED
-             ? cohort_reshape(graph, cohort_reshape(graph, y, COHORT_SHAPE(hidden, ROWS)), COHORT_SHAPE(ROWS, hidden))
-             : y;
+  const cohort_value y = layer % 2 ? cohort_graph_gelu(graph, a, false) : cohort_graph_relu(graph, a);
+  return how == VIEWED ? cohort_graph_reshape(graph, cohort_graph_reshape(graph, y, COHORT_SHAPE(hidden, ROWS)),
+                                              COHORT_SHAPE(ROWS, hidden))
+                       : y;
 }
 
 static network network_create(way how) {
@@ -32,12 +33,12 @@ static network network_create(way how) {
   const cohort_value target = rig_integer(at, COHORT_SHAPE(ROWS), 0, WIDTH - 1);
   for (int layer = 0; layer < LAYERS; layer++) {
     const cohort_value gain = rig_real(at, COHORT_SHAPE(WIDTH), 0.5, 1.5);
-    const cohort_value y = cohort_layer_norm(graph, x, gain, rig_real(at, COHORT_SHAPE(WIDTH), -0.1, 0.1), 1e-5);
+    const cohort_value y = cohort_graph_layer_norm(graph, x, gain, rig_real(at, COHORT_SHAPE(WIDTH), -0.1, 0.1), 1e-5);
     own.inside[layer] = inner(at, y, layer, hidden, how, &own.before[layer]);
     const cohort_value down = rig_real(at, COHORT_SHAPE(WIDTH, hidden), -0.1, 0.1);
-    x = cohort_add(graph, x, cohort_matmul(graph, own.inside[layer], down, false, true));
+    x = cohort_graph_add(graph, x, cohort_graph_matmul(graph, own.inside[layer], down, false, true));
   }
-  own.loss = cohort_sum_all(graph, cohort_softmax_cross_entropy(graph, x, target, 0));
+  own.loss = cohort_graph_sum_all(graph, cohort_graph_softmax_cross_entropy(graph, x, target, 0));
   cohort_graph_gradient(graph, own.loss, COHORT_NO_VALUE, at->reals, at->real, own.gradient);
   CU_ASSERT_EQUAL_FATAL(cohort_graph_status(graph, NULL), COHORT_DONE);
   return own;
@@ -53,12 +54,13 @@ static runner runner_of(const network *of, bool keep) {
   return runner_create(&of->at, of->at.graph, cohort_kernels_float64(), count, wanted, 2);
 }
 
-static int count_steps(const runner *own, cohort_op op, bool chained) {
+static int count_steps(const runner *own, cohort_op op, bool fused) {
   int found = 0;
   for (int i = 0; i < own->plan->steps; i++) {
     const cohort_call *call = &own->plan->step[i].call;
     found += own->plan->label[i].op == op;
-    for (int k = 0; chained && call->chain && k < call->chain->links; k++) found += call->chain->link[k].op == op;
+    for (int k = 0; fused && call->fusion && k < call->fusion->operations; k++)
+      found += call->fusion->operation[k].op == op;
   }
   return found;
 }
@@ -104,11 +106,11 @@ static void test_kept(void) {
 static void test_phases(void) {
   network own = network_create(PLAIN);
   cohort_graph *graph = own.at.graph;
-  const cohort_value sum = cohort_lane_sum(graph, own.loss);
+  const cohort_value sum = cohort_graph_lane_sum(graph, own.loss);
   cohort_value late = sum;
   for (int i = 0; i < 2 * LAYERS; i++) {
     const cohort_value value = i < LAYERS ? own.inside[i] : own.before[i - LAYERS];
-    late = cohort_add(graph, late, cohort_sum_all(graph, cohort_multiply(graph, value, sum)));
+    late = cohort_graph_add(graph, late, cohort_graph_sum_all(graph, cohort_graph_multiply(graph, value, sum)));
   }
   runner run = runner_create(&own.at, graph, cohort_kernels_float64(), 1, &late, 1);
   CU_ASSERT_EQUAL(cohort_plan_phases(run.plan), 2);

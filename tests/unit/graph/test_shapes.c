@@ -31,7 +31,8 @@ static cohort_graph *scoped(void) {
 
 static void test_binary(void) {
   cohort_graph *graph = scoped();
-  const cohort_value y = cohort_add(graph, input(graph, "a", COHORT_SHAPE(3, 4)), input(graph, "b", COHORT_SHAPE(5)));
+  const cohort_value y =
+      cohort_graph_add(graph, input(graph, "a", COHORT_SHAPE(3, 4)), input(graph, "b", COHORT_SHAPE(5)));
   expect_fault(graph, y, (const char *[]){"layer3/query/add: ", "[3, 4]", "[5]", NULL});
   CU_ASSERT_EQUAL(cohort_graph_constant(graph, 1), COHORT_NO_VALUE); /* sticky */
   cohort_graph_destroy(graph);
@@ -40,8 +41,8 @@ static void test_binary(void) {
 static void test_sticky(void) {
   cohort_graph *graph = scoped();
   const cohort_value a = input(graph, "a", COHORT_SHAPE(3, 4));
-  const cohort_value y = cohort_matmul(graph, a, a, false, false);
-  const cohort_value z = cohort_add(graph, y, input(graph, "b", COHORT_SHAPE(5)));
+  const cohort_value y = cohort_graph_matmul(graph, a, a, false, false);
+  const cohort_value z = cohort_graph_add(graph, y, input(graph, "b", COHORT_SHAPE(5)));
   CU_ASSERT_EQUAL(z, COHORT_NO_VALUE);
   expect_fault(graph, y, (const char *[]){"layer3/query/matmul: ", "[3, 4]", NULL});
   cohort_value gradient = 0;
@@ -56,83 +57,90 @@ static void test_sticky(void) {
 
 typedef cohort_value (*builder)(cohort_graph *graph);
 static cohort_value bad_matmul(cohort_graph *g) {
-  return cohort_matmul(g, input(g, "a", COHORT_SHAPE(2, 3, 4)), input(g, "b", COHORT_SHAPE(3, 4, 5)), false, false);
+  return cohort_graph_matmul(g, input(g, "a", COHORT_SHAPE(2, 3, 4)), input(g, "b", COHORT_SHAPE(3, 4, 5)), false,
+                             false);
 }
 static cohort_value bad_flat(cohort_graph *g) {
-  return cohort_matmul(g, input(g, "a", COHORT_SHAPE(2, 4, 3)), input(g, "b", COHORT_SHAPE(4, 5)), true, false);
+  return cohort_graph_matmul(g, input(g, "a", COHORT_SHAPE(2, 4, 3)), input(g, "b", COHORT_SHAPE(4, 5)), true, false);
 }
 static cohort_value bad_reshape(cohort_graph *g) {
-  return cohort_reshape(g, input(g, "a", COHORT_SHAPE(2, 3)), COHORT_SHAPE(7));
+  return cohort_graph_reshape(g, input(g, "a", COHORT_SHAPE(2, 3)), COHORT_SHAPE(7));
 }
 static cohort_value bad_broadcast(cohort_graph *g) {
-  return cohort_broadcast(g, input(g, "a", COHORT_SHAPE(2, 3)), COHORT_SHAPE(2, 4));
+  return cohort_graph_broadcast(g, input(g, "a", COHORT_SHAPE(2, 3)), COHORT_SHAPE(2, 4));
 }
 static cohort_value bad_permute(cohort_graph *g) {
-  return cohort_permute(g, input(g, "a", COHORT_SHAPE(2, 3)), (int[]){0, 0});
+  return cohort_graph_permute(g, input(g, "a", COHORT_SHAPE(2, 3)), (int[]){0, 0});
 }
-static cohort_value bad_slice(cohort_graph *g) { return cohort_slice(g, input(g, "a", COHORT_SHAPE(2, 3)), 1, 2, 2); }
-static cohort_value bad_axis(cohort_graph *g) { return cohort_flip(g, input(g, "a", COHORT_SHAPE(2, 3)), 2); }
+static cohort_value bad_slice(cohort_graph *g) {
+  return cohort_graph_slice(g, input(g, "a", COHORT_SHAPE(2, 3)), 1, 2, 2);
+}
+static cohort_value bad_axis(cohort_graph *g) { return cohort_graph_flip(g, input(g, "a", COHORT_SHAPE(2, 3)), 2); }
 static cohort_value bad_concat(cohort_graph *g) {
-  return cohort_concat(g, 0, 2, (cohort_value[]){input(g, "a", COHORT_SHAPE(2, 3)), input(g, "b", COHORT_SHAPE(2, 4))});
+  return cohort_graph_concat(g, 0, 2,
+                             (cohort_value[]){input(g, "a", COHORT_SHAPE(2, 3)), input(g, "b", COHORT_SHAPE(2, 4))});
 }
-static cohort_value bad_sum(cohort_graph *g) { return cohort_sum(g, input(g, "a", COHORT_SHAPE(2, 3)), 1U << 2); }
+static cohort_value bad_sum(cohort_graph *g) { return cohort_graph_sum(g, input(g, "a", COHORT_SHAPE(2, 3)), 1U << 2); }
 static cohort_value bad_gather(cohort_graph *g) {
-  return cohort_gather(g, input(g, "a", COHORT_SHAPE(2, 3)), input(g, "b", COHORT_SHAPE(4)));
+  return cohort_graph_gather(g, input(g, "a", COHORT_SHAPE(2, 3)), input(g, "b", COHORT_SHAPE(4)));
 }
 static cohort_value bad_take(cohort_graph *g) {
-  return cohort_take_along(g, input(g, "a", COHORT_SHAPE(2, 3)), integers(g, "b", COHORT_SHAPE(3)));
+  return cohort_graph_take_along(g, input(g, "a", COHORT_SHAPE(2, 3)), integers(g, "b", COHORT_SHAPE(3)));
 }
 static cohort_value bad_segment(cohort_graph *g) {
-  return cohort_segment_sum(g, input(g, "a", COHORT_SHAPE(2, 3)), integers(g, "b", COHORT_SHAPE(3)), 4);
+  return cohort_graph_segment_sum(g, input(g, "a", COHORT_SHAPE(2, 3)), integers(g, "b", COHORT_SHAPE(3)), 4);
 }
 static cohort_value bad_window(cohort_graph *g) {
-  return cohort_convolution(g, input(g, "a", COHORT_SHAPE(1, 3, 3, 2)), input(g, "b", COHORT_SHAPE(4, 5, 5, 2)), 1, 0);
+  return cohort_graph_convolution(g, input(g, "a", COHORT_SHAPE(1, 3, 3, 2)), input(g, "b", COHORT_SHAPE(4, 5, 5, 2)),
+                                  1, 0);
 }
 static cohort_value bad_channels(cohort_graph *g) {
-  return cohort_convolution(g, input(g, "a", COHORT_SHAPE(1, 8, 8, 2)), input(g, "b", COHORT_SHAPE(4, 3, 3, 1)), 1, 0);
+  return cohort_graph_convolution(g, input(g, "a", COHORT_SHAPE(1, 8, 8, 2)), input(g, "b", COHORT_SHAPE(4, 3, 3, 1)),
+                                  1, 0);
 }
 static cohort_value bad_pool(cohort_graph *g) {
-  return cohort_window_max(g, input(g, "a", COHORT_SHAPE(1, 3, 3, 2)), 4, 1);
+  return cohort_graph_window_max(g, input(g, "a", COHORT_SHAPE(1, 3, 3, 2)), 4, 1);
 }
 static cohort_value bad_dropout(cohort_graph *g) {
   const cohort_value ids = integers(g, "ids", COHORT_SHAPE(2));
-  return cohort_dropout(g, input(g, "a", COHORT_SHAPE(2, 3)), ids, ids, 1.0);
+  return cohort_graph_dropout(g, input(g, "a", COHORT_SHAPE(2, 3)), ids, ids, 1.0);
 }
 static cohort_value bad_rows(cohort_graph *g) {
   const cohort_value ids = integers(g, "ids", COHORT_SHAPE(3));
-  return cohort_random_rows(g, COHORT_OP_RANDOM_UNIFORM, ids, ids, COHORT_SHAPE(2, 3));
+  return cohort_graph_random_rows(g, COHORT_OP_RANDOM_UNIFORM, ids, ids, COHORT_SHAPE(2, 3));
 }
 static cohort_value bad_norm(cohort_graph *g) {
   const cohort_value gain = input(g, "gain", COHORT_SHAPE(4));
-  return cohort_layer_norm(g, input(g, "a", COHORT_SHAPE(2, 3)), gain, gain, 1e-5);
+  return cohort_graph_layer_norm(g, input(g, "a", COHORT_SHAPE(2, 3)), gain, gain, 1e-5);
 }
 static cohort_value bad_groups(cohort_graph *g) {
   const cohort_value gain = input(g, "gain", COHORT_SHAPE(6));
-  return cohort_group_norm(g, input(g, "a", COHORT_SHAPE(2, 3, 3, 6)), gain, gain, 4, 1e-5);
+  return cohort_graph_group_norm(g, input(g, "a", COHORT_SHAPE(2, 3, 3, 6)), gain, gain, 4, 1e-5);
 }
 static cohort_value bad_rotary(cohort_graph *g) {
-  return cohort_rotary(g, input(g, "a", COHORT_SHAPE(2, 3, 5)), integers(g, "p", COHORT_SHAPE(2)), 1e4);
+  return cohort_graph_rotary(g, input(g, "a", COHORT_SHAPE(2, 3, 5)), integers(g, "p", COHORT_SHAPE(2)), 1e4);
 }
 static cohort_value bad_heads(cohort_graph *g) {
   const cohort_value key = input(g, "key", COHORT_SHAPE(5, 2, 4));
-  return cohort_attention(g, input(g, "a", COHORT_SHAPE(5, 3, 4)), key, key, integers(g, "s", COHORT_SHAPE(5)), 1, 0);
+  return cohort_graph_attention(g, input(g, "a", COHORT_SHAPE(5, 3, 4)), key, key, integers(g, "s", COHORT_SHAPE(5)), 1,
+                                0);
 }
 static cohort_value bad_target(cohort_graph *g) {
-  return cohort_softmax_cross_entropy(g, input(g, "a", COHORT_SHAPE(2, 3)), integers(g, "t", COHORT_SHAPE(3)), 0);
+  return cohort_graph_softmax_cross_entropy(g, input(g, "a", COHORT_SHAPE(2, 3)), integers(g, "t", COHORT_SHAPE(3)), 0);
 }
 static cohort_value bad_head(cohort_graph *g) {
-  return cohort_vocabulary_head(g, input(g, "a", COHORT_SHAPE(2, 3)), input(g, "w", COHORT_SHAPE(9, 4)),
-                                integers(g, "t", COHORT_SHAPE(2)))
+  return cohort_graph_vocabulary_head(g, input(g, "a", COHORT_SHAPE(2, 3)), input(g, "w", COHORT_SHAPE(9, 4)),
+                                      integers(g, "t", COHORT_SHAPE(2)))
       .log_probability;
 }
 static cohort_value bad_lane(cohort_graph *g) {
   cohort_graph_set_lanes(g, 4);
-  return cohort_unary(g, COHORT_OP_LANE_TAKE, input(g, "a", COHORT_SHAPE(6, 2)));
+  return cohort_graph_unary(g, COHORT_OP_LANE_TAKE, input(g, "a", COHORT_SHAPE(6, 2)));
 }
 static cohort_value bad_type(cohort_graph *g) {
-  return cohort_unary(g, COHORT_OP_TANH, integers(g, "a", COHORT_SHAPE(6)));
+  return cohort_graph_unary(g, COHORT_OP_TANH, integers(g, "a", COHORT_SHAPE(6)));
 }
-static cohort_value bad_input(cohort_graph *g) { return cohort_unary(g, COHORT_OP_TANH, 77); }
+static cohort_value bad_input(cohort_graph *g) { return cohort_graph_unary(g, COHORT_OP_TANH, 77); }
 static cohort_value bad_again(cohort_graph *g) {
   input(g, "layer3/query/again", COHORT_SHAPE(2));
   return input(g, "layer3/query/again", COHORT_SHAPE(3));
@@ -190,23 +198,23 @@ static void test_good_shapes(void) {
     const char *shape;
   } expected[] = {
       {a, "[2, 3, 4]"},
-      {cohort_matmul(graph, a, b, false, false), "[2, 3, 5]"},
-      {cohort_sum(graph, a, 1U << 1), "[2, 1, 4]"},
-      {cohort_sum_all(graph, a), "[]"},
-      {cohort_argmax(graph, a), "[2, 3]"},
-      {cohort_gather(graph, b, cohort_argmax(graph, a)), "[2, 3, 5]"},
-      {cohort_concat(graph, 1, 2, (cohort_value[]){a, a}), "[2, 6, 4]"},
-      {cohort_add(graph, a, cohort_graph_constant(graph, 1)), "[2, 3, 4]"},
-      {cohort_pad(graph, a, 0, 1, 2), "[5, 3, 4]"},
-      {cohort_permute(graph, a, (int[]){2, 0, 1}), "[4, 2, 3]"},
-      {cohort_put_along(graph, cohort_slice(graph, b, 0, 0, 1),
-                        cohort_argmax(graph, cohort_reshape(graph, b, COHORT_SHAPE(1, 5, 4))), 9),
+      {cohort_graph_matmul(graph, a, b, false, false), "[2, 3, 5]"},
+      {cohort_graph_sum(graph, a, 1U << 1), "[2, 1, 4]"},
+      {cohort_graph_sum_all(graph, a), "[]"},
+      {cohort_graph_argmax(graph, a), "[2, 3]"},
+      {cohort_graph_gather(graph, b, cohort_graph_argmax(graph, a)), "[2, 3, 5]"},
+      {cohort_graph_concat(graph, 1, 2, (cohort_value[]){a, a}), "[2, 6, 4]"},
+      {cohort_graph_add(graph, a, cohort_graph_constant(graph, 1)), "[2, 3, 4]"},
+      {cohort_graph_pad(graph, a, 0, 1, 2), "[5, 3, 4]"},
+      {cohort_graph_permute(graph, a, (int[]){2, 0, 1}), "[4, 2, 3]"},
+      {cohort_graph_put_along(graph, cohort_graph_slice(graph, b, 0, 0, 1),
+                              cohort_graph_argmax(graph, cohort_graph_reshape(graph, b, COHORT_SHAPE(1, 5, 4))), 9),
        "[1, 5, 9]"},
   };
   CU_ASSERT_EQUAL_FATAL(cohort_graph_status(graph, NULL), COHORT_DONE);
   for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
     CU_ASSERT_STRING_EQUAL(cohort_shape_text(cohort_graph_shape(graph, expected[i].value), text), expected[i].shape);
-  CU_ASSERT_EQUAL(cohort_graph_type(graph, cohort_argmax(graph, a)), COHORT_TYPE_INTEGER);
+  CU_ASSERT_EQUAL(cohort_graph_type(graph, cohort_graph_argmax(graph, a)), COHORT_TYPE_INTEGER);
   cohort_graph_destroy(graph);
 }
 
@@ -238,7 +246,7 @@ static void build_draws(cohort_graph *graph, cohort_value *draws) {
   const cohort_value x = input(graph, "x", COHORT_SHAPE(4, 8));
   for (int i = 0; i < 4; i++) {
     cohort_graph_enter(graph, "layer%d", i / 2);
-    draws[i] = cohort_dropout(graph, x, ids, ids, 0.5);
+    draws[i] = cohort_graph_dropout(graph, x, ids, ids, 0.5);
     cohort_graph_leave(graph);
   }
 }
@@ -252,7 +260,7 @@ static void test_random_keys(void) {
   cohort_graph *a = cohort_graph_create(), *b = cohort_graph_create();
   cohort_value first[4], second[4];
   build_draws(a, first);
-  for (int i = 0; i < 5; i++) cohort_unary(b, COHORT_OP_TANH, input(b, "x", COHORT_SHAPE(4, 8)));
+  for (int i = 0; i < 5; i++) cohort_graph_unary(b, COHORT_OP_TANH, input(b, "x", COHORT_SHAPE(4, 8)));
   build_draws(b, second);
   for (int i = 0; i < 4; i++) {
     CU_ASSERT_EQUAL(key_of(a, first[i]), key_of(b, second[i]));
@@ -267,7 +275,7 @@ static void test_random_keys(void) {
 /* Fused operations refuse what their backward cannot do, and say what helps. */
 static void test_gradient_faults(void) {
   rig at = rig_create(1);
-  const cohort_value loss = cohort_sum_all(at.graph, case_gelu(&at, 0));
+  const cohort_value loss = cohort_graph_sum_all(at.graph, case_gelu(&at, 0));
   cohort_value gradient, product;
   const cohort_value direction = rig_given(&at, cohort_graph_shape(at.graph, at.real[0]), -1, 1);
   cohort_graph_hessian_product(at.graph, loss, 1, at.real, &direction, &gradient, &product);
@@ -278,14 +286,14 @@ static void test_gradient_faults(void) {
                      weight = rig_real(&other, COHORT_SHAPE(5, 3), -1, 1);
   cohort_graph_enter(other.graph, "output");
   const cohort_head_outputs head =
-      cohort_vocabulary_head(other.graph, x, weight, rig_integer(&other, COHORT_SHAPE(4), 0, 4));
+      cohort_graph_vocabulary_head(other.graph, x, weight, rig_integer(&other, COHORT_SHAPE(4), 0, 4));
   cohort_graph_gradient(other.graph, head.logsumexp, COHORT_NO_VALUE, 1, &x, &gradient);
   expect_fault(other.graph, gradient, (const char *[]){"output/vocabulary_head: ", "logsumexp", "decompose", NULL});
   rig_destroy(&other);
   rig third = rig_create(1);
   const cohort_value y = rig_real(&third, COHORT_SHAPE(4, 3), -1, 1);
   const cohort_value seed = rig_given(&third, COHORT_SHAPE(3), -1, 1);
-  cohort_graph_gradient(third.graph, cohort_unary(third.graph, COHORT_OP_TANH, y), seed, 1, &y, &gradient);
+  cohort_graph_gradient(third.graph, cohort_graph_unary(third.graph, COHORT_OP_TANH, y), seed, 1, &y, &gradient);
   expect_fault(third.graph, gradient, (const char *[]){"tanh: ", "[3]", "[4, 3]", NULL});
   rig_destroy(&third);
 }

@@ -1,6 +1,6 @@
 /* Attention and its gradients against sums over all pairs of rows, in double. Rows of segment -1 hold NaN everywhere,
  * so that one read of them shows. */
-#include "trial.h"
+#include "fixture.h"
 
 typedef struct attention_case {
   int64_t rows, heads, key_heads, width;
@@ -65,7 +65,7 @@ static void naive_backward(const naive *n, int64_t row, int64_t head) {
 }
 
 static void naive_run(naive *n, void (*one)(const naive *, int64_t, int64_t)) {
-  n->p = trial_allocate(SHAPE(n->rows));
+  n->p = fixture_allocate(SHAPE(n->rows));
   for (int64_t row = 0; row < n->rows; row++) {
     for (int64_t head = 0; head < n->heads && n->segments[row] >= 0; head++) one(n, row, head);
   }
@@ -88,13 +88,13 @@ static void spoil_outside(const naive *n, double *x, int64_t columns) {
 }
 
 /* A trial of `op` with the inputs q, k, v, segments, and what the naive form needs of it. */
-static trial begin(cohort_op op, const attention_case *c, naive *n) {
+static fixture begin(cohort_op op, const attention_case *c, naive *n) {
   const cohort_shape query = SHAPE(c->rows, c->heads, c->width), key = SHAPE(c->rows, c->key_heads, c->width);
-  trial t = trial_of(op);
+  fixture t = fixture_of(op);
   t.attributes.reals[0] = c->scale;
   t.terms = (double)c->width;
-  double *q = trial_real(&t, query, -c->range, c->range), *k = trial_real(&t, key, -c->range, c->range);
-  double *v = trial_real(&t, key, -1, 1), *segments = trial_integer(&t, SHAPE(c->rows), 0, 0);
+  double *q = fixture_real(&t, query, -c->range, c->range), *k = fixture_real(&t, key, -c->range, c->range);
+  double *v = fixture_real(&t, key, -1, 1), *segments = fixture_integer(&t, SHAPE(c->rows), 0, 0);
   fill_segments(c, segments);
   *n = (naive){c->rows, c->heads, c->key_heads, c->width, c->scale, .q = q, .k = k, .v = v, .segments = segments};
   spoil_outside(n, q, c->heads * c->width);
@@ -105,32 +105,32 @@ static trial begin(cohort_op op, const attention_case *c, naive *n) {
 
 static void check_forward(const attention_case *c) {
   naive n;
-  trial t = begin(COHORT_OP_ATTENTION, c, &n);
-  n.y = trial_output(&t, SHAPE(c->rows, c->heads, c->width), COHORT_TYPE_REAL);
-  n.logsumexp = trial_output(&t, SHAPE(c->rows, c->heads), COHORT_TYPE_REAL);
+  fixture t = begin(COHORT_OP_ATTENTION, c, &n);
+  n.y = fixture_output(&t, SHAPE(c->rows, c->heads, c->width), COHORT_TYPE_REAL);
+  n.logsumexp = fixture_output(&t, SHAPE(c->rows, c->heads), COHORT_TYPE_REAL);
   naive_run(&n, naive_forward);
-  trial_check_bf16(&t, 0.02);
-  trial_check(&t);
+  fixture_check_bf16(&t, 0.02);
+  fixture_check(&t);
 }
 
 static void check_backward(const attention_case *c) {
   const cohort_shape query = SHAPE(c->rows, c->heads, c->width), key = SHAPE(c->rows, c->key_heads, c->width);
   naive n;
-  trial t = begin(COHORT_OP_ATTENTION_BACKWARD, c, &n);
-  n.y = trial_real(&t, query, 0, 0);
-  n.logsumexp = trial_real(&t, SHAPE(c->rows, c->heads), 0, 0);
-  double *dy = trial_real(&t, query, -1, 1);
+  fixture t = begin(COHORT_OP_ATTENTION_BACKWARD, c, &n);
+  n.y = fixture_real(&t, query, 0, 0);
+  n.logsumexp = fixture_real(&t, SHAPE(c->rows, c->heads), 0, 0);
+  double *dy = fixture_real(&t, query, -1, 1);
   naive_run(&n, naive_forward);
   spoil_outside(&n, n.y, c->heads * c->width);
   spoil_outside(&n, n.logsumexp, c->heads);
   spoil_outside(&n, dy, c->heads * c->width);
   n.dy = dy;
-  n.dq = trial_output(&t, query, COHORT_TYPE_REAL);
-  n.dk = trial_output(&t, key, COHORT_TYPE_REAL);
-  n.dv = trial_output(&t, key, COHORT_TYPE_REAL);
+  n.dq = fixture_output(&t, query, COHORT_TYPE_REAL);
+  n.dk = fixture_output(&t, key, COHORT_TYPE_REAL);
+  n.dv = fixture_output(&t, key, COHORT_TYPE_REAL);
   naive_run(&n, naive_backward);
-  trial_check_bf16(&t, 0.02);
-  trial_check(&t);
+  fixture_check_bf16(&t, 0.02);
+  fixture_check(&t);
 }
 
 static void check_both(const attention_case *c) {
@@ -182,43 +182,43 @@ static void test_large_scores(void) {
   const int lengths[] = {150, 50};
   const attention_case c = {200, 2, 1, 32, 1, 6, lengths};
   naive n;
-  trial t = begin(COHORT_OP_ATTENTION, &c, &n);
-  n.y = trial_output(&t, SHAPE(c.rows, c.heads, c.width), COHORT_TYPE_REAL);
-  n.logsumexp = trial_output(&t, SHAPE(c.rows, c.heads), COHORT_TYPE_REAL);
+  fixture t = begin(COHORT_OP_ATTENTION, &c, &n);
+  n.y = fixture_output(&t, SHAPE(c.rows, c.heads, c.width), COHORT_TYPE_REAL);
+  n.logsumexp = fixture_output(&t, SHAPE(c.rows, c.heads), COHORT_TYPE_REAL);
   naive_run(&n, naive_forward);
   double largest = 0;
   for (int64_t i = 0; i < c.rows * c.heads; i++) largest = fmax(largest, n.logsumexp[i]);
   CU_ASSERT(largest > 120);
-  trial_check(&t);
+  fixture_check(&t);
 }
 
 /* For checks of bits alone: y and logsumexp need not belong to the inputs. */
-static void add_backward_inputs(trial *t, const attention_case *c) {
-  trial_real(t, SHAPE(c->rows, c->heads, c->width), -1, 1);
-  trial_real(t, SHAPE(c->rows, c->heads), 4, 5);
-  trial_real(t, SHAPE(c->rows, c->heads, c->width), -1, 1);
+static void add_backward_inputs(fixture *t, const attention_case *c) {
+  fixture_real(t, SHAPE(c->rows, c->heads, c->width), -1, 1);
+  fixture_real(t, SHAPE(c->rows, c->heads), 4, 5);
+  fixture_real(t, SHAPE(c->rows, c->heads, c->width), -1, 1);
 }
 
-static void add_outputs(trial *t, int gradients) {
+static void add_outputs(fixture *t, int gradients) {
   const cohort_shape query = t->input[0].shape, key = t->input[1].shape;
-  trial_output(t, query, COHORT_TYPE_REAL);
-  trial_output(t, gradients ? key : SHAPE(query.size[0], query.size[1]), COHORT_TYPE_REAL);
-  if (gradients) trial_output(t, key, COHORT_TYPE_REAL);
+  fixture_output(t, query, COHORT_TYPE_REAL);
+  fixture_output(t, gradients ? key : SHAPE(query.size[0], query.size[1]), COHORT_TYPE_REAL);
+  if (gradients) fixture_output(t, key, COHORT_TYPE_REAL);
 }
 
-static void release(trial *t) {
+static void release(fixture *t) {
   for (int i = 0; i < t->inputs; i++) free(t->input[i].value);
   for (int i = 0; i < t->outputs; i++) free(t->output[i].value);
 }
 
 /* Tasks of a millisecond or so, that do run at the same time, several times over. */
-static void compare_teams(const trial *t, const cohort_kernel_set *set) {
+static void compare_teams(const fixture *t, const cohort_kernel_set *set) {
   void *alone[COHORT_MAX_OUTPUTS], *shared[COHORT_MAX_OUTPUTS];
-  trial_run(t, set, 1, alone);
+  fixture_run(t, set, 1, alone);
   for (int threads = 2; threads <= 5; threads++) {
-    trial_run(t, set, threads, shared);
+    fixture_run(t, set, threads, shared);
     for (int i = 0; i < t->outputs; i++) {
-      CU_ASSERT_EQUAL(memcmp(alone[i], shared[i], trial_bytes(&t->output[i], set->real_size)), 0);
+      CU_ASSERT_EQUAL(memcmp(alone[i], shared[i], fixture_bytes(&t->output[i], set->real_size)), 0);
       free(shared[i]);
     }
   }
@@ -229,7 +229,7 @@ static void check_teams(cohort_op op, int gradients) {
   const int lengths[] = {600, 300, -20, 400};
   const attention_case c = {1320, 6, 6, 32, 0.2, 1, lengths};
   naive n;
-  trial t = begin(op, &c, &n);
+  fixture t = begin(op, &c, &n);
   if (gradients) add_backward_inputs(&t, &c);
   add_outputs(&t, gradients);
   for (int isa = 0; isa <= (int)cohort_processor_isa(); isa++) {
@@ -248,20 +248,20 @@ static void test_teams(void) {
 enum { BODY = 100, BEFORE = 37, HEADS = 2, WIDTH = 24 };
 
 /* The rows [first, first + BODY) of a tensor of `columns`, as a tensor of their own. */
-static void cut_rows(trial *to, const trial_tensor *from, int64_t first, int64_t columns) {
+static void cut_rows(fixture *to, const fixture_tensor *from, int64_t first, int64_t columns) {
   cohort_shape shape = from->shape;
   shape.size[0] = BODY;
-  double *value = trial_allocate(shape);
+  double *value = fixture_allocate(shape);
   memcpy(value, from->value + first * columns, (size_t)(BODY * columns) * sizeof *value);
-  to->input[to->inputs++] = (trial_tensor){shape, from->type, value};
+  to->input[to->inputs++] = (fixture_tensor){shape, from->type, value};
 }
 
-static void compare_alone(const trial *all, const trial *alone, const cohort_kernel_set *set) {
+static void compare_alone(const fixture *all, const fixture *alone, const cohort_kernel_set *set) {
   void *whole[COHORT_MAX_OUTPUTS], *part[COHORT_MAX_OUTPUTS];
-  trial_run(all, set, 1, whole);
-  trial_run(alone, set, 1, part);
+  fixture_run(all, set, 1, whole);
+  fixture_run(alone, set, 1, part);
   for (int i = 0; i < all->outputs; i++) {
-    const size_t bytes = trial_bytes(&alone->output[i], set->real_size);
+    const size_t bytes = fixture_bytes(&alone->output[i], set->real_size);
     CU_ASSERT_EQUAL(memcmp((char *)whole[i] + bytes / BODY * BEFORE, part[i], bytes), 0);
     free(whole[i]);
     free(part[i]);
@@ -273,14 +273,14 @@ static void check_place(cohort_op op, int gradients) {
   const int lengths[] = {BEFORE - 2, -2, BODY, 70};
   const attention_case c = {BEFORE + BODY + 70, HEADS, 1, WIDTH, 0.2, 1, lengths};
   naive n;
-  trial all = begin(op, &c, &n), alone = trial_of(op);
+  fixture all = begin(op, &c, &n), alone = fixture_of(op);
   alone.attributes = all.attributes;
   if (gradients) add_backward_inputs(&all, &c);
   for (int i = 0; i < all.inputs; i++) {
     cut_rows(&alone, &all.input[i], BEFORE, cohort_shape_elements(all.input[i].shape) / c.rows);
   }
-  trial *trials[] = {&all, &alone};
-  for (int i = 0; i < 2; i++) add_outputs(trials[i], gradients);
+  fixture *fixtures[] = {&all, &alone};
+  for (int i = 0; i < 2; i++) add_outputs(fixtures[i], gradients);
   for (int isa = 0; isa <= (int)cohort_processor_isa(); isa++) {
     compare_alone(&all, &alone, cohort_kernels_float32((cohort_isa)isa));
     compare_alone(&all, &alone, cohort_kernels_bf16((cohort_isa)isa, cohort_processor_bf16()));

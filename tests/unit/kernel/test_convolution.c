@@ -1,5 +1,5 @@
 /* Convolutions and their gradients against sums written out, on both sides of every limit of the kernels. */
-#include "trial.h"
+#include "fixture.h"
 
 typedef struct geometry {
   int64_t images, height, width, channels, kernel, outputs, stride, padding;
@@ -40,8 +40,8 @@ static void to_y(double *x, double *weight, double *y) { *y += *x * *weight; }
 static void to_x(double *x, double *weight, double *y) { *x += *y * *weight; }
 static void to_weight(double *x, double *weight, double *y) { *weight += *y * *x; }
 
-static trial begin(cohort_op op, const geometry *g, double terms) {
-  trial t = trial_of(op);
+static fixture begin(cohort_op op, const geometry *g, double terms) {
+  fixture t = fixture_of(op);
   const int64_t attributes[] = {g->stride, g->padding, g->height, g->width, g->kernel, g->kernel};
   for (int i = 0; i < 6; i++) t.attributes.integers[i] = attributes[i];
   t.terms = terms;
@@ -54,25 +54,25 @@ static void check_geometry(const geometry *g) {
   const cohort_shape y_shape = SHAPE(g->images, out_size(g->height, g), out_size(g->width, g), g->outputs);
   const double window = (double)(g->kernel * g->kernel);
 
-  trial t = begin(COHORT_OP_CONVOLUTION, g, window * (double)g->channels);
-  double *x = trial_real(&t, x_shape, -1, 1), *weight = trial_real(&t, weight_shape, -1, 1);
-  each(g, x, weight, trial_output(&t, y_shape, COHORT_TYPE_REAL), to_y);
-  trial_check_bf16(&t, 0.01);
-  trial_check(&t);
+  fixture t = begin(COHORT_OP_CONVOLUTION, g, window * (double)g->channels);
+  double *x = fixture_real(&t, x_shape, -1, 1), *weight = fixture_real(&t, weight_shape, -1, 1);
+  each(g, x, weight, fixture_output(&t, y_shape, COHORT_TYPE_REAL), to_y);
+  fixture_check_bf16(&t, 0.01);
+  fixture_check(&t);
 
   t = begin(COHORT_OP_CONVOLUTION_INPUT, g, window * (double)g->outputs);
-  double *dy = trial_real(&t, y_shape, -1, 1);
-  weight = trial_real(&t, weight_shape, -1, 1);
-  each(g, trial_output(&t, x_shape, COHORT_TYPE_REAL), weight, dy, to_x);
-  trial_check_bf16(&t, 0.01);
-  trial_check(&t);
+  double *dy = fixture_real(&t, y_shape, -1, 1);
+  weight = fixture_real(&t, weight_shape, -1, 1);
+  each(g, fixture_output(&t, x_shape, COHORT_TYPE_REAL), weight, dy, to_x);
+  fixture_check_bf16(&t, 0.01);
+  fixture_check(&t);
 
   t = begin(COHORT_OP_CONVOLUTION_WEIGHT, g, (double)cohort_shape_elements(y_shape) / (double)g->outputs);
-  x = trial_real(&t, x_shape, -1, 1);
-  dy = trial_real(&t, y_shape, -1, 1);
-  each(g, x, trial_output(&t, weight_shape, COHORT_TYPE_REAL), dy, to_weight);
-  trial_check_bf16(&t, 0.01);
-  trial_check(&t);
+  x = fixture_real(&t, x_shape, -1, 1);
+  dy = fixture_real(&t, y_shape, -1, 1);
+  each(g, x, fixture_output(&t, weight_shape, COHORT_TYPE_REAL), dy, to_weight);
+  fixture_check_bf16(&t, 0.01);
+  fixture_check(&t);
 }
 
 static void test_geometries(void) {

@@ -1,4 +1,4 @@
-#include "trial.h"
+#include "fixture.h"
 
 static const int64_t lengths[] = {1, 7, 64, 16384, 40009};
 enum { LENGTHS = sizeof lengths / sizeof lengths[0] };
@@ -43,11 +43,11 @@ static const unary_case unary_cases[] = {
 static void test_unary(void) {
   for (size_t c = 0; c < sizeof unary_cases / sizeof unary_cases[0]; c++) {
     for (int k = 0; k < LENGTHS; k++) {
-      trial t = trial_of(unary_cases[c].op);
-      const double *x = trial_real(&t, SHAPE(lengths[k]), unary_cases[c].low, unary_cases[c].high);
-      double *y = trial_output(&t, SHAPE(lengths[k]), COHORT_TYPE_REAL);
+      fixture t = fixture_of(unary_cases[c].op);
+      const double *x = fixture_real(&t, SHAPE(lengths[k]), unary_cases[c].low, unary_cases[c].high);
+      double *y = fixture_output(&t, SHAPE(lengths[k]), COHORT_TYPE_REAL);
       for (int64_t i = 0; i < lengths[k]; i++) y[i] = unary_cases[c].function(x[i]);
-      trial_check(&t);
+      fixture_check(&t);
     }
   }
 }
@@ -137,33 +137,33 @@ static const shapes broadcasts[] = {
 };
 enum { BROADCASTS = sizeof broadcasts / sizeof broadcasts[0] };
 
-static void binary_trial(cohort_op op, int64_t relation, double (*function)(double, double), const shapes *s,
-                         double low, int integer) {
-  trial t = trial_of(op);
+static void binary_fixture(cohort_op op, int64_t relation, double (*function)(double, double), const shapes *s,
+                           double low, int integer) {
+  fixture t = fixture_of(op);
   t.attributes.integers[0] = relation;
-  const double *a = integer ? trial_integer(&t, s->a, -3, 3) : trial_real(&t, s->a, low, 4);
-  const double *b = integer ? trial_integer(&t, s->b, -3, 3) : trial_real(&t, s->b, low, 4);
-  double *y = trial_output(&t, s->y, COHORT_TYPE_REAL);
+  const double *a = integer ? fixture_integer(&t, s->a, -3, 3) : fixture_real(&t, s->a, low, 4);
+  const double *b = integer ? fixture_integer(&t, s->b, -3, 3) : fixture_real(&t, s->b, low, 4);
+  double *y = fixture_output(&t, s->y, COHORT_TYPE_REAL);
   for (int64_t i = 0; i < cohort_shape_elements(s->y); i++) {
-    y[i] = function(a[trial_broadcast(s->a, s->y, i)], b[trial_broadcast(s->b, s->y, i)]);
+    y[i] = function(a[fixture_broadcast(s->a, s->y, i)], b[fixture_broadcast(s->b, s->y, i)]);
   }
-  trial_check(&t);
+  fixture_check(&t);
 }
 
 static void test_binary(void) {
   for (int k = 0; k < BROADCASTS; k++) {
     const shapes *s = &broadcasts[k];
-    binary_trial(COHORT_OP_ADD, 0, add, s, -4, 0);
-    binary_trial(COHORT_OP_SUBTRACT, 0, subtract, s, -4, 0);
-    binary_trial(COHORT_OP_MULTIPLY, 0, multiply, s, -4, 0);
-    binary_trial(COHORT_OP_DIVIDE, 0, divide, s, 0.5, 0);
-    binary_trial(COHORT_OP_POWER, 0, pow, s, 0.5, 0);
-    binary_trial(COHORT_OP_MINIMUM, 0, fmin, s, -4, 0);
-    binary_trial(COHORT_OP_MAXIMUM, 0, fmax, s, -4, 0);
-    binary_trial(COHORT_OP_COMPARE, 0, less, s, -4, 0);
-    binary_trial(COHORT_OP_COMPARE, 0, less, s, -4, 1);
-    binary_trial(COHORT_OP_COMPARE, 1, less_equal, s, -4, 1);
-    binary_trial(COHORT_OP_COMPARE, 2, equal, s, -4, 1);
+    binary_fixture(COHORT_OP_ADD, 0, add, s, -4, 0);
+    binary_fixture(COHORT_OP_SUBTRACT, 0, subtract, s, -4, 0);
+    binary_fixture(COHORT_OP_MULTIPLY, 0, multiply, s, -4, 0);
+    binary_fixture(COHORT_OP_DIVIDE, 0, divide, s, 0.5, 0);
+    binary_fixture(COHORT_OP_POWER, 0, pow, s, 0.5, 0);
+    binary_fixture(COHORT_OP_MINIMUM, 0, fmin, s, -4, 0);
+    binary_fixture(COHORT_OP_MAXIMUM, 0, fmax, s, -4, 0);
+    binary_fixture(COHORT_OP_COMPARE, 0, less, s, -4, 0);
+    binary_fixture(COHORT_OP_COMPARE, 0, less, s, -4, 1);
+    binary_fixture(COHORT_OP_COMPARE, 1, less_equal, s, -4, 1);
+    binary_fixture(COHORT_OP_COMPARE, 2, equal, s, -4, 1);
   }
 }
 
@@ -171,25 +171,25 @@ static void test_select(void) {
   for (int k = 0; k < BROADCASTS; k++) {
     for (int integer = 0; integer < 2; integer++) {
       const shapes *s = &broadcasts[k];
-      trial t = trial_of(COHORT_OP_SELECT);
-      double *condition = trial_real(&t, s->a, 0, 1);
+      fixture t = fixture_of(COHORT_OP_SELECT);
+      double *condition = fixture_real(&t, s->a, 0, 1);
       for (int64_t i = 0; i < cohort_shape_elements(s->a); i++) condition[i] = condition[i] < 0.5;
       t.input[0].type = integer ? COHORT_TYPE_INTEGER : COHORT_TYPE_REAL;
-      const double *a = trial_real(&t, s->y, -1, 1), *b = trial_real(&t, s->b, -1, 1);
-      double *y = trial_output(&t, s->y, COHORT_TYPE_REAL);
+      const double *a = fixture_real(&t, s->y, -1, 1), *b = fixture_real(&t, s->b, -1, 1);
+      double *y = fixture_output(&t, s->y, COHORT_TYPE_REAL);
       for (int64_t i = 0; i < cohort_shape_elements(s->y); i++) {
-        y[i] = condition[trial_broadcast(s->a, s->y, i)] != 0 ? a[i] : b[trial_broadcast(s->b, s->y, i)];
+        y[i] = condition[fixture_broadcast(s->a, s->y, i)] != 0 ? a[i] : b[fixture_broadcast(s->b, s->y, i)];
       }
-      trial_check(&t);
+      fixture_check(&t);
     }
   }
 }
 
 static void test_cast(void) {
-  trial t = trial_of(COHORT_OP_CAST);
-  const double *x = trial_integer(&t, SHAPE(3, 16411), -1000, 1000);
-  memcpy(trial_output(&t, SHAPE(3, 16411), COHORT_TYPE_REAL), x, 3 * 16411 * sizeof *x);
-  trial_check(&t);
+  fixture t = fixture_of(COHORT_OP_CAST);
+  const double *x = fixture_integer(&t, SHAPE(3, 16411), -1000, 1000);
+  memcpy(fixture_output(&t, SHAPE(3, 16411), COHORT_TYPE_REAL), x, 3 * 16411 * sizeof *x);
+  fixture_check(&t);
 }
 
 static double slope(double (*function)(double), double x) {
@@ -201,20 +201,20 @@ static void test_gelu(void) {
   for (int form = 0; form < 2; form++) {
     double (*function)(double) = form ? gelu_erf : gelu_tanh;
     for (int k = 0; k < LENGTHS; k++) {
-      trial t = trial_of(COHORT_OP_GELU);
+      fixture t = fixture_of(COHORT_OP_GELU);
       t.attributes.integers[0] = form;
-      const double *x = trial_real(&t, SHAPE(lengths[k]), -6, 6);
-      double *y = trial_output(&t, SHAPE(lengths[k]), COHORT_TYPE_REAL);
+      const double *x = fixture_real(&t, SHAPE(lengths[k]), -6, 6);
+      double *y = fixture_output(&t, SHAPE(lengths[k]), COHORT_TYPE_REAL);
       for (int64_t i = 0; i < lengths[k]; i++) y[i] = function(x[i]);
-      trial_check(&t);
-      t = trial_of(COHORT_OP_GELU_BACKWARD);
+      fixture_check(&t);
+      t = fixture_of(COHORT_OP_GELU_BACKWARD);
       t.attributes.integers[0] = form;
-      x = trial_real(&t, SHAPE(lengths[k]), -6, 6);
-      const double *dy = trial_real(&t, SHAPE(lengths[k]), -1, 1);
-      y = trial_output(&t, SHAPE(lengths[k]), COHORT_TYPE_REAL);
+      x = fixture_real(&t, SHAPE(lengths[k]), -6, 6);
+      const double *dy = fixture_real(&t, SHAPE(lengths[k]), -1, 1);
+      y = fixture_output(&t, SHAPE(lengths[k]), COHORT_TYPE_REAL);
       for (int64_t i = 0; i < lengths[k]; i++) y[i] = dy[i] * slope(function, x[i]);
       t.terms = 4;
-      trial_check(&t);
+      fixture_check(&t);
     }
   }
 }
@@ -224,32 +224,32 @@ static double silu(double x) { return x / (1 + exp(-x)); }
 static void test_swiglu(void) {
   for (int k = 0; k < LENGTHS; k++) {
     const cohort_shape shape = SHAPE(lengths[k]);
-    trial t = trial_of(COHORT_OP_SWIGLU);
-    const double *a = trial_real(&t, shape, -8, 8), *b = trial_real(&t, shape, -2, 2);
-    double *y = trial_output(&t, shape, COHORT_TYPE_REAL);
+    fixture t = fixture_of(COHORT_OP_SWIGLU);
+    const double *a = fixture_real(&t, shape, -8, 8), *b = fixture_real(&t, shape, -2, 2);
+    double *y = fixture_output(&t, shape, COHORT_TYPE_REAL);
     for (int64_t i = 0; i < lengths[k]; i++) y[i] = silu(a[i]) * b[i];
-    trial_check(&t);
-    t = trial_of(COHORT_OP_SWIGLU_BACKWARD);
-    a = trial_real(&t, shape, -8, 8), b = trial_real(&t, shape, -2, 2);
-    const double *dy = trial_real(&t, shape, -1, 1);
-    double *da = trial_output(&t, shape, COHORT_TYPE_REAL), *db = trial_output(&t, shape, COHORT_TYPE_REAL);
+    fixture_check(&t);
+    t = fixture_of(COHORT_OP_SWIGLU_BACKWARD);
+    a = fixture_real(&t, shape, -8, 8), b = fixture_real(&t, shape, -2, 2);
+    const double *dy = fixture_real(&t, shape, -1, 1);
+    double *da = fixture_output(&t, shape, COHORT_TYPE_REAL), *db = fixture_output(&t, shape, COHORT_TYPE_REAL);
     for (int64_t i = 0; i < lengths[k]; i++) {
       da[i] = dy[i] * b[i] * slope(silu, a[i]);
       db[i] = dy[i] * silu(a[i]);
     }
     t.terms = 4;
-    trial_check(&t);
+    fixture_check(&t);
   }
 }
 
 static void test_relu_backward(void) {
-  trial t = trial_of(COHORT_OP_RELU_BACKWARD);
-  double *x = trial_real(&t, SHAPE(17, 1201), -1, 1);
-  const double *dy = trial_real(&t, SHAPE(17, 1201), -1, 1);
-  double *dx = trial_output(&t, SHAPE(17, 1201), COHORT_TYPE_REAL);
+  fixture t = fixture_of(COHORT_OP_RELU_BACKWARD);
+  double *x = fixture_real(&t, SHAPE(17, 1201), -1, 1);
+  const double *dy = fixture_real(&t, SHAPE(17, 1201), -1, 1);
+  double *dx = fixture_output(&t, SHAPE(17, 1201), COHORT_TYPE_REAL);
   x[3] = 0;
   for (int64_t i = 0; i < 17 * 1201; i++) dx[i] = x[i] > 0 ? dy[i] : 0;
-  trial_check(&t);
+  fixture_check(&t);
 }
 
 static const check checks[] = {

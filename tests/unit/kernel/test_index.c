@@ -1,4 +1,4 @@
-#include "trial.h"
+#include "fixture.h"
 
 static int64_t tail_of(cohort_shape shape) { return cohort_shape_elements(shape) / shape.size[0]; }
 
@@ -16,61 +16,61 @@ static void test_gather(void) {
   for (int k = 0; k < TABLES * INDICES; k++) {
     const cohort_shape table = tables[k % TABLES], index = indices[k / TABLES];
     for (int integer = 0; integer < 2; integer++) {
-      trial t = trial_of(COHORT_OP_GATHER);
-      const double *x = integer ? trial_integer(&t, table, -99, 99) : trial_real(&t, table, -1, 1);
-      const double *at = trial_integer(&t, index, -1, (int)table.size[0] - 1);
-      double *y = trial_output(&t, rows_shape(index, table), integer ? COHORT_TYPE_INTEGER : COHORT_TYPE_REAL);
+      fixture t = fixture_of(COHORT_OP_GATHER);
+      const double *x = integer ? fixture_integer(&t, table, -99, 99) : fixture_real(&t, table, -1, 1);
+      const double *at = fixture_integer(&t, index, -1, (int)table.size[0] - 1);
+      double *y = fixture_output(&t, rows_shape(index, table), integer ? COHORT_TYPE_INTEGER : COHORT_TYPE_REAL);
       const int64_t tail = tail_of(table);
       for (int64_t i = 0; i < cohort_shape_elements(index) * tail; i++) {
         if (at[i / tail] >= 0) y[i] = x[(int64_t)at[i / tail] * tail + i % tail];
       }
-      trial_check(&t);
+      fixture_check(&t);
     }
   }
 }
 
-static void scatter_trial(cohort_op op, cohort_shape table, cohort_shape index, int onto) {
-  trial t = trial_of(op);
+static void scatter_fixture(cohort_op op, cohort_shape table, cohort_shape index, int onto) {
+  fixture t = fixture_of(op);
   t.attributes.integers[0] = table.size[0];
   const int64_t rows = cohort_shape_elements(index), tail = tail_of(table);
-  const double *x = trial_real(&t, rows_shape(index, table), -1, 1);
-  double *at = trial_integer(&t, index, -1, (int)table.size[0] - 1);
+  const double *x = fixture_real(&t, rows_shape(index, table), -1, 1);
+  double *at = fixture_integer(&t, index, -1, (int)table.size[0] - 1);
   for (int64_t row = 0; op == COHORT_OP_SEGMENT_SUM && row < rows; row++) {
     at[row] = row >= rows - rows / 5 ? -1 : (double)(row * table.size[0] / rows);
   }
-  const double *base = onto ? trial_real(&t, table, -1, 1) : NULL;
-  double *y = trial_output(&t, table, COHORT_TYPE_REAL);
+  const double *base = onto ? fixture_real(&t, table, -1, 1) : NULL;
+  double *y = fixture_output(&t, table, COHORT_TYPE_REAL);
   for (int64_t i = 0; onto && i < cohort_shape_elements(table); i++) y[i] = base[i];
   for (int64_t i = 0; i < rows * tail; i++) {
     if (at[i / tail] >= 0) y[(int64_t)at[i / tail] * tail + i % tail] += x[i];
   }
   t.terms = (double)rows;
-  trial_check(&t);
+  fixture_check(&t);
 }
 
 static void test_scatter_add(void) {
   for (int k = 0; k < TABLES * INDICES; k++) {
-    scatter_trial(COHORT_OP_SCATTER_ADD, tables[k % TABLES], indices[k / TABLES], k % 2);
-    scatter_trial(COHORT_OP_SCATTER_ADD, tables[k % TABLES], indices[k / TABLES], (k + 1) % 2);
+    scatter_fixture(COHORT_OP_SCATTER_ADD, tables[k % TABLES], indices[k / TABLES], k % 2);
+    scatter_fixture(COHORT_OP_SCATTER_ADD, tables[k % TABLES], indices[k / TABLES], (k + 1) % 2);
   }
 }
 
 static void test_segment_sum(void) {
   for (int k = 0; k < TABLES; k++) {
-    scatter_trial(COHORT_OP_SEGMENT_SUM, tables[k], SHAPE(1), 0);
-    scatter_trial(COHORT_OP_SEGMENT_SUM, tables[k], SHAPE(4001), 0);
+    scatter_fixture(COHORT_OP_SEGMENT_SUM, tables[k], SHAPE(1), 0);
+    scatter_fixture(COHORT_OP_SEGMENT_SUM, tables[k], SHAPE(4001), 0);
   }
 }
 
-static void along_trial(cohort_op op, cohort_shape rows, int64_t columns) {
-  trial t = trial_of(op);
+static void along_fixture(cohort_op op, cohort_shape rows, int64_t columns) {
+  fixture t = fixture_of(op);
   cohort_shape wide = rows;
   wide.size[wide.axes++] = columns;
   t.attributes.integers[0] = columns;
   const int take = op == COHORT_OP_TAKE_ALONG;
-  const double *x = trial_real(&t, take ? wide : rows, -1, 1);
-  const double *at = trial_integer(&t, rows, -1, (int)columns - 1);
-  double *y = trial_output(&t, take ? rows : wide, COHORT_TYPE_REAL);
+  const double *x = fixture_real(&t, take ? wide : rows, -1, 1);
+  const double *at = fixture_integer(&t, rows, -1, (int)columns - 1);
+  double *y = fixture_output(&t, take ? rows : wide, COHORT_TYPE_REAL);
   for (int64_t row = 0; row < cohort_shape_elements(rows); row++) {
     if (at[row] < 0) continue;
     const int64_t place = row * columns + (int64_t)at[row];
@@ -80,7 +80,7 @@ static void along_trial(cohort_op op, cohort_shape rows, int64_t columns) {
       y[place] = x[row];
     }
   }
-  trial_check(&t);
+  fixture_check(&t);
 }
 
 static void test_along(void) {
@@ -88,19 +88,19 @@ static void test_along(void) {
   for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++) {
     static const int64_t columns[] = {1, 5, 97};
     for (int c = 0; c < 3; c++) {
-      along_trial(COHORT_OP_TAKE_ALONG, rows[k], columns[c]);
-      along_trial(COHORT_OP_PUT_ALONG, rows[k], columns[c]);
+      along_fixture(COHORT_OP_TAKE_ALONG, rows[k], columns[c]);
+      along_fixture(COHORT_OP_PUT_ALONG, rows[k], columns[c]);
     }
   }
 }
 
-static void rotary_trial(int64_t rows, int64_t heads, int64_t width, int back) {
-  trial t = trial_of(COHORT_OP_ROTARY);
+static void rotary_fixture(int64_t rows, int64_t heads, int64_t width, int back) {
+  fixture t = fixture_of(COHORT_OP_ROTARY);
   t.attributes.integers[0] = back;
   t.attributes.reals[0] = 10000;
-  const double *x = trial_real(&t, SHAPE(rows, heads, width), -1, 1);
-  const double *positions = trial_integer(&t, SHAPE(rows), 0, 4096);
-  double *y = trial_output(&t, SHAPE(rows, heads, width), COHORT_TYPE_REAL);
+  const double *x = fixture_real(&t, SHAPE(rows, heads, width), -1, 1);
+  const double *positions = fixture_integer(&t, SHAPE(rows), 0, 4096);
+  double *y = fixture_output(&t, SHAPE(rows, heads, width), COHORT_TYPE_REAL);
   for (int64_t i = 0; i < rows * heads; i++) {
     for (int64_t j = 0; j < width / 2; j++) {
       const double angle = (back ? -1 : 1) * positions[i / heads] * pow(10000, -2.0 * (double)j / (double)width);
@@ -109,15 +109,15 @@ static void rotary_trial(int64_t rows, int64_t heads, int64_t width, int back) {
       y[i * width + j + width / 2] = a * sin(angle) + b * cos(angle);
     }
   }
-  trial_check(&t);
+  fixture_check(&t);
 }
 
 static void test_rotary(void) {
   for (int back = 0; back < 2; back++) {
-    rotary_trial(1, 1, 2, back);
-    rotary_trial(67, 5, 6, back);
-    rotary_trial(129, 3, 64, back);
-    rotary_trial(11, 3, 258, back);
+    rotary_fixture(1, 1, 2, back);
+    rotary_fixture(67, 5, 6, back);
+    rotary_fixture(129, 3, 64, back);
+    rotary_fixture(11, 3, 258, back);
   }
 }
 

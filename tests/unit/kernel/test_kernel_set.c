@@ -1,4 +1,4 @@
-#include "trial.h"
+#include "fixture.h"
 
 /* Leaves, views and lane operations are never run by a kernel. */
 static int has_no_kernel(cohort_op op) {

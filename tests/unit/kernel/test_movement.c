@@ -1,4 +1,4 @@
-#include "trial.h"
+#include "fixture.h"
 
 static void test_permute(void) {
   static const struct {
@@ -20,9 +20,9 @@ static void test_permute(void) {
   };
   for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
     for (int integer = 0; integer < 2; integer++) {
-      trial t = trial_of(COHORT_OP_PERMUTE);
+      fixture t = fixture_of(COHORT_OP_PERMUTE);
       const cohort_shape from = cases[k].shape;
-      const double *x = integer ? trial_integer(&t, from, -9999, 9999) : trial_real(&t, from, -1, 1);
+      const double *x = integer ? fixture_integer(&t, from, -9999, 9999) : fixture_real(&t, from, -1, 1);
       cohort_shape to = from;
       int64_t stride[COHORT_MAX_AXES] = {0}, step = 1;
       for (int axis = from.axes - 1; axis >= 0; axis--) {
@@ -33,7 +33,7 @@ static void test_permute(void) {
         t.attributes.integers[axis] = cases[k].axes[axis];
         to.size[axis] = from.size[cases[k].axes[axis]];
       }
-      double *y = trial_output(&t, to, integer ? COHORT_TYPE_INTEGER : COHORT_TYPE_REAL);
+      double *y = fixture_output(&t, to, integer ? COHORT_TYPE_INTEGER : COHORT_TYPE_REAL);
       for (int64_t i = 0; i < cohort_shape_elements(to); i++) {
         int64_t rest = i, offset = 0;
         for (int axis = to.axes - 1; axis >= 0; axis--) {
@@ -42,7 +42,7 @@ static void test_permute(void) {
         }
         y[i] = x[offset];
       }
-      trial_check(&t);
+      fixture_check(&t);
     }
   }
 }
@@ -59,13 +59,13 @@ static void test_broadcast(void) {
   };
   for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
     for (int integer = 0; integer < 2; integer++) {
-      trial t = trial_of(COHORT_OP_BROADCAST);
-      const double *x = integer ? trial_integer(&t, cases[k].from, 0, 99) : trial_real(&t, cases[k].from, -1, 1);
-      double *y = trial_output(&t, cases[k].to, integer ? COHORT_TYPE_INTEGER : COHORT_TYPE_REAL);
+      fixture t = fixture_of(COHORT_OP_BROADCAST);
+      const double *x = integer ? fixture_integer(&t, cases[k].from, 0, 99) : fixture_real(&t, cases[k].from, -1, 1);
+      double *y = fixture_output(&t, cases[k].to, integer ? COHORT_TYPE_INTEGER : COHORT_TYPE_REAL);
       for (int64_t i = 0; i < cohort_shape_elements(cases[k].to); i++) {
-        y[i] = x[trial_broadcast(cases[k].from, cases[k].to, i)];
+        y[i] = x[fixture_broadcast(cases[k].from, cases[k].to, i)];
       }
-      trial_check(&t);
+      fixture_check(&t);
     }
   }
 }
@@ -88,17 +88,17 @@ static int64_t moved(cohort_shape shape, int axis, int64_t i, int64_t size, int6
 static void test_slice(void) {
   for (int k = 0; k < SHAPES; k++) {
     for (int axis = 0; axis < shapes[k].axes; axis++) {
-      trial t = trial_of(COHORT_OP_SLICE);
+      fixture t = fixture_of(COHORT_OP_SLICE);
       const int64_t size = shapes[k].size[axis], first = size / 3, count = size - first - size / 4;
       t.attributes = (cohort_attributes){.integers = {axis, first, count}};
-      const double *x = trial_real(&t, shapes[k], -1, 1);
+      const double *x = fixture_real(&t, shapes[k], -1, 1);
       cohort_shape to = shapes[k];
       to.size[axis] = count;
-      double *y = trial_output(&t, to, COHORT_TYPE_REAL);
+      double *y = fixture_output(&t, to, COHORT_TYPE_REAL);
       for (int64_t i = 0; i < cohort_shape_elements(to); i++) {
         y[i] = x[moved(to, axis, i, size, first + position_of(to, axis, i))];
       }
-      trial_check(&t);
+      fixture_check(&t);
     }
   }
 }
@@ -106,18 +106,18 @@ static void test_slice(void) {
 static void test_pad(void) {
   for (int k = 0; k < SHAPES; k++) {
     for (int axis = 0; axis < shapes[k].axes; axis++) {
-      trial t = trial_of(COHORT_OP_PAD);
+      fixture t = fixture_of(COHORT_OP_PAD);
       const int64_t size = shapes[k].size[axis], before = k, after = 3;
       t.attributes = (cohort_attributes){.integers = {axis, before, after}};
-      const double *x = trial_real(&t, shapes[k], -1, 1);
+      const double *x = fixture_real(&t, shapes[k], -1, 1);
       cohort_shape to = shapes[k];
       to.size[axis] += before + after;
-      double *y = trial_output(&t, to, COHORT_TYPE_REAL);
+      double *y = fixture_output(&t, to, COHORT_TYPE_REAL);
       for (int64_t i = 0; i < cohort_shape_elements(to); i++) {
         const int64_t position = position_of(to, axis, i) - before;
         if (position >= 0 && position < size) y[i] = x[moved(to, axis, i, size, position)];
       }
-      trial_check(&t);
+      fixture_check(&t);
     }
   }
 }
@@ -126,7 +126,7 @@ static void test_concat(void) {
   for (int parts = 1; parts <= COHORT_MAX_INPUTS; parts++) {
     for (int k = 0; k < SHAPES; k++) {
       const int axis = parts % shapes[k].axes;
-      trial t = trial_of(COHORT_OP_CONCAT);
+      fixture t = fixture_of(COHORT_OP_CONCAT);
       t.attributes.integers[0] = axis;
       cohort_shape to = shapes[k];
       to.size[axis] = 0;
@@ -134,16 +134,16 @@ static void test_concat(void) {
         cohort_shape own = shapes[k];
         own.size[axis] = part + 1;
         to.size[axis] += part + 1;
-        trial_integer(&t, own, -99, 99);
+        fixture_integer(&t, own, -99, 99);
       }
-      double *y = trial_output(&t, to, COHORT_TYPE_INTEGER);
+      double *y = fixture_output(&t, to, COHORT_TYPE_INTEGER);
       for (int64_t i = 0; i < cohort_shape_elements(to); i++) {
         int64_t position = position_of(to, axis, i);
         int part = 0;
         while (position > part) position -= ++part;
         y[i] = t.input[part].value[moved(to, axis, i, part + 1, position)];
       }
-      trial_check(&t);
+      fixture_check(&t);
     }
   }
 }
@@ -151,15 +151,15 @@ static void test_concat(void) {
 static void test_flip(void) {
   for (int k = 0; k < SHAPES; k++) {
     for (int axis = 0; axis < shapes[k].axes; axis++) {
-      trial t = trial_of(COHORT_OP_FLIP);
+      fixture t = fixture_of(COHORT_OP_FLIP);
       t.attributes.integers[0] = axis;
-      const double *x = trial_real(&t, shapes[k], -1, 1);
-      double *y = trial_output(&t, shapes[k], COHORT_TYPE_REAL);
+      const double *x = fixture_real(&t, shapes[k], -1, 1);
+      double *y = fixture_output(&t, shapes[k], COHORT_TYPE_REAL);
       const int64_t size = shapes[k].size[axis];
       for (int64_t i = 0; i < cohort_shape_elements(shapes[k]); i++) {
         y[i] = x[moved(shapes[k], axis, i, size, size - 1 - position_of(shapes[k], axis, i))];
       }
-      trial_check(&t);
+      fixture_check(&t);
     }
   }
 }

@@ -1,4 +1,4 @@
-#include "trial.h"
+#include "fixture.h"
 
 static const cohort_shape shapes[] = {{1, {5}},        {2, {1, 1}},     {2, {7, 31}},   {2, {70, 768}},
                                       {3, {3, 5, 64}}, {2, {2053, 33}}, {2, {3, 20011}}};
@@ -19,15 +19,15 @@ static cohort_shape rows_of(cohort_shape shape) {
   return shape;
 }
 
-static void forward_trial(cohort_shape shape, int centred, double offset) {
-  trial t = trial_of(centred ? COHORT_OP_LAYER_NORM : COHORT_OP_RMS_NORM);
+static void forward_fixture(cohort_shape shape, int centred, double offset) {
+  fixture t = fixture_of(centred ? COHORT_OP_LAYER_NORM : COHORT_OP_RMS_NORM);
   t.attributes.reals[0] = epsilon;
   const int64_t n = cohort_shape_columns(shape);
-  const double *x = trial_real(&t, shape, offset - 2, offset + 2), *gain = trial_real(&t, SHAPE(n), 0.5, 1.5);
-  const double *bias = centred ? trial_real(&t, SHAPE(n), -1, 1) : NULL;
-  double *y = trial_output(&t, shape, COHORT_TYPE_REAL);
-  double *mean = centred ? trial_output(&t, rows_of(shape), COHORT_TYPE_REAL) : NULL;
-  double *rstd = trial_output(&t, rows_of(shape), COHORT_TYPE_REAL);
+  const double *x = fixture_real(&t, shape, offset - 2, offset + 2), *gain = fixture_real(&t, SHAPE(n), 0.5, 1.5);
+  const double *bias = centred ? fixture_real(&t, SHAPE(n), -1, 1) : NULL;
+  double *y = fixture_output(&t, shape, COHORT_TYPE_REAL);
+  double *mean = centred ? fixture_output(&t, rows_of(shape), COHORT_TYPE_REAL) : NULL;
+  double *rstd = fixture_output(&t, rows_of(shape), COHORT_TYPE_REAL);
   for (int64_t row = 0; row < cohort_shape_rows(shape); row++) {
     double m, r;
     moments(x + row * n, n, centred, &m, &r);
@@ -36,27 +36,27 @@ static void forward_trial(cohort_shape shape, int centred, double offset) {
     for (int64_t j = 0; j < n; j++) y[row * n + j] = (x[row * n + j] - m) * r * gain[j] + (centred ? bias[j] : 0);
   }
   t.terms = 4;
-  trial_check(&t);
+  fixture_check(&t);
 }
 
 static void test_layer_norm(void) {
-  for (int k = 0; k < SHAPES; k++) forward_trial(shapes[k], 1, 0);
-  forward_trial(SHAPE(9, 257), 1, 4); /* a mean larger than the deviation */
+  for (int k = 0; k < SHAPES; k++) forward_fixture(shapes[k], 1, 0);
+  forward_fixture(SHAPE(9, 257), 1, 4); /* a mean larger than the deviation */
 }
 
 static void test_rms_norm(void) {
-  for (int k = 0; k < SHAPES; k++) forward_trial(shapes[k], 0, 0);
+  for (int k = 0; k < SHAPES; k++) forward_fixture(shapes[k], 0, 0);
 }
 
-static void backward_trial(cohort_shape shape, int centred) {
-  trial t = trial_of(centred ? COHORT_OP_LAYER_NORM_BACKWARD : COHORT_OP_RMS_NORM_BACKWARD);
+static void backward_fixture(cohort_shape shape, int centred) {
+  fixture t = fixture_of(centred ? COHORT_OP_LAYER_NORM_BACKWARD : COHORT_OP_RMS_NORM_BACKWARD);
   const int64_t n = cohort_shape_columns(shape), rows = cohort_shape_rows(shape);
-  const double *x = trial_real(&t, shape, -2, 2), *gain = trial_real(&t, SHAPE(n), 0.5, 1.5);
-  double *mean = centred ? trial_real(&t, rows_of(shape), 0, 1) : NULL;
-  double *rstd = trial_real(&t, rows_of(shape), 0, 1);
-  const double *dy = trial_real(&t, shape, -1, 1);
-  double *dx = trial_output(&t, shape, COHORT_TYPE_REAL), *dgain = trial_output(&t, SHAPE(n), COHORT_TYPE_REAL);
-  double *dbias = centred ? trial_output(&t, SHAPE(n), COHORT_TYPE_REAL) : NULL;
+  const double *x = fixture_real(&t, shape, -2, 2), *gain = fixture_real(&t, SHAPE(n), 0.5, 1.5);
+  double *mean = centred ? fixture_real(&t, rows_of(shape), 0, 1) : NULL;
+  double *rstd = fixture_real(&t, rows_of(shape), 0, 1);
+  const double *dy = fixture_real(&t, shape, -1, 1);
+  double *dx = fixture_output(&t, shape, COHORT_TYPE_REAL), *dgain = fixture_output(&t, SHAPE(n), COHORT_TYPE_REAL);
+  double *dbias = centred ? fixture_output(&t, SHAPE(n), COHORT_TYPE_REAL) : NULL;
   for (int64_t row = 0; row < rows; row++) {
     double m, r, plain = 0, weighted = 0;
     moments(x + row * n, n, centred, &m, &r);
@@ -77,15 +77,15 @@ static void backward_trial(cohort_shape shape, int centred) {
     }
   }
   t.terms = fmax(4, (double)rows);
-  trial_check(&t);
+  fixture_check(&t);
 }
 
 static void test_layer_norm_backward(void) {
-  for (int k = 0; k < SHAPES; k++) backward_trial(shapes[k], 1);
+  for (int k = 0; k < SHAPES; k++) backward_fixture(shapes[k], 1);
 }
 
 static void test_rms_norm_backward(void) {
-  for (int k = 0; k < SHAPES; k++) backward_trial(shapes[k], 0);
+  for (int k = 0; k < SHAPES; k++) backward_fixture(shapes[k], 0);
 }
 
 /* The derivative must be that of the forward kernel: finite differences of the sum of y * dy in float64. */
@@ -108,12 +108,12 @@ static double layer_norm_dot(double *x, double *gain, double *bias, const double
 
 static void test_gradient(void) {
   const cohort_shape shape = SHAPE(5, 7);
-  trial t = trial_of(COHORT_OP_LAYER_NORM_BACKWARD);
-  double *x = trial_real(&t, shape, -2, 2), *gain = trial_real(&t, SHAPE(7), 0.5, 1.5);
-  double *mean = trial_real(&t, SHAPE(5), 0, 1), *rstd = trial_real(&t, SHAPE(5), 0, 1);
-  double *dy = trial_real(&t, shape, -1, 1), bias[7] = {0};
-  double *expected[3] = {trial_output(&t, shape, COHORT_TYPE_REAL), trial_output(&t, SHAPE(7), COHORT_TYPE_REAL),
-                         trial_output(&t, SHAPE(7), COHORT_TYPE_REAL)};
+  fixture t = fixture_of(COHORT_OP_LAYER_NORM_BACKWARD);
+  double *x = fixture_real(&t, shape, -2, 2), *gain = fixture_real(&t, SHAPE(7), 0.5, 1.5);
+  double *mean = fixture_real(&t, SHAPE(5), 0, 1), *rstd = fixture_real(&t, SHAPE(5), 0, 1);
+  double *dy = fixture_real(&t, shape, -1, 1), bias[7] = {0};
+  double *expected[3] = {fixture_output(&t, shape, COHORT_TYPE_REAL), fixture_output(&t, SHAPE(7), COHORT_TYPE_REAL),
+                         fixture_output(&t, SHAPE(7), COHORT_TYPE_REAL)};
   double *at[3] = {x, gain, bias};
   for (int64_t row = 0; row < 5; row++) moments(x + row * 7, 7, 1, &mean[row], &rstd[row]);
   for (int k = 0; k < 3; k++) {
@@ -131,7 +131,7 @@ static void test_gradient(void) {
     }
   }
   t.terms = 100;
-  trial_check(&t);
+  fixture_check(&t);
 }
 
 typedef struct image_case {
@@ -158,15 +158,15 @@ static void group_moments(const image_case *s, const double *x, double *mean, do
 
 /* what: 0 the norm alone, 1 its relu, 2 the relu of its sum with another input. */
 static void check_group_norm(const image_case *s, int what) {
-  trial t = trial_of(COHORT_OP_GROUP_NORM);
+  fixture t = fixture_of(COHORT_OP_GROUP_NORM);
   t.attributes = (cohort_attributes){.integers = {s->groups, what > 0}, .reals = {epsilon}};
   const cohort_shape shape = SHAPE(s->n, s->h, s->w, s->c);
-  const double *x = trial_real(&t, shape, -1, 3), *gain = trial_real(&t, SHAPE(s->c), 0.5, 1.5);
-  const double *bias = trial_real(&t, SHAPE(s->c), -1, 1);
-  const double *added = what == 2 ? trial_real(&t, shape, -2, 2) : NULL;
-  double *y = trial_output(&t, shape, COHORT_TYPE_REAL);
-  double *mean = trial_output(&t, SHAPE(s->n, s->groups), COHORT_TYPE_REAL);
-  double *rstd = trial_output(&t, SHAPE(s->n, s->groups), COHORT_TYPE_REAL);
+  const double *x = fixture_real(&t, shape, -1, 3), *gain = fixture_real(&t, SHAPE(s->c), 0.5, 1.5);
+  const double *bias = fixture_real(&t, SHAPE(s->c), -1, 1);
+  const double *added = what == 2 ? fixture_real(&t, shape, -2, 2) : NULL;
+  double *y = fixture_output(&t, shape, COHORT_TYPE_REAL);
+  double *mean = fixture_output(&t, SHAPE(s->n, s->groups), COHORT_TYPE_REAL);
+  double *rstd = fixture_output(&t, SHAPE(s->n, s->groups), COHORT_TYPE_REAL);
   group_moments(s, x, mean, rstd);
   for (int64_t i = 0; i < cohort_shape_elements(shape); i++) {
     const int64_t group = group_of(s, i);
@@ -174,7 +174,7 @@ static void check_group_norm(const image_case *s, int what) {
     if (what > 0 && y[i] < 0) y[i] = 0;
   }
   t.terms = 4;
-  trial_check(&t);
+  fixture_check(&t);
 }
 
 static void test_group_norm(void) {
@@ -185,17 +185,18 @@ static void test_group_norm(void) {
 static void test_group_norm_backward(void) {
   for (int k = 0; k < IMAGES; k++) {
     const image_case *s = &images[k];
-    trial t = trial_of(COHORT_OP_GROUP_NORM_BACKWARD);
+    fixture t = fixture_of(COHORT_OP_GROUP_NORM_BACKWARD);
     t.attributes.integers[0] = s->groups;
     const cohort_shape shape = SHAPE(s->n, s->h, s->w, s->c);
     const int64_t elements = cohort_shape_elements(shape), per_group = elements / s->n / s->groups;
-    const double *x = trial_real(&t, shape, -1, 3), *gain = trial_real(&t, SHAPE(s->c), 0.5, 1.5);
-    double *mean = trial_real(&t, SHAPE(s->n, s->groups), 0, 1), *rstd = trial_real(&t, SHAPE(s->n, s->groups), 0, 1);
-    const double *dy = trial_real(&t, shape, -1, 1);
-    double *dx = trial_output(&t, shape, COHORT_TYPE_REAL);
-    double *dgain = trial_output(&t, SHAPE(s->c), COHORT_TYPE_REAL),
-           *dbias = trial_output(&t, SHAPE(s->c), COHORT_TYPE_REAL);
-    double *plain = trial_allocate(t.input[2].shape), *weighted = trial_allocate(t.input[2].shape);
+    const double *x = fixture_real(&t, shape, -1, 3), *gain = fixture_real(&t, SHAPE(s->c), 0.5, 1.5);
+    double *mean = fixture_real(&t, SHAPE(s->n, s->groups), 0, 1),
+           *rstd = fixture_real(&t, SHAPE(s->n, s->groups), 0, 1);
+    const double *dy = fixture_real(&t, shape, -1, 1);
+    double *dx = fixture_output(&t, shape, COHORT_TYPE_REAL);
+    double *dgain = fixture_output(&t, SHAPE(s->c), COHORT_TYPE_REAL),
+           *dbias = fixture_output(&t, SHAPE(s->c), COHORT_TYPE_REAL);
+    double *plain = fixture_allocate(t.input[2].shape), *weighted = fixture_allocate(t.input[2].shape);
     group_moments(s, x, mean, rstd);
     for (int64_t i = 0; i < s->n * s->groups; i++) mean[i] = (float)mean[i], rstd[i] = (float)rstd[i];
     for (int64_t i = 0; i < elements; i++) {
@@ -214,7 +215,7 @@ static void test_group_norm_backward(void) {
     free(plain);
     free(weighted);
     t.terms = (double)(s->n * s->h * s->w);
-    trial_check(&t);
+    fixture_check(&t);
   }
 }
 

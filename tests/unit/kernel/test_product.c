@@ -1,4 +1,4 @@
-#include "product_trial.h"
+#include "product_fixture.h"
 
 typedef void (*set_check)(const cohort_kernel_set *set, bool bf16);
 

@@ -1,6 +1,6 @@
 /* Products of few rows with a large matrix, against sums in double: odd shapes, both layouts of the matrix, every
  * kernel set that this machine runs. */
-#include "trial.h"
+#include "fixture.h"
 
 typedef struct shape {
   int64_t m, n, k;
@@ -13,11 +13,11 @@ static const shape shapes[] = {
 };
 
 static void check_shape(const shape *s, bool transposed) {
-  trial t = trial_of(COHORT_OP_MATMUL);
+  fixture t = fixture_of(COHORT_OP_MATMUL);
   const int64_t m = s->m, n = s->n, k = s->k;
-  const double *a = trial_real(&t, SHAPE(m, k), -1, 1);
-  const double *b = trial_real(&t, transposed ? SHAPE(n, k) : SHAPE(k, n), -1, 1);
-  double *c = trial_output(&t, SHAPE(m, n), COHORT_TYPE_REAL);
+  const double *a = fixture_real(&t, SHAPE(m, k), -1, 1);
+  const double *b = fixture_real(&t, transposed ? SHAPE(n, k) : SHAPE(k, n), -1, 1);
+  double *c = fixture_output(&t, SHAPE(m, n), COHORT_TYPE_REAL);
   for (int64_t i = 0; i < m; i++) {
     for (int64_t j = 0; j < n; j++) {
       for (int64_t l = 0; l < k; l++) c[i * n + j] += a[i * k + l] * (transposed ? b[j * k + l] : b[l * n + j]);
@@ -25,7 +25,7 @@ static void check_shape(const shape *s, bool transposed) {
   }
   t.attributes.integers[1] = transposed;
   t.terms = (double)k;
-  trial_check(&t);
+  fixture_check(&t);
 }
 
 static void test_sums(void) {
@@ -51,8 +51,8 @@ static void test_rows_stand_alone(void) {
   enum { M = 16, N = 200, K = 777 };
   float *a = calloc(M * K, sizeof *a), *b = calloc(N * K, sizeof *b);
   float *whole = calloc(M * N, sizeof *whole), *part = calloc(M * N, sizeof *part);
-  for (int i = 0; i < M * K; i++) a[i] = (float)trial_bits() * 0x1p-31F - 1;
-  for (int i = 0; i < N * K; i++) b[i] = (float)trial_bits() * 0x1p-31F - 1;
+  for (int i = 0; i < M * K; i++) a[i] = (float)fixture_bits() * 0x1p-31F - 1;
+  for (int i = 0; i < N * K; i++) b[i] = (float)fixture_bits() * 0x1p-31F - 1;
   for (int isa = 0; isa <= (int)cohort_processor_isa(); isa++) {
     const cohort_kernel_set *set = cohort_kernels_float32((cohort_isa)isa);
     multiply(set, M, N, K, a, b, whole);
@@ -66,14 +66,14 @@ static void test_rows_stand_alone(void) {
 }
 
 /* The sets of bf16 read a rounded copy of the matrix: sums of products of rounded operands, in float32. */
-static void check_half(const cohort_kernel_set *set, const shape *s, bool transposed) {
+static void check_bf16(const cohort_kernel_set *set, const shape *s, bool transposed) {
   const int64_t m = s->m, n = s->n, k = s->k;
   float *a = calloc((size_t)(m * k), sizeof *a), *b = calloc((size_t)(n * k), sizeof *b);
   float *c = calloc((size_t)(2 * m * n), sizeof *c), *alone = c + m * n;
-  uint16_t *half = calloc((size_t)(n * k), sizeof *half);
-  for (int64_t i = 0; i < m * k; i++) a[i] = (float)(int)(trial_bits() % 257) / 128 - 1; /* bf16 holds them exactly */
-  for (int64_t i = 0; i < n * k; i++) b[i] = (float)trial_bits() * 0x1p-31F - 1;
-  cohort_round_to_half(b, n * k, half);
+  uint16_t *bf16 = calloc((size_t)(n * k), sizeof *bf16);
+  for (int64_t i = 0; i < m * k; i++) a[i] = (float)(int)(fixture_bits() % 257) / 128 - 1; /* bf16 holds them exactly */
+  for (int64_t i = 0; i < n * k; i++) b[i] = (float)fixture_bits() * 0x1p-31F - 1;
+  cohort_round_to_bf16(b, n * k, bf16);
   for (int threads = 1; threads <= 2; threads++) {
     const cohort_team team = {threads};
     const cohort_shape right = transposed ? SHAPE(n, k) : SHAPE(k, n);
@@ -82,7 +82,7 @@ static void check_half(const cohort_kernel_set *set, const shape *s, bool transp
                               .input = {{a, SHAPE(m, k), COHORT_TYPE_REAL}, {b, right, COHORT_TYPE_REAL}},
                               .output = {{threads == 1 ? alone : c, SHAPE(m, n), COHORT_TYPE_REAL}},
                               .attributes = {.integers = {0, transposed}},
-                              .half = half,
+                              .bf16 = bf16,
                               .team = &team};
     set->run[COHORT_OP_MATMUL](&call);
   }
@@ -92,7 +92,7 @@ static void check_half(const cohort_kernel_set *set, const shape *s, bool transp
     for (int64_t j = 0; j < n; j++) {
       double sum = 0;
       for (int64_t l = 0; l < k; l++) {
-        const uint32_t bits = (uint32_t)half[transposed ? j * k + l : l * n + j] << 16;
+        const uint32_t bits = (uint32_t)bf16[transposed ? j * k + l : l * n + j] << 16;
         float value;
         memcpy(&value, &bits, sizeof value);
         sum += (double)a[i * k + l] * (double)value;
@@ -100,7 +100,7 @@ static void check_half(const cohort_kernel_set *set, const shape *s, bool transp
       worst = fmax(worst, fabs(sum - (double)c[i * n + j]));
     }
   CU_ASSERT(worst <= 1e-6 * sqrt((double)k) + 1e-6);
-  free(a), free(b), free(c), free(half);
+  free(a), free(b), free(c), free(bf16);
 }
 
 static void test_halves(void) {
@@ -109,7 +109,7 @@ static void test_halves(void) {
       for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         for (int transposed = 0; transposed < 2; transposed++)
           if (shapes[i].m <= 16)
-            check_half(cohort_kernels_bf16((cohort_isa)isa, (cohort_bf16)way), &shapes[i], transposed);
+            check_bf16(cohort_kernels_bf16((cohort_isa)isa, (cohort_bf16)way), &shapes[i], transposed);
 }
 
 /* To nearest even, against the definition; infinity, the largest values and NaN. */
@@ -120,10 +120,10 @@ static void test_rounding(void) {
                                 0x7f80, 0x7f80, 0xff80, 0x7fc0, 0xffff, 0};
   enum { COUNT = sizeof from / sizeof from[0] };
   float x[COUNT];
-  uint16_t half[COUNT];
+  uint16_t bf16[COUNT];
   memcpy(x, from, sizeof x);
-  cohort_round_to_half(x, COUNT, half);
-  CU_ASSERT_EQUAL(memcmp(half, to, sizeof to), 0);
+  cohort_round_to_bf16(x, COUNT, bf16);
+  CU_ASSERT_EQUAL(memcmp(bf16, to, sizeof to), 0);
 }
 
 static const check checks[] = {

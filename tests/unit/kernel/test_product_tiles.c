@@ -11,8 +11,8 @@
 #define COHORT_BF16
 #define COHORT_PAIRS
 #define COHORT_TILES
-#include "kernel/product.c"
-#include "product_trial.h"
+#include "kernel/product/product.c"
+#include "product_fixture.h"
 
 static const cohort_kernel_set set = {
     .name = "bf16 tiles on a model", .real_size = sizeof(float), .product = cohort_product_bf16_tiles_on_a_model};

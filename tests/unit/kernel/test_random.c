@@ -1,4 +1,4 @@
-#include "trial.h"
+#include "fixture.h"
 
 enum { NODE = 77 };
 
@@ -12,7 +12,7 @@ typedef struct place {
   uint64_t high, element;
 } place;
 
-static place place_of(const trial *t, const double *ids, const double *positions, cohort_shape shape, int64_t i) {
+static place place_of(const fixture *t, const double *ids, const double *positions, cohort_shape shape, int64_t i) {
   const int64_t columns = cohort_shape_elements(shape) / shape.size[0], row = i / columns;
   return (place){cohort_random_key_derive(t->key, NODE), (uint64_t)ids[row],
                  (uint64_t)((int64_t)positions[row] * columns + i % columns)};
@@ -20,55 +20,55 @@ static place place_of(const trial *t, const double *ids, const double *positions
 
 static void test_uniform(void) {
   for (int k = 0; k < SHAPES; k++) {
-    trial t = trial_of(COHORT_OP_RANDOM_UNIFORM);
+    fixture t = fixture_of(COHORT_OP_RANDOM_UNIFORM);
     t.attributes.integers[0] = NODE;
-    const double *ids = trial_integer(&t, SHAPE(shapes[k].size[0]), 0, 1000000000);
-    const double *positions = trial_integer(&t, SHAPE(shapes[k].size[0]), 0, 1000000);
-    double *y = trial_output(&t, shapes[k], COHORT_TYPE_REAL);
+    const double *ids = fixture_integer(&t, SHAPE(shapes[k].size[0]), 0, 1000000000);
+    const double *positions = fixture_integer(&t, SHAPE(shapes[k].size[0]), 0, 1000000);
+    double *y = fixture_output(&t, shapes[k], COHORT_TYPE_REAL);
     for (int64_t i = 0; i < cohort_shape_elements(shapes[k]); i++) {
       const place p = place_of(&t, ids, positions, shapes[k], i);
       y[i] = cohort_random_uniform(cohort_random_word(p.key, p.high, p.element));
     }
     t.terms = 1e-12; /* exactly */
-    trial_check(&t);
+    fixture_check(&t);
   }
 }
 
 static void test_normal(void) {
   for (int k = 0; k < SHAPES; k++) {
-    trial t = trial_of(COHORT_OP_RANDOM_NORMAL);
+    fixture t = fixture_of(COHORT_OP_RANDOM_NORMAL);
     t.attributes.integers[0] = NODE;
-    const double *ids = trial_integer(&t, SHAPE(shapes[k].size[0]), 0, 1000000000);
-    const double *positions = trial_integer(&t, SHAPE(shapes[k].size[0]), 0, 1000000);
-    double *y = trial_output(&t, shapes[k], COHORT_TYPE_REAL);
+    const double *ids = fixture_integer(&t, SHAPE(shapes[k].size[0]), 0, 1000000000);
+    const double *positions = fixture_integer(&t, SHAPE(shapes[k].size[0]), 0, 1000000);
+    double *y = fixture_output(&t, shapes[k], COHORT_TYPE_REAL);
     for (int64_t i = 0; i < cohort_shape_elements(shapes[k]); i++) {
       const place p = place_of(&t, ids, positions, shapes[k], i);
       y[i] = cohort_random_normal_at(p.key, p.high, p.element);
     }
-    trial_check(&t);
+    fixture_check(&t);
   }
 }
 
-static void dropout_trial(cohort_shape shape, double probability) {
-  trial t = trial_of(COHORT_OP_DROPOUT);
+static void dropout_fixture(cohort_shape shape, double probability) {
+  fixture t = fixture_of(COHORT_OP_DROPOUT);
   t.attributes = (cohort_attributes){.integers = {NODE}, .reals = {probability}};
-  const double *x = trial_real(&t, shape, -1, 1);
-  const double *ids = trial_integer(&t, SHAPE(shape.size[0]), 0, 1000000000);
-  const double *positions = trial_integer(&t, SHAPE(shape.size[0]), 0, 1000000);
-  double *y = trial_output(&t, shape, COHORT_TYPE_REAL);
+  const double *x = fixture_real(&t, shape, -1, 1);
+  const double *ids = fixture_integer(&t, SHAPE(shape.size[0]), 0, 1000000000);
+  const double *positions = fixture_integer(&t, SHAPE(shape.size[0]), 0, 1000000);
+  double *y = fixture_output(&t, shape, COHORT_TYPE_REAL);
   for (int64_t i = 0; i < cohort_shape_elements(shape); i++) {
     const place p = place_of(&t, ids, positions, shape, i);
     const double u = cohort_random_uniform(cohort_random_word(p.key, p.high, p.element));
     y[i] = u >= probability ? x[i] / (1 - probability) : 0;
   }
-  trial_check(&t);
+  fixture_check(&t);
 }
 
 static void test_dropout(void) {
   for (int k = 0; k < SHAPES; k++) {
-    dropout_trial(shapes[k], 0);
-    dropout_trial(shapes[k], 0.1);
-    dropout_trial(shapes[k], 0.5);
+    dropout_fixture(shapes[k], 0);
+    dropout_fixture(shapes[k], 0.1);
+    dropout_fixture(shapes[k], 0.5);
   }
 }
 

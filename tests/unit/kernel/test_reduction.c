@@ -1,4 +1,4 @@
-#include "trial.h"
+#include "fixture.h"
 
 typedef struct reduce_case {
   cohort_shape shape;
@@ -33,58 +33,58 @@ static cohort_shape kept_shape(const reduce_case *c) {
   return y;
 }
 
-static void reduce_trial(cohort_op op, const reduce_case *c) {
-  trial t = trial_of(op);
+static void reduce_fixture(cohort_op op, const reduce_case *c) {
+  fixture t = fixture_of(op);
   t.attributes.integers[0] = c->mask;
-  const double *x = trial_real(&t, c->shape, -1, 1);
+  const double *x = fixture_real(&t, c->shape, -1, 1);
   const cohort_shape kept = kept_shape(c);
-  double *y = trial_output(&t, kept, COHORT_TYPE_REAL);
+  double *y = fixture_output(&t, kept, COHORT_TYPE_REAL);
   const int64_t elements = cohort_shape_elements(c->shape), outputs = cohort_shape_elements(kept);
   for (int64_t i = 0; op == COHORT_OP_MAX && i < outputs; i++) y[i] = -INFINITY;
   for (int64_t i = 0; i < elements; i++) {
-    double *to = &y[trial_broadcast(kept, c->shape, i)];
+    double *to = &y[fixture_broadcast(kept, c->shape, i)];
     *to = op == COHORT_OP_SUM ? *to + x[i] : fmax(*to, x[i]);
   }
   t.terms = (double)elements / (double)outputs;
-  trial_check(&t);
+  fixture_check(&t);
 }
 
 static void test_sum(void) {
-  for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) reduce_trial(COHORT_OP_SUM, &cases[k]);
+  for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) reduce_fixture(COHORT_OP_SUM, &cases[k]);
 }
 
 static void test_max(void) {
-  for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) reduce_trial(COHORT_OP_MAX, &cases[k]);
+  for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) reduce_fixture(COHORT_OP_MAX, &cases[k]);
 }
 
 /* A sum of equal positive terms shows a loss of accuracy that random signs would hide. */
 static void test_accuracy(void) {
   for (int leading = 0; leading < 2; leading++) {
-    trial t = trial_of(COHORT_OP_SUM);
+    fixture t = fixture_of(COHORT_OP_SUM);
     const int64_t count = 1 << 20;
     const cohort_shape shape = leading ? SHAPE(count / 2, 2) : SHAPE(1, count);
     t.attributes.integers[0] = leading ? 1 : 2;
-    double *x = trial_real(&t, shape, 0, 1);
+    double *x = fixture_real(&t, shape, 0, 1);
     for (int64_t i = 0; i < count; i++) x[i] = (double)0.1f;
-    double *y = trial_output(&t, leading ? SHAPE(1, 2) : SHAPE(1, 1), COHORT_TYPE_REAL);
+    double *y = fixture_output(&t, leading ? SHAPE(1, 2) : SHAPE(1, 1), COHORT_TYPE_REAL);
     y[0] = leading ? (double)count / 2 * (double)0.1f : (double)count * (double)0.1f;
     if (leading) y[1] = y[0];
     t.terms = 25; /* 5e-5 relative: a plain running sum is off by 1e-2 */
-    trial_check(&t);
+    fixture_check(&t);
   }
 }
 
 static void test_max_keeps_nan(void) {
-  trial t = trial_of(COHORT_OP_MAX);
+  fixture t = fixture_of(COHORT_OP_MAX);
   t.attributes.integers[0] = 2;
-  double *x = trial_real(&t, SHAPE(3, 101), -1, 1);
+  double *x = fixture_real(&t, SHAPE(3, 101), -1, 1);
   x[50] = NAN;
   x[101] = NAN;
-  double *y = trial_output(&t, SHAPE(3, 1), COHORT_TYPE_REAL);
+  double *y = fixture_output(&t, SHAPE(3, 1), COHORT_TYPE_REAL);
   y[0] = y[1] = NAN;
   y[2] = -INFINITY;
   for (int i = 0; i < 101; i++) y[2] = fmax(y[2], x[202 + i]);
-  trial_check(&t);
+  fixture_check(&t);
 }
 
 static const cohort_shape rows[] = {{1, {1}},         {1, {37}},       {2, {5, 64}},
@@ -98,17 +98,17 @@ static cohort_shape without_last(cohort_shape shape) {
 
 static void test_argmax(void) {
   for (int k = 0; k < ROWS; k++) {
-    trial t = trial_of(COHORT_OP_ARGMAX);
+    fixture t = fixture_of(COHORT_OP_ARGMAX);
     const int64_t columns = cohort_shape_columns(rows[k]);
-    double *x = trial_real(&t, rows[k], -1, 1);
+    double *x = fixture_real(&t, rows[k], -1, 1);
     for (int64_t i = 0; i < cohort_shape_elements(rows[k]); i++) x[i] = floor(8 * x[i]); /* many equals */
-    double *y = trial_output(&t, without_last(rows[k]), COHORT_TYPE_INTEGER);
+    double *y = fixture_output(&t, without_last(rows[k]), COHORT_TYPE_INTEGER);
     for (int64_t row = 0; row < cohort_shape_rows(rows[k]); row++) {
       for (int64_t i = 1; i < columns; i++) {
         if (x[row * columns + i] > x[row * columns + (int64_t)y[row]]) y[row] = (double)i;
       }
     }
-    trial_check(&t);
+    fixture_check(&t);
   }
 }
 
@@ -116,46 +116,46 @@ static void test_argmax(void) {
 static void test_argmax_of_nan(void) {
   static const int64_t columns[] = {3, 10, 40};
   for (int k = 0; k < 3; k++) {
-    trial t = trial_of(COHORT_OP_ARGMAX);
+    fixture t = fixture_of(COHORT_OP_ARGMAX);
     const int64_t n = columns[k];
-    double *x = trial_real(&t, SHAPE(3, n), -1, 1);
-    double *y = trial_output(&t, SHAPE(3), COHORT_TYPE_INTEGER);
+    double *x = fixture_real(&t, SHAPE(3, n), -1, 1);
+    double *y = fixture_output(&t, SHAPE(3), COHORT_TYPE_INTEGER);
     x[1] = x[2] = NAN;
     x[0] = INFINITY;
     for (int64_t i = 0; i < n; i++) x[n + i] = -INFINITY;
     for (int64_t i = 0; i < n; i++) x[2 * n + i] = NAN;
     y[0] = 1;
-    trial_check(&t);
+    fixture_check(&t);
   }
 }
 
 static void test_logsumexp(void) {
   for (int k = 0; k < ROWS; k++) {
-    trial t = trial_of(COHORT_OP_LOGSUMEXP);
+    fixture t = fixture_of(COHORT_OP_LOGSUMEXP);
     const int64_t columns = cohort_shape_columns(rows[k]);
-    const double *x = trial_real(&t, rows[k], -40, 200);
+    const double *x = fixture_real(&t, rows[k], -40, 200);
     cohort_shape kept = rows[k];
     kept.size[kept.axes - 1] = 1;
-    double *y = trial_output(&t, kept, COHORT_TYPE_REAL);
+    double *y = fixture_output(&t, kept, COHORT_TYPE_REAL);
     for (int64_t row = 0; row < cohort_shape_rows(rows[k]); row++) {
       double largest = -INFINITY, sum = 0;
       for (int64_t i = 0; i < columns; i++) largest = fmax(largest, x[row * columns + i]);
       for (int64_t i = 0; i < columns; i++) sum += exp(x[row * columns + i] - largest);
       y[row] = largest + log(sum);
     }
-    trial_check(&t);
+    fixture_check(&t);
   }
 }
 
 static void test_logsumexp_of_infinities(void) {
-  trial t = trial_of(COHORT_OP_LOGSUMEXP);
-  double *x = trial_real(&t, SHAPE(2, 3), 0, 1);
+  fixture t = fixture_of(COHORT_OP_LOGSUMEXP);
+  double *x = fixture_real(&t, SHAPE(2, 3), 0, 1);
   for (int i = 0; i < 3; i++) x[i] = -INFINITY;
   x[4] = INFINITY;
-  double *y = trial_output(&t, SHAPE(2, 1), COHORT_TYPE_REAL);
+  double *y = fixture_output(&t, SHAPE(2, 1), COHORT_TYPE_REAL);
   y[0] = -INFINITY;
   y[1] = INFINITY;
-  trial_check(&t);
+  fixture_check(&t);
 }
 
 static void test_cumsum(void) {
@@ -163,11 +163,11 @@ static void test_cumsum(void) {
   for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++) {
     for (int axis = 0; axis < shapes[k].axes; axis++) {
       for (int reverse = 0; reverse < 2; reverse++) {
-        trial t = trial_of(COHORT_OP_CUMSUM);
+        fixture t = fixture_of(COHORT_OP_CUMSUM);
         t.attributes.integers[0] = axis;
         t.attributes.integers[1] = reverse;
-        const double *x = trial_real(&t, shapes[k], -1, 1);
-        double *y = trial_output(&t, shapes[k], COHORT_TYPE_REAL);
+        const double *x = fixture_real(&t, shapes[k], -1, 1);
+        double *y = fixture_output(&t, shapes[k], COHORT_TYPE_REAL);
         const int64_t elements = cohort_shape_elements(shapes[k]), size = shapes[k].size[axis];
         int64_t inner = 1;
         for (int after = axis + 1; after < shapes[k].axes; after++) inner *= shapes[k].size[after];
@@ -177,7 +177,7 @@ static void test_cumsum(void) {
           y[from] = x[from] + (first ? 0 : y[reverse ? from + inner : from - inner]);
         }
         t.terms = (double)size;
-        trial_check(&t);
+        fixture_check(&t);
       }
     }
   }

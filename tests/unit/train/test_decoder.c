@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "check.h"
-#include "contract/method_trial.h"
+#include "contract/method_fixture.h"
 #include "graph/decompose.h"
 #include "graph/executor.h"
-#include "train/decoder.h"
-#include "train/generator.h"
+#include "train/rollout/decoder.h"
+#include "train/rollout/generator.h"
 
 enum { VOCABULARY = 611, SLOTS = 3, CHUNK = 16, MOST_TENSORS = 64, MOST_CONTEXT = 200 };
 
@@ -22,7 +22,7 @@ static const char *const styles[] = {
 };
 
 /* A model with weights of its own, of the kernels' type. */
-typedef struct fixture {
+typedef struct decoder_fixture {
   cohort_document *document;
   cohort_choice choice;
   cohort_model_data data;
@@ -36,16 +36,16 @@ typedef struct fixture {
   cohort_executor *executor;
   cohort_value tokens, positions, segments, logits;
   void **memory;
-} fixture;
+} decoder_fixture;
 
 static void *find(void *argument, const char *name) {
-  const fixture *f = argument;
+  const decoder_fixture *f = argument;
   for (int t = 0; t < f->tensors; t++)
     if (strcmp(f->name[t], name) == 0) return f->weight[t];
   return NULL;
 }
 
-static void draw_weights(fixture *f) {
+static void draw_weights(decoder_fixture *f) {
   const cohort_random_key key = cohort_random_key_from_seed(3);
   f->tensors = cohort_graph_parameters(f->graph);
   CU_ASSERT_FATAL(f->tensors <= MOST_TENSORS);
@@ -67,10 +67,10 @@ static void draw_weights(fixture *f) {
   }
 }
 
-static void open_fixture(fixture *f, const char *style, const cohort_kernel_set *kernels) {
+static void open_fixture(decoder_fixture *f, const char *style, const cohort_kernel_set *kernels) {
   cohort_error error;
-  *f = (fixture){.data = {.outputs = VOCABULARY}, .kernels = kernels, .graph = cohort_graph_create()};
-  f->document = trial_choose(COHORT_VARIANT_F64, "model", "gpt", style, &f->choice);
+  *f = (decoder_fixture){.data = {.outputs = VOCABULARY}, .kernels = kernels, .graph = cohort_graph_create()};
+  f->document = fixture_choose(COHORT_VARIANT_F64, "model", "gpt", style, &f->choice);
   CU_ASSERT_PTR_NOT_NULL_FATAL(f->choice.method);
   const cohort_model *model = f->choice.method->functions;
   f->context = model->context(f->choice.config);
@@ -83,7 +83,7 @@ static void open_fixture(fixture *f, const char *style, const cohort_kernel_set 
                                       .segments = f->segments,
                                       .ids = f->positions};
   const cohort_model_outputs outputs = model->build(f->choice.config, f->graph, &f->data, &inputs);
-  f->logits = cohort_matmul(f->graph, outputs.hidden, outputs.head, false, true);
+  f->logits = cohort_graph_matmul(f->graph, outputs.hidden, outputs.head, false, true);
   const cohort_plan_output output = {f->logits, false};
   CU_ASSERT_EQUAL_FATAL(cohort_plan_create(f->graph, kernels, 1, &output, &f->plan, &error), COHORT_DONE);
   CU_ASSERT_EQUAL_FATAL(cohort_executor_create(cohort_plan_arena_bytes(f->plan), 1, 1, &f->executor, &error),
@@ -92,7 +92,7 @@ static void open_fixture(fixture *f, const char *style, const cohort_kernel_set 
   draw_weights(f);
 }
 
-static void close_fixture(fixture *f) {
+static void close_fixture(decoder_fixture *f) {
   for (int t = 0; t < f->tensors; t++) free(f->weight[t]);
   free(f->memory);
   cohort_plan_destroy(f->plan);
@@ -103,7 +103,7 @@ static void close_fixture(fixture *f) {
 }
 
 /* Logits [context, vocabulary] of one text: row t after token t. In the executor's memory. */
-static const void *whole_window(fixture *f, const int32_t *token, int64_t count) {
+static const void *whole_window(decoder_fixture *f, const int32_t *token, int64_t count) {
   int32_t rows[3][MOST_CONTEXT];
   for (int64_t t = 0; t < f->context; t++) {
     rows[0][t] = t < count ? token[t] : 0;
@@ -118,28 +118,28 @@ static const void *whole_window(fixture *f, const int32_t *token, int64_t count)
   return cohort_executor_value(f->executor, f->plan, 0, f->logits, &bindings);
 }
 
-static cohort_decoder *open_decoder(fixture *f, int threads, bool half) {
+static cohort_decoder *open_decoder(decoder_fixture *f, int threads, bool bf16) {
   cohort_error error;
   cohort_decoder *decoder = NULL;
-  const cohort_decoder_settings settings = {.model = &f->choice,
-                                            .data = &f->data,
-                                            .kernels = f->kernels,
-                                            .half = half,
-                                            .slots = SLOTS,
-                                            .chunk = CHUNK,
-                                            .threads = threads,
-                                            .parameter = find,
-                                            .argument = f};
+  const cohort_decoder_options settings = {.model = &f->choice,
+                                           .data = &f->data,
+                                           .kernels = f->kernels,
+                                           .bf16 = bf16,
+                                           .slots = SLOTS,
+                                           .chunk = CHUNK,
+                                           .threads = threads,
+                                           .parameter = find,
+                                           .argument = f};
   CU_ASSERT_EQUAL_FATAL(cohort_decoder_create(&settings, &decoder, &error), COHORT_DONE);
   return decoder;
 }
 
-static double real_at(const fixture *f, const void *x, int64_t i) {
+static double real_at(const decoder_fixture *f, const void *x, int64_t i) {
   return f->kernels->real_size == sizeof(float) ? (double)((const float *)x)[i] : ((const double *)x)[i];
 }
 
 /* |a - b| / |b| of a row of logits. */
-static double distance(const fixture *f, const void *a, int64_t row_a, const void *b, int64_t row_b) {
+static double distance(const decoder_fixture *f, const void *a, int64_t row_a, const void *b, int64_t row_b) {
   double difference = 0, norm = 0;
   for (int64_t v = 0; v < VOCABULARY; v++) {
     const double x = real_at(f, a, row_a * VOCABULARY + v), y = real_at(f, b, row_b * VOCABULARY + v);
@@ -169,8 +169,8 @@ static int64_t taken(int call, int slot, int64_t left) {
   return count < left ? count : left;
 }
 
-static void check_decoder(const char *style, const cohort_kernel_set *kernels, bool half, double bound) {
-  fixture f;
+static void check_decoder(const char *style, const cohort_kernel_set *kernels, bool bf16, double bound) {
+  decoder_fixture f;
   int32_t token[SLOTS][MOST_CONTEXT];
   int64_t at[SLOTS] = {0};
   open_fixture(&f, style, kernels);
@@ -178,7 +178,7 @@ static void check_decoder(const char *style, const cohort_kernel_set *kernels, b
   const size_t bytes = (size_t)(f.context * VOCABULARY) * kernels->real_size;
   void *wanted[SLOTS];
   for (int s = 0; s < SLOTS; s++) wanted[s] = memcpy(malloc(bytes), whole_window(&f, token[s], f.context), bytes);
-  cohort_decoder *decoder = open_decoder(&f, 1, half), *other = open_decoder(&f, 2, half);
+  cohort_decoder *decoder = open_decoder(&f, 1, bf16), *other = open_decoder(&f, 2, bf16);
   int wrong = 0, checked = 0, unlike = 0;
   for (int call = 0; checked < 3 * (int)f.context && call < 400; call++) {
     cohort_decoder_tokens fresh[SLOTS];
@@ -239,7 +239,7 @@ static void test_halves(void) {
 }
 
 /* The likeliest token after the whole window over the text's end. */
-static int32_t likeliest(fixture *f, const int32_t *token, int64_t count) {
+static int32_t likeliest(decoder_fixture *f, const int32_t *token, int64_t count) {
   const int64_t length = count < f->context ? count : f->context;
   const float *row = (const float *)whole_window(f, token + count - length, length) + (length - 1) * VOCABULARY;
   int32_t best = 0;
@@ -251,7 +251,7 @@ static int32_t likeliest(fixture *f, const int32_t *token, int64_t count) {
 static void check_greedy(const char *style) {
   enum { NEW = 60 };
   static const int64_t prompt[SLOTS] = {20, 3, 66};
-  fixture f;
+  decoder_fixture f;
   int32_t token[SLOTS][MOST_CONTEXT];
   cohort_error error;
   cohort_generator *generator = NULL;
@@ -262,7 +262,7 @@ static void check_greedy(const char *style) {
   for (int t = 0; t < space->tensors; t++)
     memcpy(space->values + space->tensor[t].offset, find(&f, space->tensor[t].declared.name),
            (size_t)space->tensor[t].elements * sizeof(float));
-  const cohort_generator_settings settings = {.slots = SLOTS, .chunk = CHUNK, .threads = 2};
+  const cohort_generator_options settings = {.slots = SLOTS, .chunk = CHUNK, .threads = 2};
   CU_ASSERT_EQUAL_FATAL(cohort_generator_create(&f.choice, &f.data, space, &settings, &generator, &error), COHORT_DONE);
   const cohort_generator_draw draw = {.temperature = 0};
   int wrong = 0;

@@ -5,8 +5,8 @@
 #include "check.h"
 #include "io/config.h"
 #include "method/registry.h"
-#include "train/keys.h"
-#include "train/settings.h"
+#include "train/run/keys.h"
+#include "train/run/settings.h"
 
 static char *described(const char *key, cohort_keys_format format) {
   char *text = NULL;

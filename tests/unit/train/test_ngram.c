@@ -5,7 +5,7 @@
 
 #include "base/random.h"
 #include "check.h"
-#include "train/ngram.h"
+#include "train/session/baseline_ngram.h"
 
 enum { TRAIN = 400, ALL = 460, VOCABULARY = 7 };
 

@@ -7,7 +7,8 @@
 #include "base/memory.h"
 #include "check.h"
 #include "io/config.h"
-#include "train/lane_graph.h"
+#include "lane/graph.h"
+#include "train/task/task.h"
 
 enum { LOSSES = 4, SAMPLES = 6 };
 
@@ -41,7 +42,7 @@ static void open_bench(bench *own, const char *losses) {
   CU_ASSERT_EQUAL_FATAL(cohort_task_open(&own->settings, &log, &faults, &own->task, &error), COHORT_DONE);
   free(text);
   cohort_graph *graph = NULL;
-  CU_ASSERT_EQUAL_FATAL(cohort_task_graph_create(&own->task, &graph, &error), COHORT_DONE);
+  CU_ASSERT_EQUAL_FATAL(cohort_lane_source_graph(&own->task.source, &graph, &error), COHORT_DONE);
   own->space = cohort_space_create(graph, 0, "model");
   cohort_graph_destroy(graph);
   CU_ASSERT_EQUAL_FATAL(cohort_space_hold(own->space, &error), COHORT_DONE);
@@ -59,14 +60,15 @@ static void close_bench(bench *own) {
   (void)unlink(own->path);
 }
 
-static cohort_lane_graph *make_graph(const bench *own, bool summed, bool curvature) {
-  cohort_lane_graph_options options = {.gradients = true, .curvature = curvature, .summed = summed, .lanes = 1};
+static cohort_lane_graph *make_graph(const bench *own, bool summed, bool hvp_diagonal) {
+  cohort_lane_graph_options options = {
+      .gradients = true, .hessian_product = hvp_diagonal, .summed = summed, .lanes = 1};
   options.capacity = SAMPLES;
   memcpy(options.weight, weight, sizeof weight);
   if (own->task.objectives == 1) options.weight[0] = 1;
   cohort_lane_graph *graph = NULL;
   cohort_error error = {0};
-  CU_ASSERT_EQUAL_FATAL(cohort_lane_graph_create(&own->task, &options, &own->space,
+  CU_ASSERT_EQUAL_FATAL(cohort_lane_graph_create(&own->task.source, &options, &own->space,
                                                  cohort_kernels_float32(COHORT_ISA_AVX2), &graph, &error),
                         COHORT_DONE);
   return graph;
@@ -80,23 +82,23 @@ static void run_graph(const bench *own, cohort_lane_graph *graph, double *scalar
   const float *const weights[1] = {own->space->values}, *const directions[1] = {own->direction};
   const int64_t place[1] = {0};
   const cohort_lane_row row = {rows, place, own->space->elements};
-  const cohort_lane_run run = {.split = COHORT_SPLIT_TRAIN,
-                               .count = SAMPLES,
-                               .inverse_count = 1.0 / SAMPLES,
-                               .point = weights,
-                               .direction = directions,
-                               .row = &row,
-                               .scalars = scalars};
-  cohort_lane_graph_run(&own->task, graph, &context, 0, 0, &run);
+  const cohort_lane_pass run = {.split = COHORT_SPLIT_TRAIN,
+                                .count = SAMPLES,
+                                .inverse_count = 1.0 / SAMPLES,
+                                .point = weights,
+                                .direction = directions,
+                                .row = &row,
+                                .scalars = scalars};
+  cohort_lane_graph_run(&own->task.source, graph, &context, 0, 0, &run);
   cohort_lane_context_release(&context);
 }
 
 /* The gradient; with curvature the product too, whose weights are checked against differences of gradients. */
-static void one_pass_gives_the_sum(bool curvature) {
+static void one_pass_gives_the_sum(bool hvp_diagonal) {
   bench own;
   open_bench(&own, four);
   const int64_t elements = own.space->elements;
-  cohort_lane_graph *apart = make_graph(&own, false, false), *summed = make_graph(&own, true, curvature);
+  cohort_lane_graph *apart = make_graph(&own, false, false), *summed = make_graph(&own, true, hvp_diagonal);
   CU_ASSERT_EQUAL(apart->vectors, LOSSES);
   CU_ASSERT_EQUAL(summed->vectors, 1);
   CU_ASSERT_EQUAL(summed->objectives, LOSSES);
@@ -110,7 +112,7 @@ static void one_pass_gives_the_sum(bool curvature) {
     CU_ASSERT_DOUBLE_EQUAL(scalars[i], expected_scalars[i], 1e-6 * fabs(expected_scalars[i]));
   CU_ASSERT(expected_scalars[0] != expected_scalars[1] && expected_scalars[0] > 0);
   const float step = 0x1p-13f;
-  for (int sign = -1; curvature && sign <= 1; sign += 2) {
+  for (int sign = -1; hvp_diagonal && sign <= 1; sign += 2) {
     double ignored[COHORT_MAX_SCALARS];
     for (int64_t e = 0; e < elements; e++) own.space->values[e] += (float)sign * step * own.direction[e];
     run_graph(&own, apart, ignored, sign < 0 ? less : more);
@@ -130,7 +132,7 @@ static void one_pass_gives_the_sum(bool curvature) {
     largest_product = fmax(largest_product, fabs(product));
   }
   CU_ASSERT(largest > 1e-3 && difference <= 2e-6 * largest);
-  if (curvature) CU_ASSERT(largest_product > 1e-3 && product_difference <= 1e-3 * largest_product);
+  if (hvp_diagonal) CU_ASSERT(largest_product > 1e-3 && product_difference <= 1e-3 * largest_product);
   free(rows);
   free(each);
   cohort_lane_graph_destroy(apart);

@@ -7,17 +7,19 @@
 #include "base/memory.h"
 #include "check.h"
 #include "io/config.h"
+#include "lane/graph.h"
 #include "method/preference/preference.h"
-#include "train/lane_graph.h"
-#include "train/pairs.h"
+#include "train/task/task.h"
+#include "train/task/token_pairs.h"
 
 enum { PAIRS = 3, MOST = 7 };
 
 /* Log odds of a completion's mean probability, as in ORPO: infinite where the probability is 1, and its slope too. */
 static cohort_value log_odds(cohort_graph *graph, cohort_value sum, cohort_value length) {
-  const cohort_value mean = cohort_divide(graph, sum, length);
-  const cohort_value other = cohort_unary(graph, COHORT_OP_NEGATE, cohort_unary(graph, COHORT_OP_EXPONENTIAL, mean));
-  return cohort_subtract(graph, mean, cohort_unary(graph, COHORT_OP_LOG1P, other));
+  const cohort_value mean = cohort_graph_divide(graph, sum, length);
+  const cohort_value other =
+      cohort_graph_unary(graph, COHORT_OP_NEGATE, cohort_graph_unary(graph, COHORT_OP_EXPONENTIAL, mean));
+  return cohort_graph_subtract(graph, mean, cohort_graph_unary(graph, COHORT_OP_LOG1P, other));
 }
 
 /* And the root of the distance between the two, whose slope is infinite where they are equal. */
@@ -27,10 +29,10 @@ static cohort_preference_outputs build_odds(const void *config, cohort_graph *gr
   cohort_preference_outputs out;
   out.reward_chosen = log_odds(graph, inputs->policy_chosen, inputs->length_chosen);
   out.reward_rejected = log_odds(graph, inputs->policy_rejected, inputs->length_rejected);
-  const cohort_value margin = cohort_subtract(graph, out.reward_chosen, out.reward_rejected);
-  const cohort_value distance = cohort_unary(graph, COHORT_OP_ABSOLUTE, margin);
-  const cohort_value loss = cohort_scale(graph, cohort_log_sigmoid(graph, margin), -1);
-  out.loss = cohort_add(graph, loss, cohort_unary(graph, COHORT_OP_SQUARE_ROOT, distance));
+  const cohort_value margin = cohort_graph_subtract(graph, out.reward_chosen, out.reward_rejected);
+  const cohort_value distance = cohort_graph_unary(graph, COHORT_OP_ABSOLUTE, margin);
+  const cohort_value loss = cohort_graph_scale(graph, cohort_graph_log_sigmoid(graph, margin), -1);
+  out.loss = cohort_graph_add(graph, loss, cohort_graph_unary(graph, COHORT_OP_SQUARE_ROOT, distance));
   return out;
 }
 
@@ -73,7 +75,7 @@ static void open_bench(bench *own) {
   free(text);
   own->task.preference.method = &odds;
   cohort_graph *graph = NULL;
-  CU_ASSERT_EQUAL_FATAL(cohort_task_graph_create(&own->task, &graph, &error), COHORT_DONE);
+  CU_ASSERT_EQUAL_FATAL(cohort_lane_source_graph(&own->task.source, &graph, &error), COHORT_DONE);
   own->space = cohort_space_create(graph, 0, "model");
   cohort_graph_destroy(graph);
   CU_ASSERT_EQUAL_FATAL(cohort_space_hold(own->space, &error), COHORT_DONE);
@@ -96,7 +98,7 @@ static void run_lane(const bench *own, int64_t capacity, int64_t count, double *
   cohort_lane_graph *graph = NULL;
   cohort_lane_context context;
   cohort_error error = {0};
-  CU_ASSERT_EQUAL_FATAL(cohort_lane_graph_create(&own->task, &options, &own->space,
+  CU_ASSERT_EQUAL_FATAL(cohort_lane_graph_create(&own->task.source, &options, &own->space,
                                                  cohort_kernels_float32(COHORT_ISA_AVX2), &graph, &error),
                         COHORT_DONE);
   CU_ASSERT_EQUAL_FATAL(cohort_lane_context_create(1, &graph, 1, 1, &context, &error), COHORT_DONE);
@@ -104,13 +106,13 @@ static void run_lane(const bench *own, int64_t capacity, int64_t count, double *
   const float *const weights[1] = {own->space->values};
   const int64_t place[1] = {0};
   const cohort_lane_row row = {gradient, place, own->space->elements};
-  const cohort_lane_run run = {.split = COHORT_SPLIT_TRAIN,
-                               .count = count,
-                               .inverse_count = 1.0 / PAIRS,
-                               .point = weights,
-                               .row = &row,
-                               .scalars = scalars};
-  cohort_lane_graph_run(&own->task, graph, &context, 0, 0, &run);
+  const cohort_lane_pass run = {.split = COHORT_SPLIT_TRAIN,
+                                .count = count,
+                                .inverse_count = 1.0 / PAIRS,
+                                .point = weights,
+                                .row = &row,
+                                .scalars = scalars};
+  cohort_lane_graph_run(&own->task.source, graph, &context, 0, 0, &run);
   cohort_lane_context_release(&context);
   cohort_lane_graph_destroy(graph);
 }

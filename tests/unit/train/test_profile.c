@@ -9,7 +9,7 @@
 #include "graph/decompose.h"
 #include "graph/executor.h"
 #include "graph/gradient.h"
-#include "train/profile_report.h"
+#include "train/profile/report.h"
 
 enum { RANKS = 2, EXECUTORS = 2, STEPS = 7, ROWS = 8, WIDTH = 16 };
 
@@ -36,8 +36,8 @@ static sample sample_create(void) {
   own.x = cohort_graph_input(graph, "x", COHORT_TYPE_REAL, COHORT_SHAPE(ROWS, WIDTH));
   own.weight = cohort_graph_input(graph, "weight", COHORT_TYPE_REAL, COHORT_SHAPE(WIDTH, WIDTH));
   cohort_graph_enter(graph, "a\"b\\c");
-  const cohort_value y = cohort_matmul(graph, own.x, own.weight, false, false);
-  own.loss = cohort_sum_all(graph, cohort_multiply(graph, y, y));
+  const cohort_value y = cohort_graph_matmul(graph, own.x, own.weight, false, false);
+  own.loss = cohort_graph_sum_all(graph, cohort_graph_multiply(graph, y, y));
   cohort_graph_leave(graph);
   own.evaluate = plan_of(graph, 1, &own.loss);
   cohort_graph_gradient(graph, own.loss, COHORT_NO_VALUE, 1, &own.weight, &own.gradient);
@@ -183,7 +183,7 @@ static void check_trace(const cohort_profile_totals *totals, int nodes) {
 /* The checks are the main thread's: CUnit counts in one. */
 static cohort_status one_rank(cohort_comm *comm, void *argument) {
   sample *own = argument;
-  const cohort_profile_plan plan = {comm, EXECUTORS, 1, own->train, own->evaluate};
+  const cohort_profile_options plan = {comm, EXECUTORS, 1, own->train, own->evaluate};
   cohort_profile *profile = cohort_profile_create(&plan);
   const cohort_profile_session session = {.seconds = run_session(own, profile), .checkpoint_bytes = 3e6};
   cohort_profile_totals totals;
@@ -218,7 +218,7 @@ static void test_ranks(void) {
 static void test_bounded(void) {
   sample own = sample_create();
   cohort_comm comm = cohort_comm_alone();
-  const cohort_profile_plan plan = {&comm, 1, 1, own.train, own.evaluate};
+  const cohort_profile_options plan = {&comm, 1, 1, own.train, own.evaluate};
   cohort_profile *profile = cohort_profile_create(&plan);
   cohort_recorder *recorder = cohort_profile_recorders(profile)[0];
   for (int step = 0; step < COHORT_TRACE_LAST; step++) {

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "train/progress.h"
+#include "train/session/progress.h"
 
 typedef struct terminal_screen {
   int master, saved;

@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "check.h"
 #include "kernel/kernel.h"
-#include "train/roofline.h"
+#include "train/profile/roofline.h"
 
 static void test_alone(void) {
   cohort_comm comm = cohort_comm_alone();

@@ -2,7 +2,7 @@
 #include "base/memory.h"
 #include "check.h"
 #include "io/config.h"
-#include "train/settings.h"
+#include "train/run/settings.h"
 
 static cohort_faults faults_of(const char *text) {
   cohort_document *document = NULL;

@@ -1,0 +1,43 @@
+/* Where lanes get their graph and their samples: what a task shows of itself to those who run it. Positions are numbers
+ * of the stream of training samples or of an evaluation split; each lane has room for `capacity` of them, of which the
+ * first `count` are real. */
+#ifndef COHORT_LANE_SOURCE_H
+#define COHORT_LANE_SOURCE_H
+
+#include "base/team.h"
+#include "graph/gradient.h"
+#include "graph/graph.h"
+
+typedef enum { COHORT_SPLIT_TRAIN, COHORT_SPLIT_VALIDATION, COHORT_SPLIT_TEST, COHORT_SPLITS } cohort_split;
+
+enum { COHORT_MAX_METRICS = 12, COHORT_MAX_TASK_INPUTS = 12 };
+
+/* The scalars of a graph over one lane; each a sum over the lane's samples. */
+typedef struct cohort_lane_outputs {
+  int objectives;
+  cohort_value objective[COHORT_MAX_OBJECTIVES];
+  int metrics;
+  cohort_value metric[COHORT_MAX_METRICS]; /* sums behind the method columns */
+} cohort_lane_outputs;
+
+/* What feed fills: one buffer per task input, in the task's order of inputs. */
+typedef struct cohort_feed {
+  cohort_split split;
+  int64_t capacity;
+  int64_t count;
+  const int64_t *position; /* [count] */
+  bool direct;             /* positions are numbers of training samples, not of the stream */
+  void *input[COHORT_MAX_TASK_INPUTS];
+  const cohort_team *team; /* that may share the copying */
+} cohort_feed;
+
+/* A source's functions; `argument` is its own and stays its owner's. */
+typedef struct cohort_lane_source {
+  const void *argument;
+  /* Builds the graph for one lane of `capacity` samples. The inputs it declares stand in the order in which feed fills.
+   */
+  cohort_lane_outputs (*build)(const void *argument, cohort_graph *graph, int64_t capacity, bool training);
+  void (*feed)(const void *argument, cohort_feed *feed);
+} cohort_lane_source;
+
+#endif

@@ -1,0 +1,365 @@
+/* A run's state on disk: its spaces, the player's state, and where it stands. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "io/config.h"
+#include "io/run_directory.h"
+#include "train/run/state.h"
+
+enum { MAX_FLATS = 192, PATH_ROOM = 128, NUMBERS = 6 };
+
+/* The flat datasets of a run and the vectors behind them. */
+typedef struct stored_run {
+  int flats;
+  cohort_stored_flat flat[MAX_FLATS];
+  char *vector[MAX_FLATS];
+  size_t size[MAX_FLATS];                 /* bytes of an element */
+  const cohort_shards *shards[MAX_FLATS]; /* NULL: every rank has all of it */
+  char path[MAX_FLATS][2][PATH_ROOM];
+  cohort_stored_tensor *tensor[2]; /* of the spaces */
+} stored_run;
+
+static void add_flat(const cohort_run *run, stored_run *stored, const char *flat_path, const char *view_path,
+                     cohort_stored_type type, int64_t elements, int tensors, const cohort_stored_tensor *tensor,
+                     void *vector, const cohort_shards *shards) {
+  const int at = stored->flats++;
+  (void)snprintf(stored->path[at][0], PATH_ROOM, "%s", flat_path);
+  (void)snprintf(stored->path[at][1], PATH_ROOM, "%s", view_path);
+  cohort_stored_flat *flat = &stored->flat[at];
+  *flat = (cohort_stored_flat){.flat_path = stored->path[at][0],
+                               .view_path = stored->path[at][1],
+                               .type = type,
+                               .elements = elements,
+                               .tensors = tensors,
+                               .tensor = tensor};
+  cohort_checkpoint_slice(elements, run->comm->size, run->comm->rank, &flat->first, &flat->count);
+  stored->size[at] = type == COHORT_STORED_FLOAT32 ? sizeof(float) : sizeof(int64_t);
+  flat->slice = (char *)vector + (size_t)flat->first * stored->size[at];
+  stored->vector[at] = vector;
+  stored->shards[at] = shards;
+}
+
+static cohort_stored_tensor *table_of(const cohort_space *space) {
+  cohort_stored_tensor *table = cohort_allocate((size_t)(space->tensors + 1) * sizeof *table);
+  for (int t = 0; t < space->tensors; t++) {
+    const cohort_space_tensor *tensor = &space->tensor[t];
+    table[t] = (cohort_stored_tensor){
+        .name = tensor->declared.name, .axes = tensor->declared.shape.axes, .offset = tensor->offset};
+    for (int a = 0; a < table[t].axes; a++) table[t].size[a] = tensor->declared.shape.size[a];
+  }
+  return table;
+}
+
+static cohort_stored_type stored_type(cohort_state_type type) {
+  if (type == COHORT_STATE_INTEGER) return COHORT_STORED_INT64;
+  return type == COHORT_STATE_FLOAT64 ? COHORT_STORED_FLOAT64 : COHORT_STORED_FLOAT32;
+}
+
+static void list_flats(const cohort_run *run, stored_run *stored) {
+  char flat_path[PATH_ROOM], view_path[PATH_ROOM];
+  memset(stored, 0, sizeof *stored);
+  for (int s = 0; s < run->spaces; s++) {
+    cohort_space *space = run->space[s];
+    stored->tensor[s] = table_of(space);
+    (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/parameters", space->name);
+    (void)snprintf(view_path, PATH_ROOM, "/%s/parameters", space->name);
+    const bool sharded = run->sharding == COHORT_SHARDING_PARAMETERS;
+    add_flat(run, stored, flat_path, view_path, COHORT_STORED_FLOAT32, space->elements, space->tensors,
+             stored->tensor[s], space->values, sharded ? cohort_updater_shards(run->updater) : NULL);
+  }
+  for (int i = 0; i < cohort_updater_slots(run->updater); i++) {
+    const cohort_slot *slot = cohort_updater_slot(run->updater, i);
+    if (slot->scratch) continue;
+    (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/main/%s", run->space[0]->name, slot->name);
+    (void)snprintf(view_path, PATH_ROOM, "/%s/main/%s", run->space[0]->name, slot->name);
+    add_flat(run, stored, flat_path, view_path, stored_type(slot->type), slot->elements, slot->tensors, slot->tensor,
+             slot->values, slot->shards);
+  }
+}
+
+static void release(stored_run *stored) {
+  for (int s = 0; s < 2; s++) free(stored->tensor[s]);
+}
+
+/* The runs of elements of a sharded vector that `owner` holds of `writer`'s slice, as messages to or from `other`;
+ * returns how many. Neighbours are one run. `message` NULL: only counts. */
+static int list_runs(const stored_run *stored, int vector, int ranks, int owner, int writer, int other,
+                     cohort_message *message) {
+  const cohort_shards *shards = stored->shards[vector];
+  const int member = shards->members->number_of[owner];
+  int64_t first, count, end = -1;
+  int runs = 0;
+  cohort_checkpoint_slice(stored->flat[vector].elements, ranks, writer, &first, &count);
+  for (int i = 0; i < shards->ranges[member]; i++) {
+    const cohort_range range = shards->range[member][i];
+    const int64_t from = range.offset > first ? range.offset : first;
+    const int64_t range_end = range.offset + range.elements, to = range_end < first + count ? range_end : first + count;
+    if (from >= to) continue;
+    if (from != end && message)
+      message[runs] = (cohort_message){other, stored->vector[vector] + (size_t)from * stored->size[vector], 0};
+    runs += from != end;
+    if (message) message[runs - 1].bytes += (size_t)(to - from) * stored->size[vector];
+    end = to;
+  }
+  return runs;
+}
+
+/* All the messages of a sharded vector in one direction; returns how many. */
+static int list_messages(const cohort_run *run, const stored_run *stored, int i, bool save, bool as_owner,
+                         cohort_message *message) {
+  const int me = run->comm->rank;
+  const cohort_shard_group *members = stored->shards[i]->members;
+  int messages = 0;
+  for (int r = 0; r < run->comm->size; r++)
+    if (r != me && (!save || members->replica_of[r] == members->replica))
+      messages += list_runs(stored, i, run->comm->size, as_owner ? me : r, as_owner ? r : me, r,
+                            message ? message + messages : NULL);
+  return messages;
+}
+
+/* Before a save the owners of a sharded vector's elements send them to the ranks of their copy that write them; after a
+ * load those that have read them send them to their owners in every copy. What a rank neither owns nor writes it never
+ * holds. */
+static void deal(const cohort_run *run, const stored_run *stored, bool save) {
+  for (int i = 0; i < stored->flats; i++) {
+    if (!stored->shards[i]) continue;
+    const int owned = list_messages(run, stored, i, save, true, NULL);
+    const int written = list_messages(run, stored, i, save, false, NULL);
+    cohort_message *own = cohort_allocate((size_t)(owned + written + 1) * sizeof *own), *other = own + owned;
+    (void)list_messages(run, stored, i, save, true, own);
+    (void)list_messages(run, stored, i, save, false, other);
+    cohort_comm_name(run->comm, "exchange of slices");
+    run->comm->exchange(run->comm, save ? owned : written, save ? own : other, save ? written : owned,
+                        save ? other : own);
+    free(own);
+  }
+}
+
+/* After a load every rank has its slice of the vectors that all hold; the others' slices follow. */
+static void spread(const cohort_run *run, const stored_run *stored) {
+  size_t *offsets = cohort_allocate(2 * (size_t)run->comm->size * sizeof *offsets);
+  size_t *bytes = offsets + run->comm->size;
+  for (int i = 0; i < stored->flats; i++) {
+    if (stored->shards[i]) continue;
+    for (int r = 0; r < run->comm->size; r++) {
+      int64_t first, count;
+      cohort_checkpoint_slice(stored->flat[i].elements, run->comm->size, r, &first, &count);
+      offsets[r] = (size_t)first * stored->size[i];
+      bytes[r] = (size_t)count * stored->size[i];
+    }
+    cohort_comm_gather_all(run->comm, stored->vector[i], offsets, bytes);
+  }
+  free(offsets);
+  deal(run, stored, false);
+}
+
+static cohort_checkpoint describe(const cohort_run *run, stored_run *stored, const cohort_stored_text *texts, int count,
+                                  cohort_stored_number *numbers) {
+  numbers[0] = (cohort_stored_number){"step", run->step};
+  numbers[1] = (cohort_stored_number){"samples", run->samples};
+  numbers[2] = (cohort_stored_number){"dataset", (int64_t)run->task.digest};
+  numbers[3] = (cohort_stored_number){"lanes", run->lanes};
+  numbers[4] = (cohort_stored_number){"best_step", run->best_step};
+  numbers[5] = (cohort_stored_number){"best_loss_bits", 0};
+  memcpy(&numbers[5].value, &run->best_loss, sizeof run->best_loss);
+  return (cohort_checkpoint){.step = run->step,
+                             .seed = (uint64_t)run->settings->seed,
+                             .texts = count,
+                             .text = texts,
+                             .numbers = NUMBERS,
+                             .number = numbers,
+                             .flats = stored->flats,
+                             .flat = stored->flat,
+                             .lock = run->lock};
+}
+
+void cohort_run_guard(cohort_run *run, const cohort_run_lock *lock) { run->lock = lock; }
+
+cohort_status cohort_run_save(cohort_run *run, const char *directory, const char *name, uint64_t *bytes_written,
+                              cohort_error *error) {
+  stored_run stored;
+  cohort_updater_wait(run->updater);
+  list_flats(run, &stored);
+  char *config = cohort_config_write(run->settings->expanded);
+  const char *const program = run->settings->program, *slot = cohort_updater_evaluated_slot(run->updater);
+  char evaluated[PATH_ROOM];
+  (void)snprintf(evaluated, sizeof evaluated, "main/%s", slot ? slot : "");
+  const cohort_stored_text texts[] = {{"kind", run->task.functions->name},
+                                      {"kernels", run->kernels->name},
+                                      {"config", config},
+                                      {"program", program ? program : "unknown"},
+                                      {"evaluated", evaluated}};
+  cohort_stored_number numbers[NUMBERS];
+  const cohort_checkpoint checkpoint = describe(run, &stored, texts, slot ? 5 : 4, numbers);
+  deal(run, &stored, true);
+  const cohort_status status = cohort_checkpoint_save(run->comm, directory, name, &checkpoint, bytes_written, error);
+  free(config);
+  release(&stored);
+  return status;
+}
+
+static cohort_status check_kernels(const cohort_run *run, const char *path, cohort_error *error) {
+  char *kernels = NULL;
+  cohort_status status = COHORT_DONE;
+  if (run->comm->rank == 0) {
+    status = cohort_checkpoint_text(path, "kernels", &kernels, error);
+    if (status == COHORT_DONE && strcmp(kernels, run->kernels->name) != 0)
+      cohort_log_warning(run->log,
+                         "%s was written with kernels %s, this run uses %s: its bits will differ from there on", path,
+                         kernels, run->kernels->name);
+    free(kernels);
+  }
+  return cohort_comm_agree_error(run->comm, status, error);
+}
+
+static cohort_status load_last(cohort_run *run, const char *last, cohort_checkpoint *checkpoint, bool *found,
+                               char **path, cohort_error *error) {
+  if (cohort_comm_agree(run->comm, run->comm->rank == 0 && cohort_file_exists(last)) == 0) return COHORT_DONE;
+  COHORT_TRY(cohort_checkpoint_load(run->comm, last, checkpoint, error));
+  *found = true;
+  *path = cohort_copy_text(last);
+  return COHORT_DONE;
+}
+
+cohort_status cohort_run_resume(cohort_run *run, const char *directory, const char *last, bool *found, char **path,
+                                cohort_error *error) {
+  stored_run stored;
+  list_flats(run, &stored);
+  cohort_stored_number numbers[NUMBERS];
+  cohort_checkpoint checkpoint = describe(run, &stored, NULL, 0, numbers);
+  cohort_status status = cohort_checkpoint_resume(run->comm, run->log, directory, &checkpoint, found, path, error);
+  if (status == COHORT_DONE && !*found) status = load_last(run, last, &checkpoint, found, path, error);
+  if (status == COHORT_DONE && *found) {
+    if ((uint64_t)numbers[2].value != run->task.digest)
+      status =
+          cohort_fail(error, COHORT_BAD_DATA, "%s: the data have changed since it was saved; start another run", *path);
+    else if (numbers[3].value != run->lanes)
+      status =
+          cohort_settings_fail(run->settings, "lanes", error, "lanes: %s was saved with %lld lanes, this run has %d",
+                               *path, (long long)numbers[3].value, run->lanes);
+    else
+      status = check_kernels(run, *path, error);
+  }
+  if (status == COHORT_DONE && *found) {
+    spread(run, &stored);
+    cohort_updater_loaded(run->updater);
+    run->begun = true;
+    run->step = numbers[0].value;
+    run->samples = numbers[1].value;
+    run->best_step = numbers[4].value;
+    memcpy(&run->best_loss, &numbers[5].value, sizeof run->best_loss);
+  }
+  release(&stored);
+  return status;
+}
+
+static cohort_status fail_shape(const char *path, const cohort_stored_tensor *stored,
+                                const cohort_parameter_tensor *declared, cohort_error *error) {
+  char in_file[COHORT_SHAPE_TEXT], here[COHORT_SHAPE_TEXT];
+  cohort_shape shape = {.axes = stored->axes};
+  for (int a = 0; a < stored->axes && a < COHORT_MAX_AXES; a++) shape.size[a] = stored->size[a];
+  return cohort_fail(error, COHORT_BAD_DATA,
+                     "%s: tensor %s has shape %s in the file and %s in this model; set the model as it was trained",
+                     path, declared->name, cohort_shape_text(shape, in_file), cohort_shape_text(declared->shape, here));
+}
+
+static cohort_status copy_by_name(const char *path, const cohort_flat_contents *contents, const cohort_space *space,
+                                  float *values, cohort_error *error) {
+  for (int t = 0; t < space->tensors; t++) {
+    const cohort_space_tensor *tensor = &space->tensor[t];
+    const cohort_stored_tensor *stored = NULL;
+    for (int i = 0; i < contents->tensors && !stored; i++)
+      if (strcmp(contents->tensor[i].name, tensor->declared.name) == 0) stored = &contents->tensor[i];
+    if (!stored)
+      return cohort_fail(error, COHORT_BAD_DATA, "%s: has no tensor %s of this model", path, tensor->declared.name);
+    int64_t elements = 1;
+    bool same = stored->axes == tensor->declared.shape.axes;
+    for (int a = 0; same && a < stored->axes; a++) {
+      same = stored->size[a] == tensor->declared.shape.size[a];
+      elements *= stored->size[a];
+    }
+    if (!same) return fail_shape(path, stored, &tensor->declared, error);
+    if (stored->offset < 0 || stored->offset + elements > contents->elements)
+      return cohort_fail(error, COHORT_BAD_DATA, "%s: tensor %s lies outside the file's weights; use another file",
+                         path, tensor->declared.name);
+    memcpy(values + tensor->offset, contents->data + stored->offset, (size_t)elements * sizeof(float));
+  }
+  return COHORT_DONE;
+}
+
+/* Where the weights to use lie in a file: an optimizer may keep another vector for that than the one it trains. */
+static char *evaluated_of(const char *path, const cohort_space *space) {
+  cohort_error ignored; /* files of before have no such text */
+  char *text = NULL;
+  const bool trained = strcmp(space->name, "model") == 0;
+  if (trained && cohort_checkpoint_text(path, "evaluated", &text, &ignored) == COHORT_DONE) return text;
+  return cohort_copy_text("parameters");
+}
+
+/* Rank 0 reads a space's weights in the file. */
+static cohort_status read_space(const char *path, const cohort_space *space, float *values, cohort_error *error) {
+  char flat_path[PATH_ROOM], view_path[PATH_ROOM], *vector = evaluated_of(path, space);
+  (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/%s", space->name, vector);
+  (void)snprintf(view_path, PATH_ROOM, "/%s/%s", space->name, vector);
+  free(vector);
+  cohort_flat_contents contents = {0};
+  cohort_status status = cohort_checkpoint_read_flat(path, flat_path, view_path, &contents, error);
+  if (status == COHORT_DONE) status = copy_by_name(path, &contents, space, values, error);
+  cohort_flat_release(&contents);
+  return status;
+}
+
+/* Sharded weights: the file's go by, bucket by bucket, and every rank keeps its pieces. */
+static void keep_pieces(const cohort_run *run, const cohort_space *space, float *room) {
+  const cohort_shards *shards = cohort_updater_shards(run->updater);
+  const bool *held = cohort_updater_updates(run->updater);
+  for (int b = 0; b < shards->buckets; b++) {
+    const cohort_bucket *bucket = &shards->bucket[b];
+    float *here = room + (run->comm->rank == 0 ? bucket->offset : 0);
+    cohort_comm_broadcast(run->comm, 0, here, (size_t)bucket->elements * sizeof(float));
+    for (int p = bucket->first_piece; p < bucket->last_piece; p++) {
+      const cohort_piece *piece = &space->piece[p];
+      if (held[p])
+        memcpy(space->values + piece->offset, here + (piece->offset - bucket->offset),
+               (size_t)piece->elements * sizeof(float));
+    }
+  }
+}
+
+/* Rank 0 needs room for all of a sharded space, the others for a bucket. */
+static cohort_status take_sharded(cohort_run *run, const char *path, const cohort_space *named,
+                                  const cohort_space *space, cohort_error *error) {
+  const cohort_shards *shards = cohort_updater_shards(run->updater);
+  int64_t elements = space->elements;
+  if (run->comm->rank != 0) {
+    elements = 0;
+    for (int b = 0; b < shards->buckets; b++)
+      if (shards->bucket[b].elements > elements) elements = shards->bucket[b].elements;
+  }
+  void *room = NULL;
+  cohort_status status = cohort_memory_create((size_t)elements * sizeof(float), "weights of a file", &room, error);
+  if (status == COHORT_DONE && run->comm->rank == 0) status = read_space(path, named, room, error);
+  status = cohort_comm_agree_error(run->comm, status, error);
+  if (status == COHORT_DONE) keep_pieces(run, space, room);
+  cohort_memory_release(room);
+  return status;
+}
+
+static cohort_status take_whole(cohort_run *run, const char *path, const cohort_space *named, const cohort_space *space,
+                                cohort_error *error) {
+  cohort_status status = COHORT_DONE;
+  if (run->comm->rank == 0) status = read_space(path, named, space->values, error);
+  COHORT_TRY(cohort_comm_agree_error(run->comm, status, error));
+  cohort_comm_broadcast(run->comm, 0, space->values, (size_t)space->elements * sizeof(float));
+  return COHORT_DONE;
+}
+
+cohort_status cohort_run_take_weights(cohort_run *run, const char *path, bool every_space, cohort_error *error) {
+  const bool sharded = run->sharding == COHORT_SHARDING_PARAMETERS;
+  for (int s = 0; s < run->spaces; s++) {
+    const cohort_space *named = run->space[every_space ? s : 0], *space = run->space[s];
+    COHORT_TRY(sharded ? take_sharded(run, path, named, space, error) : take_whole(run, path, named, space, error));
+  }
+  return COHORT_DONE;
+}

@@ -1,0 +1,402 @@
+/* How a run is made from its settings, and how it ends. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "train/run/source_text.h"
+#include "train/run/state.h"
+
+static int64_t capacity_of(int64_t samples, int lanes) { return (samples + lanes - 1) / lanes; }
+
+static cohort_status make_spaces(cohort_run *run, cohort_error *error) {
+  static const char *const names[] = {"model", "reference"};
+  const int named = sizeof names / sizeof *names;
+  cohort_graph *graph = NULL;
+  COHORT_TRY(cohort_lane_source_graph(&run->task.source, &graph, error));
+  run->spaces = run->task.spaces;
+  for (int s = 0; s < run->spaces && s < named; s++) run->space[s] = cohort_space_create(graph, s, names[s]);
+  cohort_graph_destroy(graph);
+  /* They share buckets and shards. */
+  if (run->spaces > 1 && !cohort_space_alike(run->space[0], run->space[1]))
+    return cohort_fail(error, COHORT_BUG, "spaces: the reference is not laid out like the model; report this");
+  return COHORT_DONE;
+}
+
+/* Of sharded parameters own pieces alone. The reference begins as the same weights. */
+static cohort_status make_weights(cohort_run *run, cohort_error *error) {
+  COHORT_TRY(cohort_vector_create(run->comm, run->space[0]->elements, "parameters", &run->weights, error));
+  run->space[0]->values = run->weights.values;
+  if (run->spaces > 1) {
+    COHORT_TRY(cohort_vector_create(run->comm, run->space[1]->elements, "reference", &run->reference, error));
+    run->space[1]->values = run->reference.values;
+  }
+  const cohort_random_key key =
+      cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)run->settings->seed), "initial");
+  const bool sharded = run->sharding == COHORT_SHARDING_PARAMETERS;
+  for (int s = 0; s < run->spaces; s++)
+    cohort_space_initialise(run->space[s], key, sharded ? cohort_updater_updates(run->updater) : NULL);
+  return COHORT_DONE;
+}
+
+/* The strategy's key names an optimizer, not one of the federated methods. */
+static bool names_optimizer(cohort_variant variant, const cohort_document *strategy) {
+  const char *key = strategy->kind == COHORT_MAP ? strategy->names[0] : strategy->text;
+  return !cohort_registry_find(variant, "federated", key) && cohort_registry_find(variant, "optimizer", key);
+}
+
+/* Any optimizer's update as the server's: it steps by minus the clients' average change. */
+static void take_optimizer(cohort_run *run, const cohort_document *strategy, cohort_faults *faults) {
+  cohort_choice server = {0};
+  cohort_choice_expand(run->variant, "optimizer", strategy, "strategy", &server,
+                       cohort_document_get(run->settings->expanded, "federated"), faults);
+  if (!server.method) return;
+  const cohort_optimizer *functions = server.method->functions;
+  if (!functions->update || server.method->needs & COHORT_NEEDS_HVP_DIAGONAL)
+    cohort_faults_add(faults, strategy, "federated.strategy: %s asks for more than a round gives; take an update",
+                      server.method->key);
+  run->server = cohort_document_copy(strategy);
+  cohort_choice_release(&server);
+}
+
+static cohort_status read_strategy(cohort_run *run, cohort_faults *faults, cohort_error *error) {
+  const cohort_federated_settings *settings = &run->settings->federated_settings;
+  if (names_optimizer(run->variant, settings->strategy)) {
+    take_optimizer(run, settings->strategy, faults);
+    return cohort_faults_status(faults, error);
+  }
+  cohort_choice strategy = {0};
+  cohort_choice_expand(run->variant, "federated", settings->strategy, "strategy", &strategy,
+                       cohort_document_get(run->settings->expanded, "federated"), faults);
+  if (strategy.method) run->server = cohort_federation_server(&strategy);
+  cohort_choice_release(&strategy);
+  return cohort_faults_status(faults, error);
+}
+
+static cohort_status make_updater(cohort_run *run, cohort_faults *faults, cohort_error *error) {
+  if (run->settings->is_federated) COHORT_TRY(read_strategy(run, faults, error));
+  const cohort_settings *settings = run->settings;
+  const cohort_updater_options plan = {
+      .optimizer = run->server ? run->server : settings->optimizer,
+      .groups = settings->groups,
+      .schedule = settings->schedule,
+      .aggregator = settings->aggregator,
+      .expanded = settings->expanded,
+      .optimizer_path = "optimizer",
+      .groups_path = "groups",
+      .clip = settings->clip,
+      .seed = (uint64_t)settings->seed,
+      .activity = COHORT_ACTIVITY_UPDATE,
+      .plan_only = run->plan_only,
+      .space = run->space[0],
+      .comm = run->comm,
+      .kernels = cohort_kernels_float32(run->isa),
+      .variant = run->variant,
+      .threads = run->threads,
+      .objectives = run->task.objectives,
+      .sharding = run->sharding,
+      .overlap = run->settings->overlap,
+      .members = run->members,
+      .sizes = cohort_shard_sizes_of(run->settings->bucket, &run->link, run->members->count)};
+  COHORT_TRY(cohort_updater_create(&plan, faults, &run->updater, error));
+  if (settings->is_federated && cohort_updater_needs_of(run->updater).weight[0] != 1)
+    cohort_faults_add(faults, settings->aggregator, "aggregator: the one loss of clients has no weight; remove it");
+  /* What is laid out alike is cut alike. */
+  for (int s = 1; s < run->spaces; s++) cohort_space_cut(run->space[s], cohort_updater_cuts(run->updater));
+  return COHORT_DONE;
+}
+
+/* A reference that is always there needs no cuts. */
+static int spaces_to_partition(const cohort_run *run) {
+  return run->plan_only || run->sharding == COHORT_SHARDING_PARAMETERS ? run->spaces : 1;
+}
+
+/* Other ranks may still read a row when the next step begins, and a row that holds earlier lanes is in use. */
+static bool overlays(const cohort_run *run) {
+  return run->comm->size == 1 && cohort_lane_engine_slots(run->engine) == 1 &&
+         run->sharding < COHORT_SHARDING_GRADIENTS && !cohort_run_lockstep(run, run->train);
+}
+
+static cohort_status make_graph(cohort_run *run, const cohort_lane_graph_options *options, cohort_lane_graph **graph,
+                                cohort_prefetch **prefetch, cohort_error *error) {
+  const cohort_shards *shards = cohort_updater_shards(run->updater);
+  COHORT_TRY(cohort_lane_graph_create(&run->task.source, options, run->space, run->kernels, graph, error));
+  COHORT_TRY(cohort_lane_graph_partition(*graph, shards, spaces_to_partition(run), error));
+  *prefetch = cohort_prefetch_create((*graph)->plan, shards, run->spaces, run->sharding == COHORT_SHARDING_PARAMETERS);
+  return COHORT_DONE;
+}
+
+unsigned cohort_run_answers(const cohort_run *run) {
+  if (run->settings->is_federated) return COHORT_WANTS_GRADIENT;
+  return COHORT_WANTS_GRADIENT | COHORT_WANTS_LOSS | COHORT_WANTS_PRODUCT | COHORT_WANTS_CLIPPED;
+}
+
+/* What the optimizer asks must be what the run can answer. */
+static void check_answers(const cohort_run *run, cohort_faults *faults) {
+  const unsigned missing = cohort_updater_needs_of(run->updater).wants & ~cohort_run_answers(run);
+  if (missing)
+    cohort_faults_add(faults, run->settings->optimizer ? run->settings->optimizer : run->settings->federated,
+                      "optimizer: it asks for %s, which a round of clients does not answer; take another",
+                      missing & COHORT_WANTS_LOSS      ? "losses at other points"
+                      : missing & COHORT_WANTS_PRODUCT ? "Hessian-vector products"
+                                                       : "gradients of single samples");
+  if (cohort_updater_needs_of(run->updater).wants & COHORT_WANTS_CLIPPED && run->sharding >= COHORT_SHARDING_GRADIENTS)
+    cohort_faults_add(faults, run->settings->optimizer,
+                      "sharding: a sample's gradient is made whole; take sharding: none or optimizer");
+}
+
+/* Products that most steps do without have a plan of their own. */
+static cohort_status make_train_graphs(cohort_run *run, cohort_lane_graph_options options, cohort_error *error) {
+  const cohort_shards *shards = cohort_updater_shards(run->updater);
+  const cohort_updater_needs needs = cohort_updater_needs_of(run->updater);
+  const bool always = needs.hvp_diagonal && needs.hvp_diagonal_every == 1;
+  options.training = true;
+  options.summed = needs.summed;
+  memcpy(options.weight, needs.weight, sizeof options.weight);
+  if (needs.wants & COHORT_WANTS_CLIPPED)
+    COHORT_TRY(cohort_per_sample_create(&run->task, run->space[0], run->kernels, run->settings->batch,
+                                        cohort_lane_engine_executors(run->engine), &run->per_sample, error));
+  if (needs.wants & COHORT_WANTS_LOSS)
+    COHORT_TRY(make_graph(run, &options, &run->losses, &run->losses_prefetch, error));
+  options.gradients = true;
+  options.hessian_product = true;
+  if (needs.wants & COHORT_WANTS_PRODUCT && !always)
+    COHORT_TRY(make_graph(run, &options, &run->product, &run->product_prefetch, error));
+  options.hessian_product = always;
+  COHORT_TRY(make_graph(run, &options, &run->train, &run->train_prefetch, error));
+  if (overlays(run)) cohort_lane_graph_overlay(run->train, shards, cohort_lane_engine_executors(run->engine));
+  run->direction = cohort_allocate((size_t)(shards->buckets + 1) * sizeof *run->direction);
+  return COHORT_DONE;
+}
+
+static cohort_status make_graphs(cohort_run *run, cohort_faults *faults, cohort_error *error) {
+  check_answers(run, faults);
+  COHORT_TRY(cohort_faults_status(faults, error));
+  const int64_t capacity = capacity_of(run->settings->batch, run->lanes);
+  const cohort_lane_graph_options options = {.lanes = run->lanes, .capacity = capacity};
+  COHORT_TRY(make_graph(run, &options, &run->evaluate, &run->evaluate_prefetch, error));
+  if (!run->settings->is_federated) return make_train_graphs(run, options, error);
+  if (run->sharding >= COHORT_SHARDING_GRADIENTS)
+    cohort_faults_add(faults, run->settings->federated,
+                      "sharding: a client holds the whole model and its gradient; take none or optimizer");
+  const cohort_federation_options plan = {.task = &run->task,
+                                          .settings = run->settings,
+                                          .space = run->space[0],
+                                          .kernels = run->kernels,
+                                          .variant = run->variant,
+                                          .executors = cohort_lane_engine_executors(run->engine),
+                                          .plan_only = run->plan_only};
+  return cohort_federation_create(&plan, run->settings->expanded, faults, &run->federation, error);
+}
+
+/* Parts on their way: what another rank may still have to read, or the network to carry. */
+static int lag_of(const cohort_run *run) { return run->comm->size == 1 ? 0 : run->comm->hosts > 1 ? 4 : 2; }
+
+static bool wants_products(const cohort_run *run) {
+  return (cohort_updater_needs_of(run->updater).wants & COHORT_WANTS_PRODUCT) != 0;
+}
+
+static cohort_status make_rows(cohort_run *run, cohort_error *error) {
+  cohort_lane_rows rows = {.shards = cohort_updater_shards(run->updater),
+                           .vectors = cohort_updater_needs_of(run->updater).gradients + wants_products(run),
+                           .separate = run->sharding >= COHORT_SHARDING_GRADIENTS,
+                           .allreduce = run->sharding == COHORT_SHARDING_NONE,
+                           .overlap = run->settings->overlap};
+  if (run->train) rows.lockstep = cohort_run_lockstep(run, run->train);
+  /* Two plans with gradients write and send buckets at different times: each has all its room at once. */
+  if (run->train && !run->product) {
+    cohort_gradient_arena_plan(run->train->plan, rows.shards, lag_of(run), &run->arena);
+    rows.place = run->arena.place;
+    rows.before = run->arena.before;
+    rows.elements = run->arena.elements;
+  }
+  COHORT_TRY(cohort_lane_engine_prepare(run->engine, &rows, error));
+  return cohort_updater_connect(run->updater, &run->weights, cohort_lane_engine_collective(run->engine), error);
+}
+
+static void poll_collective(void *argument) { (void)cohort_collective_progress(argument, true); }
+
+static cohort_status make_contexts(cohort_run *run, cohort_error *error) {
+  cohort_lane_graph *graphs[5] = {run->evaluate, run->train ? run->train : cohort_federation_graph(run->federation)};
+  int count = 2;
+  if (run->product) graphs[count++] = run->product;
+  if (run->losses) graphs[count++] = run->losses;
+  if (run->per_sample) graphs[count++] = cohort_per_sample_graph(run->per_sample);
+  const int executors = cohort_lane_engine_executors(run->engine);
+  const bool all = cohort_run_lockstep(run, run->evaluate) || (run->train && cohort_run_lockstep(run, run->train));
+  run->context = cohort_allocate((size_t)executors * sizeof *run->context);
+  for (int e = 0; e < executors; e++)
+    COHORT_TRY(cohort_lane_context_create(count, graphs, all ? cohort_lane_engine_slots(run->engine) : 1,
+                                          cohort_lane_engine_executor_threads(run->engine), &run->context[e], error));
+  if (run->comm->hosts > 1 && run->settings->overlap)
+    cohort_executor_poll(run->context[0].executor, poll_collective, cohort_lane_engine_collective(run->engine));
+  size_t bytes = 0;
+  for (int g = 0; g < count; g++)
+    if (cohort_lane_graph_exchange_bytes(graphs[g]) > bytes) bytes = cohort_lane_graph_exchange_bytes(graphs[g]);
+  COHORT_TRY(cohort_memory_create(bytes, "values across lanes", &run->exchange, error));
+  const cohort_prefetch *const prefetches[4] = {run->evaluate_prefetch, run->train_prefetch, run->product_prefetch,
+                                                run->losses_prefetch};
+  int64_t elements = 0;
+  for (int f = 0; f < 4; f++)
+    if (prefetches[f] && cohort_prefetch_elements(prefetches[f]) > elements)
+      elements = cohort_prefetch_elements(prefetches[f]);
+  void *memory = NULL;
+  COHORT_TRY(cohort_memory_create((size_t)elements * sizeof(float), "parameters in use", &memory, error));
+  run->prefetched = memory;
+  return COHORT_DONE;
+}
+
+static void make_profile(cohort_run *run) {
+  const cohort_settings *settings = run->settings;
+  if (!settings->profile) return;
+  const int executors = cohort_lane_engine_executors(run->engine);
+  const cohort_lane_graph *graph = run->train ? run->train : cohort_federation_graph(run->federation);
+  const cohort_profile_options plan = {
+      .comm = run->comm,
+      .executors = executors,
+      .runs = cohort_lane_engine_slots(run->engine) *
+              (run->train ? cohort_updater_needs_of(run->updater).asks : settings->federated_settings.local_steps),
+      .train = graph->plan,
+      .evaluate = run->evaluate->plan};
+  run->profile = cohort_profile_create(&plan);
+  cohort_recorder *const *recorder = cohort_profile_recorders(run->profile);
+  cohort_lane_engine_record(run->engine, recorder);
+  cohort_updater_record(run->updater, recorder[0]);
+  for (int e = 0; e < executors; e++) cohort_lane_context_record(&run->context[e], recorder[e]);
+}
+
+static cohort_status check_batch(const cohort_run *run, cohort_error *error) {
+  if (!run->settings->is_federated && run->settings->batch < run->lanes)
+    return cohort_settings_fail(run->settings, "batch", error,
+                                "batch: %lld samples cannot fill %d lanes; raise batch or lower lanes",
+                                (long long)run->settings->batch, run->lanes);
+  if (run->comm->size > run->lanes)
+    return cohort_settings_fail(run->settings, "lanes", error,
+                                "lanes: %d lanes serve at most %d ranks, but %d were started; start fewer "
+                                "or set lanes higher",
+                                run->lanes, run->lanes, run->comm->size);
+  return COHORT_DONE;
+}
+
+/* What each rank does alone. */
+static cohort_status plan_run(cohort_run *run, cohort_faults *faults, cohort_error *error) {
+  COHORT_TRY(cohort_task_open(run->settings, run->log, faults, &run->task, error));
+  run->lanes = cohort_settings_lanes(run->settings, run->task.tokens_per_sample);
+  COHORT_TRY(check_batch(run, error));
+  COHORT_TRY(make_spaces(run, error));
+  COHORT_TRY(make_updater(run, faults, error));
+  COHORT_TRY(cohort_lane_engine_create(run->comm, run->lanes, run->threads, &run->engine, error));
+  return make_graphs(run, faults, error);
+}
+
+static cohort_status build(cohort_run *run, cohort_faults *faults, cohort_error *error) {
+  COHORT_TRY(
+      cohort_shard_group_create(run->comm, run->settings->replicate == COHORT_REPLICATE_HOSTS, &run->members, error));
+  /* Alone, a rank holds everything: nothing is apart or comes and goes. */
+  run->sharding = run->members->count > 1 ? (cohort_sharding)run->settings->sharding : COHORT_SHARDING_OPTIMIZER;
+  COHORT_TRY(cohort_source_text_share(run->comm, run->log, run->plan_only, run->settings, error));
+  /* What follows shares memory: a rank that fails by itself must not leave the others waiting. */
+  COHORT_TRY(cohort_comm_agree_error(run->comm, plan_run(run, faults, error), error));
+  if (run->plan_only) return COHORT_DONE;
+  COHORT_TRY(make_weights(run, error));
+  COHORT_TRY(make_rows(run, error));
+  return make_contexts(run, error);
+}
+
+/* The best that the processors of all ranks can do. */
+static void choose_kernels(cohort_run *run) {
+  const cohort_bf16 way = (cohort_bf16)(-cohort_comm_agree(run->comm, -(int64_t)cohort_processor_bf16()));
+  run->isa = (cohort_isa)(-cohort_comm_agree(run->comm, -(int64_t)cohort_processor_isa()));
+  run->kernels = run->settings->precision ? cohort_kernels_bf16(run->isa, way) : cohort_kernels_float32(run->isa);
+  run->variant = cohort_variant_of(run->isa);
+}
+
+/* Every rank is a host by itself. */
+static void separate_hosts(cohort_run *run) {
+  cohort_comm *comm = run->comm;
+  run->own_host = cohort_allocate((size_t)comm->size * sizeof *run->own_host);
+  for (int r = 0; r < comm->size; r++) run->own_host[r] = r;
+  run->hosts = comm->hosts;
+  run->host = comm->host;
+  comm->hosts = comm->size;
+  comm->host = run->own_host;
+}
+
+static void join_hosts(cohort_run *run) {
+  if (!run->own_host) return;
+  run->comm->hosts = run->hosts;
+  run->comm->host = run->host;
+  free(run->own_host);
+}
+
+static cohort_status create(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
+                            bool plan_only, cohort_run **out, cohort_error *error) {
+  cohort_run *run = cohort_allocate(sizeof *run);
+  run->settings = settings;
+  run->comm = comm;
+  run->log = log;
+  run->threads = threads;
+  run->best_step = -1;
+  run->plan_only = plan_only;
+  if (!settings->shared_memory) separate_hosts(run);
+  run->link = cohort_link_measure(comm);
+  choose_kernels(run);
+  cohort_faults faults = {0};
+  cohort_status status = cohort_comm_agree_error(comm, build(run, &faults, error), error);
+  cohort_faults_release(&faults);
+  if (status != COHORT_DONE) {
+    cohort_run_destroy(run);
+    return status;
+  }
+  *out = run;
+  return COHORT_DONE;
+}
+
+cohort_status cohort_run_plan(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
+                              cohort_run **out, cohort_error *error) {
+  return create(settings, comm, log, threads, true, out, error);
+}
+
+cohort_status cohort_run_create(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
+                                cohort_run **out, cohort_error *error) {
+  COHORT_TRY(create(settings, comm, log, threads, false, out, error));
+  make_profile(*out);
+  return COHORT_DONE;
+}
+
+void cohort_run_release_lanes(cohort_run *run) {
+  for (int e = 0; run->context && e < cohort_lane_engine_executors(run->engine); e++)
+    cohort_lane_context_release(&run->context[e]);
+  free(run->context);
+  run->context = NULL;
+}
+
+void cohort_run_destroy(cohort_run *run) {
+  if (!run) return;
+  cohort_profile_destroy(run->profile);
+  cohort_run_release_lanes(run);
+  cohort_memory_release(run->exchange);
+  cohort_memory_release(run->prefetched);
+  free(run->direction);
+  cohort_prefetch_destroy(run->train_prefetch);
+  cohort_prefetch_destroy(run->product_prefetch);
+  cohort_prefetch_destroy(run->losses_prefetch);
+  cohort_prefetch_destroy(run->evaluate_prefetch);
+  cohort_gradient_arena_release(&run->arena);
+  cohort_lane_graph_destroy(run->train);
+  cohort_per_sample_destroy(run->per_sample);
+  cohort_lane_graph_destroy(run->product);
+  cohort_lane_graph_destroy(run->losses);
+  cohort_lane_graph_destroy(run->evaluate);
+  cohort_federation_destroy(run->federation);
+  cohort_lane_engine_destroy(run->engine);
+  cohort_updater_destroy(run->updater);
+  cohort_shard_group_destroy(run->members);
+  for (int s = 0; s < 2; s++) cohort_space_destroy(run->space[s]);
+  cohort_vector_release(&run->weights);
+  cohort_vector_release(&run->reference);
+  cohort_document_destroy(run->server);
+  cohort_task_close(&run->task);
+  join_hosts(run);
+  free(run);
+}

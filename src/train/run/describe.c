@@ -1,0 +1,90 @@
+/* What a run says of itself before it starts: first what is trained, then how. Invariant: the lines follow from the
+ * settings, the data and the plan, so every rank would write the same but for the lanes that it runs. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "train/run/state.h"
+
+static const char *words_of_samples(const cohort_run *run) {
+  static const char *const words[] = {"samples", "sequences", "pairs"};
+  return words[run->settings->task];
+}
+
+/* "task supervised: 1013 samples of [8, 8, 1] to train on, 107 for validation; 10 classes" */
+static char *describe_data(const cohort_run *run) {
+  const cohort_task *task = &run->task;
+  char each[COHORT_SHAPE_TEXT] = "", splits[96] = "";
+  if (task->tokens_per_sample) {
+    (void)snprintf(each, sizeof each, "%lld tokens", (long long)task->tokens_per_sample);
+  } else {
+    cohort_shape shape = {.axes = task->model_data.axes};
+    memcpy(shape.size, task->model_data.size, (size_t)shape.axes * sizeof *shape.size);
+    (void)cohort_shape_text(shape, each);
+  }
+  for (int s = COHORT_SPLIT_VALIDATION; s < COHORT_SPLITS; s++) {
+    const size_t length = strlen(splits);
+    if (task->samples[s])
+      (void)snprintf(splits + length, sizeof splits - length, ", %lld for %s", (long long)task->samples[s],
+                     cohort_split_name((cohort_split)s));
+  }
+  return cohort_format_text("task %s: %lld %s of %s to train on%s; %lld outputs", task->functions->name,
+                            (long long)task->samples[COHORT_SPLIT_TRAIN], words_of_samples(run), each, splits,
+                            (long long)task->model_data.outputs);
+}
+
+static char *describe_batch(const cohort_run *run) {
+  const cohort_settings *settings = run->settings;
+  const cohort_federated_settings *federated = &settings->federated_settings;
+  if (settings->is_federated)
+    return cohort_format_text("%lld clients a round, %lld steps of %lld samples each",
+                              (long long)federated->clients_per_round, (long long)federated->local_steps,
+                              (long long)federated->local_batch);
+  return cohort_format_text("%lld %s in %d lanes (streams of arithmetic, which ranks and threads share)",
+                            (long long)settings->batch, words_of_samples(run), run->lanes);
+}
+
+static char *describe_steps(const cohort_run *run) {
+  const cohort_settings *settings = run->settings;
+  if (settings->is_federated) return cohort_format_text("%lld rounds", (long long)settings->steps);
+  const double epochs =
+      (double)settings->steps * (double)settings->batch / (double)run->task.samples[COHORT_SPLIT_TRAIN];
+  return cohort_format_text("%lld (%.2f epochs)", (long long)settings->steps, epochs);
+}
+
+char *cohort_run_describe(const cohort_run *run) {
+  char *data = describe_data(run), *batch = describe_batch(run), *steps = describe_steps(run);
+  char *optimizer = cohort_updater_describe(run->updater);
+  char *text = cohort_format_text(
+      "data       %s\nmodel      %s, %lld parameters in %d tensors\n%s\nbatch      %s\nsteps      %s", data,
+      run->task.model.method->key, (long long)run->space[0]->parameters, run->space[0]->tensors, optimizer, batch,
+      steps);
+  free(optimizer);
+  free(steps);
+  free(batch);
+  free(data);
+  return text;
+}
+
+char *cohort_run_describe_plan(const cohort_run *run) {
+  int first, last;
+  cohort_lane_engine_own(run->engine, &first, &last);
+  const cohort_lane_graph *graph = run->train ? run->train : cohort_federation_graph(run->federation);
+  static const char *const shared[] = {"nothing", "states", "states and gradients", "states, gradients and parameters"};
+  char link[128] = "one host", replicas[64] = "";
+  if (run->comm->hosts > 1)
+    (void)snprintf(link, sizeof link, "%d hosts, %.0f microseconds and %.2f GB/s between two", run->comm->hosts,
+                   run->link.latency * 1e6, run->link.bandwidth / 1e9);
+  if (run->members->replicas > 1)
+    (void)snprintf(replicas, sizeof replicas, ", a copy on each of %d hosts", run->members->replicas);
+  return cohort_format_text(
+      "lanes: %d over %d ranks x %d threads (at most %d ranks); this rank runs lanes %d to %d on %d executors of %d "
+      "threads each\nsharded: %s%s; %lld parameters in %d pieces (units of sharding), %d buckets; %s\n"
+      "plan: %d nodes in %d phases, %.1f MiB an executor, %.3f GFLOP a lane",
+      run->lanes, run->comm->size, run->threads, run->lanes, first, last - 1, cohort_lane_engine_executors(run->engine),
+      cohort_lane_engine_executor_threads(run->engine),
+      shared[run->members->count > 1 ? run->sharding : COHORT_SHARDING_NONE], replicas,
+      (long long)run->space[0]->parameters, run->space[0]->pieces, cohort_updater_shards(run->updater)->buckets, link,
+      cohort_plan_nodes(graph->plan), cohort_plan_phases(graph->plan),
+      (double)cohort_plan_arena_bytes(graph->plan) / 1048576, cohort_plan_flops(graph->plan) / 1e9);
+}

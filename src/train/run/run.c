@@ -1,0 +1,353 @@
+/* Steps and evaluations of a run: connects the player's questions with lanes, and lanes with the task.
+ *
+ *   step -> player -> ask_batch -> lane engine -> lane graph -> executor
+ *                  -> ask_clients -> lane engine -> client
+ *
+ * A step is a function of (weights, state, step): the batch is a range of the training stream, all draws are keyed by
+ * it. The fixed cost of a step is a few agreements between ranks. */
+#include "train/run/run.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "train/run/state.h"
+
+/* What lane work needs to know while it runs. */
+typedef struct batch_work {
+  cohort_run *run;
+  const cohort_lane_graph *graph;
+  cohort_prefetch *prefetch;
+  cohort_split split;
+  int64_t base, samples, lane_samples; /* positions; lane_samples 0: cut `samples` evenly */
+  double inverse_count;
+  const cohort_point *point;
+  double clip; /* of samples' gradients */
+  const float *const *direction;
+  cohort_random_key key;
+} batch_work;
+
+/* What an ask of the step's oracle shares with the step. */
+typedef struct step_oracle {
+  cohort_run *run;
+  double sums[COHORT_MAX_SCALARS]; /* of the first ask */
+  int asked;
+} step_oracle;
+
+cohort_random_key cohort_run_key(const cohort_settings *settings, const char *purpose, int64_t number) {
+  const cohort_random_key seed = cohort_random_key_from_seed((uint64_t)settings->seed);
+  return cohort_random_key_derive(cohort_random_key_derive_name(seed, purpose), (uint64_t)number);
+}
+
+static void lane_range(const batch_work *work, int lane, int64_t *first, int64_t *last) {
+  if (!work->lane_samples) {
+    cohort_lane_samples(work->samples, work->run->lanes, lane, first, last);
+    return;
+  }
+  *first = lane * work->lane_samples;
+  *last = *first + work->lane_samples < work->samples ? *first + work->lane_samples : work->samples;
+  if (*first > *last) *first = *last;
+}
+
+static void run_lane(void *argument, int executor, int slot, int lane, int phase, const cohort_lane_row *row,
+                     double *scalars) {
+  const batch_work *work = argument;
+  cohort_run *run = work->run;
+  cohort_lane_context *context = &run->context[executor];
+  int64_t first, last;
+  lane_range(work, lane, &first, &last);
+  for (int64_t i = first; phase == 0 && i < last; i++) context->position[i - first] = work->base + i;
+  const cohort_lane_pass own = {.split = work->split,
+                                .count = last - first,
+                                .inverse_count = work->inverse_count,
+                                .point = cohort_prefetch_buckets(work->prefetch),
+                                .direction = work->direction,
+                                .random_key = work->key,
+                                .executor = executor,
+                                .leftmost = cohort_lane_engine_sum(run->engine)->values,
+                                .row = row,
+                                .scalars = scalars};
+  cohort_lane_graph_run(&run->task.source, work->graph, context, phase, slot, &own);
+}
+
+static void before_phase(void *argument, int phase) {
+  const batch_work *work = argument;
+  cohort_prefetch_before(work->prefetch, phase);
+}
+
+static void after_phase(void *argument, int phase) {
+  const batch_work *work = argument;
+  cohort_prefetch_after(work->prefetch, phase);
+  cohort_lane_graph_exchange(work->graph, work->run->engine, work->run->comm, work->run->context, phase,
+                             work->run->exchange);
+}
+
+static void run_client(void *argument, int executor, int slot, int lane, int phase, const cohort_lane_row *row,
+                       double *scalars) {
+  const batch_work *work = argument;
+  (void)slot, (void)phase;
+  cohort_federation_client(work->run->federation, executor, lane, &work->run->context[executor],
+                           work->point->vector->values, row->base, scalars);
+}
+
+bool cohort_run_lockstep(const cohort_run *run, const cohort_lane_graph *graph) {
+  const bool sharded = graph->options.gradients ? run->sharding >= COHORT_SHARDING_GRADIENTS
+                                                : run->sharding >= COHORT_SHARDING_PARAMETERS;
+  return sharded || cohort_lane_graph_lockstep(graph);
+}
+
+static void run_batch(cohort_run *run, batch_work *work, int vectors, double *sums, float **rows) {
+  const cohort_lane_work lanes = {.argument = work,
+                                  .phases = cohort_plan_phases(work->graph->plan),
+                                  .lockstep = cohort_run_lockstep(run, work->graph),
+                                  .plan = work->graph->plan,
+                                  .vectors = vectors,
+                                  .scalars = work->graph->scalars,
+                                  .run = run_lane,
+                                  .before = before_phase,
+                                  .after = after_phase};
+  cohort_prefetch_begin(work->prefetch, cohort_lane_engine_collective(run->engine), work->point, &run->reference,
+                        run->prefetched);
+  cohort_lane_engine_run(run->engine, &lanes, sums, NULL, rows);
+  if (!vectors) return;
+  int first, last;
+  cohort_lane_engine_own(run->engine, &first, &last);
+  run->counters.flops += (last - first) * cohort_plan_flops(work->graph->plan);
+}
+
+/* The plan that answers a question. */
+static const cohort_lane_graph *graph_for(const cohort_run *run, const cohort_ask *ask, cohort_prefetch **prefetch) {
+  const bool product = ask->direction && run->product;
+  const bool losses = !ask->gradient && !ask->direction && run->losses;
+  *prefetch = product ? run->product_prefetch : losses ? run->losses_prefetch : run->train_prefetch;
+  return product ? run->product : losses ? run->losses : run->train;
+}
+
+static void run_clipped_lane(void *argument, int executor, int slot, int lane, int phase, const cohort_lane_row *row,
+                             double *scalars) {
+  const batch_work *work = argument;
+  (void)slot, (void)phase;
+  int64_t first, last;
+  lane_range(work, lane, &first, &last);
+  cohort_per_sample_run(work->run->per_sample, executor, &work->run->context[executor], work->base + first,
+                        work->base + last, work->point->vector->values, work->clip, work->key, row->base, scalars);
+}
+
+/* The mean of clipped gradients: lanes make them sample by sample, all weights being there. */
+static void run_clipped(cohort_run *run, batch_work *work, double *sums, float **rows) {
+  const cohort_lane_graph *graph = cohort_per_sample_graph(run->per_sample);
+  const cohort_lane_work lanes = {
+      .argument = work, .phases = 1, .vectors = 1, .scalars = graph->scalars, .run = run_clipped_lane};
+  cohort_updater_wait(run->updater);
+  cohort_lane_engine_run(run->engine, &lanes, sums, NULL, rows);
+  int first, last;
+  cohort_lane_engine_own(run->engine, &first, &last);
+  run->counters.flops += (last - first) * cohort_plan_flops(graph->plan) * (double)work->samples / run->lanes;
+}
+
+static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **rows, double *losses,
+                               cohort_error *error) {
+  step_oracle *oracle = argument;
+  cohort_run *run = oracle->run;
+  (void)error;
+  const int64_t later = ask->batch == COHORT_BATCH_NEXT ? ask->number : 0;
+  const int64_t batch = run->settings->batch;
+  const int64_t count = run->task.functions->count(&run->task, COHORT_SPLIT_TRAIN, batch);
+  cohort_prefetch *prefetch = NULL;
+  const cohort_lane_graph *graph = graph_for(run, ask, &prefetch);
+  const float *direction = graph->options.hessian_product ? ask->direction : NULL;
+  batch_work work = {.run = run,
+                     .graph = graph,
+                     .prefetch = prefetch,
+                     .split = COHORT_SPLIT_TRAIN,
+                     .base = run->samples + later * batch,
+                     .samples = batch,
+                     .inverse_count = 1.0 / (double)count,
+                     .point = ask->point,
+                     .clip = ask->clip,
+                     .direction = direction ? run->direction : NULL,
+                     .key = cohort_run_key(run->settings, "batch", run->step + later)};
+  const cohort_shards *shards = cohort_updater_shards(run->updater);
+  for (int b = 0; direction && b < shards->buckets; b++) run->direction[b] = direction + shards->bucket[b].offset;
+  double sums[COHORT_MAX_SCALARS];
+  const int vectors = graph->options.gradients ? graph->vectors + graph->options.hessian_product : 0;
+  float *sum = NULL;
+  if (ask->clip > 0)
+    run_clipped(run, &work, sums, &sum);
+  else
+    run_batch(run, &work, vectors, sums, &sum);
+  *rows = sum;
+  for (int i = 0; i < graph->objectives; i++) losses[i] = sums[i] / (double)count;
+  if (oracle->asked++ == 0) memcpy(oracle->sums, sums, sizeof sums);
+  return COHORT_DONE;
+}
+
+static cohort_status ask_clients(void *argument, const cohort_ask *ask, void **rows, double *losses,
+                                 cohort_error *error) {
+  (void)error;
+  step_oracle *oracle = argument;
+  cohort_run *run = oracle->run;
+  cohort_updater_wait(run->updater);
+  cohort_federation_begin(run->federation, run->step);
+  batch_work work = {.run = run, .point = ask->point};
+  const cohort_lane_work lanes = {.argument = &work, .phases = 1, .vectors = 1, .scalars = 1, .run = run_client};
+  float *sum = NULL;
+  cohort_lane_engine_run(run->engine, &lanes, losses, NULL, &sum);
+  *rows = sum;
+  int first, last;
+  cohort_lane_engine_own(run->engine, &first, &last);
+  run->counters.flops += (double)(last - first) * (double)run->settings->federated_settings.local_steps *
+                         cohort_plan_flops(cohort_federation_graph(run->federation)->plan);
+  return COHORT_DONE;
+}
+
+static const double *squares_of(void *argument) {
+  const step_oracle *oracle = argument;
+  return cohort_lane_engine_squares(oracle->run->engine);
+}
+
+/* The columns of a batch or split from its sums. */
+static void fill_row(const cohort_run *run, cohort_split split, int64_t count, const double *sums,
+                     cohort_run_row *row) {
+  const int objectives = run->task.objectives;
+  row->loss = 0;
+  const cohort_updater_needs needs = cohort_updater_needs_of(run->updater);
+  for (int i = 0; i < objectives; i++) row->loss += needs.weight[i] * (sums[i] / (double)count);
+  for (int m = 0; m < COHORT_MAX_METRICS; m++) row->columns[m] = NAN;
+  if (run->task.functions->derive)
+    run->task.functions->derive(&run->task, split, count, sums + objectives, row->loss, row->columns);
+  else
+    for (int m = 0; m < run->task.metrics; m++) row->columns[m] = sums[objectives + m] / (double)count;
+}
+
+static cohort_status take_step(cohort_run *run, bool flag, cohort_run_row *row, cohort_error *error) {
+  memset(row, 0, sizeof *row);
+  step_oracle own = {.run = run};
+  const cohort_oracle oracle = {
+      .argument = &own,
+      .objectives = run->task.objectives,
+      .samples = run->settings->batch,
+      .wants = run->federation ? COHORT_WANTS_GRADIENT : cohort_run_answers(run),
+      .batches = run->federation ? 1u << COHORT_BATCH_THIS : 1u << COHORT_BATCH_THIS | 1u << COHORT_BATCH_NEXT,
+      .ask = run->federation ? ask_clients : ask_batch,
+      .squares = squares_of};
+  COHORT_TRY(cohort_updater_step(run->updater, &oracle, run->step, run->settings->steps, &row->report, error));
+  if (run->federation) {
+    row->loss = row->report.losses[0];
+    for (int m = 0; m < COHORT_MAX_METRICS; m++) row->columns[m] = NAN;
+    run->samples += cohort_federation_samples(run->federation);
+  } else {
+    const int64_t count = run->task.functions->count(&run->task, COHORT_SPLIT_TRAIN, run->settings->batch);
+    fill_row(run, COHORT_SPLIT_TRAIN, count, own.sums, row);
+    run->samples += run->settings->batch;
+  }
+  run->step++;
+  run->begun = true;
+  int first, last;
+  cohort_lane_engine_own(run->engine, &first, &last);
+  for (int lane = first; lane < last; lane++) {
+    int64_t begin = 0, end = 0;
+    if (run->federation)
+      end = cohort_federation_client_samples(run->federation, lane);
+    else
+      cohort_lane_samples(run->settings->batch, run->lanes, lane, &begin, &end);
+    run->counters.samples += end - begin;
+  }
+  row->flagged = cohort_comm_agree(run->comm, flag) != 0;
+  return COHORT_DONE;
+}
+
+cohort_status cohort_run_step(cohort_run *run, bool flag, cohort_run_row *row, cohort_error *error) {
+  if (!run->profile) return take_step(run, flag, row, error);
+  cohort_profile_step_begins(run->profile);
+  const cohort_status status = take_step(run, flag, row, error);
+  cohort_profile_step_ends(run->profile);
+  return status;
+}
+
+cohort_status cohort_run_evaluate(cohort_run *run, cohort_split split, cohort_run_row *row, cohort_error *error) {
+  const int64_t samples = run->task.samples[split];
+  if (!samples) return cohort_fail(error, COHORT_BAD_CONFIG, "data: there is no %s split", cohort_split_name(split));
+  const int64_t capacity = run->evaluate->options.capacity, batch = capacity * run->lanes;
+  double total[COHORT_MAX_SCALARS] = {0};
+  memset(row, 0, sizeof *row);
+  cohort_point point = cohort_updater_point(run->updater);
+  const cohort_vector *evaluated = run->begun ? cohort_updater_evaluated(run->updater) : NULL;
+  if (evaluated) point.vector = evaluated;
+  for (int64_t base = 0; base < samples; base += batch) {
+    batch_work work = {.run = run,
+                       .graph = run->evaluate,
+                       .prefetch = run->evaluate_prefetch,
+                       .split = split,
+                       .base = base,
+                       .samples = samples - base < batch ? samples - base : batch,
+                       .lane_samples = capacity,
+                       .inverse_count = 1,
+                       .point = &point};
+    double sums[COHORT_MAX_SCALARS];
+    run_batch(run, &work, 0, sums, NULL);
+    for (int i = 0; i < run->evaluate->scalars; i++) total[i] += sums[i];
+  }
+  fill_row(run, split, run->task.functions->count(&run->task, split, samples), total, row);
+  return COHORT_DONE;
+}
+
+void cohort_run_note_evaluation(cohort_run *run, double loss) {
+  if (run->best_step >= 0 && !(loss < run->best_loss)) return;
+  run->best_step = run->step;
+  run->best_loss = loss;
+}
+
+int64_t cohort_run_best_step(const cohort_run *run) { return run->best_step; }
+
+bool cohort_run_borrow(const cohort_run *run, size_t bytes, int count, void **piece) {
+  int found = cohort_lane_engine_borrow(run->engine, bytes, count, piece);
+  for (int e = 0; e < cohort_lane_engine_executors(run->engine) && found < count; e++)
+    found += cohort_executor_borrow(run->context[e].executor, bytes, count - found, piece + found);
+  return found >= count;
+}
+
+const cohort_task *cohort_run_task(const cohort_run *run) { return &run->task; }
+const cohort_space *cohort_run_space(const cohort_run *run, int number) {
+  return number < run->spaces ? run->space[number] : NULL;
+}
+const cohort_updater *cohort_run_updater(const cohort_run *run) { return run->updater; }
+int cohort_run_lanes(const cohort_run *run) { return run->lanes; }
+const char *cohort_run_kernels(const cohort_run *run) { return run->kernels->name; }
+cohort_isa cohort_run_isa(const cohort_run *run) { return run->isa; }
+
+cohort_run_position cohort_run_where(const cohort_run *run) {
+  const cohort_run_position where = {.step = run->step,
+                                     .samples = run->samples,
+                                     .tokens = run->samples * run->task.tokens_per_sample,
+                                     .epoch = (double)run->samples / (double)run->task.samples[COHORT_SPLIT_TRAIN]};
+  return where;
+}
+
+cohort_run_counters cohort_run_take_counters(cohort_run *run) {
+  cohort_run_counters counters = run->counters;
+  counters.busy_seconds = cohort_lane_engine_busy_seconds(run->engine);
+  memset(&run->counters, 0, sizeof run->counters);
+  return counters;
+}
+
+double cohort_run_flops(const cohort_run *run) {
+  int first, last;
+  cohort_lane_engine_own(run->engine, &first, &last);
+  return run->counters.flops * run->lanes / (last - first);
+}
+
+int cohort_run_idle_threads(const cohort_run *run) {
+  const cohort_lane_engine *engine = run->engine;
+  return run->threads - cohort_lane_engine_executors(engine) * cohort_lane_engine_executor_threads(engine);
+}
+
+cohort_profile *cohort_run_profile(const cohort_run *run) { return run->profile; }
+
+void cohort_run_wait(cohort_run *run) { cohort_updater_wait(run->updater); }
+
+cohort_updater_counters cohort_run_take_updater_counters(cohort_run *run) {
+  return cohort_updater_take_counters(run->updater);
+}

@@ -1,0 +1,109 @@
+/* A run: task, spaces, plans, lanes and player with all their state. It can step, evaluate, be saved and be loaded; it
+ * knows no terminal and no run directory (train/session/loop.h does). */
+#ifndef COHORT_TRAIN_RUN_RUN_H
+#define COHORT_TRAIN_RUN_RUN_H
+
+#include "base/comm.h"
+#include "base/log.h"
+#include "train/profile/profile.h"
+#include "train/task/task.h"
+#include "update/updater.h"
+
+typedef struct cohort_run cohort_run;
+
+/* Collective. `threads` of this rank. The settings stay the caller's and must outlive the run. All faults of the config
+ * are reported together, before big memory is taken. */
+cohort_status cohort_run_create(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
+                                cohort_run **out, cohort_error *error);
+/* The same without the memory it needs: it can be described and estimated (train/run/estimate.h), not stepped.
+ * Collective.
+ */
+cohort_status cohort_run_plan(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
+                              cohort_run **out, cohort_error *error);
+void cohort_run_destroy(cohort_run *run);
+
+const cohort_task *cohort_run_task(const cohort_run *run);
+const cohort_space *cohort_run_space(const cohort_run *run, int number); /* NULL past the last */
+const cohort_updater *cohort_run_updater(const cohort_run *run);
+int cohort_run_lanes(const cohort_run *run);
+const char *cohort_run_kernels(const cohort_run *run);
+cohort_isa cohort_run_isa(const cohort_run *run); /* of its kernels */
+
+/* Where the run stands; all are functions of the steps taken. */
+typedef struct cohort_run_position {
+  int64_t step;    /* steps done */
+  int64_t samples; /* of the training stream consumed */
+  int64_t tokens;  /* 0 without tokens */
+  double epoch;
+} cohort_run_position;
+cohort_run_position cohort_run_where(const cohort_run *run);
+
+typedef struct cohort_run_row {
+  cohort_step_report report;
+  double loss; /* sum of the objectives' means, weighted where the aggregator's weights are fixed */
+  double columns[COHORT_MAX_METRICS]; /* the task's, NaN when not measured; those of the optimizer: report.columns */
+  bool flagged;                       /* some rank raised its flag */
+} cohort_run_row;
+
+/* Collective. One step; `flag` is this rank's wish to stop, agreed with everything else in the step. A step that is not
+ * applied counts as a step (its batch is passed over). */
+cohort_status cohort_run_step(cohort_run *run, bool flag, cohort_run_row *row, cohort_error *error);
+
+/* Collective. Every sample of the split counts once. `samples` 0 in the task: BAD_CONFIG. */
+cohort_status cohort_run_evaluate(cohort_run *run, cohort_split split, cohort_run_row *row, cohort_error *error);
+
+/* Remembers the lowest loss of an evaluation and its step, through saves and resumes; best_step -1: none yet. */
+void cohort_run_note_evaluation(cohort_run *run, double loss);
+int64_t cohort_run_best_step(const cohort_run *run);
+
+/* What the run saves it saves only while this lock is held (io/run_lock.h); it must be there at every save. */
+struct cohort_run_lock;
+void cohort_run_guard(cohort_run *run, const struct cohort_run_lock *lock);
+
+/* Collective. Name NULL: step_N.h5 and `latest`. */
+cohort_status cohort_run_save(cohort_run *run, const char *directory, const char *name, uint64_t *bytes_written,
+                              cohort_error *error);
+/* Collective. The newest whole checkpoint of the directory; where it holds none, `last`, what a run that came to its
+ * end left, if there is such a file. path: owned by the caller. */
+cohort_status cohort_run_resume(cohort_run *run, const char *directory, const char *last, bool *found, char **path,
+                                cohort_error *error);
+/* Collective. Weights of space 0 from a checkpoint, by name; all must fit. A frozen reference becomes the same weights,
+ * or with `every_space` what the checkpoint holds for it. */
+cohort_status cohort_run_take_weights(cohort_run *run, const char *path, bool every_space, cohort_error *error);
+
+/* Counters of this rank since the last call. */
+typedef struct cohort_run_counters {
+  double busy_seconds; /* of its executors, summed */
+  double flops;        /* of products in this rank's steps */
+  int64_t samples;     /* this rank's lanes' samples */
+} cohort_run_counters;
+cohort_run_counters cohort_run_take_counters(cohort_run *run);
+/* Of products in the steps of all ranks since counters were last taken: every lane has the same. */
+double cohort_run_flops(const cohort_run *run);
+
+/* Takes `count` pieces of `bytes` from what lanes compute in, for use between steps; false when there is less. */
+bool cohort_run_borrow(const cohort_run *run, size_t bytes, int count, void **piece);
+/* Gives back what lanes compute in; afterwards the run cannot step or evaluate. */
+void cohort_run_release_lanes(cohort_run *run);
+
+/* Threads of this rank that are left over while lanes run: its executors have equally many. */
+int cohort_run_idle_threads(const cohort_run *run);
+
+/* The profile of its steps when the settings ask for one, else NULL. */
+cohort_profile *cohort_run_profile(const cohort_run *run);
+
+/* Counters of this rank's updates since the last call. */
+cohort_updater_counters cohort_run_take_updater_counters(cohort_run *run);
+
+/* Waits until what the last step has sent to the others is there. Collective. */
+void cohort_run_wait(cohort_run *run);
+
+/* A few lines of what is trained: data, model, optimizer, batch, steps; and of how: lanes and how they are spread, what
+ * is sharded, memory of an executor. Owned by the caller. */
+char *cohort_run_describe(const cohort_run *run);
+char *cohort_run_describe_plan(const cohort_run *run);
+
+/* The global random key of a purpose and a step, for dropout and draws. */
+cohort_random_key cohort_run_key(const cohort_settings *settings, const char *purpose, int64_t number);
+
+#endif

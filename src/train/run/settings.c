@@ -1,0 +1,404 @@
+/* The settings of a run: one table a section, from which come reading, checking, `cohort keys` and the expanded config.
+ * Invariant: a key that the run would ignore is a fault, and the expanded config can be read again without one. Reading
+ * costs the number of keys of the table times that of the config. */
+#include "train/run/settings.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "update/groups.h"
+
+static const char *const tasks[] = {"supervised", "language", "preference", NULL};
+static const char *const precisions[] = {"float32", "bf16", NULL};
+static const char *const shardings[] = {"none", "optimizer", "gradients", "parameters", NULL};
+static const char *const replications[] = {"none", "hosts", NULL};
+static const char *const binds[] = {"auto", "none", NULL};
+static const char *const nan_policies[] = {"stop", "skip", NULL};
+
+static const cohort_settings *of(const void *config) { return config; }
+static bool is_central(const void *own) { return !of(own)->is_federated; }
+static bool is_supervised(const void *own) { return of(own)->task == COHORT_TASK_SUPERVISED; }
+static bool is_language(const void *own) { return of(own)->task == COHORT_TASK_LANGUAGE; }
+static bool is_preference(const void *own) { return of(own)->task == COHORT_TASK_PREFERENCE; }
+static bool has_loss(const void *own) { return !is_preference(own); }
+static bool has_list(const void *own) { return of(own)->losses != NULL; }
+static bool has_no_list(const void *own) { return !has_list(own); }
+static bool has_tokens(const void *own) { return !is_supervised(own); }
+static bool has_images(const void *own) { return is_supervised(own) && of(own)->data_settings.train_images != NULL; }
+static bool has_test_images(const void *own) { return has_images(own) && of(own)->data_settings.test_images != NULL; }
+static bool has_samples_file(const void *own) { return !is_language(own) && !has_images(own); }
+static bool makes_pairs(const void *own) { return is_preference(own) && of(own)->data_settings.lines != NULL; }
+static bool holds_back(const void *own) {
+  return is_language(own) || (is_preference(own) && !of(own)->data_settings.validation);
+}
+
+/* Who takes a key that only some runs use. */
+static const cohort_scope central[] = {
+    {"runs that are not federated", is_central,
+     "a federated run has the clients' optimizer in federated.client and the server's in federated.strategy; set "
+     "these"},
+    {.who = NULL},
+};
+static const cohort_scope own_lanes[] = {
+    {"runs that are not federated", is_central,
+     "a federated run has a lane for each client of a round (federated.clients_per_round); remove it"},
+    {.who = NULL},
+};
+static const cohort_scope one_loss[] = {
+    {"tasks supervised and language", has_loss, "task preference has its loss in `preference`; set that"},
+    {"runs without `losses`", has_no_list, "`losses` take its place; remove one of the two"},
+    {.who = NULL},
+};
+static const cohort_scope many_losses[] = {
+    {"tasks supervised and language", has_loss, "task preference has its loss in `preference`; set that"},
+    {.who = NULL},
+};
+static const cohort_scope objectives[] = {
+    {"runs with `losses`", has_list, "there is one objective only; give several as `losses` or remove it"},
+    {.who = NULL},
+};
+static const cohort_scope preference[] = {
+    {"task preference", is_preference, "is for task preference; remove it or set the task"},
+    {.who = NULL},
+};
+static const cohort_scope language[] = {
+    {"task language", is_language, "is for task language; remove it or set the task"},
+    {.who = NULL},
+};
+static const cohort_scope supervised[] = {
+    {"task supervised", is_supervised, "is for task supervised; remove it or set the task"},
+    {.who = NULL},
+};
+static const cohort_scope images[] = {
+    {"task supervised, with data.train_images", has_images,
+     "belongs to data.train_images of task supervised; give both or none"},
+    {.who = NULL},
+};
+static const cohort_scope test_images[] = {
+    {"task supervised, with data.test_images", has_test_images,
+     "belongs to data.test_images of task supervised; give both or none"},
+    {.who = NULL},
+};
+static const cohort_scope samples_file[] = {
+    {"tasks supervised (without data.train_images) and preference", has_samples_file,
+     "data.text or data.train_images take its place; remove one of the two"},
+    {.who = NULL},
+};
+static const cohort_scope tokens[] = {
+    {"tasks language and preference", has_tokens,
+     "is for the tasks language and preference; remove it or set the task"},
+    {.who = NULL},
+};
+static const cohort_scope lines[] = {
+    {"task preference, with data.lines", makes_pairs,
+     "belongs to data.lines of task preference; remove it or give both"},
+    {.who = NULL},
+};
+static const cohort_scope held_back[] = {
+    {"task language; task preference without data.validation", holds_back,
+     "cuts a text, or pairs without data.validation; this run's data stay whole, remove it"},
+    {.who = NULL},
+};
+static const cohort_scope pixels[] = {
+    {"task supervised, on images", is_supervised, "is for the images of task supervised; remove it"},
+    {.who = NULL},
+};
+
+static const cohort_parameter data_table[] = {
+    COHORT_TEXT(cohort_data_settings, train_images, "null", "images to train on: an IDX file, .gz or plain",
+                .scopes = supervised),
+    COHORT_TEXT(cohort_data_settings, train_labels, "null", "their classes: an IDX file", .scopes = images),
+    COHORT_TEXT(cohort_data_settings, test_images, "null", "images to test on: an IDX file", .scopes = images),
+    COHORT_TEXT(cohort_data_settings, test_labels, "null", "their classes: an IDX file", .scopes = test_images),
+    COHORT_TEXT(cohort_data_settings, train, "null",
+                "samples to train on: an HDF5 file with x and y; or JSONL of pairs {prompt, chosen, rejected}",
+                .scopes = samples_file),
+    COHORT_TEXT(cohort_data_settings, validation, "null", "samples to evaluate on, in the same form as data.train",
+                .scopes = samples_file),
+    COHORT_TEXT(cohort_data_settings, text, "null", "a text file, or |command whose output is the text",
+                .scopes = language),
+    COHORT_TEXT(cohort_data_settings, tokenizer, "bytes", "`bytes`, or a file written by cohort tokenize",
+                .scopes = tokens),
+    COHORT_TEXT(cohort_data_settings, lines, "null",
+                "a text whose lines make pairs: chosen is a line's own second half, rejected another's",
+                .scopes = preference),
+    COHORT_INTEGER_RANGE(cohort_data_settings, pairs, "6000", 2, 1e8, "how many pairs to make from data.lines",
+                         .unit = "pairs", .scopes = lines),
+    COHORT_REAL_RANGE(cohort_data_settings, validation_share, "0.05", 0, false, 1, false,
+                      "share of the text, or of the pairs, at the end, that is kept for validation; 1 in eval alone",
+                      .scopes = held_back),
+    COHORT_INTEGER_RANGE(cohort_data_settings, crop, "0", 0, 64, "random shift of images by up to so much",
+                         .unit = "pixels", .scopes = pixels),
+    COHORT_BOOLEAN(cohort_data_settings, flip, "false", "random mirror images", .scopes = pixels),
+    {.name = NULL},
+};
+
+static const cohort_parameter evaluate_table[] = {
+    COHORT_INTEGER_RANGE(cohort_evaluate_settings, every, "0", 0, 1e12, "how often to evaluate; 0: only at the end",
+                         .unit = "steps", .may_change = true),
+    COHORT_INTEGER_RANGE(cohort_evaluate_settings, stride, "0", 0, 1e9,
+                         "tokens scored in a window, the rest of it is context; 0: the whole window", .unit = "tokens",
+                         .scopes = language, .may_change = true),
+    {.name = NULL},
+};
+
+static const cohort_parameter checkpoint_table[] = {
+    COHORT_INTEGER_RANGE(cohort_checkpoint_settings, every, "0", 0, 1e12, "how often to save; 0: only when stopped",
+                         .unit = "steps", .may_change = true),
+    COHORT_INTEGER_RANGE(cohort_checkpoint_settings, keep, "2", 1, 1e6, "newest checkpoints to keep, besides the best",
+                         .unit = "checkpoints", .may_change = true),
+    {.name = NULL},
+};
+
+static const cohort_parameter dirichlet_table[] = {
+    COHORT_INTEGER_RANGE(cohort_dirichlet_settings, clients, "100", 1, 1e7, "clients in the population",
+                         .unit = "clients"),
+    COHORT_REAL_ATLEAST(cohort_dirichlet_settings, alpha, "0.5", 0,
+                        "concentration of the distribution; 0: equal shares of all labels"),
+    {.name = NULL},
+};
+
+static const cohort_parameter population_table[] = {
+    COHORT_SECTION(cohort_population_settings, dirichlet, dirichlet_settings, dirichlet_table, "{}",
+                   "labels are dealt to clients by a Dirichlet distribution"),
+    {.name = NULL},
+};
+
+static const cohort_parameter federated_table[] = {
+    COHORT_METHOD_OF(cohort_federated_settings, strategy, "fedavg", "federated",
+                     "the server's rule; any optimizer serves too"),
+    COHORT_SECTION(cohort_federated_settings, population, population_settings, population_table, "{}",
+                   "the clients, and who holds which training samples"),
+    COHORT_INTEGER_RANGE(cohort_federated_settings, clients_per_round, "10", 1, 4096,
+                         "clients that take part in a round", .unit = "clients"),
+    COHORT_INTEGER_RANGE(cohort_federated_settings, local_steps, "10", 1, 1e6, "steps of a client in a round",
+                         .unit = "steps"),
+    COHORT_INTEGER_RANGE(cohort_federated_settings, local_batch, "32", 0, 1e6,
+                         "samples of a client's step; 0: all it has", .unit = "samples"),
+    COHORT_METHOD_OF(cohort_federated_settings, client, "sgd", "optimizer",
+                     "the clients' optimizer, which starts anew in every round"),
+    COHORT_TREE(cohort_federated_settings, client_groups, "parameter groups of the clients' optimizer, like groups",
+                .section = cohort_group_table),
+    COHORT_REAL_ATLEAST(cohort_federated_settings, client_clip, "0", 0,
+                        "largest global norm of a client's gradient; 0: no clipping"),
+    COHORT_METHOD_OF(cohort_federated_settings, client_schedule, "constant", "schedule",
+                     "schedule of the clients' learning rate, over rounds"),
+    {.name = NULL},
+};
+
+const cohort_parameter cohort_settings_table[] = {
+    COHORT_CHOICE(cohort_settings, task, "supervised", tasks, "what the data are and what a step does with them"),
+    COHORT_TEXT(cohort_settings, run, "null", "run directory; default runs/<the config's name>", .may_change = true),
+    COHORT_INTEGER_RANGE(cohort_settings, seed, "1", 0, 9007199254740992.0, "seed of all random numbers"),
+    COHORT_INTEGER_RANGE(cohort_settings, steps, NULL, 1, 1e12,
+                         "number of optimizer steps; of a federated run, of rounds", .unit = "steps",
+                         .may_change = true),
+    COHORT_INTEGER_RANGE(cohort_settings, batch, "64", 1, 1e9,
+                         "samples, sequences or pairs of one step, over all ranks", .unit = "samples"),
+    COHORT_INTEGER_RANGE(
+        cohort_settings, lanes, "0", 0, 4096,
+        "streams of arithmetic that a batch is cut into, which is the most ranks that can share it; 0: by the batch",
+        .unit = "lanes", .scopes = own_lanes),
+    COHORT_INTEGER_RANGE(cohort_settings, threads, "0", 0, 4096, "threads of a rank; 0: the rank's share of the cores",
+                         .unit = "threads", .may_change = true),
+    COHORT_CHOICE(cohort_settings, bind, "auto", binds,
+                  "auto: each thread stays on a processor of its own, where the launcher gave the rank some; none: "
+                  "threads may move",
+                  .may_change = true),
+    COHORT_CHOICE(cohort_settings, precision, "float32", precisions,
+                  "precision of the operands of products; weights, sums, states and all else stay float32"),
+    COHORT_CHOICE(cohort_settings, sharding, "optimizer", shardings,
+                  "what each rank holds a share of only: nothing; the optimizer's state; gradients too; parameters too",
+                  .may_change = true),
+    COHORT_CHOICE(
+        cohort_settings, replicate, "none", replications,
+        "copies of what is sharded: none: all ranks together hold one; hosts: the ranks of each host hold one",
+        .may_change = true),
+    COHORT_BOOLEAN(cohort_settings, overlap, "true",
+                   "exchange gradients and weights while the network computes; no bit depends on it",
+                   .may_change = true),
+    COHORT_BOOLEAN(cohort_settings, shared_memory, "true",
+                   "ranks of a host read one another's memory; false: they exchange messages", .may_change = true),
+    COHORT_REAL_ATLEAST(cohort_settings, bucket, "0", 0,
+                        "size of the buckets in which gradients and parameters travel; 0: by the measured link",
+                        .unit = "MiB", .may_change = true),
+    COHORT_METHOD_OF(cohort_settings, model, NULL, "model", "the neural network"),
+    COHORT_METHOD_OF(cohort_settings, loss, "cross_entropy", "loss", "loss function", .scopes = one_loss),
+    COHORT_TREE(cohort_settings, losses, "several loss functions, one objective each, instead of `loss`",
+                .family = "loss", .scopes = many_losses),
+    COHORT_METHOD_OF(cohort_settings, aggregator, "sum", "aggregator",
+                     "how the gradients of several objectives become one", .scopes = objectives),
+    COHORT_METHOD_OF(cohort_settings, preference, "dpo", "preference", "loss function of the preference task",
+                     .scopes = preference),
+    COHORT_METHOD_OF(cohort_settings, optimizer, "adamw", "optimizer", "optimizer of all tensors that no group takes",
+                     .scopes = central),
+    COHORT_TREE(cohort_settings, groups,
+                "parameter groups with an optimizer of their own; the first that fits a tensor takes it",
+                .section = cohort_group_table),
+    COHORT_METHOD_OF(cohort_settings, schedule, "constant", "schedule", "schedule of the learning rate"),
+    COHORT_REAL_ATLEAST(cohort_settings, clip, "0", 0, "largest global norm of the gradient; 0: no clipping"),
+    COHORT_CHOICE(cohort_settings, on_nan, "stop", nan_policies,
+                  "what to do when a loss or gradient is not finite: stop the run, or skip the step",
+                  .may_change = true),
+    COHORT_SECTION(cohort_settings, data, data_settings, data_table, "{}", "where the data are"),
+    COHORT_SECTION(cohort_settings, evaluate, evaluate_settings, evaluate_table, "{}", "when and how to evaluate"),
+    COHORT_SECTION(cohort_settings, checkpoint, checkpoint_settings, checkpoint_table, "{}",
+                   "when to save checkpoints"),
+    COHORT_SECTION(cohort_settings, federated, federated_settings, federated_table, "null",
+                   "federated training: clients, rounds and strategy; null: none"),
+    COHORT_REAL_ATLEAST(cohort_settings, max_seconds, "0", 0, "save and stop (status 75) after so long; 0: no limit",
+                        .unit = "seconds", .may_change = true),
+    COHORT_REAL_ATLEAST(cohort_settings, watchdog, "60", 0,
+                        "how long a rank waits for one that gives no sign of life (status 6); 0: for ever",
+                        .unit = "seconds", .may_change = true),
+    COHORT_INTEGER_RANGE(cohort_settings, log_every, "1", 1, 1e12, "how often to write a row of metrics.csv",
+                         .unit = "steps", .may_change = true),
+    COHORT_BOOLEAN(cohort_settings, profile, "false",
+                   "measure every operation and phase; tables and a trace go to the run's profile/",
+                   .may_change = true),
+    COHORT_TEXT(cohort_settings, init_from, "null", "checkpoint whose weights the run starts from"),
+    COHORT_INTEGER_RANGE(cohort_settings, rival, "0", 0, 8,
+                         "order of an interpolated Kneser-Ney n-gram model to compare with; 0: none",
+                         .scopes = language, .may_change = true),
+    {.name = NULL},
+};
+
+/* The first rule of a key that this run breaks, or NULL. */
+static const cohort_scope *broken_scope(const cohort_parameter *key, const cohort_settings *own) {
+  for (const cohort_scope *scope = key->scopes; scope && scope->who; scope++)
+    if (!scope->takes(own)) return scope;
+  return NULL;
+}
+
+/* What the run would ignore is a fault when given, and no key of the expanded config. */
+static void check_scopes(const cohort_parameter *table, const char *section, const cohort_document *document,
+                         const cohort_settings *own, cohort_document *expanded, cohort_faults *faults) {
+  if (!document && !expanded) return;
+  for (const cohort_parameter *key = table; key->name; key++) {
+    const cohort_document *given = cohort_document_get(document, key->name);
+    const cohort_scope *scope = broken_scope(key, own);
+    if (!scope && key->type == COHORT_PARAMETER_SECTION) {
+      char *path = cohort_format_text("%s%s%s", section, *section ? "." : "", key->name);
+      check_scopes(key->section, path, given, own, cohort_document_get(expanded, key->name), faults);
+      free(path);
+    }
+    if (!scope) continue;
+    cohort_document_remove(expanded, key->name);
+    if (cohort_document_is_null(given)) continue;
+    cohort_document place = *given;
+    if (place.key_line > 0) place.line = place.key_line, place.column = place.key_column;
+    cohort_faults_add(faults, &place, "%s%s%s: %s", section, *section ? "." : "", key->name, scope->advice);
+  }
+}
+
+static void check_replicate(const cohort_document *document, const cohort_settings *settings, cohort_faults *faults) {
+  if (settings->replicate == COHORT_REPLICATE_NONE) return;
+  if (settings->sharding == COHORT_SHARDING_NONE)
+    cohort_faults_add(faults, cohort_document_get(document, "replicate"),
+                      "replicate: with sharding: none every rank holds everything; choose what the ranks of a host "
+                      "share (sharding: optimizer, gradients or parameters) or set replicate: none");
+  if (!settings->shared_memory)
+    cohort_faults_add(faults, cohort_document_get(document, "replicate"),
+                      "replicate: with shared_memory: false every rank counts as a host and would hold everything; set "
+                      "shared_memory: true or replicate: none");
+}
+
+static void check_method(const char *family, const cohort_document *document, const char *path, cohort_faults *faults) {
+  if (cohort_document_is_null(document)) return;
+  cohort_choice choice = {0};
+  cohort_choice_read(COHORT_VARIANT_F64, family, document, path, &choice, NULL, faults);
+  cohort_choice_release(&choice);
+}
+
+/* A federated method, or any optimizer. */
+static const char *family_of_strategy(const cohort_document *strategy) {
+  const char *key = strategy->kind == COHORT_MAP ? strategy->names[0] : strategy->text;
+  const bool optimizer = !cohort_registry_find(COHORT_VARIANT_F64, "federated", key) &&
+                         cohort_registry_find(COHORT_VARIANT_F64, "optimizer", key);
+  return optimizer ? "optimizer" : "federated";
+}
+
+/* Who builds the methods reads them, one after the other; here the faults of all are found together. */
+static void check_methods(const cohort_settings *own, cohort_faults *faults) {
+  check_method("model", own->model, "model", faults);
+  check_method("loss", own->loss, "loss", faults);
+  for (size_t i = 0; own->losses && own->losses->kind == COHORT_LIST && i < own->losses->count; i++)
+    check_method("loss", own->losses->children[i], "losses", faults);
+  check_method("aggregator", own->aggregator, "aggregator", faults);
+  check_method("preference", own->preference, "preference", faults);
+  check_method("optimizer", own->optimizer, "optimizer", faults);
+  for (size_t i = 0; own->groups && own->groups->kind == COHORT_LIST && i < own->groups->count; i++)
+    check_method("optimizer", cohort_document_get(own->groups->children[i], "optimizer"), "groups.optimizer", faults);
+  check_method("schedule", own->schedule, "schedule", faults);
+  if (!own->is_federated) return;
+  const cohort_document *strategy = own->federated_settings.strategy;
+  if (strategy) check_method(family_of_strategy(strategy), strategy, "federated.strategy", faults);
+  check_method("optimizer", own->federated_settings.client, "federated.client", faults);
+  check_method("schedule", own->federated_settings.client_schedule, "federated.client_schedule", faults);
+}
+
+void cohort_settings_read(const cohort_document *document, cohort_settings *out, cohort_faults *faults) {
+  memset(out, 0, sizeof *out);
+  out->given = document;
+  out->expanded = cohort_document_create(COHORT_MAP, NULL, 0, 0);
+  cohort_parameters_read(cohort_settings_table, document, "", out, out->expanded, faults);
+  check_replicate(document, out, faults);
+  out->is_federated = out->federated != NULL;
+  if (cohort_document_get(out->expanded, "task")) /* else it is wrong itself: nobody knows what the run uses */
+    check_scopes(cohort_settings_table, "", document, out, out->expanded, faults);
+  check_methods(out, faults);
+}
+
+const cohort_document *cohort_settings_place(const cohort_settings *settings, const char *key) {
+  const cohort_document *at = settings->given;
+  for (const char *name = key; at && *name;) {
+    const size_t length = strcspn(name, ".");
+    char *const own = cohort_format_text("%.*s", (int)length, name);
+    const cohort_document *const next = cohort_document_get(at, own);
+    free(own);
+    if (!next) break;
+    at = next;
+    name += length + (name[length] == '.');
+  }
+  return at;
+}
+
+cohort_status cohort_settings_fail(const cohort_settings *settings, const char *key, cohort_error *error,
+                                   const char *format, ...) {
+  char text[1024];
+  va_list arguments;
+  va_start(arguments, format);
+  (void)vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  cohort_faults faults = {0};
+  cohort_faults_add(&faults, cohort_settings_place(settings, key), "%s", text);
+  const cohort_status status = cohort_faults_status(&faults, error);
+  cohort_faults_release(&faults);
+  return status;
+}
+
+void cohort_settings_release(cohort_settings *settings) {
+  cohort_document_destroy(settings->expanded);
+  settings->expanded = NULL;
+  if (settings->shared_text) free(settings->shared_text->text);
+  free(settings->shared_text);
+  settings->shared_text = NULL;
+}
+
+bool cohort_settings_may_change(const char *key) {
+  const cohort_parameter *found = cohort_parameters_find(cohort_settings_table, key);
+  return found && found->may_change;
+}
+
+int cohort_settings_lanes(const cohort_settings *settings, int64_t tokens_per_sample) {
+  if (settings->is_federated) return (int)settings->federated_settings.clients_per_round;
+  if (settings->lanes) return (int)settings->lanes;
+  const int64_t rows = settings->batch * (tokens_per_sample ? tokens_per_sample : 1);
+  const int64_t least = tokens_per_sample ? 512 : 32;
+  int lanes = 8;
+  while (lanes > 1 && (rows / lanes < least || settings->batch < lanes)) lanes /= 2;
+  return lanes;
+}

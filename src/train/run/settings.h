@@ -1,0 +1,116 @@
+/* The settings of a run: what `cohort train` accepts, as tables. */
+#ifndef COHORT_TRAIN_RUN_SETTINGS_H
+#define COHORT_TRAIN_RUN_SETTINGS_H
+
+#include "base/parameter.h"
+#include "method/registry.h"
+#include "state/shards.h"
+
+typedef enum { COHORT_TASK_SUPERVISED, COHORT_TASK_LANGUAGE, COHORT_TASK_PREFERENCE } cohort_task_kind;
+/* Who holds a copy of what is spread: all ranks together hold one, or those of every host do. */
+typedef enum { COHORT_REPLICATE_NONE, COHORT_REPLICATE_HOSTS } cohort_replicate;
+typedef enum { COHORT_NAN_STOP, COHORT_NAN_SKIP } cohort_nan_policy;
+
+typedef struct cohort_data_settings {
+  const char *train_images, *train_labels, *test_images, *test_labels; /* IDX */
+  const char *train, *validation;                                      /* HDF5, or JSONL pairs */
+  const char *text, *tokenizer;
+  const char *lines; /* preference: pairs are made from the lines of a text */
+  int64_t pairs;
+  double validation_share;
+  int64_t crop;
+  bool flip;
+} cohort_data_settings;
+
+typedef struct cohort_evaluate_settings {
+  int64_t every;
+  int64_t stride; /* language: new tokens scored per window; 0: the whole window */
+} cohort_evaluate_settings;
+
+typedef struct cohort_checkpoint_settings {
+  int64_t every, keep;
+} cohort_checkpoint_settings;
+
+/* Labels are dealt to clients by a Dirichlet distribution (train/engine/population.h). */
+typedef struct cohort_dirichlet_settings {
+  int64_t clients;
+  double alpha;
+} cohort_dirichlet_settings;
+
+typedef struct cohort_population_settings {
+  const cohort_document *dirichlet;
+  cohort_dirichlet_settings dirichlet_settings;
+} cohort_population_settings;
+
+typedef struct cohort_federated_settings {
+  const cohort_document *strategy, *population;
+  cohort_population_settings population_settings;
+  int64_t clients_per_round, local_steps, local_batch;
+  const cohort_document *client, *client_schedule, *client_groups;
+  double client_clip;
+} cohort_federated_settings;
+
+typedef enum { COHORT_BIND_AUTO, COHORT_BIND_NONE } cohort_bind;
+
+/* What a |command printed (train/run/source_text.h). */
+typedef struct cohort_shared_text {
+  bool stands_in; /* it was not run: the run is only planned */
+  char *text;     /* until it is taken */
+  size_t bytes;
+} cohort_shared_text;
+
+typedef struct cohort_settings {
+  int task;
+  const char *run;
+  int64_t seed, steps, batch, lanes, threads;
+  int precision; /* 0: float32, 1: bf16 */
+  int sharding;  /* cohort_sharding */
+  int replicate; /* cohort_replicate */
+  bool overlap, shared_memory;
+  double bucket; /* MiB */
+  const cohort_document *model, *loss, *losses, *aggregator, *preference, *optimizer, *groups, *schedule;
+  double clip;
+  int on_nan;
+  const cohort_document *data, *evaluate, *checkpoint, *federated;
+  double max_seconds, watchdog;
+  int64_t log_every;
+  const char *init_from;
+  int bind; /* cohort_bind */
+  bool profile;
+  int64_t rival; /* order of the n-gram baseline; 0: none */
+
+  cohort_data_settings data_settings;
+  cohort_evaluate_settings evaluate_settings;
+  cohort_checkpoint_settings checkpoint_settings;
+  cohort_federated_settings federated_settings;
+  bool is_federated;
+  bool evaluates;                  /* set by who only evaluates: nothing need be left to train on */
+  cohort_document *expanded;       /* owned: every key that the run uses, with its value */
+  const cohort_document *given;    /* the config itself, for places in messages */
+  cohort_shared_text *shared_text; /* owned; NULL: no command was shared */
+  const char *program; /* what checkpoints say has written them: "cohort 0.1.0 (64708ca)"; NULL: "unknown" */
+} cohort_settings;
+
+/* Every key of a config, with the sections below (base/parameter.h); its scopes take a cohort_settings. */
+extern const cohort_parameter cohort_settings_table[];
+
+/* Reads the settings' own keys and sections; methods are checked here and read by who builds them. All faults are
+ * collected. A given key that this kind of run would ignore is a fault (optimizer with federated, text with task
+ * supervised); one that is not given is not in `expanded`, which so can be read again. */
+void cohort_settings_read(const cohort_document *document, cohort_settings *out, cohort_faults *faults);
+void cohort_settings_release(cohort_settings *settings);
+
+/* Where a dotted key stands in the config: its value; where it is not given, its section or the whole config. */
+const cohort_document *cohort_settings_place(const cohort_settings *settings, const char *key);
+/* COHORT_BAD_CONFIG with "FILE:LINE:COLUMN: " of the key before the text. */
+cohort_status cohort_settings_fail(const cohort_settings *settings, const char *key, cohort_error *error,
+                                   const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Whether a dotted key of the expanded config may change when a run is resumed (lanes of machines, lengths, paths). */
+bool cohort_settings_may_change(const char *key);
+
+/* The default number of lanes: the largest power of two <= 8 that leaves 512 tokens or 32 samples a lane; at least 1.
+ */
+int cohort_settings_lanes(const cohort_settings *settings, int64_t tokens_per_sample);
+
+#endif

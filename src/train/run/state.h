@@ -1,0 +1,61 @@
+/* The inside of a run, shared by run.c, run_create.c, run_checkpoint.c and estimate.c alone. */
+#ifndef COHORT_TRAIN_RUN_STATE_H
+#define COHORT_TRAIN_RUN_STATE_H
+
+#include "lane/exchange.h"
+#include "lane/graph.h"
+#include "state/gradient_arena.h"
+#include "state/prefetch.h"
+#include "train/engine/federated.h"
+#include "train/run/per_sample.h"
+#include "train/run/run.h"
+#include "train/task/task.h"
+
+struct cohort_run {
+  cohort_settings *settings;
+  cohort_comm *comm;
+  const cohort_log *log;
+  int threads, lanes, spaces;
+  cohort_task task;
+  const cohort_kernel_set *kernels;
+  cohort_isa isa;
+  cohort_variant variant;
+  cohort_space *space[2];
+  cohort_vector weights, reference; /* of space 0, of space 1 */
+  cohort_sharding sharding;
+  bool plan_only;              /* to know what it would take */
+  cohort_shard_group *members; /* between whom space 0 is dealt */
+  cohort_link link;
+  int hosts, *own_host; /* what the launcher says, when ranks shall not share memory, and what is said instead */
+  const int *host;
+  cohort_updater *updater;
+  bool begun; /* it has stepped or was resumed: vectors of its optimizer count */
+  cohort_lane_engine *engine;
+  /* Plans of a step's questions, each made only when the optimizer asks it: the gradient, the gradient with a
+   * Hessian-vector product (`train` itself when every step wants it), losses alone. */
+  cohort_lane_graph *train, *product, *losses, *evaluate;
+  cohort_per_sample *per_sample; /* or NULL */
+  cohort_prefetch *train_prefetch, *product_prefetch, *losses_prefetch, *evaluate_prefetch;
+  float *prefetched;       /* arena of sharded parameters */
+  const float **direction; /* [buckets] */
+  cohort_gradient_arena arena;
+  cohort_federation *federation;
+  cohort_document *server;      /* optimizer of a federated run */
+  cohort_lane_context *context; /* [executors] */
+  void *exchange;               /* for lane operations */
+  int64_t step, samples;        /* of the stream */
+  int64_t best_step;            /* -1: nothing was evaluated yet */
+  double best_loss;
+  cohort_run_counters counters;
+  cohort_profile *profile;     /* or NULL */
+  const cohort_run_lock *lock; /* of the run directory, or NULL */
+};
+
+/* What its lanes can answer: COHORT_WANTS_... */
+unsigned cohort_run_answers(const cohort_run *run);
+
+/* Whether lanes of work on a graph run phase by phase together: values cross lanes, or its parameters come and go, or
+ * its gradients leave before another lane's. */
+bool cohort_run_lockstep(const cohort_run *run, const cohort_lane_graph *graph);
+
+#endif

@@ -1,0 +1,228 @@
+/* Task language: next-token prediction on one long text. A sample is a sequence of `context` tokens; every epoch shifts
+ * the cuts by a drawn offset. Inputs: tokens, targets, positions, segments, ids. */
+#include "train/task/language.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "io/dataset/dataset.h"
+#include "io/tokenizer.h"
+#include "method/loss/loss.h"
+#include "train/run/source_text.h"
+#include "train/task/task.h"
+
+typedef struct language {
+  int32_t *tokens; /* of the whole text */
+  int64_t count;
+  int64_t validation; /* first token that validates */
+  int64_t validation_bytes;
+  int64_t context, stride;
+} language;
+
+static void close_task(cohort_task *task) {
+  language *own = task->own;
+  free(own->tokens);
+  free(own);
+}
+
+cohort_status cohort_language_tokenizer(const char *path, cohort_tokenizer **out, cohort_error *error) {
+  if (strcmp(path, "bytes") == 0) {
+    *out = cohort_tokenizer_bytes();
+    return COHORT_DONE;
+  }
+  return cohort_tokenizer_read(path, out, error);
+}
+
+size_t cohort_language_split(const char *text, size_t length, double validation_share) {
+  size_t cut = (size_t)((double)length * (1 - validation_share));
+  while (cut < length && ((unsigned char)text[cut] & 0xC0) == 0x80) cut++; /* never inside a character */
+  return cut;
+}
+
+/* Both parts are tokenized on their own, so that no token crosses the cut. */
+static void tokenize(language *own, const cohort_tokenizer *tokenizer, const char *text, size_t length, double share) {
+  const size_t cut = cohort_language_split(text, length, share);
+  int64_t train = 0, validation = 0;
+  int32_t *head = cohort_tokenizer_encode(tokenizer, text, cut, &train);
+  int32_t *tail = cohort_tokenizer_encode(tokenizer, text + cut, length - cut, &validation);
+  own->tokens = cohort_reallocate(head, (size_t)(train + validation + 1) * sizeof *head);
+  if (validation) memcpy(own->tokens + train, tail, (size_t)validation * sizeof *tail);
+  free(tail);
+  own->count = train + validation;
+  own->validation = train;
+  own->validation_bytes = (int64_t)(length - cut);
+}
+
+static cohort_status check_settings(const cohort_task *task, cohort_faults *faults, cohort_error *error) {
+  const cohort_settings *settings = task->settings;
+  const cohort_model *model = task->model.method->functions;
+  if (model->kind != COHORT_MODEL_TOKENS)
+    cohort_faults_add(faults, cohort_settings_place(settings, "model"),
+                      "model: %s reads samples; the language task has tokens", task->model.method->key);
+  if (!settings->data_settings.text)
+    cohort_faults_add(faults, cohort_settings_place(settings, "data"), "data: give text, a file or |command");
+  for (int i = 0; i < task->objectives; i++)
+    if (((const cohort_loss *)task->loss[i].method->functions)->target != COHORT_TARGET_CLASS)
+      cohort_faults_add(faults, cohort_settings_place(settings, "loss"),
+                        "loss: %s has real targets; the language task has classes", task->loss[i].method->key);
+  return cohort_faults_status(faults, error);
+}
+
+/* A text's first token has nothing before it to be told from. */
+static int64_t scored_tokens(const language *own) { return own->count - (own->validation > 0 ? own->validation : 1); }
+
+/* What is trained on: whole contexts, one kept back for the shift of an epoch, one token for the last target. */
+static cohort_status count_training(cohort_task *task, const language *own, cohort_error *error) {
+  const cohort_data_settings *data = &task->settings->data_settings;
+  const int64_t samples = (own->validation - 1) / own->context - 1;
+  task->samples[COHORT_SPLIT_TRAIN] = samples > 0 ? samples : 0;
+  if (samples > 0 || task->settings->evaluates) return COHORT_DONE;
+  if (data->validation_share == 1)
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "data.validation_share: 1 leaves nothing to train on; write less (1 is for cohort eval)");
+  return cohort_fail(error, COHORT_BAD_DATA, "%s: %lld tokens to train on are too few for a context of %lld",
+                     data->text, (long long)own->validation, (long long)own->context);
+}
+
+static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_faults *faults, cohort_error *error) {
+  const cohort_settings *settings = task->settings;
+  COHORT_TRY(check_settings(task, faults, error));
+  cohort_tokenizer *tokenizer = NULL;
+  COHORT_TRY(cohort_language_tokenizer(settings->data_settings.tokenizer, &tokenizer, error));
+  char *text = NULL;
+  size_t length = 0;
+  const int64_t context = ((const cohort_model *)task->model.method->functions)->context(task->model.config);
+  const cohort_status status =
+      cohort_source_text_take(settings, settings->data_settings.text, context, &text, &length, error);
+  if (status != COHORT_DONE) {
+    cohort_tokenizer_destroy(tokenizer);
+    return status;
+  }
+  language *own = cohort_allocate(sizeof *own);
+  task->own = own;
+  tokenize(own, tokenizer, text, length, settings->data_settings.validation_share);
+  task->digest = cohort_digest(text, length, cohort_tokenizer_digest(tokenizer));
+  task->model_data.outputs = cohort_tokenizer_vocabulary(tokenizer);
+  cohort_tokenizer_destroy(tokenizer);
+  free(text);
+  own->context = context;
+  own->stride = settings->evaluate_settings.stride ? settings->evaluate_settings.stride : own->context;
+  if (own->stride > own->context)
+    return cohort_settings_fail(settings, "evaluate.stride", error,
+                                "evaluate.stride: %lld is more than the model's context %lld", (long long)own->stride,
+                                (long long)own->context);
+  task->tokens_per_sample = own->context;
+  COHORT_TRY(count_training(task, own, error));
+  const int64_t tail = own->count - own->validation, scored = tail ? scored_tokens(own) : 0;
+  if (tail && !scored)
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: a text of one token has none to score; take a longer one",
+                       settings->data_settings.text);
+  task->samples[COHORT_SPLIT_VALIDATION] = (tail + own->stride - 1) / own->stride;
+  if (scored) task->metric[task->metrics++] = "language/bits_per_byte";
+  cohort_log_line(log, "text: %lld tokens of a vocabulary of %lld; %lld of them for validation (%lld bytes)",
+                  (long long)own->count, (long long)task->model_data.outputs, (long long)scored,
+                  (long long)own->validation_bytes);
+  return COHORT_DONE;
+}
+
+static cohort_lane_outputs build(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training) {
+  const language *own = task->own;
+  const cohort_shape rows = COHORT_SHAPE(capacity * own->context);
+  cohort_model_inputs inputs = {.training = training, .reads = (double)(own->context + 1) / 2};
+  inputs.tokens = cohort_graph_input(graph, "tokens", COHORT_TYPE_INTEGER, rows);
+  const cohort_value targets = cohort_graph_input(graph, "targets", COHORT_TYPE_INTEGER, rows);
+  inputs.positions = cohort_graph_input(graph, "positions", COHORT_TYPE_INTEGER, rows);
+  inputs.segments = cohort_graph_input(graph, "segments", COHORT_TYPE_INTEGER, rows);
+  inputs.ids = cohort_graph_input(graph, "ids", COHORT_TYPE_INTEGER, rows);
+  const cohort_model *model = task->model.method->functions;
+  const cohort_model_outputs outputs = model->build(task->model.config, graph, &task->model_data, &inputs);
+  cohort_lane_outputs out = {.objectives = task->objectives};
+  cohort_head_outputs head = {COHORT_NO_VALUE, COHORT_NO_VALUE, COHORT_NO_VALUE, COHORT_NO_VALUE};
+  cohort_value logits = COHORT_NO_VALUE;
+  for (int i = 0; i < task->objectives; i++) {
+    const cohort_loss *loss = task->loss[i].method->functions;
+    cohort_value per_token;
+    if (loss->build_head) {
+      if (head.log_probability == COHORT_NO_VALUE)
+        head = cohort_graph_vocabulary_head(graph, outputs.hidden, outputs.head, targets);
+      per_token = loss->build_head(task->loss[i].config, graph, &head, targets);
+    } else {
+      if (logits == COHORT_NO_VALUE) logits = cohort_graph_matmul(graph, outputs.hidden, outputs.head, false, true);
+      per_token = loss->build(task->loss[i].config, graph, logits, targets);
+    }
+    out.objective[i] = cohort_graph_sum_all(graph, per_token);
+  }
+  return out;
+}
+
+/* Row r of a sequence that starts at token `first`; tokens before `scored` are context only. */
+static void fill_sequence(const language *own, int64_t first, int64_t length, int64_t scored, int64_t segment,
+                          int64_t id, int64_t row, cohort_feed *feed) {
+  int32_t *tokens = feed->input[0], *targets = feed->input[1], *positions = feed->input[2];
+  int32_t *segments = feed->input[3], *ids = feed->input[4];
+  for (int64_t t = 0; t < own->context; t++, row++) {
+    const bool real = t < length;
+    tokens[row] = real ? own->tokens[first + t] : 0;
+    targets[row] = real && first + t + 1 >= scored ? own->tokens[first + t + 1] : -1;
+    positions[row] = (int32_t)t;
+    segments[row] = real ? (int32_t)segment : -1;
+    ids[row] = (int32_t)id;
+  }
+}
+
+static void feed(const cohort_task *task, cohort_feed *feed) {
+  const language *own = task->own;
+  const cohort_random_key shift = cohort_random_key_derive_name(task->key, "shift");
+  for (int64_t i = 0; i < feed->capacity; i++) {
+    const int64_t row = i * own->context;
+    if (i >= feed->count) {
+      fill_sequence(own, 0, 0, 0, -1, 0, row, feed);
+    } else if (feed->split == COHORT_SPLIT_TRAIN) {
+      const int64_t epoch = feed->position[i] / task->samples[COHORT_SPLIT_TRAIN];
+      const int64_t sample = cohort_task_sample(task, feed->position[i]);
+      const uint32_t word = cohort_random_word(shift, 0, (uint64_t)epoch);
+      const int64_t first = (int64_t)cohort_random_below(word, (uint32_t)own->context) + sample * own->context;
+      fill_sequence(own, first, own->context, 0, i, sample, row, feed);
+    } else {
+      /* The window ends with the `stride` tokens it scores and begins with as much context as fits. */
+      const int64_t scored = own->validation + feed->position[i] * own->stride;
+      const int64_t end = scored + own->stride < own->count ? scored + own->stride : own->count;
+      int64_t first = end - 1 - own->context;
+      if (first < 0) first = 0;
+      fill_sequence(own, first, end - 1 - first, scored, i, feed->position[i], row, feed);
+    }
+  }
+}
+
+static int64_t count(const cohort_task *task, cohort_split split, int64_t samples) {
+  const language *own = task->own;
+  if (split == COHORT_SPLIT_TRAIN) return samples * own->context;
+  return scored_tokens(own); /* evaluation covers the whole split */
+}
+
+static void derive(const cohort_task *task, cohort_split split, int64_t tokens, const double *sums, double loss,
+                   double *columns) {
+  const language *own = task->own;
+  (void)tokens, (void)sums;
+  const double tokens_per_byte = (double)scored_tokens(own) / (double)own->validation_bytes;
+  columns[0] = split == COHORT_SPLIT_VALIDATION ? loss * tokens_per_byte / log(2) : NAN;
+}
+
+void cohort_language_tokens(const cohort_task *task, const int32_t **tokens, int64_t *train, int64_t *all,
+                            int64_t *validation_bytes) {
+  const language *own = task->own;
+  *tokens = own->tokens;
+  *train = own->validation;
+  *all = own->count;
+  *validation_bytes = own->validation_bytes;
+}
+
+const cohort_task_functions cohort_task_language = {.name = "language",
+                                                    .open = open_task,
+                                                    .close = close_task,
+                                                    .build = build,
+                                                    .feed = feed,
+                                                    .count = count,
+                                                    .derive = derive};

@@ -1,0 +1,18 @@
+/* What the language task shares with tokenizing, the n-gram baseline and generation. */
+#ifndef COHORT_TRAIN_TASK_LANGUAGE_H
+#define COHORT_TRAIN_TASK_LANGUAGE_H
+
+#include "io/tokenizer.h"
+#include "train/task/task.h"
+
+/* `bytes`, or a tokenizer's file. */
+cohort_status cohort_language_tokenizer(const char *path, cohort_tokenizer **out, cohort_error *error);
+
+/* Where the validation text begins: byte offset, at a character's start. */
+size_t cohort_language_split(const char *text, size_t length, double validation_share);
+
+/* The tokens of an open language task: the first *train train, the rest up to *all validate. Owned by the task. */
+void cohort_language_tokens(const cohort_task *task, const int32_t **tokens, int64_t *train, int64_t *all,
+                            int64_t *validation_bytes);
+
+#endif

@@ -1,0 +1,97 @@
+/* Reads a task's methods and opens it; the stream of training samples. The stream is computed, not stored: epoch
+ * permutations one after another, by position. */
+#include "train/task/task.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const cohort_task_functions *const task_functions[] = {&cohort_task_supervised, &cohort_task_language,
+                                                              &cohort_task_preference};
+
+const char *cohort_split_name(cohort_split split) {
+  static const char *const names[] = {"train", "validation", "test"};
+  return names[split];
+}
+
+static void read_losses(cohort_task *task, cohort_faults *faults) {
+  const cohort_settings *settings = task->settings;
+  const cohort_document *list = settings->losses;
+  if (!list || cohort_document_is_null(list)) {
+    task->objectives = 1;
+    cohort_choice_expand(COHORT_VARIANT_F64, "loss", settings->loss, "loss", &task->loss[0], settings->expanded,
+                         faults);
+    return;
+  }
+  if (list->kind != COHORT_LIST || list->count == 0 || list->count > COHORT_MAX_OBJECTIVES) {
+    cohort_faults_add(faults, list, "losses: wants a list of 1 to %d losses", COHORT_MAX_OBJECTIVES);
+    return;
+  }
+  task->objectives = (int)list->count;
+  cohort_document *expanded = cohort_document_create(COHORT_LIST, NULL, 0, 0);
+  for (int i = 0; i < task->objectives; i++) {
+    cohort_document *own = cohort_document_create(COHORT_MAP, NULL, 0, 0);
+    cohort_choice_read(COHORT_VARIANT_F64, "loss", list->children[i], "losses", &task->loss[i], own, faults);
+    cohort_document_append(expanded, own);
+  }
+  cohort_document_set(settings->expanded, "losses", expanded);
+}
+
+static cohort_lane_outputs build_lane(const void *argument, cohort_graph *graph, int64_t capacity, bool training) {
+  const cohort_task *task = argument;
+  return task->functions->build(task, graph, capacity, training);
+}
+
+static void feed_lane(const void *argument, cohort_feed *feed) {
+  const cohort_task *task = argument;
+  task->functions->feed(task, feed);
+}
+
+cohort_status cohort_task_open(const cohort_settings *settings, const cohort_log *log, cohort_faults *faults,
+                               cohort_task *out, cohort_error *error) {
+  memset(out, 0, sizeof *out);
+  out->settings = settings;
+  out->functions = task_functions[settings->task];
+  out->source = (cohort_lane_source){out, build_lane, feed_lane};
+  out->spaces = 1;
+  out->key = cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)settings->seed), "sampler");
+  cohort_choice_expand(COHORT_VARIANT_F64, "model", settings->model, "model", &out->model, settings->expanded, faults);
+  read_losses(out, faults);
+  if (settings->task == COHORT_TASK_PREFERENCE)
+    cohort_choice_expand(COHORT_VARIANT_F64, "preference", settings->preference, "preference", &out->preference,
+                         settings->expanded, faults);
+  if (faults->count) return cohort_faults_status(faults, error);
+  return out->functions->open(out, log, faults, error);
+}
+
+void cohort_task_close(cohort_task *task) {
+  if (task->functions && task->own) task->functions->close(task);
+  cohort_choice_release(&task->model);
+  cohort_choice_release(&task->preference);
+  for (int i = 0; i < COHORT_MAX_OBJECTIVES; i++) cohort_choice_release(&task->loss[i]);
+  memset(task, 0, sizeof *task);
+}
+
+int64_t cohort_task_sample(const cohort_task *task, int64_t position) {
+  const int64_t samples = task->samples[COHORT_SPLIT_TRAIN];
+  const cohort_random_key epoch = cohort_random_key_derive(task->key, (uint64_t)(position / samples));
+  return (int64_t)cohort_random_permute(epoch, (uint64_t)samples, (uint64_t)(position % samples));
+}
+
+void cohort_task_samples(const cohort_task *task, int64_t count, const int64_t *position, int32_t *sample) {
+  enum { MOST = 64 };
+  const int64_t samples = task->samples[COHORT_SPLIT_TRAIN];
+  uint64_t place[MOST], element[MOST];
+  for (int64_t first = 0; first < count;) {
+    const int64_t epoch = position[first] / samples;
+    size_t n = 0;
+    for (; n < MOST && first + (int64_t)n < count; n++) {
+      const int64_t at = position[first + (int64_t)n];
+      if (at / samples != epoch) break;
+      place[n] = (uint64_t)(at % samples);
+    }
+    const cohort_random_key key = cohort_random_key_derive(task->key, (uint64_t)epoch);
+    cohort_random_permute_all(key, (uint64_t)samples, n, place, element);
+    for (size_t i = 0; i < n; i++) sample[first + (int64_t)i] = (int32_t)element[i];
+    first += (int64_t)n;
+  }
+}

@@ -1,0 +1,70 @@
+/* A task: what the samples are, the graph from their inputs to the objectives, and how a lane is fed.
+ *
+ * The run owns spaces, plans, lanes and optimizers; a task knows data and graphs, never a rank. Positions are numbers
+ * of the stream of training samples (position / samples is the epoch) or of an evaluation split; each lane has room for
+ * `capacity` of them, of which the first `count` are real. */
+#ifndef COHORT_TRAIN_TASK_TASK_H
+#define COHORT_TRAIN_TASK_TASK_H
+
+#include "base/log.h"
+#include "base/random.h"
+#include "base/team.h"
+#include "graph/graph.h"
+#include "lane/source.h"
+#include "method/aggregator/aggregator.h"
+#include "method/model/model.h"
+#include "method/registry.h"
+#include "train/run/settings.h"
+
+const char *cohort_split_name(cohort_split split);
+
+typedef struct cohort_task {
+  const struct cohort_task_functions *functions;
+  const cohort_settings *settings;
+  cohort_model_data model_data;
+  cohort_choice model, loss[COHORT_MAX_OBJECTIVES], preference;
+  int objectives;
+  int spaces;                     /* 1, or 2 with a frozen reference */
+  int64_t samples[COHORT_SPLITS]; /* in each split; 0: there is none */
+  int64_t tokens_per_sample;      /* 0: samples are not tokens */
+  int metrics;
+  const char *metric[COHORT_MAX_METRICS]; /* names of the method columns */
+  uint64_t digest;
+  cohort_random_key key;     /* of sampler and augmentation */
+  void *own;                 /* the task's data */
+  cohort_lane_source source; /* of its graph and samples, as lanes ask for them */
+} cohort_task;
+
+typedef struct cohort_task_functions {
+  const char *name;
+  /* Loads the data; faults of the config go to `faults`, of the data to `error`. */
+  cohort_status (*open)(cohort_task *task, const cohort_log *log, cohort_faults *faults, cohort_error *error);
+  void (*close)(cohort_task *task);
+  /* Builds the graph for one lane of `capacity` samples. The inputs it declares stand in the order in which feed fills.
+   */
+  cohort_lane_outputs (*build)(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training);
+  void (*feed)(const cohort_task *task, cohort_feed *feed);
+  /* The integer that divides the sums of `samples` samples of a split: samples, tokens or pairs. */
+  int64_t (*count)(const cohort_task *task, cohort_split split, int64_t samples);
+  /* From sums over a split (or batch) to metrics.csv's columns; NULL: sum / count. */
+  void (*derive)(const cohort_task *task, cohort_split split, int64_t count, const double *sums, double loss,
+                 double *columns);
+} cohort_task_functions;
+
+/* Classes of the training samples of a supervised task, or NULL. */
+const int32_t *cohort_supervised_labels(const cohort_task *task);
+
+extern const cohort_task_functions cohort_task_supervised, cohort_task_language, cohort_task_preference;
+
+/* Reads the task's methods from the settings and loads its data. */
+cohort_status cohort_task_open(const cohort_settings *settings, const cohort_log *log, cohort_faults *faults,
+                               cohort_task *out, cohort_error *error);
+void cohort_task_close(cohort_task *task);
+
+/* The sample at a position of the stream of training samples: epoch permutations one after another, computed, never
+ * stored. */
+int64_t cohort_task_sample(const cohort_task *task, int64_t position);
+/* Those at `count` positions, in less time. */
+void cohort_task_samples(const cohort_task *task, int64_t count, const int64_t *position, int32_t *sample);
+
+#endif
