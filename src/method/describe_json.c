@@ -1,11 +1,13 @@
 /* The catalogue as JSON, for programs: everything that a descriptor says, in JSON's own types. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "method/arrays.h"
 #include "method/describe.h"
 #include "method/describe_words.h"
+#include "method/optimizer/optimizer.h"
 #include "method/registry.h"
 
 const char *cohort_word_of_type(cohort_parameter_type type) {
@@ -105,18 +107,30 @@ static void json_parameter(cohort_writer *out, const cohort_parameter *p) {
   cohort_writer_close(out, '}');
 }
 
+static void json_state(cohort_writer *out, const char *driver, const char *name, const char *axis, bool sized,
+                       bool scratch, const char *initial_parameter, const char *meaning) {
+  char longer[128];
+  (void)snprintf(longer, sizeof longer, "%s%s%s", driver ? driver : "", driver ? "." : "", name);
+  cohort_writer_open(out, NULL, '{');
+  cohort_writer_text(out, "name", longer);
+  cohort_writer_text(out, "axis", axis);
+  cohort_writer_boolean(out, "sized", sized);
+  cohort_writer_boolean(out, "scratch", scratch);
+  cohort_writer_text(out, "initial_parameter", initial_parameter);
+  cohort_writer_text(out, "meaning", meaning);
+  cohort_writer_close(out, '}');
+}
+
+/* By the names that they have in checkpoints and probes: a driver's go with its key. */
 static void json_states(cohort_writer *out, const cohort_method *method) {
+  const cohort_optimizer *optimizer = strcmp(method->family, "optimizer") == 0 ? method->functions : NULL;
+  const char *driver = optimizer && cohort_optimizer_drives(optimizer) ? method->key : NULL;
   cohort_writer_open(out, "states", '[');
-  for (const cohort_state *s = method->states; s && s->name; s++) {
-    cohort_writer_open(out, NULL, '{');
-    cohort_writer_text(out, "name", s->name);
-    cohort_writer_text(out, "axis", cohort_word_of_owner(s->owner));
-    cohort_writer_boolean(out, "sized", s->size != NULL);
-    cohort_writer_boolean(out, "scratch", s->scratch);
-    cohort_writer_text(out, "initial_parameter", s->initial_parameter);
-    cohort_writer_text(out, "meaning", s->meaning);
-    cohort_writer_close(out, '}');
-  }
+  for (const cohort_state *s = method->states; s && s->name; s++)
+    json_state(out, driver, s->name, cohort_word_of_owner(s->owner), s->size != NULL, s->scratch, s->initial_parameter,
+               s->meaning);
+  for (const cohort_driver_vector *v = driver ? optimizer->vectors : NULL; v && v->name; v++)
+    json_state(out, driver, v->name, "element", v->count != NULL, !v->kept, NULL, v->meaning);
   cohort_writer_close(out, ']');
 }
 

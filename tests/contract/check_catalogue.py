@@ -57,7 +57,7 @@ class Method:
             self.sizes["n"] = sum(int(np.prod(shape)) for shape in self.tensors.values())
         self.settings = {s["name"]: self.sizes[s["name"]] for s in self.probe["settings"] if s["name"] in self.sizes}
         base = next((p["default"] for p in description["parameters"] if p["name"] == "base"), None)
-        self.states = methods[self.family, base]["states"] if base else description["states"]
+        self.states = description["states"] + (methods[self.family, base]["states"] if base else [])
 
     def shape(self, entry, tensor=None):
         out = []
@@ -160,7 +160,7 @@ class Checker:
         tensors = {name[len("parameters/"):]: array.shape for name, array in out.items() if name.startswith("parameters/")}
         if method.family != "model":
             tensors = method.tensors
-        sized = tuple(f"state/{state['name']}/" for state in method.states if state["sized"])
+        sized = tuple(f"state/{state['name']}" for state in method.states if state["sized"])
         found = {name: array.shape for name, array in out.items() if not (sized and name.startswith(sized))}
         expected = method.expected(tensors, optional)
         if found != expected:

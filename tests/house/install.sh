@@ -83,7 +83,7 @@ check "of a method's parameters" completes "optimizer.lion.beta1= optimizer.lion
 check "of a key to be told about" completes "optimizer.muon.momentum" keys optimizer.muon.m
 check "of runs" completes "a_run" plot a_
 check "of families" completes "preference" methods pre
-check "of methods" completes "sam sgd" probe optimizer s
+check "of methods" completes "sam" probe optimizer sa
 check "of nothing for another family" completes "" probe loss adamw
 check "of a verb to be told about" completes "inspect" help ins
 printf '%d passed, %d failed\n' "$passed" "$failed"
