@@ -269,7 +269,7 @@ static const cohort_probe_symbol optimizer_symbols[] = {
     {"n", 1, 4, COHORT_ARRAY_ALWAYS, "number of elements of all tensors together"},
     {"samples", 1, 8, COHORT_ARRAY_ALWAYS, "rows of the problem"},
     {"batch", 1, 4, COHORT_ARRAY_ALWAYS, "rows of a step"},
-    {"queries", 1, 2, COHORT_ARRAY_DIRECTIONS, "directions of a step, as many as the parameter queries"},
+    {"queries", 1, 10, COHORT_ARRAY_DIRECTIONS, "directions of a step, as many as the parameter queries"},
     {.name = NULL},
 };
 

@@ -113,13 +113,23 @@ void cohort_choice_release(cohort_choice *choice) {
   *choice = (cohort_choice){NULL, NULL};
 }
 
+/* Where a parameter of this type lies in the choice's config; NULL: it has none. */
+static const char *find(const cohort_choice *choice, const char *name, cohort_parameter_type type) {
+  if (!choice->method || !choice->config) return NULL;
+  for (const cohort_parameter *parameter = table_of(choice->method); parameter->name; parameter++)
+    if (parameter->type == type && strcmp(parameter->name, name) == 0)
+      return (const char *)choice->config + parameter->offset;
+  return NULL;
+}
+
 double cohort_choice_real(const cohort_choice *choice, const char *name, double otherwise) {
-  if (!choice->method || !choice->config) return otherwise;
-  for (const cohort_parameter *parameter = table_of(choice->method); parameter->name; parameter++) {
-    if (parameter->type != COHORT_PARAMETER_REAL || strcmp(parameter->name, name) != 0) continue;
-    double value;
-    memcpy(&value, (const char *)choice->config + parameter->offset, sizeof value);
-    return value;
-  }
+  const char *found = find(choice, name, COHORT_PARAMETER_REAL);
+  if (found) memcpy(&otherwise, found, sizeof otherwise);
+  return otherwise;
+}
+
+int64_t cohort_choice_integer(const cohort_choice *choice, const char *name, int64_t otherwise) {
+  const char *found = find(choice, name, COHORT_PARAMETER_INTEGER);
+  if (found) memcpy(&otherwise, found, sizeof otherwise);
   return otherwise;
 }

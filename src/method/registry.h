@@ -50,5 +50,6 @@ void cohort_choice_expand(cohort_variant variant, const char *family, const coho
 void cohort_choice_release(cohort_choice *choice);
 /* A real parameter of the choice by name, e.g. "learning_rate"; `otherwise` when it has none. */
 double cohort_choice_real(const cohort_choice *choice, const char *name, double otherwise);
+int64_t cohort_choice_integer(const cohort_choice *choice, const char *name, int64_t otherwise);
 
 #endif

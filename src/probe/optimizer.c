@@ -106,7 +106,7 @@ static cohort_status answer(void *argument, const cohort_ask *ask, void **rows, 
   run_state *state = argument;
   const void *point = ask->point->vector->values;
   *rows = state->engine.rows;
-  if (ask->batch == COHORT_BATCH_NEXT || (ask->clip > 0 && !state->problem.x))
+  if (ask->batch == COHORT_BATCH_NEXT)
     return cohort_fail(error, COHORT_BAD_CONFIG, "probe: %s asks what arrays cannot answer",
                        state->probe->choice.method->key);
   if (!state->problem.n) {
@@ -174,6 +174,11 @@ static cohort_status run_with(run_state *state, cohort_error *error) {
                        "written",
                        (long long)steps);
   cohort_probe_problem_create(probe, state->engine.space, &state->problem);
+  const cohort_array *directions = cohort_probe_input(probe, "draws/u");
+  const int64_t queries = cohort_choice_integer(&probe->choice, "queries", 0);
+  if (directions && directions->size[1] != queries)
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: array draws/u has %lld directions a step, but queries is %lld",
+                       probe->request->input, (long long)directions->size[1], (long long)queries);
   add_outputs(state, steps);
   COHORT_TRY(take_steps(state, steps, error));
   cohort_probe_engine_output_state(&state->engine);

@@ -93,12 +93,21 @@ static double clip_of(const cohort_probe_problem *problem, int64_t row, double f
   return norm > clip ? clip / norm : 1;
 }
 
+/* A quadratic is one sample. */
+static void clip_whole(const cohort_probe_problem *problem, double clip) {
+  double square = 0;
+  for (int64_t i = 0; i < problem->n; i++) square += problem->out[i] * problem->out[i];
+  const double scale = clip > 0 && sqrt(square) > clip ? clip / sqrt(square) : 1;
+  for (int64_t i = 0; i < problem->n; i++) problem->out[i] *= scale;
+}
+
 void cohort_probe_problem_gradient(const cohort_probe_problem *problem, const void *point, double clip,
                                    void *gradient) {
   unpack(problem, point, problem->point);
   if (problem->A) {
     multiply(problem, problem->point);
     for (int64_t i = 0; i < problem->n; i++) problem->out[i] -= cohort_array_get(problem->b, i);
+    clip_whole(problem, clip);
   } else {
     for (int64_t j = 0; j < problem->n; j++) problem->out[j] = 0;
     for (int64_t i = 0; i < problem->samples; i++) {
