@@ -2,6 +2,7 @@
  * file stands under its name at every moment, the old one or the new one. The cost is that of the bytes. */
 #include "io/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -119,4 +120,19 @@ cohort_status cohort_directory_create(const char *path, cohort_error *error) {
   if (made == 0 || (stat(path, &found) == 0 && S_ISDIR(found.st_mode))) return COHORT_DONE;
   return cohort_fail(error, fault == EEXIST ? COHORT_BAD_CONFIG : COHORT_NO_RESOURCE,
                      "%s: cannot be made a directory: %s", path, strerror(fault));
+}
+
+cohort_status cohort_directory_remove_links(const char *path, cohort_error *error) {
+  DIR *const folder = opendir(path);
+  if (!folder) return cohort_fail(error, COHORT_NO_RESOURCE, "%s: cannot be read: %s", path, strerror(errno));
+  cohort_status status = COHORT_DONE;
+  for (struct dirent *entry; status == COHORT_DONE && (entry = readdir(folder));) {
+    struct stat found;
+    if (fstatat(dirfd(folder), entry->d_name, &found, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISLNK(found.st_mode)) continue;
+    if (unlinkat(dirfd(folder), entry->d_name, 0) != 0)
+      status = cohort_fail(error, COHORT_NO_RESOURCE, "%s/%s: this symbolic link cannot be removed: %s", path,
+                           entry->d_name, strerror(errno));
+  }
+  (void)closedir(folder);
+  return status;
 }

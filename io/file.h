@@ -31,6 +31,10 @@ cohort_status cohort_file_append(const char *path, FILE **out, cohort_error *err
 /* Makes a directory with its parents; one that is there is fine. */
 cohort_status cohort_directory_create(const char *path, cohort_error *error);
 
+/* Removes the symbolic links in a directory whose files another program will write by name (pictures, by gnuplot).
+ * COHORT_NO_RESOURCE when one cannot be removed. */
+cohort_status cohort_directory_remove_links(const char *path, cohort_error *error);
+
 /* The error of a file that could not be opened to write, by errno: a link where none may be is COHORT_BAD_CONFIG. */
 cohort_status cohort_file_refused(const char *path, int code, cohort_error *error);
 

@@ -19,6 +19,15 @@ static cohort_status make_inside(const char *path, const char *name, cohort_erro
   return status;
 }
 
+/* gnuplot writes the pictures, and would write through a link. */
+static cohort_status make_plots(const char *path, cohort_error *error) {
+  char *own = cohort_format_text("%s/plots", path);
+  cohort_status status = cohort_directory_create(own, error);
+  if (status == COHORT_DONE) status = cohort_directory_remove_links(own, error);
+  free(own);
+  return status;
+}
+
 /* Only the changed keys that may not change, as lines; NULL when there are none. */
 static char *forbidden_changes(const char *difference, bool (*may_change)(const char *key)) {
   char *kept = NULL;
@@ -80,7 +89,7 @@ static cohort_status open_on_first(const char *path, const cohort_document *expa
   cohort_status status =
       out->fresh || !has_begun(path) ? COHORT_DONE : check_config(path, name, expanded, may_change, error);
   if (status == COHORT_DONE) status = make_inside(path, "checkpoints", error);
-  if (status == COHORT_DONE) status = make_inside(path, "plots", error);
+  if (status == COHORT_DONE) status = make_plots(path, error);
   if (status == COHORT_DONE) status = make_inside(path, "tensorboard", error);
   if (status == COHORT_DONE) {
     char *text = cohort_config_write(expanded);

@@ -150,7 +150,7 @@ static cohort_status in_use(const char *directory, const char *line, const char 
   }
   if (turn)
     (void)snprintf(hint, sizeof hint,
-                   " (this file system has no locks, so that it lives is believed; if it does not, remove %s)", turn);
+                   " (this file system has no locks, so the run is taken to be alive; if it is not, remove %s)", turn);
   return cohort_fail(error, COHORT_BAD_CONFIG, "%s: in use by another run%s; wait for it, or set run to another path%s",
                      directory, who, hint);
 }

@@ -271,6 +271,18 @@ static void planted_links_are_not_followed(void) {
   if (file) (void)fclose(file);
   CU_ASSERT_EQUAL_FATAL(symlink(victim, lock), 0);
   refused(scratch, "a: 1\n", COHORT_BAD_CONFIG, (const char *[]){"lock: is a symbolic link"}, 1);
+  const char *const folder[] = {"links", "links/plots"};
+  for (int i = 0; i < 2; i++) {
+    char *const own = cohort_format_text("%s/%s", scratch, folder[i]);
+    CU_ASSERT_EQUAL_FATAL(mkdir(own, 0777), 0);
+    free(own);
+  }
+  char *const run = cohort_format_text("%s/links", scratch), *const picture = cohort_format_text("%s/plots/p", run);
+  CU_ASSERT_EQUAL_FATAL(symlink(victim, picture), 0);
+  opened(run, "a: 1\n", true);
+  CU_ASSERT_EQUAL(lstat(picture, &found), -1);
+  free(picture);
+  free(run);
   char *const text = scratch_read(victim, &length);
   CU_ASSERT_STRING_EQUAL(text, "mine");
   free(text);
