@@ -112,7 +112,7 @@ static void serve(cohort_parameter_groups *groups, int tensor, const cohort_spac
   const cohort_update_group *group = &groups->group[groups->of_tensor[tensor]];
   const cohort_optimizer *functions = group->functions;
   const void *config = group->choice.config;
-  groups->cut[tensor] = group->choice.method->cut;
+  groups->cut[tensor] = functions->cut ? functions->cut(config, declared->shape) : group->choice.method->cut;
   groups->cost[tensor] = functions->cost ? functions->cost(config, declared->shape) : (double)own->elements;
   if (group->choice.method->needs & COHORT_NEEDS_MATRICES && declared->shape.axes < 2)
     cohort_faults_add(faults, where,

@@ -113,7 +113,8 @@ static cohort_update update_for(const cohort_update_step *step, int tensor) {
                          .shape = declared->shape,
                          .pass = step->pass,
                          .report = updater->report[g],
-                         .kernels = updater->options.kernels};
+                         .kernels = updater->options.kernels,
+                         .products = cohort_update_products(updater)};
 }
 
 /* Where a state begins for a range: element and row states at the range, others at their start. */
@@ -248,6 +249,7 @@ static void finish_groups(const cohort_update_step *step) {
                             .pass = step->pass,
                             .report = updater->report[g],
                             .kernels = updater->options.kernels,
+                            .products = cohort_update_products(updater),
                             .team = &updater->team};
     for (int s = 0; s < group->states; s++)
       if (group->choice.method->states[s].owner == COHORT_OWNER_SPACE)

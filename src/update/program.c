@@ -54,6 +54,7 @@ static void run_piece(void *argument, const cohort_updater *updater, int p) {
                           .elements = piece->elements,
                           .pass = job->pass,
                           .kernels = updater->options.kernels,
+                          .products = cohort_update_products(updater),
                           .team = &alone};
   for (int i = 0; i < job->count; i++) update.state[i] = job->vector[i] + (size_t)piece->offset * updater->real;
   for (int i = 0; i < job->program->group.sums; i++)
@@ -71,6 +72,7 @@ static void finish(const program_job *job, cohort_updater *updater, double *repo
                           .pass = job->pass,
                           .report = report,
                           .kernels = updater->options.kernels,
+                          .products = cohort_update_products(updater),
                           .team = &updater->team};
   for (int i = 0; i < job->program->group.sums; i++)
     if (job->program->group.functions->sums[i].over == COHORT_OWNER_SPACE) update.sum[i] = &job->program->sums.space[i];

@@ -36,11 +36,6 @@ static size_t number_of(cohort_state_type type, size_t real_size) {
   return type == COHORT_STATE_REAL ? real_size : sizeof(int64_t);
 }
 
-static bool is_replicated(const cohort_state *state, cohort_cut cut) {
-  if (state->owner == COHORT_OWNER_SPACE) return true;
-  return cut != COHORT_CUT_TENSOR && (state->owner == COHORT_OWNER_COLUMN || state->owner == COHORT_OWNER_TENSOR);
-}
-
 /* What tells slots of one name apart. */
 typedef struct slot_kind {
   cohort_state_type type;
@@ -55,6 +50,13 @@ typedef struct layout {
   cohort_owner **owner; /* [slots][entries]: of each entry */
   int **of;             /* [slots][entries]: tensor, or -1 - group */
 } layout;
+
+/* Whether all ranks have what a state has of a tensor. */
+static bool is_replicated(const layout *l, const cohort_state *state, int tensor) {
+  if (state->owner == COHORT_OWNER_SPACE) return true;
+  return l->groups->cut[tensor] != COHORT_CUT_TENSOR &&
+         (state->owner == COHORT_OWNER_COLUMN || state->owner == COHORT_OWNER_TENSOR);
+}
 
 static bool same_kind(slot_kind a, slot_kind b) {
   return a.type == b.type && a.scratch == b.scratch && a.replicated == b.replicated;
@@ -93,7 +95,7 @@ static void add_entry(layout *l, const cohort_update_group *group, int g, int s,
   const cohort_state *state = &method->states[s];
   const int64_t each = each_of(state, group->choice.config, shape), owners = owners_of(state->owner, shape);
   if (!each) return; /* these settings keep none of this shape */
-  const slot_kind kind = {state->type, state->scratch, is_replicated(state, method->cut)};
+  const slot_kind kind = {state->type, state->scratch, is_replicated(l, state, tensor)};
   const int slot_number = slot_named(l, method, state, kind);
   cohort_slot *slot = &l->out->slot[slot_number];
   cohort_stored_tensor *stored = &slot->tensor[slot->tensors];
@@ -120,13 +122,11 @@ static void add_entry(layout *l, const cohort_update_group *group, int g, int s,
     l->out->tensor[tensor * COHORT_MAX_STATES + s] = place;
 }
 
-static cohort_status check_owner(const cohort_update_group *group, cohort_error *error) {
-  const cohort_method *method = group->choice.method;
-  for (const cohort_state *s = method->states; s && s->name; s++)
-    if (s->owner == COHORT_OWNER_ROW && method->cut == COHORT_CUT_ELEMENT)
-      return cohort_fail(error, COHORT_BUG, "optimizer %s: keeps %s by rows but is cut by elements; report this",
-                         method->key, s->name);
-  return COHORT_DONE;
+static cohort_status check_owner(const cohort_method *method, const cohort_state *state, cohort_cut cut,
+                                 cohort_error *error) {
+  if (state->owner != COHORT_OWNER_ROW || cut != COHORT_CUT_ELEMENT) return COHORT_DONE;
+  return cohort_fail(error, COHORT_BUG, "optimizer %s: keeps %s by rows but is cut by elements; report this",
+                     method->key, state->name);
 }
 
 static cohort_status lay_out(layout *l, cohort_error *error) {
@@ -134,7 +134,6 @@ static cohort_status lay_out(layout *l, cohort_error *error) {
   const cohort_space *space = l->options->space;
   for (int g = 0; g < l->groups->count; g++) {
     const cohort_update_group *group = &l->groups->group[g];
-    COHORT_TRY(check_owner(group, error));
     for (int s = 0; s < group->states; s++)
       if (group->choice.method->states[s].owner == COHORT_OWNER_SPACE)
         add_entry(l, group, g, s, -1, all[0], COHORT_SHAPE(space->parameters));
@@ -143,9 +142,13 @@ static cohort_status lay_out(layout *l, cohort_error *error) {
     const int g = l->groups->of_tensor[t];
     const cohort_update_group *group = &l->groups->group[g];
     const cohort_parameter_tensor *declared = &space->tensor[t].declared;
-    for (int s = 0; l->groups->count && s < group->states; s++)
-      if (group->choice.method->states[s].owner != COHORT_OWNER_SPACE)
-        add_entry(l, group, g, s, t, declared->name, declared->shape);
+    for (int s = 0; l->groups->count && s < group->states; s++) {
+      const cohort_state *state = &group->choice.method->states[s];
+      if (state->owner == COHORT_OWNER_SPACE) continue;
+      if (each_of(state, group->choice.config, declared->shape))
+        COHORT_TRY(check_owner(group->choice.method, state, l->groups->cut[t], error));
+      add_entry(l, group, g, s, t, declared->name, declared->shape);
+    }
   }
   return COHORT_DONE;
 }
@@ -213,7 +216,7 @@ static void place_states(layout *l) {
       const cohort_method *method = l->groups->group[g].choice.method;
       for (int k = 0; k < l->groups->group[g].states; k++) {
         const slot_kind kind = {method->states[k].type, method->states[k].scratch,
-                                is_replicated(&method->states[k], method->cut)};
+                                is_replicated(l, &method->states[k], of)};
         if ((method->states[k].owner == COHORT_OWNER_SPACE) != (of < 0) || !place[k].each) continue;
         if (slot_named(l, method, &method->states[k], kind) != s) continue;
         place[k].values = options->plan_only ? NULL : (char *)l->out->slot[s].values + (size_t)place[k].values;

@@ -32,7 +32,8 @@ typedef struct cohort_updater_options {
   uint64_t seed;
   cohort_space *space; /* stays the caller's; row-cut tensors get pieces of whole rows (cohort_space_cut_rows) */
   cohort_comm *comm;
-  const cohort_kernel_set *kernels; /* its type is the engine's */
+  const cohort_kernel_set *kernels;  /* its type is the engine's */
+  const cohort_kernel_set *products; /* for products of updates, of the same type; NULL: kernels */
   cohort_variant variant;
   int threads;
   int objectives;

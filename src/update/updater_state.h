@@ -133,6 +133,10 @@ typedef struct cohort_update_step {
   int pass;
 } cohort_update_step;
 
+static inline const cohort_kernel_set *cohort_update_products(const cohort_updater *updater) {
+  return updater->options.products ? updater->options.products : updater->options.kernels;
+}
+
 /* sums.c: of the groups' updates, or of a driver's program. */
 void cohort_update_sums_create(const cohort_updater *updater, const cohort_parameter_groups *groups,
                                cohort_update_sums *sums);

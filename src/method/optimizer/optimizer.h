@@ -54,10 +54,11 @@ typedef struct cohort_update {
   /* In the order of the descriptor. Element and row states at the range; others at their start, and only read by an
    * update that is not cut by tensors: finish_tensor and finish write them. */
   void *state[COHORT_MAX_STATES];
-  double *sum[COHORT_MAX_SUMS];     /* in the order of the table: [1], or [columns] */
-  double *report;                   /* [COHORT_MAX_REPORTS]: written in finish; columns of metrics.csv */
-  void *workspace;                  /* workspace(config, shape) elements of real */
-  const cohort_kernel_set *kernels; /* for products */
+  double *sum[COHORT_MAX_SUMS];      /* in the order of the table: [1], or [columns] */
+  double *report;                    /* [COHORT_MAX_REPORTS]: written in finish; columns of metrics.csv */
+  void *workspace;                   /* workspace(config, shape) elements of real */
+  const cohort_kernel_set *kernels;  /* of the type */
+  const cohort_kernel_set *products; /* the run's: a run in bf16 multiplies in bf16 here too */
   const cohort_team *team;
 } cohort_update;
 
@@ -188,6 +189,8 @@ struct cohort_optimizer {
   void (*finish_tensor)(const cohort_update *update);
   /* After that, once for the group on every rank: writes states of owner space, and reports. */
   void (*finish)(const cohort_update *update);
+  /* Where the cut follows settings or shape; NULL: the descriptor's. Drivers have none. */
+  cohort_cut (*cut)(const void *config, cohort_shape shape);
   int64_t (*workspace)(const void *config, cohort_shape shape); /* elements of real; NULL: none */
   double (*cost)(const void *config, cohort_shape shape);       /* FLOPs, to deal whole tensors; NULL: elements */
   int64_t (*hvp_diagonal_every)(const void *config); /* COHORT_NEEDS_HVP_DIAGONAL: in steps 1, 1 + k, ...; NULL: all */

@@ -91,6 +91,7 @@ static cohort_status make_updater(cohort_run *run, cohort_faults *faults, cohort
       .space = run->space[0],
       .comm = run->comm,
       .kernels = cohort_kernels_float32(run->isa),
+      .products = run->kernels,
       .variant = run->variant,
       .threads = run->threads,
       .objectives = run->task.objectives,
