@@ -1,7 +1,9 @@
-/* Muon (Jordan et al., 2024): momentum, orthogonalised by Newton-Schulz steps. Needs whole matrices; five steps of
- * three products of the smaller side squared times the larger. */
+/* Muon: Newton-Schulz iterations towards the orthogonal factor of a matrix, in products of the run's precision. Both
+ * products of a matrix with itself are symmetric and computed by half. A tensor belongs to one rank. Cost an iteration:
+ * one product of the whole and two of half size. */
 #include <string.h>
 
+#include "kernel/symmetric.h"
 #include "method/optimizer/optimizer_real.h"
 
 typedef struct muon_config {
@@ -120,14 +122,14 @@ static real *orthogonalise(const cohort_update *u, sides s, int64_t iterations, 
   real *polynomial = gram + area;
   for (int64_t i = 0; i < iterations; i++) {
     const int64_t depth = tall ? s.rows : s.columns;
-    u->kernels->product(u->team, tall, !tall, side, side, depth, 1, x, width, x, width, 0, gram, side);
+    cohort_product_symmetric(u->products, u->team, tall, side, depth, 1, x, width, 0, gram);
     memcpy(polynomial, gram, (size_t)area * sizeof *gram);
-    u->kernels->product(u->team, 0, 0, side, side, side, c, gram, side, gram, side, b, polynomial, side);
+    cohort_product_symmetric(u->products, u->team, false, side, side, c, gram, side, b, polynomial);
     memcpy(other, x, (size_t)(s.rows * s.columns) * sizeof *x);
     if (tall)
-      u->kernels->product(u->team, 0, 0, s.rows, side, side, 1, x, width, polynomial, side, a, other, width);
+      u->products->product(u->team, 0, 0, s.rows, side, side, 1, x, width, polynomial, side, a, other, width);
     else
-      u->kernels->product(u->team, 0, 0, side, s.columns, side, 1, polynomial, side, x, width, a, other, width);
+      u->products->product(u->team, 0, 0, side, s.columns, side, 1, polynomial, side, x, width, a, other, width);
     real *swap = x;
     x = other;
     other = swap;
@@ -175,10 +177,10 @@ static int64_t workspace(const void *config, cohort_shape shape) {
 }
 
 static double cost(const void *config, cohort_shape shape) {
-  (void)config;
   const sides s = sides_of(shape);
   const double side = (double)s.shorter, longer = (double)(s.rows + s.columns) - side;
-  return 5 * (4 * side * side * longer + 2 * side * side * side) + 20 * side * longer;
+  const double iterations = (double)((const muon_config *)config)->iterations;
+  return iterations * (3 * side * side * longer + side * side * side) + 20 * side * longer;
 }
 
 static const cohort_optimizer functions = {.update = update, .workspace = workspace, .cost = cost};
@@ -190,7 +192,7 @@ static const cohort_method muon = {
     .title = "Muon: An optimizer for hidden layers in neural networks",
     .source =
         "Jordan et al., Muon, 2024 (kellerjordan.github.io/posts/muon); as torch.optim.Muon, iterations in the "
-        "run's own type",
+        "run's own precision",
     .formula =
         "m = momentum m + (1 - momentum) g; X = nesterov ? (1 - momentum) g + momentum m : m; "
         "X /= max(|X|, epsilon); `iterations` times: A = X X', X = 3.4445 X + (-4.7750 A + 2.0315 A^2) X; "
