@@ -141,7 +141,8 @@ static void check_answers(const cohort_run *run, cohort_faults *faults) {
                       missing & COHORT_WANTS_LOSS      ? "losses at other points"
                       : missing & COHORT_WANTS_PRODUCT ? "Hessian-vector products"
                                                        : "gradients of single samples");
-  if (cohort_updater_needs_of(run->updater).wants & COHORT_WANTS_CLIPPED && run->sharding >= COHORT_SHARDING_GRADIENTS)
+  if (cohort_updater_needs_of(run->updater).wants & COHORT_WANTS_CLIPPED &&
+      run->settings->sharding >= COHORT_SHARDING_GRADIENTS)
     cohort_faults_add(faults, run->settings->optimizer,
                       "sharding: a sample's gradient is made whole; take sharding: none or optimizer");
 }
