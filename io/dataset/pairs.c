@@ -38,8 +38,8 @@ static cohort_status read_line(const char *path, int64_t number, const char *lin
     const json_t *value = json_object_get(object, keys[k]);
     if (!json_is_string(value))
       status = cohort_fail(error, COHORT_BAD_DATA,
-                           "%s:%lld:1: wants {\"prompt\", \"chosen\", \"rejected\"} as texts; %s is %s", path,
-                           (long long)number, keys[k], value ? "no text" : "missing");
+                           "%s:%lld:1: expected {\"prompt\", \"chosen\", \"rejected\"} as strings; %s is %s", path,
+                           (long long)number, keys[k], value ? "not a string" : "missing");
     else
       out[k][at] = cohort_copy_text(json_string_value(value));
   }

@@ -58,6 +58,7 @@ static void text_parameters(cohort_writer *out, const cohort_method *method) {
                       p->standard ? p->standard : "(none)");
     text_bounds(out, p);
     cohort_writer_put(out, "\n      %s", p->meaning ? p->meaning : "");
+    if (p->unit) cohort_writer_put(out, " (%s)", p->unit);
     if (p->sweep_low < p->sweep_high)
       cohort_writer_put(out, "; sweep %g to %g%s", p->sweep_low, p->sweep_high, p->sweep_log ? ", logarithmic" : "");
     cohort_writer_put(out, "\n");

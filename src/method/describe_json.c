@@ -94,6 +94,7 @@ static void json_parameter(cohort_writer *out, const cohort_parameter *p) {
   }
   cohort_writer_text(out, "family", p->family);
   cohort_writer_text(out, "meaning", p->meaning);
+  cohort_writer_text(out, "unit", p->unit);
   if (p->sweep_low < p->sweep_high) {
     cohort_writer_open(out, "sweep", '{');
     cohort_writer_real(out, "low", p->sweep_low);

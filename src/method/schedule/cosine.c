@@ -9,7 +9,8 @@ typedef struct cosine_config {
 } cosine_config;
 
 static const cohort_parameter parameters[] = {
-    COHORT_INTEGER_RANGE(cosine_config, warmup, "0", 0, 1e15, "steps of the linear rise before; 0: none"),
+    COHORT_INTEGER_RANGE(cosine_config, warmup, "0", 0, 1e15, "length of the linear rise before; 0: none",
+                         .unit = "steps"),
     COHORT_REAL_RANGE(cosine_config, floor, "0", 0, false, 1, false, "factor that the decay ends at"),
     {.name = NULL},
 };

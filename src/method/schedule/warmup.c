@@ -6,7 +6,7 @@ typedef struct warmup_config {
 } warmup_config;
 
 static const cohort_parameter parameters[] = {
-    COHORT_INTEGER_RANGE(warmup_config, warmup, "100", 0, 1e15, "steps of the linear rise; 0: none"),
+    COHORT_INTEGER_RANGE(warmup_config, warmup, "100", 0, 1e15, "length of the linear rise; 0: none", .unit = "steps"),
     {.name = NULL},
 };
 

@@ -13,7 +13,8 @@ enum { LINEAR, ROOT };
 static const char *const shapes[] = {"linear", "root", NULL};
 
 static const cohort_parameter parameters[] = {
-    COHORT_INTEGER_RANGE(wsd_config, warmup, "0", 0, 1e15, "steps of the linear rise before; 0: none"),
+    COHORT_INTEGER_RANGE(wsd_config, warmup, "0", 0, 1e15, "length of the linear rise before; 0: none",
+                         .unit = "steps"),
     {COHORT_FIELD(wsd_config, decay, COHORT_PARAMETER_REAL), .standard = "0.2", .minimum = 0, .maximum = 1,
      .meaning = "share of all steps that the decay takes, at the end", .sweep_low = 0.05, .sweep_high = 0.5},
     COHORT_CHOICE(wsd_config, shape, "root", shapes, "form of the decay: linear 1 - p, root 1 - sqrt(p)"),

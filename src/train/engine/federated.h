@@ -1,4 +1,4 @@
-/* Federated rounds. A round is an oracle: its lanes are the clients of a cohort, its gradient is minus the mean of
+/* Federated rounds. A round is an oracle: its lanes are the clients that take part, its gradient is minus the mean of
  * their changes weighted by samples, so that any optimizer serves as the server's. Each client is trained by one thread
  * of one rank from the round's weights, with a fresh optimizer of its own. */
 #ifndef COHORT_TRAIN_ENGINE_FEDERATED_H

@@ -395,7 +395,7 @@ static void pairs_refused(const char *text, const char *place, const char *part)
 static void pairs_faults_name_the_line(void) {
   const char *const good = "{\"prompt\": \"p\", \"chosen\": \"c\", \"rejected\": \"r\"}\n";
   const char *const bad[][2] = {{"{\"prompt\": \"p\", \"chosen\": \"c\"}\n", "rejected is missing"},
-                                {"{\"prompt\": \"p\", \"chosen\": 1, \"rejected\": \"\"}\n", "chosen is no text"},
+                                {"{\"prompt\": \"p\", \"chosen\": 1, \"rejected\": \"\"}\n", "chosen is not a string"},
                                 {"{\"prompt\": \"p\", \"prompt\": \"q\"}\n", "not JSON"},
                                 {"{\"prompt\": \"p\"\n", "not JSON"},
                                 {"{\"prompt\": \"\\u0000\"}\n", "not JSON"},

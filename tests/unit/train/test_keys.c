@@ -108,6 +108,7 @@ static void test_pages(void) {
   finds("max_seconds", "Unit      seconds");
   finds("rival", "Taken by  task language\n");
   finds("federated.local_steps", "Taken by  runs with federated\n");
+  finds("schedule.cosine.warmup", "Unit      steps");
   finds("crop", "data.crop: ");
   finds("steps", "may change when a run is resumed");
   finds("batch", "stays as the run began");
