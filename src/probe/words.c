@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/foreign.h"
 #include "base/memory.h"
 #include "io/config.h"
 #include "probe/probe.h"
@@ -36,8 +37,14 @@ static bool known(const keys *all, const char *key) {
 }
 
 static void refuse_key(const keys *all, const cohort_method *method, const char *key, cohort_faults *faults) {
+  char hint[256];
   const char *nearest = cohort_nearest_name(key, all->name, all->count);
-  if (nearest)
+  const bool same = nearest && cohort_same_letters(nearest, key);
+  const bool foreign = !same && cohort_foreign_hint("", key, all->name, all->count, hint, sizeof hint);
+  if (foreign && !strchr(hint, '.'))
+    cohort_faults_add(faults, NULL, "command line: %s: %s %s has no such key; write %s", key, method->family,
+                      method->key, hint);
+  else if (nearest)
     cohort_faults_add(faults, NULL, "command line: %s: %s %s has no such key; did you mean %s?", key, method->family,
                       method->key, nearest);
   else
