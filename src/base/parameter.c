@@ -371,8 +371,8 @@ static void read_section(const reading *in) {
 
 static void read_key(const reading *in) {
   if (!in->given && !in->parameter->standard) {
-    cohort_faults_add(in->faults, in->where, "%s%s%s: is missing; give %s", in->path, dot(in->path),
-                      in->parameter->name, in->parameter->meaning ? in->parameter->meaning : "it");
+    cohort_faults_add(in->faults, in->where, "%s%s%s: is missing; give it (%s)", in->path, dot(in->path),
+                      in->parameter->name, in->parameter->meaning ? in->parameter->meaning : "it has no default");
     return;
   }
   const bool default_null = !in->given && is_null_text(in->parameter->standard);
@@ -417,19 +417,38 @@ static void read_key(const reading *in) {
   }
 }
 
-/* Says what to write instead: a name that others use, else the nearest, else where keys are listed. */
-static void fault_unknown(const char *path, const char *name, const char *const *names, size_t count,
+/* The dotted path of a key of that name in a section below, owned by the caller; NULL when no section has it. */
+static char *find_below(const cohort_parameter *table, const char *path, const char *name) {
+  char *found = NULL;
+  for (const cohort_parameter *p = table; p->name && !found; p++) {
+    if (p->type != COHORT_PARAMETER_SECTION) continue;
+    char *section = cohort_format_text("%s%s%s", path, dot(path), p->name);
+    const bool has = cohort_parameters_find(p->section, name) != NULL;
+    found = has ? cohort_format_text("%s.%s", section, name) : find_below(p->section, section, name);
+    free(section);
+  }
+  return found;
+}
+
+/* Says what to write instead: the key in other letters, a name that others use, a key of a section below, the nearest.
+ */
+static void fault_unknown(const cohort_parameter *table, const char *path, const char *name, const char *const *names,
                           const cohort_document *where, cohort_faults *faults) {
   char hint[256];
+  const size_t count = cohort_parameters_count(table);
   const char *nearest = cohort_nearest_name(name, names, count);
+  char *below = find_below(table, path, name);
   if (nearest && cohort_same_letters(nearest, name))
     cohort_faults_add(faults, where, "%s%s%s: unknown key; write %s", path, dot(path), name, nearest);
   else if (cohort_foreign_hint(path, name, names, count, hint, sizeof hint))
     cohort_faults_add(faults, where, "%s%s%s: unknown key; write %s", path, dot(path), name, hint);
+  else if (below)
+    cohort_faults_add(faults, where, "%s%s%s: unknown key; write %s", path, dot(path), name, below);
   else if (nearest)
     cohort_faults_add(faults, where, "%s%s%s: unknown key; did you mean \"%s\"?", path, dot(path), name, nearest);
   else
     cohort_faults_add(faults, where, "%s%s%s: unknown key; remove it (`cohort keys` lists all)", path, dot(path), name);
+  free(below);
 }
 
 static void report_unknown(const cohort_parameter *table, const cohort_document *document, const char *path,
@@ -444,7 +463,7 @@ static void report_unknown(const cohort_parameter *table, const cohort_document 
     if (known < count || document->children[i]->used) continue;
     cohort_document key = *document->children[i];
     if (key.key_line > 0) key.line = key.key_line, key.column = key.key_column;
-    fault_unknown(path, name, names, count, &key, faults);
+    fault_unknown(table, path, name, names, &key, faults);
   }
   free(names);
 }

@@ -95,7 +95,7 @@ static void test_missing(void) {
   cohort_faults faults = {0};
   cohort_parameters_read(table, NULL, "", &out, NULL, &faults);
   CU_ASSERT_EQUAL(faults.count, 1);
-  CU_ASSERT_STRING_EQUAL(faults.text, "steps: is missing; give how many steps");
+  CU_ASSERT_STRING_EQUAL(faults.text, "steps: is missing; give it (how many steps)");
   cohort_faults_release(&faults);
 }
 
