@@ -23,7 +23,8 @@ void cohort_faults_add(cohort_faults *faults, const cohort_document *where, cons
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
   char place[256] = "";
-  if (where && where->file && where->line > 0) {
+  const bool in_file = where && where->file && strcmp(where->file, COHORT_COMMAND_LINE) != 0;
+  if (in_file && where->line > 0) {
     snprintf(place, sizeof place, "%s:%d:%d: ", where->file, where->line, where->column);
   } else if (where && where->file) {
     snprintf(place, sizeof place, "%s: ", where->file);

@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "cli/verbs.h"
+#include "io/checkpoint.h"
 #include "io/config.h"
 #include "io/dataset/dataset.h"
 #include "io/run_directory.h"
@@ -35,9 +36,31 @@ static void check_commands(const cohort_document *document, cohort_faults *fault
   }
 }
 
+static bool is_checkpoint(const char *path) {
+  const size_t length = strlen(path);
+  return length > 3 && strcmp(path + length - 3, ".h5") == 0;
+}
+
+cohort_status cohort_command_read(const char *config, int overrides, char *const *override, cohort_document **out,
+                                  cohort_error *error) {
+  if (!is_checkpoint(config)) return cohort_config_read(config, overrides, override, out, error);
+  char *text = NULL;
+  cohort_document *document = NULL;
+  COHORT_TRY(cohort_checkpoint_text(config, "config", &text, error));
+  cohort_status status = cohort_config_parse(text, strlen(text), config, &document, error);
+  free(text);
+  for (int i = 0; i < overrides && status == COHORT_DONE; i++)
+    status = cohort_config_override(document, override[i], error);
+  if (status == COHORT_DONE)
+    *out = document;
+  else
+    cohort_document_destroy(document);
+  return status;
+}
+
 static cohort_status read_settings(const char *config, cohort_config_origin origin, int overrides,
                                    char *const *override, cohort_command_context *command, cohort_error *error) {
-  COHORT_TRY(cohort_config_read(config, overrides, override, &command->document, error));
+  COHORT_TRY(cohort_command_read(config, overrides, override, &command->document, error));
   cohort_faults faults = {0};
   cohort_settings_read(command->document, &command->settings, &faults);
   if (origin == COHORT_CONFIG_OF_RUN) check_commands(command->document, &faults);
@@ -118,7 +141,7 @@ static char *folder_of(const char *path) {
   return slash ? cohort_format_text("%.*s", (int)(slash - path), path) : cohort_copy_text(".");
 }
 
-/* The config.yaml of the run that a checkpoint belongs to, or NULL. */
+/* The config.yaml of the run that a checkpoint belongs to, else the file, which holds it too. */
 static char *config_of_file(const char *path) {
   char *folder = folder_of(path), *config = cohort_format_text("%s/config.yaml", folder);
   if (!cohort_file_exists(config)) {
@@ -128,17 +151,15 @@ static char *config_of_file(const char *path) {
   free(folder);
   if (cohort_file_exists(config)) return config;
   free(config);
-  return NULL;
+  return cohort_copy_text(path);
 }
 
 cohort_status cohort_command_run_files(const char *path, char **config, char **weights, cohort_error *error) {
   COHORT_TRY(cohort_command_weights(path, weights, error));
   *config = is_directory(path) ? cohort_format_text("%s/config.yaml", path) : config_of_file(path);
-  if (*config && cohort_file_exists(*config)) return COHORT_DONE;
+  if (cohort_file_exists(*config)) return COHORT_DONE;
   free(*config);
   free(*weights);
   *config = *weights = NULL;
-  return cohort_fail(error, COHORT_BAD_DATA,
-                     "%s: no config.yaml of its run in this folder or the one above; give a file of a run directory",
-                     path);
+  return cohort_fail(error, COHORT_BAD_DATA, "%s: this run has no config.yaml; give its checkpoint's file", path);
 }

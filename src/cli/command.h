@@ -34,8 +34,13 @@ cohort_status cohort_command_close(cohort_command_context *command, cohort_statu
 /* The weights that `path` means: the file itself, or those of a run directory: final.h5, else the latest checkpoint.
  * Owned by the caller. COHORT_BAD_DATA when there are none. */
 cohort_status cohort_command_weights(const char *path, char **weights, cohort_error *error);
-/* The same, and the config of their run, which for a file lies in its folder or the one above. Owned by the caller. */
+/* The same, and where the config of their run is: for a file in its folder, in the one above, or, when it stands alone,
+ * in the file itself. Owned by the caller. */
 cohort_status cohort_command_run_files(const char *path, char **config, char **weights, cohort_error *error);
+
+/* The config of a YAML file, or the one that a checkpoint holds, with its overrides; owned by the caller. */
+cohort_status cohort_command_read(const char *config, int overrides, char *const *override, cohort_document **out,
+                                  cohort_error *error);
 
 cohort_loop_program cohort_command_program(void);
 

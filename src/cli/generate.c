@@ -9,7 +9,6 @@
 #include "base/processor.h"
 #include "cli/command.h"
 #include "io/checkpoint.h"
-#include "io/config.h"
 #include "kernel/peak.h"
 #include "train/rollout/generator.h"
 #include "train/task/language.h"
@@ -337,7 +336,7 @@ static cohort_status run(const cohort_command_line *line, cohort_error *error) {
   char *config = NULL, *weights = NULL;
   COHORT_TRY(cohort_command_run_files(options.run, &config, &weights, error));
   cohort_document *document = NULL;
-  cohort_status status = cohort_config_read(config, 0, NULL, &document, error);
+  cohort_status status = cohort_command_read(config, 0, NULL, &document, error);
   if (status == COHORT_DONE) {
     cohort_settings settings;
     cohort_faults faults = {0};
