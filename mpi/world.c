@@ -5,7 +5,6 @@
 
 #include <limits.h>
 #include <mpi.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +18,14 @@
 
 /* START_SECONDS: what the watchdog allows until the settings say; before it runs, MPI_START_SECONDS end a start that
  * hangs. */
-enum { SLICE_BYTES = 1 << 30, HOST_BYTES = 256, START_SECONDS = 60, MPI_START_SECONDS = 600, SPINS = 1000 };
+enum {
+  SLICE_BYTES = 1 << 30,
+  HOST_BYTES = 256,
+  START_SECONDS = 60,
+  MPI_START_SECONDS = 600,
+  SPINS = 1000,
+  CROWDED_SPINS = 10
+};
 enum { TAG_EXCHANGE = 1, TAG_NEVER, TAG_CHANNELS };
 
 typedef struct ticket {
@@ -70,6 +76,12 @@ static int start(cohort_comm *comm, const cohort_message *message, int tag, bool
   return posted;
 }
 
+/* Those of this host may sleep while they wait for this. */
+static void ring_all(cohort_comm *comm, int messages, const cohort_message *message) {
+  for (int i = 0; i < messages; i++)
+    if (message[i].bytes) cohort_comm_ring(comm, message[i].rank);
+}
+
 /* An unused ticket with room for this many requests. */
 static int take_ticket(world *state, int requests) {
   int number = 0;
@@ -106,12 +118,18 @@ static int start_all(cohort_comm *comm, int tag, int sends, const cohort_message
     comm->messages += send[i].bytes > 0;
   }
   state->ticket[number].requests = posted;
+  ring_all(comm, sends, send);
   return number;
 }
 
 static void finish(cohort_comm *comm, int number, const char *what) {
   ticket *const own = &((world *)comm->implementation)->ticket[number];
-  if (own->requests) require(comm, MPI_Waitall(own->requests, own->request, MPI_STATUSES_IGNORE), what);
+  const int spins = comm->crowded ? CROWDED_SPINS : SPINS;
+  int done = own->requests == 0;
+  for (int looks = 0; !done; looks++) {
+    if (looks >= spins) cohort_comm_give_way(comm); /* MPI's own wait would never sleep */
+    require(comm, MPI_Testall(own->requests, own->request, &done, MPI_STATUSES_IGNORE), what);
+  }
   own->used = false;
 }
 
@@ -120,6 +138,7 @@ static void world_exchange(cohort_comm *comm, int sends, const cohort_message *s
   const double before = cohort_clock_seconds();
   cohort_comm_wait_begins(comm, before);
   finish(comm, start_all(comm, TAG_EXCHANGE, sends, send, receives, receive), "exchange");
+  ring_all(comm, receives, receive); /* a large message's sender waits until it has been taken */
   cohort_comm_wait_ends(comm);
   comm->seconds += cohort_clock_seconds() - before;
 }
@@ -159,7 +178,7 @@ static void world_wait(cohort_comm *comm, int number) {
 static void world_idle(cohort_comm *comm) {
   int there = 0;
   require(comm, MPI_Iprobe(MPI_ANY_SOURCE, TAG_NEVER, MPI_COMM_WORLD, &there, MPI_STATUS_IGNORE), "wait");
-  (void)sched_yield();
+  cohort_comm_give_way(comm);
 }
 
 static void world_await(cohort_comm *comm, const _Atomic uint64_t *flag, uint64_t value) {
@@ -329,9 +348,10 @@ cohort_status cohort_world_open(cohort_comm *comm, cohort_error *error) {
   opened.hosts = cohort_hosts_number(&opened, state->hosts, HOST_BYTES, state->host);
   opened.host = state->host;
   limit_start(0);
-  opened.bytes_received = opened.bytes_sent = opened.messages = 0;
-  opened.seconds = 0;
   *comm = opened;
+  cohort_comm_bells_open(comm);
+  comm->bytes_received = comm->bytes_sent = comm->messages = 0;
+  comm->seconds = 0;
   return COHORT_DONE;
 }
 
@@ -339,6 +359,7 @@ void cohort_world_close(cohort_comm *comm) {
   if (comm->exchange != world_exchange) return;
   world *const state = comm->implementation;
   cohort_comm_name(comm, "end of MPI");
+  cohort_comm_bells_close(comm);
   cohort_comm_wait_begins(comm, cohort_clock_seconds());
   MPI_Finalize();
   cohort_watchdog_close(state->watchdog);

@@ -78,6 +78,7 @@ void cohort_comm_wait_begins(cohort_comm *comm, double now) {
 
 void cohort_comm_wait_ends(cohort_comm *comm) {
   if (comm->watched) atomic_store_explicit(&comm->watched->since, 0, memory_order_relaxed);
+  cohort_comm_wakes(comm);
   comm->waits = false;
   comm->counted = cohort_clock_seconds();
 }

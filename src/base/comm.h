@@ -72,6 +72,11 @@ typedef struct cohort_comm {
   double counted; /* when `hidden` was true last */
   double waits_since;
   cohort_wait *watched; /* or NULL when nobody watches */
+  /* How to wait where other processes want the cores too (cohort_comm_give_way). */
+  struct cohort_segment *bells; /* or NULL */
+  bool crowded, sleeps;
+  double crowded_until;
+  uint32_t rung;
 } cohort_comm;
 
 /* A world of one rank; never fails, needs no release. */
@@ -118,6 +123,17 @@ cohort_status cohort_shared_memory_create(cohort_comm *comm, size_t bytes, const
                                           cohort_shared_memory **out, cohort_error *error);
 /* Nobody reads any more. NULL is fine. Collective. */
 void cohort_shared_memory_destroy(cohort_shared_memory *shared);
+
+/* Not collective: between two looks of a wait (between cohort_comm_wait_begins and _ends), gives the core away for a
+ * moment. On a core of its own a rank is back at once. On a crowded one it sleeps until another rank rings. */
+void cohort_comm_give_way(cohort_comm *comm);
+/* Not collective: the wait is over (cohort_comm_wait_ends calls it). */
+void cohort_comm_wakes(cohort_comm *comm);
+/* Not collective: this rank has done what `rank` may be waiting for. A load, unless that one sleeps. */
+void cohort_comm_ring(cohort_comm *comm, int rank);
+/* Collective. The bells of a host's ranks; without them, a rank that sleeps looks around every now and then. */
+void cohort_comm_bells_open(cohort_comm *comm);
+void cohort_comm_bells_close(cohort_comm *comm);
 
 /* Runs function(comm, argument) on `size` ranks that are threads of this process; returns when all have ended. The
  * result is the largest status. abort() makes every rank's next call that communicates end its thread; so does a rank

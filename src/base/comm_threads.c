@@ -3,7 +3,6 @@
  * a transfer that would hang between processes without buffers hangs here too, unless a rank that it waits for has
  * ended: that is reported as a lost rank. */
 #include <pthread.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -266,7 +265,7 @@ static void wait_threads(cohort_comm *comm, int number) {
 static void idle_threads(cohort_comm *comm) {
   rank_state *const self = comm->implementation;
   world *const shared = self->world;
-  (void)sched_yield();
+  cohort_comm_give_way(comm);
   const int ended = shared->ended;
   if (!ended && !shared->aborted) return;
   const double since = comm->waits_since > shared->last_end ? comm->waits_since : shared->last_end;

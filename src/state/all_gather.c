@@ -128,19 +128,20 @@ bool cohort_collective_progress_all_gather(cohort_collective *collective, const 
     const uint64_t number = collective->gather_begun++;
     gathering *operation = &collective->gathering[number % (uint64_t)collective->ring];
     if (gathers_between(collective)) operation->ticket = post_messages(collective, operation, number);
-    atomic_store_explicit(&show->own_ready, collective->gather_begun, memory_order_release);
+    show_past(collective, &show->own_ready, collective->gather_begun);
   }
+  const uint64_t before = collective->gather_arrived;
   while (collective->gather_arrived < collective->gather_begun) {
     const gathering *operation = &collective->gathering[collective->gather_arrived % (uint64_t)collective->ring];
     if (gathers_between(collective) && !comm->test(comm, operation->ticket)) break;
     collective->gather_arrived++;
     moved = true;
   }
-  atomic_store_explicit(&show->relayed, collective->gather_arrived, memory_order_release);
+  if (collective->gather_arrived > before) show_past(collective, &show->relayed, collective->gather_arrived);
   for (; may_finish(collective); moved = true) {
     finish(collective, team);
     collective->gather_done++;
-    atomic_store_explicit(&show->gathered, collective->gather_done, memory_order_release);
+    show_past(collective, &show->gathered, collective->gather_done);
   }
   return moved;
 }

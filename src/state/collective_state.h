@@ -116,6 +116,12 @@ static inline bool all_host_peers_past(const cohort_collective *collective, size
   return true;
 }
 
+/* Shows the others of this host that operations 0 .. number-1 are through. */
+static inline void show_past(cohort_collective *collective, _Atomic uint64_t *counter, uint64_t number) {
+  atomic_store_explicit(counter, number, memory_order_release);
+  for (int i = 0; i < collective->host_peers; i++) cohort_comm_ring(collective->options.comm, collective->host_peer[i]);
+}
+
 /* More than two replicas share the sums of their owners: each sums one share of an owner's ranges and gives it to the
  * others, which is half as many bytes or fewer. */
 static inline int shares(const cohort_collective *collective) {

@@ -18,7 +18,7 @@ uint64_t cohort_collective_reduce_scatter(cohort_collective *collective, int buc
       int64_t *place = collective->place[me] + at * (size_t)nodes;
       for (int i = 0; i < nodes; i++) place[i] = rows->place[i] + v * rows->vector[i];
     }
-  atomic_store_explicit(&collective->show[me]->rows_ready, collective->reduce_posted, memory_order_release);
+  show_past(collective, &collective->show[me]->rows_ready, collective->reduce_posted);
   (void)cohort_collective_progress_reduce_scatter(collective, &collective->options.team);
   return collective->reduce_posted;
 }
@@ -359,7 +359,7 @@ bool cohort_collective_progress_reduce_scatter(cohort_collective *collective, co
       operation->ticket = post_messages(&job);
     }
     collective->reduce_begun++;
-    atomic_store_explicit(&collective->show[comm->rank]->rows_read, collective->reduce_begun, memory_order_release);
+    show_past(collective, &collective->show[comm->rank]->rows_read, collective->reduce_begun);
   }
   const bool summed = sum_arrived(collective, team), finished = finish_shares(collective, team);
   return moved || summed || finished;

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/comm.h"
 #include "check.h"
@@ -191,6 +192,44 @@ static void test_the_largest_status(void) {
   CU_ASSERT_EQUAL(cohort_comm_run_threads(3, unequal, NULL), COHORT_DIVERGED);
 }
 
+static double processor_seconds(void) {
+  struct timespec now;
+  (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* On a crowded host who waits sleeps: 100 ms of waiting take the processor a few; and every wait ends. */
+static cohort_status crowded(cohort_comm *comm, void *argument) {
+  shared *all = argument;
+  static _Atomic uint64_t flag[2];
+  cohort_comm_bells_open(comm);
+  comm->crowded_until = 1e18;
+  if (comm->rank == 0) flag[0] = flag[1] = 0;
+  cohort_comm_barrier(comm);
+  const double before = processor_seconds();
+  if (comm->rank == 1) {
+    (void)nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    flag[1] = 1;
+    cohort_comm_ring(comm, 0);
+  } else {
+    comm->await(comm, &flag[1], 1);
+  }
+  expect(all, processor_seconds() - before < 0.05);
+  for (uint64_t round = 2; round < 500; round++) {
+    flag[comm->rank] = round;
+    cohort_comm_ring(comm, 1 - comm->rank);
+    comm->await(comm, &flag[1 - comm->rank], round);
+  }
+  cohort_comm_bells_close(comm);
+  return COHORT_DONE;
+}
+
+static void test_crowded(void) {
+  shared all = {0};
+  CU_ASSERT_EQUAL(cohort_comm_run_threads(2, crowded, &all), COHORT_DONE);
+  CU_ASSERT_EQUAL(all.wrong, 0);
+}
+
 static void test_alone(void) {
   cohort_comm alone = cohort_comm_alone();
   shared all = {0};
@@ -222,6 +261,7 @@ static const check checks[] = {
     {"abort", test_abort},
     {"a lost rank is noticed", test_a_lost_rank_is_noticed},
     {"the largest status", test_the_largest_status},
+    {"crowded", test_crowded},
     {"alone", test_alone},
 };
 
