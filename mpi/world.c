@@ -32,6 +32,7 @@ typedef struct ticket {
   bool used;
   int requests, capacity; /* grown on demand, so a steady state allocates nothing */
   MPI_Request *request;
+  MPI_Status *status; /* [capacity]: nobody reads it, but MPICH's MPI_STATUSES_IGNORE is an address that gcc warns of */
 } ticket;
 
 typedef struct world {
@@ -93,6 +94,7 @@ static int take_ticket(world *state, int requests) {
   ticket *const own = &state->ticket[number];
   if (requests > own->capacity) {
     own->request = cohort_reallocate(own->request, (size_t)requests * sizeof *own->request);
+    own->status = cohort_reallocate(own->status, (size_t)requests * sizeof *own->status);
     own->capacity = requests;
   }
   own->used = true;
@@ -128,7 +130,7 @@ static void finish(cohort_comm *comm, int number, const char *what) {
   int done = own->requests == 0;
   for (int looks = 0; !done; looks++) {
     if (looks >= spins) cohort_comm_give_way(comm); /* MPI's own wait would never sleep */
-    require(comm, MPI_Testall(own->requests, own->request, &done, MPI_STATUSES_IGNORE), what);
+    require(comm, MPI_Testall(own->requests, own->request, &done, own->status), what);
   }
   own->used = false;
 }
@@ -158,7 +160,7 @@ static void land(cohort_comm *comm) {
 static bool world_test(cohort_comm *comm, int number) {
   ticket *const own = &((world *)comm->implementation)->ticket[number];
   int done = 1;
-  if (own->requests) require(comm, MPI_Testall(own->requests, own->request, &done, MPI_STATUSES_IGNORE), "transfer");
+  if (own->requests) require(comm, MPI_Testall(own->requests, own->request, &done, own->status), "transfer");
   if (!done) return false;
   own->used = false;
   land(comm);
@@ -363,7 +365,10 @@ void cohort_world_close(cohort_comm *comm) {
   cohort_comm_wait_begins(comm, cohort_clock_seconds());
   MPI_Finalize();
   cohort_watchdog_close(state->watchdog);
-  for (int i = 0; i < state->tickets; i++) free(state->ticket[i].request);
+  for (int i = 0; i < state->tickets; i++) {
+    free(state->ticket[i].request);
+    free(state->ticket[i].status);
+  }
   free(state->ticket);
   free(state->host);
   free(state->hosts);
