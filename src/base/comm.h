@@ -73,7 +73,7 @@ typedef struct cohort_comm {
   double waits_since;
   cohort_wait *watched; /* or NULL when nobody watches */
   /* How to wait where other processes want the cores too (cohort_comm_give_way). */
-  struct cohort_segment *bells; /* or NULL */
+  struct cohort_shared_memory *bells; /* or NULL */
   bool crowded, sleeps;
   double crowded_until;
   uint32_t rung;

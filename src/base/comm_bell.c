@@ -36,12 +36,12 @@ static bell *bell_of(const cohort_comm *comm, int rank) {
 }
 
 void cohort_comm_bells_open(cohort_comm *comm) {
-  cohort_segment *bells = NULL;
-  if (cohort_segment_create(comm, sizeof(bell), "bells", &bells, NULL) == COHORT_DONE) comm->bells = bells;
+  cohort_shared_memory *bells = NULL;
+  if (cohort_shared_memory_create(comm, sizeof(bell), "bells", &bells, NULL) == COHORT_DONE) comm->bells = bells;
 }
 
 void cohort_comm_bells_close(cohort_comm *comm) {
-  cohort_segment_destroy(comm->bells);
+  cohort_shared_memory_destroy(comm->bells);
   comm->bells = NULL;
 }
 
