@@ -284,11 +284,11 @@ static void plots_find_columns_by_name(void) {
   CU_ASSERT_EQUAL(cohort_plot_runs(2, runs, out, &log, NULL), COHORT_DONE);
   if (has_gnuplot()) {
     CU_ASSERT_TRUE_FATAL(is_picture(out, "accuracy.svg"));
-    CU_ASSERT_EQUAL(curves(out, "accuracy.svg"), 2); /* train and validation of a; b has no accuracy */
+    CU_ASSERT_EQUAL(curves(out, "accuracy.svg"), 3 + 4); /* of a; b has no accuracy; the legend */
     CU_ASSERT_TRUE_FATAL(is_picture(out, "other.svg"));
-    CU_ASSERT_EQUAL(curves(out, "other.svg"), 1);
-    CU_ASSERT_EQUAL(curves(out, "preference_margin.svg"), 2);
-    CU_ASSERT_EQUAL(curves(out, "loss.svg"), 5);
+    CU_ASSERT_EQUAL(curves(out, "other.svg"), 1 + 3);
+    CU_ASSERT_EQUAL(curves(out, "preference_margin.svg"), 3 + 4);
+    CU_ASSERT_EQUAL(curves(out, "loss.svg"), 3 + 1 + 4);
   }
   free(out);
   free(b);
@@ -327,7 +327,7 @@ static void plots_of_several_runs(void) {
   CU_ASSERT_EQUAL(cohort_plot_runs(2, runs, out, &log, &error), COHORT_DONE);
   if (has_gnuplot()) {
     CU_ASSERT_TRUE_FATAL(is_picture(out, "loss.svg"));
-    CU_ASSERT_EQUAL(curves(out, "loss.svg"), 6);
+    CU_ASSERT_EQUAL(curves(out, "loss.svg"), 10); /* three of each; the legend: two names, two splits */
     CU_ASSERT_TRUE(is_picture(out, "preference_margin.svg"));
   }
   CU_ASSERT_NOT_EQUAL(cohort_plot_runs(2, missing, out, &log, &error), COHORT_DONE);
