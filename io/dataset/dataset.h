@@ -26,8 +26,22 @@ typedef struct cohort_samples {
 /* IDX files (MNIST's format, .gz or plain): images [n, h, w] of bytes and labels [n]. The messages name the file and
  * what is wrong: magic, type, dimensions against length, counts that differ. */
 cohort_status cohort_samples_read_idx(const char *images, const char *labels, cohort_samples *out, cohort_error *error);
-/* HDF5: arrays x [n, ...] (real or bytes) and y ([n] integer classes, or real [n] or [n, k]). */
-cohort_status cohort_samples_read_hdf5(const char *path, cohort_samples *out, cohort_error *error);
+/* How the axes of images stand in x. AUTO: [n, height, width, channels], but sizes that look like channels first are
+ * refused; CHANNELS_FIRST: [n, channels, height, width], turned when read. */
+typedef enum { COHORT_LAYOUT_AUTO, COHORT_LAYOUT_CHANNELS_LAST, COHORT_LAYOUT_CHANNELS_FIRST } cohort_layout;
+/* Arrays x [n, features], [n, h, w] or [n, h, w, c] (real, or bytes) and y ([n] integer classes, or real [n] or [n, k])
+ * of a file: HDF5, or NumPy's .npz, told apart by its first bytes. */
+cohort_status cohort_samples_read(const char *path, cohort_layout layout, cohort_samples *out, cohort_error *error);
+cohort_status cohort_samples_read_hdf5(const char *path, cohort_layout layout, cohort_samples *out,
+                                       cohort_error *error);
+/* .npz: a zip archive with x.npy and y.npy, as numpy.savez and savez_compressed write it (members stored or deflated,
+ * zip64 too). Types <f2 <f4 <f8, |b1, |u1 |i1 and <u2 <i2 <u4 <i4 <i8; order C or Fortran. What else may stand in such
+ * a file, and every damage, is refused with the member's name. */
+cohort_status cohort_samples_read_npz(const char *path, cohort_layout layout, cohort_samples *out, cohort_error *error);
+/* A line about classes below the largest label that no sample has, or NULL; owned by the caller. */
+char *cohort_samples_empty_classes(const cohort_samples *samples);
+/* The first row of a class; count: none. */
+int64_t cohort_samples_first_row(const cohort_samples *samples, int32_t label);
 void cohort_samples_release(cohort_samples *samples);
 /* Digest over everything that training sees. */
 uint64_t cohort_digest(const void *data, size_t bytes, uint64_t seed); /* XXH3, seed != 0 */

@@ -17,6 +17,7 @@ static const char *const shardings[] = {"none", "optimizer", "gradients", "param
 static const char *const replications[] = {"none", "hosts", NULL};
 static const char *const binds[] = {"auto", "none", NULL};
 static const char *const nan_policies[] = {"stop", "skip", NULL};
+static const char *const layouts[] = {"auto", "channels_last", "channels_first", NULL}; /* cohort_layout */
 
 static const cohort_settings *of(const void *config) { return config; }
 static bool is_central(const void *own) { return !of(own)->is_federated; }
@@ -30,6 +31,7 @@ static bool has_tokens(const void *own) { return !is_supervised(own); }
 static bool has_images(const void *own) { return is_supervised(own) && of(own)->data_settings.train_images != NULL; }
 static bool has_test_images(const void *own) { return has_images(own) && of(own)->data_settings.test_images != NULL; }
 static bool has_samples_file(const void *own) { return !is_language(own) && !has_images(own); }
+static bool has_array_file(const void *own) { return is_supervised(own) && !has_images(own); }
 static bool makes_pairs(const void *own) { return is_preference(own) && of(own)->data_settings.lines != NULL; }
 static bool holds_back(const void *own) {
   return is_language(own) || (is_preference(own) && !of(own)->data_settings.validation);
@@ -87,6 +89,10 @@ static const cohort_scope samples_file[] = {
      "data.text or data.train_images take its place; remove one of the two"},
     {.who = NULL},
 };
+static const cohort_scope array_file[] = {
+    {"task supervised, with data.train", has_array_file, "is for images in data.train of task supervised; remove it"},
+    {.who = NULL},
+};
 static const cohort_scope tokens[] = {
     {"tasks language and preference", has_tokens,
      "is for the tasks language and preference; remove it or set the task"},
@@ -114,7 +120,7 @@ static const cohort_parameter data_table[] = {
     COHORT_TEXT(cohort_data_settings, test_images, "null", "images to test on: an IDX file", .scopes = images),
     COHORT_TEXT(cohort_data_settings, test_labels, "null", "their classes: an IDX file", .scopes = test_images),
     COHORT_TEXT(cohort_data_settings, train, "null",
-                "samples to train on: an HDF5 file with x and y; or JSONL of pairs {prompt, chosen, rejected}",
+                "samples to train on: HDF5 or NumPy .npz with x and y; or JSONL of pairs {prompt, chosen, rejected}",
                 .scopes = samples_file),
     COHORT_TEXT(cohort_data_settings, validation, "null", "samples to evaluate on, in the same form as data.train",
                 .scopes = samples_file),
@@ -130,6 +136,11 @@ static const cohort_parameter data_table[] = {
     COHORT_REAL_RANGE(cohort_data_settings, validation_share, "0.05", 0, false, 1, false,
                       "share of the text, or of the pairs, at the end, that is kept for validation; 1 in eval alone",
                       .scopes = held_back),
+    COHORT_CHOICE(
+        cohort_data_settings, layout, "auto", layouts,
+        "axes of images in data.train: channels_last, [n, height, width, channels]; channels_first, [n, channels, "
+        "height, width]; auto: channels_last, and what looks like channels_first is refused",
+        .may_change = true, .scopes = array_file), /* the data's digest tells if it matters */
     COHORT_INTEGER_RANGE(cohort_data_settings, crop, "0", 0, 64, "random shift of images by up to so much",
                          .unit = "pixels", .scopes = pixels),
     COHORT_BOOLEAN(cohort_data_settings, flip, "false", "random mirror images", .scopes = pixels),

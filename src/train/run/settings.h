@@ -13,7 +13,8 @@ typedef enum { COHORT_NAN_STOP, COHORT_NAN_SKIP } cohort_nan_policy;
 
 typedef struct cohort_data_settings {
   const char *train_images, *train_labels, *test_images, *test_labels; /* IDX */
-  const char *train, *validation;                                      /* HDF5, or JSONL pairs */
+  const char *train, *validation;                                      /* HDF5 or .npz, or JSONL pairs */
+  int layout;                                                          /* cohort_layout, of images in these */
   const char *text, *tokenizer;
   const char *lines; /* preference: pairs are made from the lines of a text */
   int64_t pairs;

@@ -1,4 +1,5 @@
 /* Task supervised: samples with a class or a real target. Inputs: input, target, weight, positions, ids. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,15 +16,16 @@ typedef struct supervised {
 
 static cohort_status read_data(const cohort_task *task, supervised *own, cohort_error *error) {
   const cohort_data_settings *data = &task->settings->data_settings;
+  const cohort_layout layout = (cohort_layout)data->layout;
   if (data->train_images) {
     COHORT_TRY(cohort_samples_read_idx(data->train_images, data->train_labels, &own->split[COHORT_SPLIT_TRAIN], error));
     if (data->test_images)
       COHORT_TRY(cohort_samples_read_idx(data->test_images, data->test_labels, &own->split[COHORT_SPLIT_TEST], error));
     return COHORT_DONE;
   }
-  COHORT_TRY(cohort_samples_read_hdf5(data->train, &own->split[COHORT_SPLIT_TRAIN], error));
+  COHORT_TRY(cohort_samples_read(data->train, layout, &own->split[COHORT_SPLIT_TRAIN], error));
   if (data->validation)
-    COHORT_TRY(cohort_samples_read_hdf5(data->validation, &own->split[COHORT_SPLIT_VALIDATION], error));
+    COHORT_TRY(cohort_samples_read(data->validation, layout, &own->split[COHORT_SPLIT_VALIDATION], error));
   return COHORT_DONE;
 }
 
@@ -54,9 +56,17 @@ static cohort_status check_splits(const cohort_samples *train, const cohort_samp
     return cohort_fail(error, COHORT_BAD_DATA,
                        "data: %s has x %s and train has x %s; all but the first size must be the same", name,
                        shape_of(other, here), shape_of(train, there));
+  if (!train->labels != !other->labels)
+    return cohort_fail(error, COHORT_BAD_DATA, "data: y of %s holds %s and y of train %s; store both alike", name,
+                       other->labels ? "integer classes" : "real targets",
+                       train->labels ? "integer classes" : "real targets");
+  if (train->target_size != other->target_size)
+    return cohort_fail(error, COHORT_BAD_DATA, "data: %s has %lld targets a row and train has %lld", name,
+                       (long long)other->target_size, (long long)train->target_size);
   if (train->labels && other->labels && other->classes > train->classes)
-    return cohort_fail(error, COHORT_BAD_DATA, "data: %s has class %lld, which the training data lack", name,
-                       (long long)other->classes - 1);
+    return cohort_fail(error, COHORT_BAD_DATA, "data: %s has class %lld in row %lld, which the training data lack",
+                       name, (long long)other->classes - 1,
+                       (long long)cohort_samples_first_row(other, (int32_t)other->classes - 1));
   return COHORT_DONE;
 }
 
@@ -68,14 +78,23 @@ static void close_task(cohort_task *task) {
 
 static cohort_status check_losses(const cohort_task *task, const cohort_samples *train, cohort_faults *faults,
                                   cohort_error *error) {
+  /* the first target that is no class, to be named */
+  const int64_t targets = train->targets ? train->count * train->target_size : 0;
+  int64_t odd = 0;
+  while (odd < targets && train->targets[odd] >= 0 && train->targets[odd] == floorf(train->targets[odd])) odd++;
+  const bool odd_is_whole = odd == targets && train->target_size == 1;
+  if (odd == targets) odd = 0;
   for (int i = 0; i < task->objectives; i++) {
     const cohort_loss *loss = task->loss[i].method->functions;
     if (loss->target == COHORT_TARGET_REAL && !train->targets && !train->labels)
       cohort_faults_add(faults, cohort_settings_place(task->settings, "loss"), "loss: %s needs targets",
                         task->loss[i].method->key);
     if (loss->target == COHORT_TARGET_CLASS && !train->labels)
-      cohort_faults_add(faults, cohort_settings_place(task->settings, "loss"),
-                        "loss: %s needs integer classes, but the data hold real targets", task->loss[i].method->key);
+      cohort_faults_add(
+          faults, cohort_settings_place(task->settings, "loss"),
+          "loss: %s needs integer classes, but the data hold real targets, such as %g in row %lld of y; %s",
+          task->loss[i].method->key, (double)train->targets[odd], (long long)(odd / train->target_size),
+          odd_is_whole ? "store y as integers [n]" : "take a loss for real targets, such as mse");
   }
   return cohort_faults_status(faults, error);
 }
@@ -89,13 +108,12 @@ static cohort_status check_images(const cohort_task *task, const cohort_samples 
 
 static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_faults *faults, cohort_error *error) {
   const cohort_data_settings *data = &task->settings->data_settings;
-  (void)log;
   if (((const cohort_model *)task->model.method->functions)->kind != COHORT_MODEL_SAMPLES)
     cohort_faults_add(faults, cohort_settings_place(task->settings, "model"),
                       "model: %s reads tokens; the supervised task has samples", task->model.method->key);
   if (!data->train_images && !data->train)
     cohort_faults_add(faults, cohort_settings_place(task->settings, "data"),
-                      "data: give train_images and train_labels (IDX), or train (HDF5)");
+                      "data: give train_images and train_labels (IDX), or train (HDF5 or .npz)");
   if (data->train_images && !data->train_labels)
     cohort_faults_add(faults, cohort_settings_place(task->settings, "data"), "data: train_images needs train_labels");
   if (data->test_images && !data->test_labels)
@@ -110,6 +128,9 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
     task->samples[s] = own->split[s].count;
     task->digest = cohort_digest(&own->split[s].digest, sizeof own->split[s].digest, task->digest + 1);
   }
+  char *const empty = cohort_samples_empty_classes(train);
+  if (empty) cohort_log_warning(log, "data: %s; the model has an output for each", empty);
+  free(empty);
   COHORT_TRY(check_losses(task, train, faults, error));
   COHORT_TRY(check_images(task, train, error));
   COHORT_TRY(check_model(task, train, error));

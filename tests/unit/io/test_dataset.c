@@ -190,7 +190,7 @@ static void missing_files_and_directories(void) {
     cohort_error error = {0};
     CU_ASSERT_EQUAL(cohort_samples_read_idx(path, path, &samples, &error), COHORT_BAD_DATA);
     CU_ASSERT_PTR_NOT_NULL(strstr(error.text, path));
-    CU_ASSERT_EQUAL(cohort_samples_read_hdf5(path, &samples, &error), COHORT_BAD_DATA);
+    CU_ASSERT_EQUAL(cohort_samples_read_hdf5(path, COHORT_LAYOUT_AUTO, &samples, &error), COHORT_BAD_DATA);
     CU_ASSERT_PTR_NOT_NULL(strstr(error.text, path));
     CU_ASSERT_EQUAL(cohort_text_read(path, &text, &length, &error), COHORT_BAD_DATA);
     CU_ASSERT_PTR_NOT_NULL(strstr(error.text, path));
@@ -234,7 +234,7 @@ static void hdf5_classes(void) {
   char *const path = hdf5_file(directory, COHORT_ARRAY_FLOAT64, 2, (const int64_t[]){4, 3}, 0.5, COHORT_ARRAY_INT32, 1,
                                (const int64_t[]){4}, 2);
   cohort_samples samples;
-  CU_ASSERT_EQUAL_FATAL(cohort_samples_read_hdf5(path, &samples, NULL), COHORT_DONE);
+  CU_ASSERT_EQUAL_FATAL(cohort_samples_read_hdf5(path, COHORT_LAYOUT_AUTO, &samples, NULL), COHORT_DONE);
   CU_ASSERT_EQUAL(samples.count, 4);
   CU_ASSERT_EQUAL(samples.axes, 1);
   CU_ASSERT_EQUAL(samples.size[0], 3);
@@ -252,7 +252,7 @@ static void hdf5_images_and_real_targets(void) {
   char *const path = hdf5_file(directory, COHORT_ARRAY_INT32, 4, (const int64_t[]){2, 2, 2, 3}, 11,
                                COHORT_ARRAY_FLOAT32, 2, (const int64_t[]){2, 2}, -0.25);
   cohort_samples samples;
-  CU_ASSERT_EQUAL_FATAL(cohort_samples_read_hdf5(path, &samples, NULL), COHORT_DONE);
+  CU_ASSERT_EQUAL_FATAL(cohort_samples_read_hdf5(path, COHORT_LAYOUT_AUTO, &samples, NULL), COHORT_DONE);
   CU_ASSERT_EQUAL(samples.axes, 3);
   CU_ASSERT_EQUAL(samples.size[2], 3);
   for (int i = 0; i < 24; i++) CU_ASSERT_DOUBLE_EQUAL(samples.input[i], 11.0 * i / 255, 1e-7);
@@ -270,7 +270,7 @@ static void hdf5_refused(cohort_array_type x_type, int x_axes, const int64_t *x_
   char *const path = hdf5_file(directory, x_type, x_axes, x_size, step, y_type, y_axes, y_size, start);
   cohort_samples samples;
   cohort_error error = {0};
-  CU_ASSERT_EQUAL(cohort_samples_read_hdf5(path, &samples, &error), COHORT_BAD_DATA);
+  CU_ASSERT_EQUAL(cohort_samples_read_hdf5(path, COHORT_LAYOUT_AUTO, &samples, &error), COHORT_BAD_DATA);
   const bool good = strncmp(error.text, path, strlen(path)) == 0 && strstr(error.text, part);
   if (!good) printf("    \"%s\" lacks \"%s\"\n", error.text, part);
   CU_ASSERT_TRUE(good);
@@ -291,11 +291,61 @@ static void hdf5_faults_are_named(void) {
   hdf5_refused(real, 2, x, 1, real, 2, no_targets, 0, "y wants [4]");
   hdf5_refused(real, 2, x, 1, whole, 1, y, -1, "y[0] is -1");
   hdf5_refused(real, 2, x, 1, whole, 1, y, 1e9, "classes are numbered from 0");
-  hdf5_refused(whole, 2, x, 100, whole, 1, y, 0, "x holds 300");
-  hdf5_refused(whole, 2, x, -1, whole, 1, y, 0, "x holds -1");
+  hdf5_refused(whole, 2, x, 100, whole, 1, y, 0, "x[1] holds 300");
+  hdf5_refused(whole, 2, x, -1, whole, 1, y, 0, "x[0] holds -1");
   hdf5_refused(real, 2, x, (double)NAN, whole, 1, y, 0, "x[0] holds nan (its element 0)");
   hdf5_refused(COHORT_ARRAY_FLOAT64, 2, x, 1e38, whole, 1, y, 0, "x[1] holds 4e+38 (its element 1)");
   hdf5_refused(real, 2, x, 1, real, 1, y, HUGE_VAL, "y[0] holds inf");
+}
+
+/* A file of x [2, 3, 4, 5] and labels, values 0, 1, 2, ... */
+static cohort_status read_channels(const int64_t x_size[4], cohort_layout layout, cohort_samples *out,
+                                   cohort_error *error) {
+  char *const directory = scratch_create();
+  char *const path = hdf5_file(directory, COHORT_ARRAY_FLOAT32, 4, x_size, 1, COHORT_ARRAY_INT32, 1, x_size, 0);
+  *error = (cohort_error){0};
+  const cohort_status status = cohort_samples_read(path, layout, out, error);
+  free(path);
+  scratch_remove(directory);
+  return status;
+}
+
+static void channels_first_is_refused_or_turned(void) {
+  const int64_t colour[] = {2, 3, 4, 5}, grey[] = {2, 1, 8, 8}, last[] = {2, 4, 5, 3}, row[] = {2, 1, 8, 3};
+  cohort_samples samples;
+  cohort_error error;
+  for (int c = 0; c < 2; c++) {
+    CU_ASSERT_EQUAL(read_channels(c ? colour : grey, COHORT_LAYOUT_AUTO, &samples, &error), COHORT_BAD_DATA);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "data.layout: channels_first"));
+  }
+  CU_ASSERT_EQUAL_FATAL(read_channels(colour, COHORT_LAYOUT_CHANNELS_FIRST, &samples, &error), COHORT_DONE);
+  CU_ASSERT(samples.size[0] == 4 && samples.size[1] == 5 && samples.size[2] == 3);
+  for (int i = 0; i < 2; i++)
+    for (int p = 0; p < 20; p++)
+      for (int c = 0; c < 3; c++) CU_ASSERT_EQUAL(samples.input[i * 60 + p * 3 + c], (float)(i * 60 + c * 20 + p));
+  cohort_samples_release(&samples);
+  const int64_t *const fine[] = {last, row};
+  for (int f = 0; f < 2; f++) {
+    CU_ASSERT_EQUAL_FATAL(read_channels(fine[f], COHORT_LAYOUT_AUTO, &samples, &error), COHORT_DONE);
+    CU_ASSERT_EQUAL(samples.size[2], 3);
+    cohort_samples_release(&samples);
+  }
+  CU_ASSERT_EQUAL_FATAL(read_channels(colour, COHORT_LAYOUT_CHANNELS_LAST, &samples, &error), COHORT_DONE);
+  CU_ASSERT_EQUAL(samples.size[2], 5);
+  cohort_samples_release(&samples);
+}
+
+static void empty_classes_are_told(void) {
+  int32_t own[] = {0, 9, 2, 9, 1};
+  const cohort_samples gaps = {.count = 5, .labels = own, .classes = 10}, none = {.count = 5, .classes = 0};
+  char *const text = cohort_samples_empty_classes(&gaps);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+  CU_ASSERT_STRING_EQUAL(text,
+                         "6 of 10 classes have no sample: 3, 4, 5, 6, 7, ...; labels go up to 9, which row 1 has");
+  free(text);
+  CU_ASSERT_PTR_NULL(cohort_samples_empty_classes(&none));
+  own[1] = own[3] = 0;
+  CU_ASSERT_PTR_NULL(cohort_samples_empty_classes(&(cohort_samples){.count = 5, .labels = own, .classes = 3}));
 }
 
 /* Shapes are compared before data are read: here those of y cannot even be unpacked. */
@@ -315,7 +365,7 @@ static void hdf5_shapes_come_first(void) {
   H5Fclose(file);
   cohort_samples samples;
   cohort_error error = {0};
-  CU_ASSERT_EQUAL(cohort_samples_read_hdf5(path, &samples, &error), COHORT_BAD_DATA);
+  CU_ASSERT_EQUAL(cohort_samples_read_hdf5(path, COHORT_LAYOUT_AUTO, &samples, &error), COHORT_BAD_DATA);
   CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "y wants [4]"));
   free(path);
   scratch_remove(directory);
@@ -492,6 +542,8 @@ int main(void) {
       {"HDF5 classes", hdf5_classes},
       {"HDF5 images and real targets", hdf5_images_and_real_targets},
       {"HDF5 faults are named", hdf5_faults_are_named},
+      {"channels first is refused or turned", channels_first_is_refused_or_turned},
+      {"empty classes are told", empty_classes_are_told},
       {"HDF5 shapes come first", hdf5_shapes_come_first},
       {"texts and commands", texts_and_commands},
       {"pairs are read", pairs_are_read},
