@@ -4,7 +4,12 @@
 #include "base/team.h"
 
 #include <omp.h>
+#include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
 
 /* Processors that threads are held to, like the affinity it leads to a property of the whole process; written once,
  * before there are threads. */
@@ -28,6 +33,30 @@ void cohort_team_bind_thread(int first, int count) {
   if (sched_setaffinity(0, sizeof set, &set) != 0) return;
   place.first = first;
   place.count = count;
+}
+
+static void *wait_for_all(void *argument) {
+  pthread_mutex_t *all = argument;
+  (void)pthread_mutex_lock(all);
+  (void)pthread_mutex_unlock(all);
+  return NULL;
+}
+
+cohort_status cohort_team_check(int threads, cohort_error *error) {
+  pthread_mutex_t all = PTHREAD_MUTEX_INITIALIZER; /* held until the last one is there */
+  pthread_t *other = cohort_allocate((size_t)threads * sizeof *other);
+  int started = 0, fault = 0;
+  (void)pthread_mutex_lock(&all);
+  for (; started < threads - 1 && !fault; started += !fault)
+    fault = pthread_create(&other[started], NULL, wait_for_all, &all);
+  (void)pthread_mutex_unlock(&all);
+  for (int i = 0; i < started; i++) (void)pthread_join(other[i], NULL);
+  free(other);
+  if (!fault) return COHORT_DONE;
+  return cohort_fail(error, COHORT_NO_RESOURCE,
+                     "threads: %d are wanted, but the system refuses the one after %d: %s; set threads lower, or raise "
+                     "the limit of tasks (ulimit -u) or of memory (ulimit -v)",
+                     threads, started + 1, strerror(fault));
 }
 
 static void run_all(int64_t tiles, cohort_tile_function function, void *argument) {

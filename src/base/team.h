@@ -5,11 +5,17 @@
 
 #include <stdint.h>
 
+#include "base/status.h"
+
 typedef struct cohort_team {
   int threads; /* 1: everything runs in the calling thread */
 } cohort_team;
 
 typedef void (*cohort_tile_function)(void *argument, int64_t tile);
+
+/* Whether this process can have `threads` at once, itself among them: COHORT_NO_RESOURCE when the system refuses.
+ * OpenMP, which starts them later, would end the program without a word of ours. */
+cohort_status cohort_team_check(int threads, cohort_error *error);
 
 /* Calls function(argument, tile) once for every tile in [0, tiles), on the team's threads, and waits for all. */
 void cohort_team_run(const cohort_team *team, int64_t tiles, cohort_tile_function function, void *argument);

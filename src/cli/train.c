@@ -22,6 +22,7 @@ const cohort_verb cohort_verb_train = {
     .help =
         "Start it under mpirun or srun for several ranks; the bits do not depend on how many.\n"
         "Overrides are dotted keys: optimizer.adamw.learning_rate=1e-3\n"
-        "Exit status 75: stopped by a signal or max_seconds after a save; start the same command again.",
+        "Exit status 75: stopped by a signal or max_seconds after a save; start the same command again.\n"
+        "A second signal ends it at once, with status 128 + its number.",
     .run = run,
 };

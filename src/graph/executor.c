@@ -3,6 +3,7 @@
  * tests/bench/overhead.c. */
 #include "graph/executor.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@ struct cohort_executor {
   cohort_recorder *recorder;    /* or NULL */
   void (*poll)(void *argument); /* or NULL */
   void *poll_argument;
+  const _Atomic int *stop; /* or NULL */
 };
 
 cohort_status cohort_executor_create(size_t arena_bytes, int lanes, int threads, cohort_executor **out,
@@ -99,6 +101,12 @@ void cohort_executor_poll(cohort_executor *executor, void (*poll)(void *argument
   executor->poll_argument = argument;
 }
 
+void cohort_executor_stop_on(cohort_executor *executor, const _Atomic int *flag) { executor->stop = flag; }
+
+bool cohort_executor_stopped(const cohort_executor *executor) {
+  return executor->stop && atomic_load_explicit(executor->stop, memory_order_relaxed) != 0;
+}
+
 static void run_copies(const cohort_phase *own, char *arena, const cohort_plan *plan, void *const *memory) {
   for (int i = own->first_copy; i < own->last_copy; i++) {
     const cohort_copy *copy = &plan->copy[i];
@@ -123,13 +131,14 @@ static int recorded_table(const cohort_recorder *recorder, const cohort_plan *pl
 }
 
 /* The same as a run, with the clock read between steps. */
-static void run_recorded(const cohort_executor *executor, const cohort_phase *own, cohort_call *call, char *arena,
+static bool run_recorded(const cohort_executor *executor, const cohort_phase *own, cohort_call *call, char *arena,
                          const cohort_plan *plan, void *const *memory, int table) {
   cohort_recorder *recorder = executor->recorder;
   double start = cohort_clock_seconds();
   turn at = {own->first_step, 0};
   for (turn next; at.step < own->last_step; at = next) {
     const cohort_step *step = &plan->step[at.step];
+    if (cohort_executor_stopped(executor)) return false;
     run_step(step, at.part, call, arena, plan, memory);
     const double end = cohort_clock_seconds();
     record(recorder, table, at.step, at.part + 1 == step->parts, start, end);
@@ -140,12 +149,13 @@ static void run_recorded(const cohort_executor *executor, const cohort_phase *ow
       start = cohort_clock_seconds();
     }
   }
-  if (own->first_copy == own->last_copy) return;
+  if (own->first_copy == own->last_copy) return true;
   run_copies(own, arena, plan, memory);
   record(recorder, table, plan->steps, true, start, cohort_clock_seconds());
+  return true;
 }
 
-void cohort_executor_run(cohort_executor *executor, const cohort_plan *plan, int phase, int slot,
+bool cohort_executor_run(cohort_executor *executor, const cohort_plan *plan, int phase, int slot,
                          const cohort_bindings *bindings) {
   const cohort_phase *own = &plan->phase[phase];
   char *arena = executor->arena[slot];
@@ -153,15 +163,14 @@ void cohort_executor_run(cohort_executor *executor, const cohort_plan *plan, int
   call.team = &executor->team;
   call.random_key = bindings->random_key;
   const int table = recorded_table(executor->recorder, plan);
-  if (table >= 0) {
-    run_recorded(executor, own, &call, arena, plan, bindings->memory, table);
-    return;
-  }
+  if (table >= 0) return run_recorded(executor, own, &call, arena, plan, bindings->memory, table);
   for (turn at = {own->first_step, 0}; at.step < own->last_step; at = following(plan, at)) {
+    if (cohort_executor_stopped(executor)) return false;
     run_step(&plan->step[at.step], at.part, &call, arena, plan, bindings->memory);
     if (executor->poll) executor->poll(executor->poll_argument);
   }
   run_copies(own, arena, plan, bindings->memory);
+  return true;
 }
 
 void *cohort_executor_value(const cohort_executor *executor, const cohort_plan *plan, int slot, cohort_value value,

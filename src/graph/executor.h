@@ -3,6 +3,8 @@
 #ifndef COHORT_GRAPH_EXECUTOR_H
 #define COHORT_GRAPH_EXECUTOR_H
 
+#include <stdbool.h>
+
 #include "base/team.h"
 #include "graph/plan.h"
 #include "graph/recorder.h"
@@ -26,6 +28,12 @@ void cohort_executor_record(cohort_executor *executor, cohort_recorder *recorder
  * makes progress only when it is asked); NULL: no longer. It must not touch memory that the plan is bound to. */
 void cohort_executor_poll(cohort_executor *executor, void (*poll)(void *argument), void *argument);
 
+/* From now on steps of a run are left out as soon as *flag is not 0, which anybody may write at any moment; NULL:
+ * never. The flag stays the caller's. */
+void cohort_executor_stop_on(cohort_executor *executor, const _Atomic int *flag);
+/* Whether it leaves out steps now. */
+bool cohort_executor_stopped(const cohort_executor *executor);
+
 /* Memory for leaves and external outputs, by value of the graph that the plan was made from: memory[value]. The array
  * has cohort_graph_values entries; only leaves that the plan needs and external outputs are read. */
 typedef struct cohort_bindings {
@@ -33,8 +41,9 @@ typedef struct cohort_bindings {
   cohort_random_key random_key;
 } cohort_bindings;
 
-/* Runs one phase for lane slot `slot` (0 <= slot < lanes). */
-void cohort_executor_run(cohort_executor *executor, const cohort_plan *plan, int phase, int slot,
+/* Runs one phase for lane slot `slot` (0 <= slot < lanes). False: steps were left out; what the phase would have made
+ * is undefined. */
+bool cohort_executor_run(cohort_executor *executor, const cohort_plan *plan, int phase, int slot,
                          const cohort_bindings *bindings);
 
 /* Memory of a value after a run of the given slot: an output, or a lane operation's input or output. */

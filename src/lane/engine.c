@@ -40,7 +40,7 @@ cohort_status cohort_lane_engine_create(cohort_comm *comm, int lanes, int thread
   engine->slots =
       cohort_rows_count(lanes, engine->first, engine->last, engine->executors, false, false, engine->executor_lanes)
           .slots;
-  engine->lane_scalars = cohort_allocate((size_t)lanes * COHORT_MAX_SCALARS * sizeof *engine->lane_scalars);
+  engine->lane_scalars = cohort_allocate((size_t)lanes * COHORT_LANE_SCALARS * sizeof *engine->lane_scalars);
   engine->part = cohort_allocate(2 * (size_t)comm->size * sizeof *engine->part);
   *out = engine;
   return COHORT_DONE;
@@ -114,7 +114,8 @@ typedef struct wave {
 static void run_lane(cohort_lane_engine *engine, const wave *now, int executor, int lane, int slot,
                      const cohort_lane_row *row) {
   const cohort_lane_work *work = now->work;
-  double *scalars = engine->lane_scalars + (size_t)lane * COHORT_MAX_SCALARS;
+  double *scalars = engine->lane_scalars + (size_t)lane * COHORT_LANE_SCALARS;
+  if (now->first_phase == 0) scalars[COHORT_LANE_LEFT] = 0;
   for (int phase = now->first_phase; phase < now->last_phase; phase++)
     work->run(work->argument, executor, slot, lane, phase, row, scalars);
 }
@@ -221,7 +222,7 @@ static void after_phase(cohort_lane_engine *engine, const wave *now, int phase) 
 
 static void share_scalars(cohort_lane_engine *engine) {
   size_t *offsets = engine->part, *bytes = engine->part + engine->comm->size;
-  const size_t lane_bytes = COHORT_MAX_SCALARS * sizeof(double);
+  const size_t lane_bytes = COHORT_LANE_SCALARS * sizeof(double);
   for (int r = 0; r < engine->comm->size; r++) {
     int first, last;
     cohort_lanes_of(engine->lanes, engine->comm->size, r, &first, &last);
@@ -234,15 +235,20 @@ static void share_scalars(cohort_lane_engine *engine) {
 static void sum_scalars(cohort_lane_engine *engine, const cohort_lane_work *work, double *scalars,
                         double *lane_scalars) {
   share_scalars(engine);
+  engine->left = false;
+  for (int lane = 0; lane < engine->lanes && !engine->left; lane++)
+    engine->left = engine->lane_scalars[lane * COHORT_LANE_SCALARS + COHORT_LANE_LEFT] > 0;
   double column[COHORT_MAX_LANES];
   for (int s = 0; s < work->scalars; s++) {
     for (int lane = 0; lane < engine->lanes; lane++)
-      column[lane] = engine->lane_scalars[(size_t)lane * COHORT_MAX_SCALARS + (size_t)s];
+      column[lane] = engine->lane_scalars[(size_t)lane * COHORT_LANE_SCALARS + (size_t)s];
     if (lane_scalars)
       for (int lane = 0; lane < engine->lanes; lane++) lane_scalars[lane * work->scalars + s] = column[lane];
     scalars[s] = cohort_lanes_sum(engine->lanes, column);
   }
 }
+
+bool cohort_lane_engine_left(const cohort_lane_engine *engine) { return engine->left; }
 
 const double *cohort_lane_engine_squares(const cohort_lane_engine *engine) {
   return cohort_collective_squares(engine->collective);

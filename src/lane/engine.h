@@ -17,7 +17,8 @@
 
 typedef struct cohort_lane_engine cohort_lane_engine;
 
-enum { COHORT_MAX_SCALARS = 32 };
+/* What a lane gives at most, and the place among them that says that its work was left before its end: not 0. */
+enum { COHORT_MAX_SCALARS = 31, COHORT_LANE_LEFT = COHORT_MAX_SCALARS, COHORT_LANE_SCALARS };
 
 /* Where a lane leaves its vectors: element e of bucket b of vector v at base + v * vector + place[b] + e. */
 typedef struct cohort_lane_row {
@@ -35,7 +36,7 @@ typedef struct cohort_lane_work {
   int vectors; /* vectors of the space in a row; 0: no row, scalars only */
   int scalars; /* doubles a lane gives in the last phase */
   /* Runs phase `phase` of lane `lane` on executor `executor` (0 <= executor < executors), in slot `slot` of it (0
-   * unless lanes run together). In the last phase fills scalars. */
+   * unless lanes run together). In the last phase fills scalars; scalars[COHORT_LANE_LEFT] it may set in any. */
   void (*run)(void *argument, int executor, int slot, int lane, int phase, const cohort_lane_row *row, double *scalars);
   /* On every rank, in the main thread, which may exchange: before the first wave runs a phase, and after the last has.
    * NULL when there is nothing to do. */
@@ -94,6 +95,10 @@ const cohort_team *cohort_lane_engine_team(const cohort_lane_engine *engine); /*
  * stays valid until the next run. */
 void cohort_lane_engine_run(cohort_lane_engine *engine, const cohort_lane_work *work, double *scalars,
                             double *lane_scalars, float **sum);
+
+/* Whether a lane of some rank has left its work in the last run, which had scalars: the same on all ranks. The sums are
+ * then undefined. */
+bool cohort_lane_engine_left(const cohort_lane_engine *engine);
 
 /* Of vector 0 of the last sum: the sum of squares of each of this rank's pieces, others are undefined; by the float32
  * kernels' dot (kernel/kernel.h), made while the tree was finished. Valid until the next run. */

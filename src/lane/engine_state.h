@@ -33,7 +33,8 @@ struct cohort_lane_engine {
   int executors, executor_threads, slots;
   cohort_team team, executor_team;
   executor_lanes *executor_lanes;
-  double *lane_scalars;             /* [lanes][COHORT_MAX_SCALARS] */
+  double *lane_scalars;             /* [lanes][COHORT_LANE_SCALARS] */
+  bool left;                        /* of the last run */
   size_t *part;                     /* [2 * ranks] */
   cohort_recorder *const *recorder; /* [executors], or NULL */
   /* Rows. */

@@ -373,14 +373,26 @@ static void feed(const cohort_lane_source *source, const cohort_lane_graph *grap
   cohort_recorder_stop(context->recorder, COHORT_ACTIVITY_INPUT, start, bytes);
 }
 
-void cohort_lane_graph_run(const cohort_lane_source *source, const cohort_lane_graph *graph,
+static void blank_operations(const cohort_lane_graph *graph, const cohort_lane_context *context, int phase, int slot,
+                             const cohort_bindings *bindings) {
+  cohort_lane_operation operation[MAX_LANE_OPERATIONS];
+  const int count = cohort_plan_lane_operations(graph->plan, phase, operation, MAX_LANE_OPERATIONS);
+  for (int i = 0; i < count; i++)
+    memset(cohort_executor_value(context->executor, graph->plan, slot, operation[i].input, bindings), 0,
+           (size_t)operation[i].input_elements * sizeof(float));
+}
+
+bool cohort_lane_graph_run(const cohort_lane_source *source, const cohort_lane_graph *graph,
                            cohort_lane_context *context, int phase, int slot, const cohort_lane_pass *run) {
-  if (phase == 0) feed(source, graph, context, slot, run);
+  if (phase == 0 && !cohort_executor_stopped(context->executor)) feed(source, graph, context, slot, run);
   bind(graph, context, slot, run);
   const cohort_bindings bindings = {context->memory, run->random_key};
-  cohort_executor_run(context->executor, graph->plan, phase, slot, &bindings);
-  if (phase != cohort_plan_phases(graph->plan) - 1) return;
+  const bool whole = cohort_executor_run(context->executor, graph->plan, phase, slot, &bindings);
+  const bool last = phase == cohort_plan_phases(graph->plan) - 1;
+  if (!whole && !last) blank_operations(graph, context, phase, slot, &bindings);
+  if (!last) return whole;
   for (int i = 0; i < graph->scalars; i++)
     run->scalars[i] = (double)*(const float *)cohort_executor_value(context->executor, graph->plan, slot,
                                                                     graph->scalar[i], &bindings);
+  return whole;
 }

@@ -91,8 +91,10 @@ typedef struct cohort_lane_pass {
   double *scalars;            /* [scalars]; filled in the last phase */
 } cohort_lane_pass;
 
-/* Runs one phase; in phase 0 the samples at context->position[0..count) are fed. */
-void cohort_lane_graph_run(const cohort_lane_source *source, const cohort_lane_graph *graph,
+/* Runs one phase; in phase 0 the samples at context->position[0..count) are fed. False: it was left before its end
+ * (cohort_executor_stop_on). What it gives is then undefined, but what other lanes get of it in lane operations is 0,
+ * so that they find no index out of range. */
+bool cohort_lane_graph_run(const cohort_lane_source *source, const cohort_lane_graph *graph,
                            cohort_lane_context *context, int phase, int slot, const cohort_lane_pass *run);
 
 #endif

@@ -78,6 +78,21 @@ static bool read_group(const cohort_updater_options *options, const cohort_docum
   return true;
 }
 
+cohort_document *cohort_groups_expand(const cohort_document *groups, cohort_faults *faults) {
+  cohort_document *list = cohort_document_create(COHORT_LIST, NULL, 0, 0);
+  for (size_t g = 0; g < groups->count; g++) {
+    group_settings own;
+    cohort_choice choice = {0};
+    cohort_document *expanded = cohort_document_create(COHORT_MAP, NULL, 0, 0);
+    cohort_document_append(list, expanded);
+    cohort_parameters_read(cohort_group_table, groups->children[g], "groups", &own, expanded, faults);
+    if (faults->count) break;
+    cohort_choice_expand(COHORT_VARIANT_F64, "optimizer", own.optimizer, "optimizer", &choice, expanded, faults);
+    cohort_choice_release(&choice);
+  }
+  return list;
+}
+
 static bool role_listed(const char *list, const char *role) {
   const size_t length = strlen(role);
   for (const char *at = list; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {

@@ -28,6 +28,8 @@ typedef struct cohort_parameter_groups {
 cohort_status cohort_parameter_groups_create(const cohort_updater_options *options, const cohort_document *base,
                                              cohort_parameter_groups *out, cohort_faults *faults, cohort_error *error);
 void cohort_parameter_groups_release(cohort_parameter_groups *groups);
+/* A list of groups as the expanded config holds it; owned by the caller. */
+cohort_document *cohort_groups_expand(const cohort_document *groups, cohort_faults *faults);
 
 /* What the groups' list accepts, for listings. */
 extern const cohort_parameter cohort_group_table[];

@@ -29,6 +29,8 @@ typedef struct cohort_oracle {
   /* Of the last ask's first gradient: the sum of squares of each of this rank's pieces, by the kernels' dot; others are
    * undefined. NULL: the engine reads the gradient itself. */
   const double *(*squares)(void *argument);
+  /* An ask may be left with COHORT_STOPPED, and with it the step, unless asks are held. NULL: it never is. */
+  void (*hold)(void *argument, bool holds);
   /* Draws that were given instead of being drawn, as whole vectors; NULL, or a NULL answer: they are drawn. `name` is
    * "z" for the signs of a hvp diagonal's direction, else the driver's. */
   const void *(*draws)(void *argument, const char *name, int64_t step, int64_t number);

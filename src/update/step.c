@@ -67,6 +67,15 @@ static void judge(cohort_update_step *step, const double *losses, cohort_answer 
   }
 }
 
+/* Transforms change what they keep in commit alone, so a step may be left at any of their questions. A stepper may have
+ * changed something once it has an answer. */
+static void hold(const cohort_update_step *step, bool holds) {
+  const cohort_updater *updater = step->updater;
+  bool stepper = false;
+  for (int n = 0; n < updater->nodes; n++) stepper = stepper || updater->node[n].functions->drive;
+  if (stepper && step->oracle->hold) step->oracle->hold(step->oracle->argument, holds);
+}
+
 cohort_status cohort_update_ask_oracle(cohort_update_step *step, const cohort_question *question, cohort_answer *answer,
                                        void **gradient, void **product, cohort_error *error) {
   cohort_updater *updater = step->updater;
@@ -85,6 +94,7 @@ cohort_status cohort_update_ask_oracle(cohort_update_step *step, const cohort_qu
       .gradient = gradient != NULL,
       .direction = question->direction > 0 ? cohort_update_vector_values(updater, question->direction) : NULL,
       .clip = question->clip};
+  if (step->asked == 1) hold(step, true);
   COHORT_TRY(oracle->ask(oracle->argument, &ask, &step->rows, losses, error));
   judge(step, losses, answer);
   const bool first = step->asked++ == 0;
@@ -130,6 +140,18 @@ static void begin(cohort_updater *updater, int64_t step) {
   for (int n = 0; n < updater->nodes; n++) updater->node[n].answered = false;
 }
 
+bool cohort_updater_same_schedule(const cohort_updater *updater, int64_t step, int64_t before, int64_t steps) {
+  enum { PROBES = 64 };
+  const cohort_schedule *schedule = updater->schedule.method->functions;
+  for (int i = 0; i <= PROBES; i++) {
+    const int64_t at = (step - 1) * i / PROBES;
+    const double then = schedule->factor(updater->schedule.config, at, before);
+    const double now = schedule->factor(updater->schedule.config, at, steps);
+    if (then < now || then > now) return false;
+  }
+  return true;
+}
+
 cohort_status cohort_updater_step(cohort_updater *updater, const cohort_oracle *oracle, int64_t step, int64_t steps,
                                   cohort_step_report *report, cohort_error *error) {
   const cohort_schedule *schedule = updater->schedule.method->functions;
@@ -151,7 +173,9 @@ cohort_status cohort_updater_step_by(cohort_updater *updater, const cohort_oracl
                                             : cohort_choice_real(&updater->node[0].choice, "learning_rate", 1);
   report->learning_rate = rate * own.factor;
   begin(updater, step);
-  COHORT_TRY(cohort_update_take(&own, 0, &report->applied, error));
+  const cohort_status status = cohort_update_take(&own, 0, &report->applied, error);
+  if (own.asked > 1) hold(&own, false);
+  COHORT_TRY(status);
   cohort_update_bring_weights(updater);
   if (!updater->options.overlap) cohort_updater_wait(updater);
   if (report->applied) {

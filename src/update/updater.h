@@ -70,6 +70,10 @@ const char *cohort_updater_evaluated_slot(const cohort_updater *updater);
 /* Waits until all weights are here. Collective. */
 void cohort_updater_wait(cohort_updater *updater);
 
+/* Whether the first `step` steps (at least 1) have the same learning rates in runs of `before` and of `steps` steps; a
+ * sample of them is looked at. */
+bool cohort_updater_same_schedule(const cohort_updater *updater, int64_t step, int64_t before, int64_t steps);
+
 /* What its steps ask for, for plans and estimates. */
 typedef struct cohort_updater_needs {
   unsigned wants;    /* COHORT_WANTS_... */

@@ -238,7 +238,6 @@ typedef struct local_oracle {
 
 static cohort_status ask_client(void *argument, const cohort_ask *ask, void **rows, double *losses,
                                 cohort_error *error) {
-  (void)error;
   local_oracle *own = argument;
   const cohort_federation *federation = own->federation;
   const int64_t count = choose_samples(federation, own->client, own->step, own->key, own->context->position);
@@ -254,13 +253,14 @@ static cohort_status ask_client(void *argument, const cohort_ask *ask, void **ro
                                 .random_key = cohort_random_key_derive(own->key, (uint64_t)own->step),
                                 .row = &gradient,
                                 .scalars = local};
-  cohort_lane_graph_run(&federation->plan.task->source, federation->graph, own->context, 0, 0, &run);
+  if (!cohort_lane_graph_run(&federation->plan.task->source, federation->graph, own->context, 0, 0, &run))
+    return cohort_fail(error, COHORT_STOPPED, "stopped");
   losses[0] = local[0] / (double)count;
   *rows = own->trainer->gradient;
   return COHORT_DONE;
 }
 
-void cohort_federation_client(cohort_federation *federation, int executor, int lane, cohort_lane_context *context,
+bool cohort_federation_client(cohort_federation *federation, int executor, int lane, cohort_lane_context *context,
                               const float *point, float *row, double *scalars) {
   const cohort_federated_settings *settings = &federation->plan.settings->federated_settings;
   const cohort_schedule *schedule = federation->schedule.method->functions;
@@ -290,11 +290,13 @@ void cohort_federation_client(cohort_federation *federation, int executor, int l
     cohort_error error;
     const cohort_status status =
         cohort_updater_step_by(trainer->updater, &oracle, own.step, settings->local_steps, factor, &report, &error);
+    if (status == COHORT_STOPPED) return false;
     loss += status == COHORT_DONE ? report.losses[0] : NAN;
   }
   const float weight = (float)federation->weight[lane];
   for (int64_t e = 0; e < elements; e++) row[e] = weight * (point[e] - trainer->space->values[e]);
   scalars[0] = federation->weight[lane] * loss / (double)settings->local_steps;
+  return true;
 }
 
 int64_t cohort_federation_client_samples(const cohort_federation *federation, int lane) {

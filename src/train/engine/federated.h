@@ -38,8 +38,8 @@ cohort_lane_graph *cohort_federation_graph(const cohort_federation *federation);
 void cohort_federation_begin(cohort_federation *federation, int64_t round);
 
 /* Trains the client of lane `lane` from `point`; row = weight * (point - its weights); scalars[0] = weight * its mean
- * loss in the round. */
-void cohort_federation_client(cohort_federation *federation, int executor, int lane, cohort_lane_context *context,
+ * loss in the round. False: left before its end (cohort_executor_stop_on). */
+bool cohort_federation_client(cohort_federation *federation, int executor, int lane, cohort_lane_context *context,
                               const float *point, float *row, double *scalars);
 
 /* Samples that the client of a lane trained on in the round; of all clients. */

@@ -39,12 +39,6 @@ static cohort_status make_weights(cohort_run *run, cohort_error *error) {
   return COHORT_DONE;
 }
 
-/* The strategy's key names an optimizer, not one of the federated methods. */
-static bool names_optimizer(cohort_variant variant, const cohort_document *strategy) {
-  const char *key = strategy->kind == COHORT_MAP ? strategy->names[0] : strategy->text;
-  return !cohort_registry_find(variant, "federated", key) && cohort_registry_find(variant, "optimizer", key);
-}
-
 /* Any optimizer's update as the server's: it steps by minus the clients' average change. */
 static void take_optimizer(cohort_run *run, const cohort_document *strategy, cohort_faults *faults) {
   cohort_choice server = {0};
@@ -61,7 +55,7 @@ static void take_optimizer(cohort_run *run, const cohort_document *strategy, coh
 
 static cohort_status read_strategy(cohort_run *run, cohort_faults *faults, cohort_error *error) {
   const cohort_federated_settings *settings = &run->settings->federated_settings;
-  if (names_optimizer(run->variant, settings->strategy)) {
+  if (strcmp(cohort_settings_strategy_family(settings->strategy), "optimizer") == 0) {
     take_optimizer(run, settings->strategy, faults);
     return cohort_faults_status(faults, error);
   }
@@ -338,13 +332,15 @@ static cohort_status create(cohort_settings *settings, cohort_comm *comm, const 
   run->comm = comm;
   run->log = log;
   run->threads = threads;
-  run->best_step = -1;
+  run->best = run->before_end = (cohort_run_best){.step = -1};
   run->plan_only = plan_only;
   if (!settings->shared_memory) separate_hosts(run);
   run->link = cohort_link_measure(comm);
   choose_kernels(run);
   cohort_faults faults = {0};
-  cohort_status status = cohort_comm_agree_error(comm, build(run, &faults, error), error);
+  cohort_status status = plan_only ? COHORT_DONE : cohort_team_check(threads, error);
+  status = cohort_comm_agree_error(comm, status, error);
+  if (status == COHORT_DONE) status = cohort_comm_agree_error(comm, build(run, &faults, error), error);
   cohort_faults_release(&faults);
   if (status != COHORT_DONE) {
     cohort_run_destroy(run);

@@ -120,7 +120,7 @@ static double received_bytes(const estimate_case *own) {
     elements += own->asks * rest * (double)cohort_prefetch_gathered(prefetch);
     cohort_prefetch_destroy(prefetch);
   }
-  const double scalars = (1 - 1.0 / own->ranks) * run->lanes * COHORT_MAX_SCALARS + rest * run->space[0]->pieces;
+  const double scalars = (1 - 1.0 / own->ranks) * run->lanes * COHORT_LANE_SCALARS + rest * run->space[0]->pieces;
   return elements * sizeof(float) + scalars * sizeof(double);
 }
 

@@ -78,7 +78,7 @@ static double norm_of(const cohort_per_sample *own, const float *gradient) {
   return sqrt(square);
 }
 
-void cohort_per_sample_run(const cohort_per_sample *own, int executor, cohort_lane_context *context, int64_t first,
+bool cohort_per_sample_run(const cohort_per_sample *own, int executor, cohort_lane_context *context, int64_t first,
                            int64_t last, const float *weights, double clip, cohort_random_key key, float *row,
                            double *scalars) {
   float *gradient = own->gradient[executor];
@@ -97,10 +97,11 @@ void cohort_per_sample_run(const cohort_per_sample *own, int executor, cohort_la
                                   .random_key = key,
                                   .row = &into,
                                   .scalars = local};
-    cohort_lane_graph_run(&own->task->source, own->graph, context, 0, 0, &run);
+    if (!cohort_lane_graph_run(&own->task->source, own->graph, context, 0, 0, &run)) return false;
     const double norm = norm_of(own, gradient), factor = norm > clip ? clip / norm : 1;
     const float scale = (float)(factor / (double)own->batch);
     for (int64_t e = 0; e < own->space->elements; e++) row[e] += scale * gradient[e];
     for (int s = 0; s < own->graph->scalars; s++) scalars[s] += local[s];
   }
+  return true;
 }

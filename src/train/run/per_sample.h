@@ -15,8 +15,9 @@ cohort_status cohort_per_sample_create(const cohort_task *task, cohort_space *sp
 void cohort_per_sample_destroy(cohort_per_sample *own);
 cohort_lane_graph *cohort_per_sample_graph(const cohort_per_sample *own);
 
-/* Samples [first, last) of the stream at `weights`; row = sum of min(1, clip / |g_i|) g_i / batch. */
-void cohort_per_sample_run(const cohort_per_sample *own, int executor, cohort_lane_context *context, int64_t first,
+/* Samples [first, last) of the stream at `weights`; row = sum of min(1, clip / |g_i|) g_i / batch. False:
+ * left before its end (cohort_executor_stop_on). */
+bool cohort_per_sample_run(const cohort_per_sample *own, int executor, cohort_lane_context *context, int64_t first,
                            int64_t last, const float *weights, double clip, cohort_random_key key, float *row,
                            double *scalars);
 

@@ -69,7 +69,7 @@ static void run_lane(void *argument, int executor, int slot, int lane, int phase
                                 .leftmost = cohort_lane_engine_sum(run->engine)->values,
                                 .row = row,
                                 .scalars = scalars};
-  cohort_lane_graph_run(&run->task.source, work->graph, context, phase, slot, &own);
+  if (!cohort_lane_graph_run(&run->task.source, work->graph, context, phase, slot, &own)) scalars[COHORT_LANE_LEFT] = 1;
 }
 
 static void before_phase(void *argument, int phase) {
@@ -88,14 +88,27 @@ static void run_client(void *argument, int executor, int slot, int lane, int pha
                        double *scalars) {
   const batch_work *work = argument;
   (void)slot, (void)phase;
-  cohort_federation_client(work->run->federation, executor, lane, &work->run->context[executor],
-                           work->point->vector->values, row->base, scalars);
+  if (!cohort_federation_client(work->run->federation, executor, lane, &work->run->context[executor],
+                                work->point->vector->values, row->base, scalars))
+    scalars[COHORT_LANE_LEFT] = 1;
 }
 
 bool cohort_run_lockstep(const cohort_run *run, const cohort_lane_graph *graph) {
   const bool sharded = graph->options.gradients ? run->sharding >= COHORT_SHARDING_GRADIENTS
                                                 : run->sharding >= COHORT_SHARDING_PARAMETERS;
   return sharded || cohort_lane_graph_lockstep(graph);
+}
+
+/* A step or an evaluation that was left: not an error, and said by who listens to signals. */
+static cohort_status left(const cohort_run *run, cohort_error *error) {
+  if (!cohort_lane_engine_left(run->engine)) return COHORT_DONE;
+  return cohort_fail(error, COHORT_STOPPED, "stopped");
+}
+
+void cohort_run_stop_on(cohort_run *run, const _Atomic int *flag) {
+  run->stop = flag;
+  for (int e = 0; e < cohort_lane_engine_executors(run->engine); e++)
+    cohort_executor_stop_on(run->context[e].executor, flag);
 }
 
 static void run_batch(cohort_run *run, batch_work *work, int vectors, double *sums, float **rows) {
@@ -131,8 +144,9 @@ static void run_clipped_lane(void *argument, int executor, int slot, int lane, i
   (void)slot, (void)phase;
   int64_t first, last;
   lane_range(work, lane, &first, &last);
-  cohort_per_sample_run(work->run->per_sample, executor, &work->run->context[executor], work->base + first,
-                        work->base + last, work->point->vector->values, work->clip, work->key, row->base, scalars);
+  if (!cohort_per_sample_run(work->run->per_sample, executor, &work->run->context[executor], work->base + first,
+                             work->base + last, work->point->vector->values, work->clip, work->key, row->base, scalars))
+    scalars[COHORT_LANE_LEFT] = 1;
 }
 
 /* The mean of clipped gradients: lanes make them sample by sample, all weights being there. */
@@ -151,7 +165,6 @@ static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **row
                                cohort_error *error) {
   step_oracle *oracle = argument;
   cohort_run *run = oracle->run;
-  (void)error;
   const int64_t later = ask->batch == COHORT_BATCH_NEXT ? ask->number : 0;
   const int64_t batch = run->settings->batch;
   const int64_t count = run->task.functions->count(&run->task, COHORT_SPLIT_TRAIN, batch);
@@ -178,6 +191,7 @@ static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **row
     run_clipped(run, &work, sums, &sum);
   else
     run_batch(run, &work, vectors, sums, &sum);
+  COHORT_TRY(left(run, error));
   *rows = sum;
   for (int i = 0; i < graph->objectives; i++) losses[i] = sums[i] / (double)count;
   if (oracle->asked++ == 0) memcpy(oracle->sums, sums, sizeof sums);
@@ -186,7 +200,6 @@ static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **row
 
 static cohort_status ask_clients(void *argument, const cohort_ask *ask, void **rows, double *losses,
                                  cohort_error *error) {
-  (void)error;
   step_oracle *oracle = argument;
   cohort_run *run = oracle->run;
   cohort_updater_wait(run->updater);
@@ -195,12 +208,21 @@ static cohort_status ask_clients(void *argument, const cohort_ask *ask, void **r
   const cohort_lane_work lanes = {.argument = &work, .phases = 1, .vectors = 1, .scalars = 1, .run = run_client};
   float *sum = NULL;
   cohort_lane_engine_run(run->engine, &lanes, losses, NULL, &sum);
+  COHORT_TRY(left(run, error));
   *rows = sum;
   int first, last;
   cohort_lane_engine_own(run->engine, &first, &last);
   run->counters.flops += (double)(last - first) * (double)run->settings->federated_settings.local_steps *
                          cohort_plan_flops(cohort_federation_graph(run->federation)->plan);
   return COHORT_DONE;
+}
+
+/* What a driver keeps may have changed after its first answer: only a step that changes nothing before its update may
+ * be left then. */
+static void hold(void *argument, bool holds) {
+  cohort_run *run = ((const step_oracle *)argument)->run;
+  for (int e = 0; e < cohort_lane_engine_executors(run->engine); e++)
+    cohort_executor_stop_on(run->context[e].executor, holds ? NULL : run->stop);
 }
 
 static const double *squares_of(void *argument) {
@@ -232,7 +254,8 @@ static cohort_status take_step(cohort_run *run, bool flag, cohort_run_row *row, 
       .wants = run->federation ? COHORT_WANTS_GRADIENT : cohort_run_answers(run),
       .batches = run->federation ? 1u << COHORT_BATCH_THIS : 1u << COHORT_BATCH_THIS | 1u << COHORT_BATCH_NEXT,
       .ask = run->federation ? ask_clients : ask_batch,
-      .squares = squares_of};
+      .squares = squares_of,
+      .hold = hold};
   COHORT_TRY(cohort_updater_step(run->updater, &oracle, run->step, run->settings->steps, &row->report, error));
   if (run->federation) {
     row->loss = row->report.losses[0];
@@ -245,6 +268,7 @@ static cohort_status take_step(cohort_run *run, bool flag, cohort_run_row *row, 
   }
   run->step++;
   run->begun = true;
+  run->ended = false;
   int first, last;
   cohort_lane_engine_own(run->engine, &first, &last);
   for (int lane = first; lane < last; lane++) {
@@ -288,19 +312,24 @@ cohort_status cohort_run_evaluate(cohort_run *run, cohort_split split, cohort_ru
                        .point = &point};
     double sums[COHORT_MAX_SCALARS];
     run_batch(run, &work, 0, sums, NULL);
+    COHORT_TRY(left(run, error));
     for (int i = 0; i < run->evaluate->scalars; i++) total[i] += sums[i];
   }
   fill_row(run, split, run->task.functions->count(&run->task, split, samples), total, row);
   return COHORT_DONE;
 }
 
-void cohort_run_note_evaluation(cohort_run *run, double loss) {
-  if (run->best_step >= 0 && !(loss < run->best_loss)) return;
-  run->best_step = run->step;
-  run->best_loss = loss;
+void cohort_run_note_evaluation(cohort_run *run, double loss, bool end) {
+  run->ended = end;
+  if (end) run->before_end = run->best;
+  if (run->best.step < 0 || loss < run->best.loss) run->best = (cohort_run_best){run->step, loss};
 }
 
-int64_t cohort_run_best_step(const cohort_run *run) { return run->best_step; }
+cohort_run_best cohort_run_best_evaluation(const cohort_run *run) { return run->best; }
+
+bool cohort_run_same_schedule(const cohort_run *run, int64_t before, int64_t steps) {
+  return run->step < 1 || cohort_updater_same_schedule(run->updater, run->step, before, steps);
+}
 
 bool cohort_run_borrow(const cohort_run *run, size_t bytes, int count, void **piece) {
   int found = cohort_lane_engine_borrow(run->engine, bytes, count, piece);

@@ -45,6 +45,11 @@ typedef struct cohort_run_row {
   bool flagged;                       /* some rank raised its flag */
 } cohort_run_row;
 
+/* From now on a step or an evaluation is left as soon as *flag (of any rank) is not 0, which anybody may write at any
+ * moment: cohort_run_step and cohort_run_evaluate then return COHORT_STOPPED on all ranks, and the run stands where it
+ * stood. A step whose updates have begun is done to its end. The flag stays the caller's; NULL: never. */
+void cohort_run_stop_on(cohort_run *run, const _Atomic int *flag);
+
 /* Collective. One step; `flag` is this rank's wish to stop, agreed with everything else in the step. A step that is not
  * applied counts as a step (its batch is passed over). */
 cohort_status cohort_run_step(cohort_run *run, bool flag, cohort_run_row *row, cohort_error *error);
@@ -52,9 +57,19 @@ cohort_status cohort_run_step(cohort_run *run, bool flag, cohort_run_row *row, c
 /* Collective. Every sample of the split counts once. `samples` 0 in the task: BAD_CONFIG. */
 cohort_status cohort_run_evaluate(cohort_run *run, cohort_split split, cohort_run_row *row, cohort_error *error);
 
-/* Remembers the lowest loss of an evaluation and its step, through saves and resumes; best_step -1: none yet. */
-void cohort_run_note_evaluation(cohort_run *run, double loss);
-int64_t cohort_run_best_step(const cohort_run *run);
+/* The lowest loss of an evaluation and its step (-1: there was none), through saves and resumes. */
+typedef struct cohort_run_best {
+  int64_t step;
+  double loss;
+} cohort_run_best;
+cohort_run_best cohort_run_best_evaluation(const cohort_run *run);
+/* An evaluation of this step. `end`: one that is made only because the run ends here. */
+void cohort_run_note_evaluation(cohort_run *run, double loss, bool end);
+/* After a resume from `path`, which was the end of a shorter run: forgets the evaluation that only its end has made, so
+ * that what follows is what a run of more steps gives. Collective. */
+void cohort_run_forget_end(cohort_run *run, const char *path);
+/* Whether every step so far had the learning rates that a run of `steps` gives; `before`: of how many it was one. */
+bool cohort_run_same_schedule(const cohort_run *run, int64_t before, int64_t steps);
 
 /* What the run saves it saves only while this lock is held (io/run_lock.h); it must be there at every save. */
 struct cohort_run_lock;
@@ -63,8 +78,8 @@ void cohort_run_guard(cohort_run *run, const struct cohort_run_lock *lock);
 /* Collective. Name NULL: step_N.h5 and `latest`. */
 cohort_status cohort_run_save(cohort_run *run, const char *directory, const char *name, uint64_t *bytes_written,
                               cohort_error *error);
-/* Collective. The newest whole checkpoint of the directory; where it holds none, `last`, what a run that came to its
- * end left, if there is such a file. path: owned by the caller. */
+/* Collective. The newest that is whole of the directory's checkpoints and `last`, the file that a run leaves at its
+ * end; either may be missing. path: owned by the caller. */
 cohort_status cohort_run_resume(cohort_run *run, const char *directory, const char *last, bool *found, char **path,
                                 cohort_error *error);
 /* Collective. Weights of space 0 from a checkpoint, by name; all must fit. A frozen reference becomes the same weights,

@@ -260,6 +260,9 @@ const cohort_parameter cohort_settings_table[] = {
                    "when to save checkpoints"),
     COHORT_SECTION(cohort_settings, federated, federated_settings, federated_table, "null",
                    "federated training: clients, rounds and strategy; null: none"),
+    COHORT_BOOLEAN(cohort_settings, overwrite, "false",
+                   "begin anew where another run is, which is removed; an unfinished run that began so goes on",
+                   .may_change = true),
     COHORT_REAL_ATLEAST(cohort_settings, max_seconds, "0", 0, "save and stop (status 75) after so long; 0: no limit",
                         .unit = "seconds", .may_change = true),
     COHORT_REAL_ATLEAST(cohort_settings, watchdog, "60", 0,
@@ -324,8 +327,7 @@ static void check_method(const char *family, const cohort_document *document, co
   cohort_choice_release(&choice);
 }
 
-/* A federated method, or any optimizer. */
-static const char *family_of_strategy(const cohort_document *strategy) {
+const char *cohort_settings_strategy_family(const cohort_document *strategy) {
   const char *key = strategy->kind == COHORT_MAP ? strategy->names[0] : strategy->text;
   const bool optimizer = !cohort_registry_find(COHORT_VARIANT_F64, "federated", key) &&
                          cohort_registry_find(COHORT_VARIANT_F64, "optimizer", key);
@@ -346,7 +348,7 @@ static void check_methods(const cohort_settings *own, cohort_faults *faults) {
   check_method("schedule", own->schedule, "schedule", faults);
   if (!own->is_federated) return;
   const cohort_document *strategy = own->federated_settings.strategy;
-  if (strategy) check_method(family_of_strategy(strategy), strategy, "federated.strategy", faults);
+  if (strategy) check_method(cohort_settings_strategy_family(strategy), strategy, "federated.strategy", faults);
   check_method("optimizer", own->federated_settings.client, "federated.client", faults);
   check_method("schedule", own->federated_settings.client_schedule, "federated.client_schedule", faults);
 }

@@ -73,6 +73,7 @@ typedef struct cohort_settings {
   double clip;
   int on_nan;
   const cohort_document *data, *evaluate, *checkpoint, *federated;
+  bool overwrite;
   double max_seconds, watchdog;
   int64_t log_every;
   const char *init_from;
@@ -106,6 +107,11 @@ const cohort_document *cohort_settings_place(const cohort_settings *settings, co
 /* COHORT_BAD_CONFIG with "FILE:LINE:COLUMN: " of the key before the text. */
 cohort_status cohort_settings_fail(const cohort_settings *settings, const char *key, cohort_error *error,
                                    const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* The expanded config with every method in full, as it is once the run has been built; without data. Owned by the
+ * caller; NULL when a method is at fault. */
+cohort_document *cohort_settings_expand(const cohort_settings *settings);
+/* The family of a federated run's strategy: a federated method, or any optimizer. */
+const char *cohort_settings_strategy_family(const cohort_document *strategy);
 
 /* Whether a dotted key of the expanded config may change when a run is resumed (lanes of machines, lengths, paths). */
 bool cohort_settings_may_change(const char *key);

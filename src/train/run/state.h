@@ -40,12 +40,13 @@ struct cohort_run {
   const float **direction; /* [buckets] */
   cohort_gradient_arena arena;
   cohort_federation *federation;
-  cohort_document *server;      /* optimizer of a federated run */
-  cohort_lane_context *context; /* [executors] */
-  void *exchange;               /* for lane operations */
-  int64_t step, samples;        /* of the stream */
-  int64_t best_step;            /* -1: nothing was evaluated yet */
-  double best_loss;
+  cohort_document *server;          /* optimizer of a federated run */
+  cohort_lane_context *context;     /* [executors] */
+  void *exchange;                   /* for lane operations */
+  int64_t step, samples;            /* of the stream */
+  cohort_run_best best, before_end; /* before_end: without the evaluation of the end */
+  bool ended;                       /* the last evaluation was one of the end alone, at this step */
+  const _Atomic int *stop;          /* or NULL */
   cohort_run_counters counters;
   cohort_profile *profile;     /* or NULL */
   const cohort_run_lock *lock; /* of the run directory, or NULL */

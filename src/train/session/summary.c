@@ -110,6 +110,21 @@ static cohort_document *rank_rows(const cohort_run *run, const double *table, in
   return list;
 }
 
+static double train_loss(const cohort_session *session) {
+  return session->trained ? session->last_train.loss : session->train_loss;
+}
+
+static void describe_evaluation(cohort_document *out, const cohort_task *task, cohort_split split,
+                                const cohort_run_row *row) {
+  char name[96];
+  (void)snprintf(name, sizeof name, "%s_loss", cohort_split_name(split));
+  set_number(out, name, row->loss);
+  for (int m = 0; m < task->metrics; m++) {
+    (void)snprintf(name, sizeof name, "%s_%s", cohort_split_name(split), strchr(task->metric[m], '/') + 1);
+    set_number(out, name, row->columns[m]);
+  }
+}
+
 static void describe_outcome(cohort_document *out, const cohort_run *run, const cohort_session *session) {
   const cohort_task *task = cohort_run_task(run);
   const cohort_run_position where = cohort_run_where(run);
@@ -118,15 +133,17 @@ static void describe_outcome(cohort_document *out, const cohort_run *run, const 
   set_number(out, "steps", (double)where.step);
   set_number(out, "epochs", where.epoch);
   set_number(out, "parameters", (double)cohort_run_space(run, 0)->parameters);
-  set_number(out, "train_loss", session->first_step < where.step ? session->last_train.loss : NAN);
-  if (!session->evaluated) return;
-  char name[96];
-  (void)snprintf(name, sizeof name, "%s_loss", session->evaluated);
-  set_number(out, name, session->last_evaluation.loss);
-  for (int m = 0; m < task->metrics; m++) {
-    (void)snprintf(name, sizeof name, "%s_%s", session->evaluated, strchr(task->metric[m], '/') + 1);
-    set_number(out, name, session->last_evaluation.columns[m]);
+  set_number(out, "train_loss", train_loss(session));
+  for (int s = 0; s < COHORT_SPLITS; s++)
+    if (session->evaluated[s]) describe_evaluation(out, task, (cohort_split)s, &session->evaluation[s]);
+  const cohort_run_best best = cohort_run_best_evaluation(run);
+  if (best.step >= 0) {
+    char name[96];
+    (void)snprintf(name, sizeof name, "best_%s_loss", cohort_split_name(cohort_task_evaluated_split(task)));
+    set_number(out, "best_step", (double)best.step);
+    set_number(out, name, best.loss);
   }
+  if (session->reason) set_text(out, "error", session->reason);
   if (isfinite(session->baseline_nats)) {
     set_number(out, "rival_order", session->baseline_order);
     set_number(out, "rival_nats_per_token", session->baseline_nats);
@@ -254,6 +271,15 @@ static void print_roofline(const rates *own, const char *kernels, const cohort_l
   if (roofline->read > 0) cohort_log_line(log, "%-22s memory reads %.1f GB/s", "", roofline->read / 1e9);
 }
 
+/* Each number with the split that it is of. */
+static void print_evaluation(const cohort_log *log, const cohort_task *task, cohort_split split,
+                             const cohort_run_row *row) {
+  cohort_log_line(log, "%-10s %-11s %.6f", cohort_split_name(split), "loss", row->loss);
+  for (int m = 0; m < task->metrics; m++)
+    cohort_log_line(log, "%-10s %-11s %.6f", cohort_split_name(split), strchr(task->metric[m], '/') + 1,
+                    row->columns[m]);
+}
+
 static void print_table(const cohort_run *run, const cohort_session *session, const double *table, int ranks,
                         const rates *rate, const cohort_log *log) {
   const cohort_task *task = cohort_run_task(run);
@@ -261,15 +287,16 @@ static void print_table(const cohort_run *run, const cohort_session *session, co
   const double steps = (double)(where.step - session->first_step);
   cohort_log_line(log, "%-22s %s", "outcome", session->outcome);
   cohort_log_line(log, "%-22s %lld (%.2f epochs)", "steps", (long long)where.step, where.epoch);
-  if (steps > 0) cohort_log_line(log, "%-22s %.6f", "train loss", session->last_train.loss);
-  if (session->evaluated) {
-    cohort_log_line(log, "%-10s %-11s %.6f", session->evaluated, "loss", session->last_evaluation.loss);
-    for (int m = 0; m < task->metrics; m++)
-      cohort_log_line(log, "%-22s %.6f", task->metric[m], session->last_evaluation.columns[m]);
-  }
+  if (isfinite(train_loss(session))) cohort_log_line(log, "%-22s %.6f", "train loss", train_loss(session));
+  for (int s = COHORT_SPLITS - 1; s >= 0; s--)
+    if (session->evaluated[s]) print_evaluation(log, task, (cohort_split)s, &session->evaluation[s]);
+  const cohort_run_best best = cohort_run_best_evaluation(run);
+  if (best.step >= 0 && best.step < where.step)
+    cohort_log_line(log, "%-22s %.6f at step %lld", "best loss", best.loss, (long long)best.step);
   if (isfinite(session->baseline_nats)) {
-    cohort_log_line(log, "%-22s %.4f nats/token  %.4f bits/byte", "this model", session->last_evaluation.loss,
-                    session->last_evaluation.loss * session->tokens_per_byte / M_LN2);
+    const double loss = session->evaluation[cohort_task_evaluated_split(task)].loss;
+    cohort_log_line(log, "%-22s %.4f nats/token  %.4f bits/byte", "this model", loss,
+                    loss * session->tokens_per_byte / M_LN2);
     cohort_log_line(log, "Kneser-Ney %d-gram      %.4f nats/token  %.4f bits/byte", session->baseline_order,
                     session->baseline_nats, session->baseline_nats * session->tokens_per_byte / M_LN2);
   }

@@ -7,12 +7,16 @@
 
 typedef struct cohort_session {
   const char *run_path;
-  const char *outcome; /* "done", "stopped" */
+  const char *outcome; /* "done", "stopped", "diverged" */
+  const char *reason;  /* the error of a run that has diverged, else NULL */
   double seconds;      /* of the steps of this session, evaluation and saving not counted */
   double total_seconds, evaluation_seconds, checkpoint_seconds;
   int64_t first_step;
-  cohort_run_row last_train, last_evaluation;
-  const char *evaluated;     /* split of last_evaluation, or NULL */
+  cohort_run_row last_train;                /* when `trained` */
+  bool trained;                             /* a step of this session was applied */
+  double train_loss;                        /* of the last row before this session; NaN: there is none */
+  cohort_run_row evaluation[COHORT_SPLITS]; /* the last of each split, when `evaluated` */
+  bool evaluated[COHORT_SPLITS];
   uint64_t checkpoint_bytes; /* written by this rank in the last save */
   double baseline_nats;      /* NaN: none */
   double tokens_per_byte;

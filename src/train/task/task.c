@@ -13,6 +13,10 @@ const char *cohort_split_name(cohort_split split) {
   return names[split];
 }
 
+cohort_split cohort_task_evaluated_split(const cohort_task *task) {
+  return task->samples[COHORT_SPLIT_VALIDATION] ? COHORT_SPLIT_VALIDATION : COHORT_SPLIT_TEST;
+}
+
 static void read_losses(cohort_task *task, cohort_faults *faults) {
   const cohort_settings *settings = task->settings;
   const cohort_document *list = settings->losses;

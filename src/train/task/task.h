@@ -35,6 +35,9 @@ typedef struct cohort_task {
   cohort_lane_source source; /* of its graph and samples, as lanes ask for them */
 } cohort_task;
 
+/* The split that is evaluated on the way and by which the best step is judged: validation, else test. */
+cohort_split cohort_task_evaluated_split(const cohort_task *task);
+
 typedef struct cohort_task_functions {
   const char *name;
   /* Loads the data; faults of the config go to `faults`, of the data to `error`. */

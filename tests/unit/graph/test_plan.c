@@ -226,6 +226,36 @@ static void test_views(void) {
   rig_destroy(&at);
 }
 
+/* A flag that is raised leaves out what has not begun; lowered, the same executor makes all of it. */
+static void test_stop(void) {
+  rig at = rig_create(13);
+  const cohort_value x = rig_real(&at, COHORT_SHAPE(2, 6), -1, 1);
+  const cohort_value sum = cohort_graph_cumsum(at.graph, cohort_graph_cumsum(at.graph, x, 0, false), 1, false);
+  void **memory = cohort_allocate((size_t)cohort_graph_values(at.graph) * sizeof *memory);
+  double target[12] = {0}, whole[12];
+  memory[x] = at.real_data[0];
+  memory[sum] = target;
+  cohort_plan *plan = plan_of(at.graph, 1, (const cohort_plan_output[]){{sum, true}});
+  cohort_executor *executor = executor_of(plan, 1);
+  const cohort_bindings bindings = {memory, {{0, 0}}};
+  CU_ASSERT_TRUE(cohort_executor_run(executor, plan, 0, 0, &bindings));
+  memcpy(whole, target, sizeof whole);
+  memset(target, 0, sizeof target);
+  _Atomic int flag = 0;
+  cohort_executor_stop_on(executor, &flag);
+  flag = 1;
+  CU_ASSERT_TRUE(cohort_executor_stopped(executor));
+  CU_ASSERT_FALSE(cohort_executor_run(executor, plan, 0, 0, &bindings));
+  for (int i = 0; i < 12; i++) CU_ASSERT_EQUAL(target[i], 0);
+  flag = 0;
+  CU_ASSERT_TRUE(cohort_executor_run(executor, plan, 0, 0, &bindings));
+  CU_ASSERT_EQUAL(memcmp(whole, target, sizeof whole), 0);
+  cohort_executor_destroy(executor);
+  cohort_plan_destroy(plan);
+  free(memory);
+  rig_destroy(&at);
+}
+
 /* Rows are added to a table where it lies, in the arena or in the memory of an external output, unless it is a leaf or
  * read later. */
 static void test_onto(void) {
@@ -480,6 +510,7 @@ int main(void) {
       {"external outputs", test_external},
       {"views", test_views},
       {"rows onto a table", test_onto},
+      {"a raised flag", test_stop},
       {"dead code", test_dead_code},
       {"no allocation in a run", test_no_allocation},
       {"three lanes are one big lane", test_lanes},

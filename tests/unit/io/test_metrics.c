@@ -1,5 +1,7 @@
 /* A run's numbers: the text of the files, resuming, TensorBoard records, plots. */
 #include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "io/metrics.h"
@@ -20,7 +22,7 @@ static char *run_create(void) {
 static cohort_metrics *open_run(const char *run, int64_t resume_step) {
   cohort_metrics *out = NULL;
   cohort_error error = {0};
-  const cohort_status status = cohort_metrics_open(run, resume_step, 2, two_columns, &out, &error);
+  const cohort_status status = cohort_metrics_open(run, resume_step, NULL, 2, two_columns, &out, &error);
   if (status != COHORT_DONE) printf("    %s\n", error.text);
   CU_ASSERT_EQUAL_FATAL(status, COHORT_DONE);
   return out;
@@ -137,6 +139,75 @@ static void cut_last_line_goes(void) {
   scratch_remove(run);
 }
 
+/* What only the end of a shorter run has brought goes; the rest is known. */
+static void rows_of_an_end_go(void) {
+  static const char *const ended[] = {"train", "test", NULL};
+  char *const run = run_create();
+  cohort_metrics *metrics = open_run(run, -1);
+  for (int64_t step = 2; step <= 6; step += 2) write_step(metrics, step, "train", (double)step);
+  write_step(metrics, 7, "train", 0.125);
+  write_step(metrics, 7, "test", 7);
+  write_step(metrics, 7, "validation", 8);
+  CU_ASSERT_EQUAL(cohort_metrics_close(metrics, NULL), COHORT_DONE);
+  double loss = 0;
+  metrics = open_run(run, 7);
+  CU_ASSERT_EQUAL(cohort_metrics_last_train(metrics, &loss), 7);
+  CU_ASSERT_EQUAL(loss, 0.125);
+  CU_ASSERT_TRUE(cohort_metrics_kept(metrics, "test"));
+  CU_ASSERT_EQUAL(cohort_metrics_close(metrics, NULL), COHORT_DONE);
+  CU_ASSERT_EQUAL_FATAL(cohort_metrics_open(run, 7, ended, 2, two_columns, &metrics, NULL), COHORT_DONE);
+  CU_ASSERT_EQUAL(cohort_metrics_last_train(metrics, &loss), 6);
+  CU_ASSERT_TRUE(cohort_metrics_kept(metrics, "validation"));
+  CU_ASSERT_FALSE(cohort_metrics_kept(metrics, "test"));
+  CU_ASSERT_FALSE(cohort_metrics_kept(metrics, "train"));
+  CU_ASSERT_EQUAL(cohort_metrics_close(metrics, NULL), COHORT_DONE);
+  size_t length = 0;
+  char *const text = read_in(run, "metrics.csv", &length);
+  CU_ASSERT_PTR_NOT_NULL(strstr(text, "\n7,validation,"));
+  CU_ASSERT_PTR_NULL(strstr(text, "7,train,"));
+  CU_ASSERT_PTR_NULL(strstr(text, "7,test,"));
+  free(text);
+  scratch_remove(run);
+}
+
+/* A limit on a file's size stands for a full disk: it bites in the middle of a row. */
+static void rows_wait_for_a_full_disk(void) {
+  char *const run = run_create(), *const other = run_create();
+  struct rlimit before, small;
+  CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, &before), 0);
+  (void)signal(SIGXFSZ, SIG_IGN);
+  cohort_metrics *metrics = open_run(run, -1), *const whole = open_run(other, -1);
+  for (int64_t step = 1; step <= 9; step++) write_step(whole, step, "train", 1.0 / (double)step);
+  CU_ASSERT_EQUAL(cohort_metrics_close(whole, NULL), COHORT_DONE);
+  write_step(metrics, 1, "train", 1);
+  small = before;
+  small.rlim_cur = 220; /* the header, a row, and some of the next */
+  CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const double extra[] = {0.25, 2.0 / 3};
+  cohort_error error = {0};
+  const cohort_metrics_row row = {.step = 2,
+                                  .split = "train",
+                                  .epoch = 1,
+                                  .samples = 20,
+                                  .tokens = -1,
+                                  .loss = 0.5,
+                                  .learning_rate = 1e-3,
+                                  .gradient_norm = NAN,
+                                  .extra = extra};
+  CU_ASSERT_EQUAL(cohort_metrics_write(metrics, &row, &error), COHORT_NO_RESOURCE);
+  CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "metrics.csv"));
+  CU_ASSERT_EQUAL(cohort_metrics_sync(metrics, &error), COHORT_NO_RESOURCE);
+  CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &before), 0);
+  for (int64_t step = 3; step <= 9; step++) write_step(metrics, step, "train", 1.0 / (double)step);
+  CU_ASSERT_EQUAL(cohort_metrics_close(metrics, NULL), COHORT_DONE);
+  size_t length = 0;
+  char *const text = read_in(other, "metrics.csv", &length);
+  holds(run, "metrics.csv", text);
+  free(text);
+  scratch_remove(run);
+  scratch_remove(other);
+}
+
 static void other_headers_are_refused(void) {
   char *const run = run_create();
   const char *const texts[] = {"step,loss\n1,2\n", "\n",
@@ -145,7 +216,7 @@ static void other_headers_are_refused(void) {
     char *const path = scratch_text(run, "metrics.csv", texts[i]);
     cohort_metrics *out = NULL;
     cohort_error error = {0};
-    CU_ASSERT_EQUAL(cohort_metrics_open(run, 5, 2, two_columns, &out, &error), COHORT_BAD_DATA);
+    CU_ASSERT_EQUAL(cohort_metrics_open(run, 5, NULL, 2, two_columns, &out, &error), COHORT_BAD_DATA);
     CU_ASSERT_PTR_NULL(out);
     CU_ASSERT_PTR_NOT_NULL(strstr(error.text, path));
     holds(run, "metrics.csv", texts[i]);
@@ -153,7 +224,7 @@ static void other_headers_are_refused(void) {
   }
   cohort_metrics *out = NULL;
   cohort_error error = {0};
-  CU_ASSERT_EQUAL(cohort_metrics_open("/nonexistent", -1, 0, NULL, &out, &error), COHORT_NO_RESOURCE);
+  CU_ASSERT_EQUAL(cohort_metrics_open("/nonexistent", -1, NULL, 0, NULL, &out, &error), COHORT_NO_RESOURCE);
   CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "/nonexistent/metrics.csv"));
   CU_ASSERT_PTR_NULL(out);
   scratch_remove(run);
@@ -351,7 +422,7 @@ static void mutated_files(void) {
     char *const path = scratch_file(run, "metrics.csv", text, length);
     cohort_metrics *out = NULL;
     cohort_error error = {0};
-    const cohort_status status = cohort_metrics_open(run, 2, 2, two_columns, &out, &error);
+    const cohort_status status = cohort_metrics_open(run, 2, NULL, 2, two_columns, &out, &error);
     if (status == COHORT_DONE) {
       good++;
       CU_ASSERT_EQUAL(cohort_metrics_close(out, NULL), COHORT_DONE);
@@ -382,6 +453,7 @@ static void mutated_files(void) {
 int main(void) {
   static const check checks[] = {
       {"columns and numbers", columns_and_numbers},     {"resume cuts later rows", resume_cuts_later_rows},
+      {"rows of an end go", rows_of_an_end_go},         {"rows wait for a full disk", rows_wait_for_a_full_disk},
       {"cut last line goes", cut_last_line_goes},       {"other headers are refused", other_headers_are_refused},
       {"TensorBoard records", tensorboard_records},     {"plots of one run", plots_of_one_run},
       {"plots of several runs", plots_of_several_runs}, {"plots find columns by name", plots_find_columns_by_name},

@@ -14,7 +14,9 @@ static cohort_document *config(const char *text) {
   return out;
 }
 
-static bool steps_may_change(const char *key) { return strcmp(key, "steps") == 0 || strcmp(key, "log.every") == 0; }
+static bool steps_may_change(const char *key) {
+  return strcmp(key, "overwrite") == 0 || strcmp(key, "steps") == 0 || strcmp(key, "log.every") == 0;
+}
 
 static cohort_status open_with(const char *path, const char *text, cohort_run_directory *out, cohort_error *error) {
   cohort_comm comm = cohort_comm_alone();
@@ -103,6 +105,44 @@ static void forbidden_changes_are_all_listed(void) {
                   COHORT_BAD_CONFIG);
   CU_ASSERT_PTR_NULL(strstr(error.text, "steps"));                       /* allowed, so no reason */
   opened(path, "steps: 1\nseed: 7\nmodel: {size: 1, name: a}\n", false); /* the refusal changed nothing */
+  free(path);
+  scratch_remove(scratch);
+}
+
+static bool is_there(const char *path, const char *name) {
+  char *const own = cohort_format_text("%s/%s", path, name);
+  const bool there = access(own, F_OK) == 0;
+  free(own);
+  return there;
+}
+
+/* What a run writes goes, what somebody else has put there stays. */
+static void overwritten(void) {
+  static const char *const written[] = {
+      "final.h5",    "timing.csv",         "summary.json",
+      "log.txt",     "checkpoints/latest", "checkpoints/step_00000010.h5",
+      "metrics.csv", "plots/loss.svg",     "tensorboard/events.out.tfevents.1.cohort"};
+  char *const scratch = scratch_create(), *const path = cohort_format_text("%s/run", scratch);
+  opened(path, "seed: 7\noverwrite: false\n", true);
+  for (size_t i = 0; i < sizeof written / sizeof *written; i++) free(scratch_text(path, written[i], "1\n"));
+  free(scratch_text(path, "notes.txt", "1\n"));
+  free(scratch_text(path, "plots/notes.txt", "1\n"));
+  refused(path, "seed: 8\noverwrite: false\n", COHORT_BAD_CONFIG, (const char *[]){"overwrite: true", "seed: 7 -> 8"},
+          2);
+  for (size_t i = 0; i < sizeof written / sizeof *written; i++) CU_ASSERT_TRUE(is_there(path, written[i]));
+  opened(path, "seed: 8\noverwrite: true\n", true);
+  for (size_t i = 0; i < sizeof written / sizeof *written; i++) CU_ASSERT_FALSE(is_there(path, written[i]));
+  CU_ASSERT_TRUE(is_there(path, "notes.txt"));
+  CU_ASSERT_TRUE(is_there(path, "plots/notes.txt"));
+  /* The same command again: it goes on until the run has ended. */
+  begin_run(path);
+  opened(path, "seed: 8\noverwrite: true\n", false);
+  CU_ASSERT_TRUE(is_there(path, "metrics.csv"));
+  free(scratch_text(path, "summary.json", "{\n  \"outcome\": \"stopped\"\n}\n"));
+  opened(path, "seed: 8\noverwrite: true\n", false);
+  free(scratch_text(path, "summary.json", "{\n  \"outcome\": \"diverged\"\n}\n"));
+  opened(path, "seed: 8\noverwrite: true\n", true);
+  CU_ASSERT_FALSE(is_there(path, "metrics.csv"));
   free(path);
   scratch_remove(scratch);
 }
@@ -345,6 +385,7 @@ int main(void) {
       {"made with parents", made_with_parents},
       {"taken over with allowed changes", taken_over_with_allowed_changes},
       {"forbidden changes are all listed", forbidden_changes_are_all_listed},
+      {"overwritten", overwritten},
       {"a start that failed binds nothing", a_start_that_failed_binds_nothing},
       {"in use by another process", in_use_by_another_process},
       {"impossible places are refused", impossible_places_are_refused},
