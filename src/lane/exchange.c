@@ -6,11 +6,11 @@
 
 #include <string.h>
 
-enum { MAX_LANE_OPERATIONS = 64 };
+
 
 static size_t largest_exchange(const cohort_lane_graph *graph, int phase) {
-  cohort_lane_operation operation[MAX_LANE_OPERATIONS];
-  const int count = cohort_plan_lane_operations(graph->plan, phase, operation, MAX_LANE_OPERATIONS);
+  cohort_lane_operation operation[COHORT_MAX_LANE_OPERATIONS];
+  const int count = cohort_plan_lane_operations(graph->plan, phase, operation, COHORT_MAX_LANE_OPERATIONS);
   size_t largest = 0;
   for (int i = 0; i < count; i++) {
     const size_t bytes = (size_t)operation[i].input_elements * (size_t)graph->options.lanes * sizeof(float);
@@ -48,8 +48,8 @@ static void reduce_rows(const cohort_lane_operation *operation, int lanes, float
 
 void cohort_lane_graph_exchange(const cohort_lane_graph *graph, const cohort_lane_engine *engine, cohort_comm *comm,
                                 cohort_lane_context *contexts, int phase, void *buffer) {
-  cohort_lane_operation operation[MAX_LANE_OPERATIONS];
-  const int count = cohort_plan_lane_operations(graph->plan, phase, operation, MAX_LANE_OPERATIONS);
+  cohort_lane_operation operation[COHORT_MAX_LANE_OPERATIONS];
+  const int count = cohort_plan_lane_operations(graph->plan, phase, operation, COHORT_MAX_LANE_OPERATIONS);
   const int lanes = graph->options.lanes;
   size_t offsets[COHORT_MAX_LANES], bytes[COHORT_MAX_LANES];
   int first, last;

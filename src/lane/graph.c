@@ -375,8 +375,8 @@ static void feed(const cohort_lane_source *source, const cohort_lane_graph *grap
 
 static void blank_operations(const cohort_lane_graph *graph, const cohort_lane_context *context, int phase, int slot,
                              const cohort_bindings *bindings) {
-  cohort_lane_operation operation[MAX_LANE_OPERATIONS];
-  const int count = cohort_plan_lane_operations(graph->plan, phase, operation, MAX_LANE_OPERATIONS);
+  cohort_lane_operation operation[COHORT_MAX_LANE_OPERATIONS];
+  const int count = cohort_plan_lane_operations(graph->plan, phase, operation, COHORT_MAX_LANE_OPERATIONS);
   for (int i = 0; i < count; i++)
     memset(cohort_executor_value(context->executor, graph->plan, slot, operation[i].input, bindings), 0,
            (size_t)operation[i].input_elements * sizeof(float));

@@ -8,6 +8,9 @@
 #include "state/activity.h"
 #include "state/space.h"
 
+/* Values that cross lanes at the end of one phase, at most. */
+enum { COHORT_MAX_LANE_OPERATIONS = 64 };
+
 typedef struct cohort_lane_graph_options {
   bool gradients;       /* with respect to every tensor of space 0, per objective */
   bool hessian_product; /* and the Hessian-vector product of the sum of objectives; the graph is decomposed */
