@@ -7,7 +7,7 @@
 
 #include "cli/verb.h"
 #include "io/dataset/dataset.h"
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 #include "train/task/language.h"
 
 typedef struct tokenize_options {

@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-
-
 static size_t largest_exchange(const cohort_lane_graph *graph, int phase) {
   cohort_lane_operation operation[COHORT_MAX_LANE_OPERATIONS];
   const int count = cohort_plan_lane_operations(graph->plan, phase, operation, COHORT_MAX_LANE_OPERATIONS);

@@ -141,10 +141,10 @@ static void begin(cohort_updater *updater, int64_t step) {
 }
 
 bool cohort_updater_same_schedule(const cohort_updater *updater, int64_t step, int64_t before, int64_t steps) {
-  enum { PROBES = 64 };
+  enum { PLACES = 64 };
   const cohort_schedule *schedule = updater->schedule.method->functions;
-  for (int i = 0; i <= PROBES; i++) {
-    const int64_t at = (step - 1) * i / PROBES;
+  for (int i = 0; i <= PLACES; i++) {
+    const int64_t at = (step - 1) * i / PLACES;
     const double then = schedule->factor(updater->schedule.config, at, before);
     const double now = schedule->factor(updater->schedule.config, at, steps);
     if (then < now || then > now) return false;

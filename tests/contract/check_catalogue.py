@@ -133,6 +133,11 @@ class Method:
         return out
 
 
+# Rules that a rounding may send elsewhere: SOAP's bases are eigenvectors, of which chance picks the sign and, where
+# eigenvalues are near one another, the plane. Its goldens hold it to 1e-6 in float64.
+DISCONTINUOUS = {"soap"}
+
+
 class Checker:
     def __init__(self, directory):
         self.directory, self.faults, self.runs = directory, [], 0
@@ -181,6 +186,8 @@ class Checker:
             arrays = arrays | {name: array for name, array in single.items() if name.startswith("parameters/")}
         wide = {name: array.astype(np.float64) if array.dtype == np.float32 else array for name, array in arrays.items()}
         double = self.good(method, wide, optional, np.float64)
+        if method.key in DISCONTINUOUS:
+            return
         for name in single if double else ():
             largest = abs(double[name]).max(initial=0)
             error = abs(single[name] - double[name]).max(initial=0)

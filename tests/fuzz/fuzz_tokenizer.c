@@ -1,8 +1,8 @@
 /* Tokenizer files, mutated and made of random merges: one that is read gives any bytes back, and is written back equal.
  */
 #include "fuzz/fuzz.h"
-#include "io/tokenizer.h"
-#include "io/tokenizer_words.h"
+#include "io/tokenizer/tokenizer.h"
+#include "io/tokenizer/tokenizer_words.h"
 
 enum { MUTATED, MADE = 2 };
 

@@ -8,7 +8,7 @@
 
 #include "base/memory.h"
 #include "io/dataset/dataset.h"
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 #include "method/loss/loss.h"
 #include "train/run/source_text.h"
 #include "train/task/task.h"

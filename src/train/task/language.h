@@ -2,7 +2,7 @@
 #ifndef COHORT_TRAIN_TASK_LANGUAGE_H
 #define COHORT_TRAIN_TASK_LANGUAGE_H
 
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 #include "train/task/task.h"
 
 /* `bytes`, or a tokenizer's file. */

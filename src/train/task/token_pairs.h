@@ -4,7 +4,7 @@
 
 #include "base/random.h"
 #include "io/dataset/dataset.h"
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 
 /* Two sequences a pair, chosen then rejected: prompt and completion, cut at `context + 1` tokens (so that every token
  * but the last is an input). */

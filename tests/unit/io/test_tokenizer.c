@@ -1,8 +1,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "io/tokenizer.h"
-#include "io/tokenizer_words.h"
+#include "io/tokenizer/tokenizer.h"
+#include "io/tokenizer/tokenizer_words.h"
 #include "scratch.h"
 
 static const char verse[] =

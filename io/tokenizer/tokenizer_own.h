@@ -2,9 +2,9 @@
 #ifndef COHORT_IO_TOKENIZER_OWN_H
 #define COHORT_IO_TOKENIZER_OWN_H
 
-#include "io/tokenizer.h"
-#include "io/tokenizer_tables.h"
-#include "io/tokenizer_words.h"
+#include "io/tokenizer/tokenizer.h"
+#include "io/tokenizer/tokenizer_tables.h"
+#include "io/tokenizer/tokenizer_words.h"
 
 struct cohort_tokenizer {
   int vocabulary, end;

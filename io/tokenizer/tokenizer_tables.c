@@ -1,6 +1,6 @@
 /* Hash tables of words and of pairs of tokens, by open addressing; they double when half full. Entries keep their
  * numbers when a table grows. */
-#include "io/tokenizer_tables.h"
+#include "io/tokenizer/tokenizer_tables.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* Byte-level BPE: encodes, decodes, reads and writes. Any bytes encode, and decode to themselves. Merges are applied
  * lowest rank first within a word; words are cached, so a text costs a lookup a word and new words their length
  * squared. */
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 #include "base/memory.h"
 #include "io/run_directory.h"
-#include "io/tokenizer_own.h"
+#include "io/tokenizer/tokenizer_own.h"
 
 enum { BYTES = 256 };
 static const char tokenizer_kind[] = "byte_bpe"; /* what this file reads and writes */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "io/tokenizer_own.h"
+#include "io/tokenizer/tokenizer_own.h"
 
 enum { BYTES = 256 };
 

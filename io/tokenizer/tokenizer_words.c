@@ -1,7 +1,7 @@
 /* Cuts a text into words by a regular expression, compiled once. The parts between matches are words too: no byte is
  * lost. */
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "io/tokenizer_words.h"
+#include "io/tokenizer/tokenizer_words.h"
 
 #include <pcre2.h>
 #include <stdlib.h>
