@@ -19,7 +19,7 @@ static inline void npz_put(npz_bytes *to, const void *data, size_t bytes) {
 }
 
 static inline void npz_number(npz_bytes *to, uint64_t value, size_t bytes) {
-  for (size_t b = 0; b < bytes; b++) npz_put(to, &(unsigned char){(unsigned char)(value >> 8 * b)}, 1);
+  for (size_t b = 0; b < bytes; b++) npz_put(to, &(unsigned char){(unsigned char)(b < 8 ? value >> 8 * b : 0)}, 1);
 }
 
 /* An .npy content with this header line. */
