@@ -1,4 +1,4 @@
-# The catalogue's registry is made from the folder: every src/method/FAMILY/KEY.c (but template.c) exports
+# The catalogue's registry is made from the folder: every src/method/FAMILY/KEY.c (but template.c and FAMILY.c) exports
 # `cohort_FAMILY_KEY`, a NULL-ended array of descriptors; a numeric file exports one per variant
 # (`cohort_FAMILY_KEY_f32_avx512` ...). The table is sorted, so lists and pages are reproducible. COHORT_FILE is the file's
 # name without ".c". Numeric methods are compiled without contraction: what they do to an element must not depend on
@@ -19,6 +19,9 @@ function(cohort_methods name)
     string(REPLACE "/" "_" symbol ${symbol})
     string(REGEX REPLACE "/.*" "" family ${method})
     get_filename_component(file ${method} NAME_WE)
+    if(file STREQUAL family)
+      continue()
+    endif()
     set_source_files_properties(${path} PROPERTIES COMPILE_DEFINITIONS COHORT_FILE=${file}
       COMPILE_OPTIONS -ffp-contract=off)
     cohort_split_numeric(numeric plain ${path})

@@ -37,6 +37,7 @@ static void decompose(built_graph *own) {
   cohort_graph *small = cohort_graph_decompose(own->graph, map);
   for (int i = 0; i < own->outputs.objectives; i++) own->outputs.objective[i] = map[own->outputs.objective[i]];
   for (int i = 0; i < own->outputs.metrics; i++) own->outputs.metric[i] = map[own->outputs.metric[i]];
+  if (own->outputs.row != COHORT_NO_VALUE) own->outputs.row = map[own->outputs.row];
   own->inverse_count = map[own->inverse_count];
   free(map);
   cohort_graph_destroy(own->graph);
@@ -149,9 +150,10 @@ static void add_products(cohort_lane_graph *own, const built_graph *from) {
 static cohort_status make_plan(cohort_lane_graph *own, const built_graph *from, const cohort_kernel_set *kernels,
                                cohort_error *error) {
   const int vectors = own->options.gradients ? own->vectors + own->options.hessian_product : 0;
-  cohort_plan_output *output = cohort_allocate((size_t)(own->tensors * vectors + own->scalars + 1) * sizeof *output);
+  cohort_plan_output *output = cohort_allocate((size_t)(own->tensors * vectors + own->scalars + 2) * sizeof *output);
   int outputs = 0;
   for (int i = 0; i < own->scalars; i++) output[outputs++] = (cohort_plan_output){own->scalar[i], false};
+  if (own->row != COHORT_NO_VALUE) output[outputs++] = (cohort_plan_output){own->row, false};
   for (int i = 0; own->options.gradients && i < own->vectors * own->tensors; i++)
     if (own->gradient[i] != COHORT_NO_VALUE) output[outputs++] = (cohort_plan_output){own->gradient[i], true};
   for (int t = 0; own->options.hessian_product && t < own->tensors; t++)
@@ -191,6 +193,9 @@ cohort_status cohort_lane_graph_create(const cohort_lane_source *source, const c
     for (int i = 0; i < from.outputs.objectives; i++) own->scalar[own->scalars++] = from.outputs.objective[i];
     for (int i = 0; i < from.outputs.metrics; i++) own->scalar[own->scalars++] = from.outputs.metric[i];
     own->inverse_count = from.inverse_count;
+    own->row = from.outputs.row;
+    if (own->row != COHORT_NO_VALUE)
+      own->row_elements = cohort_shape_elements(cohort_graph_shape(from.graph, own->row));
     list_inputs(own, from.graph, kernels->real_size);
     status = list_parameters(own, from.graph, spaces, error);
   }
@@ -362,6 +367,9 @@ static void feed(const cohort_lane_source *source, const cohort_lane_graph *grap
                      .capacity = graph->options.capacity,
                      .count = run->count,
                      .position = context->position,
+                     .first = run->first,
+                     .samples = run->samples,
+                     .lane = run->lane,
                      .team = &context->team};
   double bytes = 0;
   for (int i = 0; i < graph->inputs; i++) {
@@ -391,6 +399,9 @@ bool cohort_lane_graph_run(const cohort_lane_source *source, const cohort_lane_g
   const bool last = phase == cohort_plan_phases(graph->plan) - 1;
   if (!whole && !last) blank_operations(graph, context, phase, slot, &bindings);
   if (!last) return whole;
+  if (run->kept && graph->row != COHORT_NO_VALUE)
+    memcpy(run->kept, cohort_executor_value(context->executor, graph->plan, slot, graph->row, &bindings),
+           (size_t)graph->row_elements * sizeof(float));
   for (int i = 0; i < graph->scalars; i++)
     run->scalars[i] = (double)*(const float *)cohort_executor_value(context->executor, graph->plan, slot,
                                                                     graph->scalar[i], &bindings);

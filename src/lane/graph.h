@@ -32,11 +32,13 @@ typedef struct cohort_lane_graph {
   int objectives, scalars; /* scalars: objectives, then the task's metrics */
   int vectors;             /* gradients: one an objective, or one of all; with hvp diagonal the product follows them */
   cohort_value scalar[COHORT_MAX_SCALARS];
-  int tensors;                       /* of all spaces */
-  cohort_value *parameter;           /* [tensors] */
-  int *space;                        /* [tensors] */
-  int64_t *offset;                   /* [tensors]: in the space's vector, or (of a cut graph) in the bucket */
-  int *bucket;                       /* [tensors]: of a cut graph, those of space 1 after those of space 0; else 0 */
+  int tensors;             /* of all spaces */
+  cohort_value *parameter; /* [tensors] */
+  int *space;              /* [tensors] */
+  int64_t *offset;         /* [tensors]: in the space's vector, or (of a cut graph) in the bucket */
+  int *bucket;             /* [tensors]: of a cut graph, those of space 1 after those of space 0; else 0 */
+  cohort_value row;        /* [row_elements]: leaves the lane; COHORT_NO_VALUE: none does */
+  int64_t row_elements;
   cohort_value *gradient;            /* [vectors][tensors], NO_VALUE for frozen ones */
   cohort_value *direction, *product; /* [tensors] */
 } cohort_lane_graph;
@@ -82,8 +84,10 @@ void cohort_lane_context_record(cohort_lane_context *context, cohort_recorder *r
 /* What a run is about. */
 typedef struct cohort_lane_pass {
   cohort_split split;
-  bool direct;                   /* as in cohort_feed */
-  int64_t count;                 /* samples of this lane */
+  bool direct;            /* as in cohort_feed */
+  int64_t count;          /* samples of this lane */
+  int64_t first, samples; /* positions of the whole batch, as in cohort_feed */
+  int lane;
   double inverse_count;          /* 1 / what the whole batch is divided by */
   const float *const *point;     /* [buckets]: weights; a bucket counts while it is needed */
   const float *const *direction; /* [buckets], or NULL */
@@ -92,6 +96,7 @@ typedef struct cohort_lane_pass {
   float *leftmost;            /* row of the rank's leftmost lane, where a graph overlays activations */
   const cohort_lane_row *row; /* for the gradients of the objectives, then the product; NULL or empty: forward only */
   double *scalars;            /* [scalars]; filled in the last phase */
+  float *kept;                /* [row_elements], filled in the last phase; or NULL */
 } cohort_lane_pass;
 
 /* Runs one phase; in phase 0 the samples at context->position[0..count) are fed. False: it was left before its end

@@ -10,7 +10,7 @@
 
 typedef enum { COHORT_SPLIT_TRAIN, COHORT_SPLIT_VALIDATION, COHORT_SPLIT_TEST, COHORT_SPLITS } cohort_split;
 
-enum { COHORT_MAX_METRICS = 12, COHORT_MAX_TASK_INPUTS = 12 };
+enum { COHORT_MAX_METRICS = 12, COHORT_MAX_TASK_INPUTS = 20 };
 
 /* The scalars of a graph over one lane; each a sum over the lane's samples. */
 typedef struct cohort_lane_outputs {
@@ -18,6 +18,7 @@ typedef struct cohort_lane_outputs {
   cohort_value objective[COHORT_MAX_OBJECTIVES];
   int metrics;
   cohort_value metric[COHORT_MAX_METRICS]; /* sums behind the method columns */
+  cohort_value row; /* the samples' rows of the task's table, which leave the lane; COHORT_NO_VALUE: none do */
 } cohort_lane_outputs;
 
 /* What feed fills: one buffer per task input, in the task's order of inputs. */
@@ -26,7 +27,9 @@ typedef struct cohort_feed {
   int64_t capacity;
   int64_t count;
   const int64_t *position; /* [count] */
-  bool direct;             /* positions are numbers of training samples, not of the stream */
+  int64_t first, samples;  /* positions of the whole batch: [first, first + samples) */
+  int lane;
+  bool direct; /* positions are numbers of training samples, not of the stream */
   void *input[COHORT_MAX_TASK_INPUTS];
   const cohort_team *team; /* that may share the copying */
 } cohort_feed;

@@ -7,6 +7,7 @@
 #include "method/loss/loss.h"
 #include "method/model/model.h"
 #include "method/optimizer/optimizer.h"
+#include "method/preference/preference.h"
 
 #define REAL COHORT_ARRAY_OF_REAL
 #define INTEGER COHORT_ARRAY_OF_INTEGER
@@ -141,31 +142,125 @@ static const cohort_probe_array preference_inputs[] = {
     {"policy/chosen",
      REAL,
      {"pairs", "T"},
+     .when = COHORT_ARRAY_PAIRS,
      .constraint = "value <= 0",
      .meaning = "log-probability of every token under the policy"},
-    {"policy/rejected", REAL, {"pairs", "T"}, .constraint = "value <= 0", .meaning = "see policy/chosen"},
+    {"policy/rejected",
+     REAL,
+     {"pairs", "T"},
+     .when = COHORT_ARRAY_PAIRS,
+     .constraint = "value <= 0",
+     .meaning = "see policy/chosen"},
     {"reference/chosen",
      REAL,
      {"pairs", "T"},
-     .when = COHORT_ARRAY_REFERENCE,
+     .when = COHORT_ARRAY_PAIRS_REFERENCE,
      .constraint = "value <= 0",
      .meaning = "the same under the reference"},
     {"reference/rejected",
      REAL,
      {"pairs", "T"},
-     .when = COHORT_ARRAY_REFERENCE,
+     .when = COHORT_ARRAY_PAIRS_REFERENCE,
      .constraint = "value <= 0",
      .meaning = "the same under the reference"},
-    {"mask/chosen", REAL, {"pairs", "T"}, .constraint = "value = 0 or 1", .meaning = "1: a token of the completion"},
-    {"mask/rejected", REAL, {"pairs", "T"}, .constraint = "value = 0 or 1", .meaning = "1: a token of the completion"},
+    {"mask/chosen",
+     REAL,
+     {"pairs", "T"},
+     .when = COHORT_ARRAY_PAIRS,
+     .constraint = "value = 0 or 1",
+     .meaning = "1: a token of the completion"},
+    {"mask/rejected",
+     REAL,
+     {"pairs", "T"},
+     .when = COHORT_ARRAY_PAIRS,
+     .constraint = "value = 0 or 1",
+     .meaning = "1: a token of the completion"},
+    {"kl/chosen",
+     REAL,
+     {"pairs", "T"},
+     .when = COHORT_ARRAY_PAIRS_DIVERGENCE,
+     .constraint = "0 <= value",
+     .meaning = "of every token: KL from the reference to the policy"},
+    {"kl/rejected",
+     REAL,
+     {"pairs", "T"},
+     .when = COHORT_ARRAY_PAIRS_DIVERGENCE,
+     .constraint = "0 <= value",
+     .meaning = "see kl/chosen"},
+    {"policy",
+     REAL,
+     {"completions", "T"},
+     .when = COHORT_ARRAY_COMPLETIONS,
+     .constraint = "value <= 0",
+     .meaning = "log-probability of every token under the policy"},
+    {"reference",
+     REAL,
+     {"completions", "T"},
+     .when = COHORT_ARRAY_COMPLETIONS,
+     .constraint = "value <= 0",
+     .meaning = "the same under the reference"},
+    {"mask",
+     REAL,
+     {"completions", "T"},
+     .when = COHORT_ARRAY_COMPLETIONS,
+     .constraint = "value = 0 or 1",
+     .meaning = "1: a token of the completion"},
+    {"label",
+     REAL,
+     {"completions"},
+     .when = COHORT_ARRAY_COMPLETIONS,
+     .constraint = "value = 0 or 1",
+     .meaning = "1: desirable, 0: not"},
+    {"policy_mismatched",
+     REAL,
+     {"completions", "T"},
+     .when = COHORT_ARRAY_MISMATCHED,
+     .constraint = "value <= 0",
+     .meaning = "the policy's for completions of other prompts"},
+    {"reference_mismatched",
+     REAL,
+     {"completions", "T"},
+     .when = COHORT_ARRAY_MISMATCHED,
+     .constraint = "value <= 0",
+     .meaning = "the same under the reference"},
+    {"mask_mismatched",
+     REAL,
+     {"completions", "T"},
+     .when = COHORT_ARRAY_MISMATCHED,
+     .constraint = "value = 0 or 1",
+     .meaning = "1: a token of such a completion"},
     {.name = NULL},
 };
 
 static const cohort_probe_array preference_outputs[] = {
-    {"loss", REAL, {NULL}, .meaning = "mean over the pairs"},
-    {"per_pair", REAL, {"pairs"}, .meaning = "loss of each pair"},
-    {"gradient/chosen", REAL, {"pairs", "T"}, .meaning = "of loss with respect to policy/chosen"},
-    {"gradient/rejected", REAL, {"pairs", "T"}, .meaning = "of loss with respect to policy/rejected"},
+    {"loss", REAL, {NULL}, .meaning = "mean over the pairs or completions"},
+    {"per_pair", REAL, {"pairs"}, .when = COHORT_ARRAY_PAIRS_ALONE, .meaning = "loss of each pair"},
+    {"gradient/chosen",
+     REAL,
+     {"pairs", "T"},
+     .when = COHORT_ARRAY_PAIRS,
+     .meaning = "of loss with respect to policy/chosen"},
+    {"gradient/rejected",
+     REAL,
+     {"pairs", "T"},
+     .when = COHORT_ARRAY_PAIRS,
+     .meaning = "of loss with respect to policy/rejected"},
+    {"gradient_kl/chosen",
+     REAL,
+     {"pairs", "T"},
+     .when = COHORT_ARRAY_PAIRS_DIVERGENCE,
+     .meaning = "of loss with respect to kl/chosen"},
+    {"gradient_kl/rejected",
+     REAL,
+     {"pairs", "T"},
+     .when = COHORT_ARRAY_PAIRS_DIVERGENCE,
+     .meaning = "of loss with respect to kl/rejected"},
+    {"per_completion", REAL, {"completions"}, .when = COHORT_ARRAY_COMPLETIONS, .meaning = "loss of each completion"},
+    {"gradient",
+     REAL,
+     {"completions", "T"},
+     .when = COHORT_ARRAY_COMPLETIONS,
+     .meaning = "of loss with respect to policy"},
     {.name = NULL},
 };
 
@@ -286,7 +381,8 @@ static const cohort_probe_symbol loss_symbols[] = {
 };
 
 static const cohort_probe_symbol preference_symbols[] = {
-    {"pairs", 1, 4, COHORT_ARRAY_ALWAYS, "pairs of completions"},
+    {"pairs", 1, 4, COHORT_ARRAY_PAIRS, "pairs of completions"},
+    {"completions", 1, 4, COHORT_ARRAY_COMPLETIONS, "completions of prompts"},
     {"T", 1, 7, COHORT_ARRAY_ALWAYS, "tokens; shorter completions are filled up with mask 0"},
     {.name = NULL},
 };
@@ -327,7 +423,7 @@ static const cohort_family_table tables[] = {
     {"model", "a network from inputs to logits", model_inputs, model_outputs, model_settings, model_symbols},
     {"optimizer", "an update of the parameters, or a driver over one", optimizer_inputs, optimizer_outputs,
      optimizer_settings, optimizer_symbols},
-    {"preference", "a loss on pairs of completions", preference_inputs, preference_outputs, no_settings,
+    {"preference", "a loss on completions of prompts", preference_inputs, preference_outputs, no_settings,
      preference_symbols},
     {"schedule", "a factor on the learning rate by step", schedule_inputs, schedule_outputs, schedule_settings,
      schedule_symbols},
@@ -353,6 +449,7 @@ static cohort_array_when kind_of_model(const cohort_method *method) {
 }
 
 bool cohort_array_applies(cohort_array_when when, const cohort_method *method) {
+  const bool unpaired = (method->needs & COHORT_NEEDS_UNPAIRED) != 0;
   switch (when) {
     case COHORT_ARRAY_ALWAYS:
       return true;
@@ -371,8 +468,18 @@ bool cohort_array_applies(cohort_array_when when, const cohort_method *method) {
       return ((const cohort_loss *)method->functions)->target == COHORT_TARGET_CLASS;
     case COHORT_ARRAY_REAL_TARGET:
       return ((const cohort_loss *)method->functions)->target == COHORT_TARGET_REAL;
-    case COHORT_ARRAY_REFERENCE:
-      return (method->needs & COHORT_NEEDS_REFERENCE) != 0;
+    case COHORT_ARRAY_PAIRS:
+      return !unpaired;
+    case COHORT_ARRAY_PAIRS_ALONE:
+      return !unpaired && !(method->needs & COHORT_NEEDS_BATCH);
+    case COHORT_ARRAY_PAIRS_REFERENCE:
+      return !unpaired && method->needs & COHORT_NEEDS_REFERENCE;
+    case COHORT_ARRAY_PAIRS_DIVERGENCE:
+      return !unpaired && method->needs & COHORT_NEEDS_DIVERGENCE;
+    case COHORT_ARRAY_COMPLETIONS:
+      return unpaired;
+    case COHORT_ARRAY_MISMATCHED:
+      return unpaired && method->needs & COHORT_NEEDS_MISMATCHED;
     case COHORT_ARRAY_SAMPLES:
     case COHORT_ARRAY_IMAGES:
     case COHORT_ARRAY_TOKENS:

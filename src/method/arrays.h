@@ -18,17 +18,22 @@ typedef enum { COHORT_ARRAY_OF_REAL, COHORT_ARRAY_OF_INTEGER } cohort_array_kind
 /* Which methods of the family have the array or setting. */
 typedef enum {
   COHORT_ARRAY_ALWAYS,
-  COHORT_ARRAY_GIVEN,        /* optimizer: can do with recorded gradients: asks for nothing else */
-  COHORT_ARRAY_ASKS,         /* optimizer: needs a problem that answers */
-  COHORT_ARRAY_HVP_DIAGONAL, /* optimizer: needs hvp diagonal */
-  COHORT_ARRAY_DIRECTIONS,   /* optimizer: makes a gradient of losses along random directions */
-  COHORT_ARRAY_NOISE,        /* optimizer: adds noise to clipped gradients */
-  COHORT_ARRAY_CLASS_TARGET, /* loss: integer classes */
-  COHORT_ARRAY_REAL_TARGET,  /* loss: real target of the input's shape */
-  COHORT_ARRAY_REFERENCE,    /* needs the reference model */
-  COHORT_ARRAY_SAMPLES,      /* model: rows of features, any axes */
-  COHORT_ARRAY_IMAGES,       /* model: samples of three axes */
-  COHORT_ARRAY_TOKENS,       /* model: sequences of tokens */
+  COHORT_ARRAY_GIVEN,            /* optimizer: can do with recorded gradients: asks for nothing else */
+  COHORT_ARRAY_ASKS,             /* optimizer: needs a problem that answers */
+  COHORT_ARRAY_HVP_DIAGONAL,     /* optimizer: needs hvp diagonal */
+  COHORT_ARRAY_DIRECTIONS,       /* optimizer: makes a gradient of losses along random directions */
+  COHORT_ARRAY_NOISE,            /* optimizer: adds noise to clipped gradients */
+  COHORT_ARRAY_CLASS_TARGET,     /* loss: integer classes */
+  COHORT_ARRAY_REAL_TARGET,      /* loss: real target of the input's shape */
+  COHORT_ARRAY_PAIRS,            /* preference: pairs of completions */
+  COHORT_ARRAY_PAIRS_ALONE,      /* preference: pairs, each with a loss of its own */
+  COHORT_ARRAY_PAIRS_REFERENCE,  /* preference: pairs, with a reference */
+  COHORT_ARRAY_PAIRS_DIVERGENCE, /* preference: pairs, with the divergence from the reference */
+  COHORT_ARRAY_COMPLETIONS,      /* preference: completions alone */
+  COHORT_ARRAY_MISMATCHED,       /* preference: completions alone, and of other prompts */
+  COHORT_ARRAY_SAMPLES,          /* model: rows of features, any axes */
+  COHORT_ARRAY_IMAGES,           /* model: samples of three axes */
+  COHORT_ARRAY_TOKENS,           /* model: sequences of tokens */
 } cohort_array_when;
 
 typedef struct cohort_probe_array {

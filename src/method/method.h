@@ -54,7 +54,8 @@ typedef struct cohort_state {
   const char *meaning;
 } cohort_state;
 
-/* What a method needs of the run; impossible pairings are refused before it starts. */
+/* What a method needs of the run; impossible pairings are refused before it starts. From 1 << 16 on they are a family's
+ * own. */
 enum {
   COHORT_NEEDS_GRADIENT = 1 << 0,
   COHORT_NEEDS_HVP_DIAGONAL = 1 << 1, /* z * (H z), z Rademacher: exact Hessian-vector products */

@@ -125,7 +125,6 @@ static inline bool graph_runner_create(graph_runner *runner, const cohort_graph 
     CU_FAIL("no plan");
     return false;
   }
-  CU_ASSERT_EQUAL(cohort_plan_phases(runner->plan), 1);
   runner->memory = cohort_allocate((size_t)cohort_graph_values(graph) * sizeof *runner->memory);
   for (int i = 0; i < subject->leaves; i++) {
     const cohort_value value = subject->leaf[i].value;
@@ -142,8 +141,17 @@ static inline void graph_runner_release(graph_runner *runner) {
   free(runner->output);
 }
 
+/* One lane alone: what goes into an operation across lanes comes out of it. */
 static inline void graph_run(const graph_runner *runner) {
-  cohort_executor_run(runner->executor, runner->plan, 0, 0, &runner->bindings);
+  cohort_lane_operation operation[16];
+  for (int phase = 0; phase < cohort_plan_phases(runner->plan); phase++) {
+    cohort_executor_run(runner->executor, runner->plan, phase, 0, &runner->bindings);
+    const int count = cohort_plan_lane_operations(runner->plan, phase, operation, 16);
+    for (int i = 0; i < count; i++)
+      memcpy(cohort_executor_value(runner->executor, runner->plan, 0, operation[i].output, &runner->bindings),
+             cohort_executor_value(runner->executor, runner->plan, 0, operation[i].input, &runner->bindings),
+             (size_t)operation[i].output_elements * sizeof(double));
+  }
 }
 
 static inline const double *graph_output(const graph_runner *runner, int i) {

@@ -3,48 +3,68 @@
 #include "method/preference/preference.h"
 #include "variants.h"
 
-enum { PAIRS = 6 };
+enum { COMPLETIONS = 12, TOKENS = 3 * COMPLETIONS };
 
 static const variant_setting settings[] = {
     {NULL, "label_smoothing", "0.15"}, {NULL, "beta", "0.7"}, {NULL, "gamma", "0.4"}, {NULL, NULL, NULL}};
 
-static const char *const names[6] = {"policy_chosen",      "policy_rejected", "reference_chosen",
-                                     "reference_rejected", "length_chosen",   "length_rejected"};
+static cohort_value column(cohort_graph *graph, bool there, const char *name) {
+  return there ? cohort_graph_input(graph, name, COHORT_TYPE_REAL, COHORT_SHAPE(COMPLETIONS)) : COHORT_NO_VALUE;
+}
 
-static cohort_preference_inputs make_inputs(const cohort_method *method, cohort_graph *graph) {
-  cohort_value value[6];
-  for (int i = 0; i < 6; i++) {
-    const bool reference = i == 2 || i == 3;
-    value[i] = reference && !(method->needs & COHORT_NEEDS_REFERENCE)
-                   ? COHORT_NO_VALUE
-                   : cohort_graph_input(graph, names[i], COHORT_TYPE_REAL, COHORT_SHAPE(PAIRS));
-  }
-  return (cohort_preference_inputs){value[0], value[1], value[2], value[3], value[4], value[5]};
+/* Numbers that a method may not differentiate by are constants. */
+static cohort_value slope(cohort_graph *graph, int64_t count, double first, double step) {
+  return cohort_graph_shift(
+      graph, cohort_graph_scale(graph, cohort_graph_cast(graph, cohort_graph_iota(graph, count)), step), first);
+}
+
+static cohort_preference_fields make_fields(const cohort_method *method, cohort_graph *graph) {
+  const bool unpaired = method->needs & COHORT_NEEDS_UNPAIRED;
+  const cohort_value one = cohort_graph_constant(graph, 1);
+  return (cohort_preference_fields){
+      .completions = COMPLETIONS,
+      .policy = column(graph, true, "policy"),
+      .reference = column(graph, method->needs & COHORT_NEEDS_REFERENCE, "reference"),
+      .length = column(graph, true, "length"),
+      .label = column(graph, unpaired, "label"),
+      .weight = cohort_graph_broadcast(graph, one, COHORT_SHAPE(unpaired ? COMPLETIONS : COMPLETIONS / 2)),
+      .segments = cohort_graph_input(graph, "segments", COHORT_TYPE_INTEGER, COHORT_SHAPE(TOKENS)),
+      .mask = cohort_graph_broadcast(graph, one, COHORT_SHAPE(TOKENS)),
+      .divergence = slope(graph, TOKENS, 0.1, 0.02),
+      .policy_mismatched = slope(graph, COMPLETIONS, -7, 0.2),
+      .reference_mismatched = slope(graph, COMPLETIONS, -8, 0.25),
+      .token_share = cohort_graph_constant(graph, 0.3),
+      .first_lane = one};
 }
 
 /* Log-probabilities of completions of 1 to 7 tokens. */
 static void fill(const graph_subject *subject) {
-  for (int i = 0; i < 6; i++) {
+  static const char *const names[4] = {"policy", "reference", "length", "label"};
+  int32_t segments[TOKENS];
+  for (int t = 0; t < TOKENS; t++) segments[t] = t / (TOKENS / COMPLETIONS);
+  if (cohort_graph_find_input(subject->graph, "segments") != COHORT_NO_VALUE)
+    graph_set_integers(subject, "segments", segments);
+  for (int i = 0; i < 4; i++) {
     double *data = graph_subject_input(subject, names[i]);
-    for (int64_t p = 0; data && p < PAIRS; p++) {
-      const double length = (double)(1 + (3 * p + (i & 1)) % 7);
-      data[p] = i >= 4 ? length : -length * (1.5 + 0.3 * graph_random(300 + (uint64_t)i, p));
+    for (int64_t c = 0; data && c < COMPLETIONS; c++) {
+      const double length = (double)(1 + (3 * (c / 2) + (c & 1)) % 7);
+      data[c] = i == 3   ? (double)(c % 3 == 0)
+                : i == 2 ? length
+                         : -length * (1.5 + 0.3 * graph_random(300 + (uint64_t)i, c));
     }
   }
 }
 
 static void check_gradients(const cohort_choice *choice, const char *label) {
-  const cohort_preference *preference = choice->method->functions;
+  const cohort_method *method = choice->method;
   cohort_graph *graph = cohort_graph_create();
-  const cohort_preference_inputs inputs = make_inputs(choice->method, graph);
-  const cohort_value weight = cohort_graph_input(graph, "weight", COHORT_TYPE_REAL, COHORT_SHAPE(PAIRS));
-  const cohort_preference_outputs outputs = preference->build(choice->config, graph, &inputs);
-  cohort_value total = cohort_graph_multiply(graph, outputs.loss, weight);
-  CU_ASSERT_EQUAL(cohort_shape_elements(cohort_graph_shape(graph, outputs.loss)), PAIRS);
+  const cohort_preference_fields fields = make_fields(method, graph);
+  const cohort_preference_outputs outputs = cohort_preference_build(method, choice->config, graph, &fields);
+  cohort_value total = cohort_preference_objective(graph, method, &fields, &outputs);
+  CU_ASSERT_EQUAL(cohort_shape_elements(cohort_graph_shape(graph, outputs.reward)), COMPLETIONS);
   /* the rewards are outputs too: their slopes are checked along with the loss's */
-  total = cohort_graph_add(graph, total, cohort_graph_scale(graph, outputs.reward_chosen, 0.1));
-  total = cohort_graph_add(graph, total, cohort_graph_scale(graph, outputs.reward_rejected, 0.2));
-  graph_subject subject = graph_subject_create(graph, cohort_graph_sum_all(graph, total));
+  total = cohort_graph_add(graph, total, cohort_graph_scale(graph, cohort_graph_sum_all(graph, outputs.reward), 0.1));
+  graph_subject subject = graph_subject_create(graph, total);
   fill(&subject);
   graph_check_subject(label, &subject);
   graph_subject_release(&subject);
@@ -52,25 +72,28 @@ static void check_gradients(const cohort_choice *choice, const char *label) {
 
 static void all_gradients(void) { CU_ASSERT(variants_run("preference", settings, check_gradients) > 0); }
 
-/* A more probable chosen completion never raises the loss while the pair is not yet ordered, and raises its reward. */
+/* A more probable chosen completion never raises the loss while the pair is not yet ordered, and raises its reward; so
+ * does a desirable one, and one that is not is the other way about. */
 static void check_direction(const cohort_choice *choice, const char *label) {
-  const cohort_preference *preference = choice->method->functions;
+  const cohort_method *method = choice->method;
+  const bool unpaired = method->needs & COHORT_NEEDS_UNPAIRED;
   cohort_graph *graph = cohort_graph_create();
-  const cohort_preference_inputs inputs = make_inputs(choice->method, graph);
-  const cohort_preference_outputs outputs = preference->build(choice->config, graph, &inputs);
-  graph_subject subject = graph_subject_create(graph, cohort_graph_sum_all(graph, outputs.loss));
+  const cohort_preference_fields fields = make_fields(method, graph);
+  const cohort_preference_outputs outputs = cohort_preference_build(method, choice->config, graph, &fields);
+  graph_subject subject = graph_subject_create(graph, cohort_preference_objective(graph, method, &fields, &outputs));
   fill(&subject);
-  for (int i = 0; i < PAIRS; i++) ((double *)graph_subject_input(&subject, "policy_chosen"))[i] -= 30;
-  const cohort_value wrt[2] = {inputs.policy_chosen, inputs.policy_rejected};
-  cohort_value wanted[4] = {outputs.reward_chosen, outputs.reward_rejected};
-  cohort_graph_gradient(graph, subject.loss, COHORT_NO_VALUE, 2, wrt, &wanted[2]);
+  for (int c = 0; c < COMPLETIONS; c += 2) ((double *)graph_subject_input(&subject, "policy"))[c] -= unpaired ? 0 : 30;
+  cohort_value wanted[2] = {outputs.reward};
+  cohort_graph_gradient(graph, subject.loss, COHORT_NO_VALUE, 1, &fields.policy, &wanted[1]);
   graph_runner runner;
-  if (graph_runner_create(&runner, graph, &subject, NULL, 4, wanted)) {
+  if (graph_runner_create(&runner, graph, &subject, NULL, 2, wanted)) {
     graph_run(&runner);
-    for (int i = 0; i < PAIRS; i++) {
-      const bool right = graph_output(&runner, 0)[i] < graph_output(&runner, 1)[i] && graph_output(&runner, 2)[i] < 0 &&
-                         graph_output(&runner, 3)[i] > 0;
-      if (!right) fprintf(stderr, "\n  %s: pair %d\n", label, i);
+    const double *reward = graph_output(&runner, 0), *slopes = graph_output(&runner, 1);
+    for (int c = 0; c < COMPLETIONS; c++) {
+      const bool good = unpaired ? ((double *)graph_subject_input(&subject, "label"))[c] != 0 : c % 2 == 0;
+      const bool ordered = unpaired || c % 2 || reward[c] < reward[c + 1];
+      const bool right = ordered && (good ? slopes[c] < 0 : slopes[c] > 0);
+      if (!right) fprintf(stderr, "\n  %s: completion %d, slope %g\n", label, c, slopes[c]);
       CU_ASSERT(right);
     }
   }

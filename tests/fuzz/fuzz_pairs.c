@@ -36,7 +36,8 @@ static fuzz_end run(const fuzz_try *at, int seed, const unsigned char *data, siz
   for (int64_t i = 0; i < pairs.count; i++) {
     check_text(at, pairs.prompt[i]);
     check_text(at, pairs.chosen[i]);
-    check_text(at, pairs.rejected[i]);
+    if (pairs.rejected) check_text(at, pairs.rejected[i]);
+    fuzz_must(at, pairs.rejected || pairs.desirable, "a completion alone has a label");
   }
   cohort_pairs_release(&pairs);
   return FUZZ_READ;
@@ -49,7 +50,12 @@ int main(int count, char **word) {
       "\"id\": [1, {}]}\n"
       "{\"prompt\":\"q\",\"chosen\":\"\\\"\\\\\",\"rejected\":\"r\"}";
   static const char one[] = "{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"c\",\"score\":-1.5e3,\"kept\":true}\r\n";
-  static const fuzz_seed seeds[] = {{plain, sizeof plain - 1}, {one, sizeof one - 1}};
-  const fuzz_reader reader = {"fuzz_pairs", "\n\"\\{}[]:,udD0 \r\t\x80\xc3\xed\xf4", 2, seeds, run};
+  static const char alone[] =
+      "{\"prompt\":\"a\",\"completion\":\"b\",\"label\":true}\n{\"label\":false,\"prompt\":\"a\",\"completion\":\"c\"}";
+  static const char implicit[] =
+      "{\"chosen\":\"a b\",\"rejected\":\"a c\"}\n{\"chosen\":\"\u00e4 b\",\"rejected\":\"\u00e4 c\"}";
+  static const fuzz_seed seeds[] = {
+      {plain, sizeof plain - 1}, {one, sizeof one - 1}, {alone, sizeof alone - 1}, {implicit, sizeof implicit - 1}};
+  const fuzz_reader reader = {"fuzz_pairs", "\n\"\\{}[]:,udD0 \r\t\x80\xc3\xed\xf4", 4, seeds, run};
   return fuzz_main(count, word, &reader);
 }

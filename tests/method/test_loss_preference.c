@@ -89,28 +89,27 @@ typedef struct pair {
 
 /* The loss of one pair. */
 static double evaluate_pair(const char *key, const char *settings, pair at) {
-  static const char *const names[6] = {"pc", "pr", "rc", "rr", "lc", "lr"};
-  const double numbers[6] = {at.policy_chosen,      at.policy_rejected, at.reference_chosen,
-                             at.reference_rejected, at.length_chosen,   at.length_rejected};
+  const double policy[2] = {at.policy_chosen, at.policy_rejected};
+  const double reference[2] = {at.reference_chosen, at.reference_rejected};
+  const double length[2] = {at.length_chosen, at.length_rejected};
   cohort_choice choice;
   cohort_document *document = fixture_choose(COHORT_VARIANT_F64, "preference", key, settings, &choice);
   CU_ASSERT_PTR_NOT_NULL_FATAL(choice.method);
   cohort_graph *graph = cohort_graph_create();
-  cohort_value value[6];
-  for (int i = 0; i < 6; i++) {
-    const bool reference = i == 2 || i == 3;
-    value[i] = reference && !(choice.method->needs & COHORT_NEEDS_REFERENCE)
-                   ? COHORT_NO_VALUE
-                   : cohort_graph_input(graph, names[i], COHORT_TYPE_REAL, COHORT_SHAPE(1));
-  }
-  const cohort_preference_inputs inputs = {value[0], value[1], value[2], value[3], value[4], value[5]};
-  const cohort_preference *preference = choice.method->functions;
-  const cohort_value loss = preference->build(choice.config, graph, &inputs).loss;
+  const cohort_shape both = COHORT_SHAPE(2);
+  const cohort_preference_fields fields = {
+      .completions = 2,
+      .policy = cohort_graph_input(graph, "policy", COHORT_TYPE_REAL, both),
+      .reference = cohort_graph_input(graph, "reference", COHORT_TYPE_REAL, both),
+      .length = cohort_graph_input(graph, "length", COHORT_TYPE_REAL, both),
+      .weight = cohort_graph_broadcast(graph, cohort_graph_constant(graph, 1), COHORT_SHAPE(1)),
+      .token_share = cohort_graph_constant(graph, 0.25)};
+  const cohort_preference_outputs outputs = cohort_preference_build(choice.method, choice.config, graph, &fields);
+  const cohort_value loss = cohort_preference_objective(graph, choice.method, &fields, &outputs);
   graph_subject subject = graph_subject_create(graph, loss);
-  for (int i = 0; i < 6; i++) {
-    double *data = graph_subject_input(&subject, names[i]);
-    if (data) *data = numbers[i];
-  }
+  memcpy(graph_subject_input(&subject, "policy"), policy, sizeof policy);
+  memcpy(graph_subject_input(&subject, "reference"), reference, sizeof reference);
+  memcpy(graph_subject_input(&subject, "length"), length, sizeof length);
   graph_runner runner;
   double out = NAN;
   if (graph_runner_create(&runner, graph, &subject, NULL, 1, &loss)) out = graph_loss(&runner);
@@ -140,7 +139,23 @@ static void simpo_is_dpo(void) {
   CU_ASSERT_DOUBLE_EQUAL(evaluate_pair("simpo", "beta=2 gamma=0.8 form=hinge", unequal), fmax(0, 1 - margin), 1e-12);
 }
 
-static const check checks[] = {{"squentropy: gradient in closed form", squentropy_gradient},
+/* IPO's loss is 0 where the margin of means is 1 / (2 beta), and 1 / (4 beta^2) at the reference. */
+static void ipo_regresses(void) {
+  const pair same = {-7, -9, -7, -9, 3, 4}, there = {-4, -12, -7, -8, 3, 4};
+  CU_ASSERT_DOUBLE_EQUAL(evaluate_pair("ipo", "beta=0.25", same), 4, 1e-12);
+  CU_ASSERT_DOUBLE_EQUAL(evaluate_pair("ipo", "beta=0.25", there), 0, 1e-12);
+}
+
+/* ORPO of two completions alike is the likelihood and beta log 2; odds 3 against 1/3 give log(1 + 1/9). */
+static void orpo_in_closed_form(void) {
+  const pair alike = {-6, -9, 0, 0, 2, 3}, odds = {log(0.75), log(0.25), 0, 0, 1, 1};
+  CU_ASSERT_DOUBLE_EQUAL(evaluate_pair("orpo", "beta=0.5", alike), 6 * 0.25 + 0.5 * log(2), 1e-12);
+  CU_ASSERT_DOUBLE_EQUAL(evaluate_pair("orpo", "beta=0.5", odds), -log(0.75) * 0.25 + 0.5 * log(1 + 1.0 / 9), 1e-12);
+}
+
+static const check checks[] = {{"ipo regresses the margin", ipo_regresses},
+                               {"orpo in closed form", orpo_in_closed_form},
+                               {"squentropy: gradient in closed form", squentropy_gradient},
                                {"squentropy is cross-entropy at wrong logits 0", squentropy_is_cross_entropy},
                                {"label smoothing in closed form", label_smoothing},
                                {"dpo at and near its reference", dpo_at_the_reference},

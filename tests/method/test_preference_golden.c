@@ -40,11 +40,6 @@ static cohort_value log_probabilities(const golden_case *c, cohort_graph *graph,
   return cohort_graph_vocabulary_head(graph, outputs.hidden, outputs.head, targets).log_probability;
 }
 
-static cohort_value side_of(cohort_graph *graph, cohort_value both, int64_t pairs, int side) {
-  const cohort_value table = cohort_graph_reshape(graph, both, COHORT_SHAPE(pairs, 2));
-  return cohort_graph_reshape(graph, cohort_graph_slice(graph, table, 1, side, 1), COHORT_SHAPE(pairs));
-}
-
 /* Outputs: mean loss, mean rewards, log-probabilities by row of policy and (or again policy) reference, gradients. */
 static int make_outputs(const golden_case *c, cohort_graph *graph, cohort_value *output) {
   const int64_t rows = cohort_array_elements(golden_find(&c->arrays, "", "targets"));
@@ -54,19 +49,17 @@ static int make_outputs(const golden_case *c, cohort_graph *graph, cohort_value 
   const cohort_value lengths = cohort_graph_input(graph, "lengths", COHORT_TYPE_REAL, COHORT_SHAPE(2 * pairs));
   output[3] = output[4] = log_probabilities(c, graph, inputs, targets, 0);
   const cohort_value policy = cohort_graph_segment_sum(graph, output[3], inputs.segments, 2 * pairs);
-  cohort_preference_inputs in = {
-      side_of(graph, policy, pairs, 0),  side_of(graph, policy, pairs, 1), COHORT_NO_VALUE, COHORT_NO_VALUE,
-      side_of(graph, lengths, pairs, 0), side_of(graph, lengths, pairs, 1)};
+  cohort_preference_fields fields = {.completions = 2 * pairs, .policy = policy, .length = lengths};
+  fields.weight = cohort_graph_broadcast(graph, cohort_graph_constant(graph, 1), COHORT_SHAPE(pairs));
   if (c->preference.method->needs & COHORT_NEEDS_REFERENCE) {
     output[4] = log_probabilities(c, graph, inputs, targets, 1);
-    const cohort_value frozen =
+    fields.reference =
         cohort_graph_stop_gradient(graph, cohort_graph_segment_sum(graph, output[4], inputs.segments, 2 * pairs));
-    in.reference_chosen = side_of(graph, frozen, pairs, 0);
-    in.reference_rejected = side_of(graph, frozen, pairs, 1);
   }
-  const cohort_preference *preference = c->preference.method->functions;
-  const cohort_preference_outputs out = preference->build(c->preference.config, graph, &in);
-  const cohort_value means[3] = {out.loss, out.reward_chosen, out.reward_rejected};
+  const cohort_preference_outputs out =
+      cohort_preference_build(c->preference.method, c->preference.config, graph, &fields);
+  const cohort_value means[3] = {out.loss, cohort_preference_side(graph, out.reward, 0),
+                                 cohort_preference_side(graph, out.reward, 1)};
   for (int i = 0; i < 3; i++)
     output[i] = cohort_graph_scale(graph, cohort_graph_sum_all(graph, means[i]), 1 / (double)pairs);
   CU_ASSERT_FATAL(cohort_graph_parameters(graph) <= 2 * MAX_TENSORS);
@@ -121,18 +114,24 @@ static void check_sums(const char *file, const char *key, const char *settings, 
   open_case(&c, file, key, settings);
   const int64_t pairs = cohort_array_elements(golden_find(&c.arrays, prefix, "loss"));
   cohort_graph *graph = cohort_graph_create();
-  cohort_value value[6];
+  cohort_value both[3] = {COHORT_NO_VALUE, COHORT_NO_VALUE, COHORT_NO_VALUE}, side[6];
   for (int i = 0; i < 6; i++) {
     char name[64];
     snprintf(name, sizeof name, "%s%s", prefix, names[i]);
-    value[i] = cohort_arrays_find(&c.arrays, name)
-                   ? cohort_graph_input(graph, names[i], COHORT_TYPE_REAL, COHORT_SHAPE(pairs))
-                   : COHORT_NO_VALUE;
+    side[i] = cohort_arrays_find(&c.arrays, name)
+                  ? cohort_graph_input(graph, names[i], COHORT_TYPE_REAL, COHORT_SHAPE(pairs))
+                  : COHORT_NO_VALUE;
   }
-  const cohort_preference_inputs in = {value[0], value[1], value[2], value[3], value[4], value[5]};
-  const cohort_preference *preference = c.preference.method->functions;
-  cohort_value output[3] = {preference->build(c.preference.config, graph, &in).loss};
-  cohort_graph_gradient(graph, cohort_graph_sum_all(graph, output[0]), COHORT_NO_VALUE, 2, value, &output[1]);
+  for (int i = 0; i < 3; i++) {
+    if (side[2 * i] == COHORT_NO_VALUE) continue;
+    const cohort_value part[2] = {cohort_graph_reshape(graph, side[2 * i], COHORT_SHAPE(pairs, 1)),
+                                  cohort_graph_reshape(graph, side[2 * i + 1], COHORT_SHAPE(pairs, 1))};
+    both[i] = cohort_graph_reshape(graph, cohort_graph_concat(graph, 1, 2, part), COHORT_SHAPE(2 * pairs));
+  }
+  const cohort_preference_fields fields = {
+      .completions = 2 * pairs, .policy = both[0], .reference = both[1], .length = both[2]};
+  cohort_value output[3] = {cohort_preference_build(c.preference.method, c.preference.config, graph, &fields).loss};
+  cohort_graph_gradient(graph, cohort_graph_sum_all(graph, output[0]), COHORT_NO_VALUE, 2, side, &output[1]);
   golden_run run;
   golden_run_create(&run, graph, COHORT_VARIANT_F64, 3, output);
   golden_bind_all(&run, graph, &c.arrays, prefix);

@@ -1,5 +1,4 @@
-/* DPO (Rafailov et al., 2023), with label smoothing (Mitchell, 2023). A few operations a pair, on summed
- * log-probabilities. */
+/* DPO: a logistic loss on the margin of log-ratios to the reference. */
 #include "method/preference/preference.h"
 
 typedef struct dpo_config {
@@ -16,21 +15,14 @@ static const cohort_parameter parameters[] = {
 };
 
 static cohort_preference_outputs build(const void *config, cohort_graph *graph,
-                                       const cohort_preference_inputs *inputs) {
+                                       const cohort_preference_fields *fields) {
   const dpo_config *settings = config;
-  const double flipped = settings->label_smoothing;
-  const cohort_value chosen = cohort_graph_subtract(graph, inputs->policy_chosen, inputs->reference_chosen);
-  const cohort_value rejected = cohort_graph_subtract(graph, inputs->policy_rejected, inputs->reference_rejected);
-  cohort_preference_outputs out;
-  out.reward_chosen = cohort_graph_scale(graph, chosen, settings->beta);
-  out.reward_rejected = cohort_graph_scale(graph, rejected, settings->beta);
-  const cohort_value margin = cohort_graph_subtract(graph, out.reward_chosen, out.reward_rejected);
-  out.loss = cohort_graph_scale(graph, cohort_graph_log_sigmoid(graph, margin), flipped - 1);
-  if (flipped > 0) {
-    const cohort_value opposite = cohort_graph_log_sigmoid(graph, cohort_graph_scale(graph, margin, -1));
-    out.loss = cohort_graph_add(graph, out.loss, cohort_graph_scale(graph, opposite, -flipped));
-  }
-  return out;
+  const cohort_value reward = cohort_graph_scale(graph, cohort_preference_log_ratio(graph, fields), settings->beta);
+  const cohort_value margin =
+      cohort_graph_subtract(graph, cohort_preference_side(graph, reward, 0), cohort_preference_side(graph, reward, 1));
+  return (cohort_preference_outputs){.loss = cohort_preference_smoothed(graph, margin, settings->label_smoothing),
+                                     .token_loss = COHORT_NO_VALUE,
+                                     .reward = reward};
 }
 
 static const cohort_preference functions = {.build = build};

@@ -1,4 +1,4 @@
-/* SimPO (Meng, Xia and Chen, 2024): rewards are mean log-probabilities; there is no reference. */
+/* SimPO: a margin of mean log-probabilities, without a reference. */
 #include "method/preference/preference.h"
 
 enum { FORM_SIGMOID, FORM_HINGE };
@@ -31,32 +31,22 @@ static cohort_status check(const void *config, cohort_error *error) {
   return COHORT_DONE;
 }
 
-static cohort_value reward(cohort_graph *graph, cohort_value log_probability, cohort_value length, double beta) {
-  return cohort_graph_scale(graph, cohort_graph_divide(graph, log_probability, length), beta);
-}
-
-static cohort_value sigmoid_form(cohort_graph *graph, cohort_value margin, double flipped) {
-  const cohort_value loss = cohort_graph_scale(graph, cohort_graph_log_sigmoid(graph, margin), flipped - 1);
-  if (flipped == 0) return loss;
-  const cohort_value opposite = cohort_graph_log_sigmoid(graph, cohort_graph_scale(graph, margin, -1));
-  return cohort_graph_add(graph, loss, cohort_graph_scale(graph, opposite, -flipped));
-}
-
 static cohort_value hinge_form(cohort_graph *graph, cohort_value margin) {
   return cohort_graph_relu(graph, cohort_graph_shift(graph, cohort_graph_scale(graph, margin, -1), 1));
 }
 
 static cohort_preference_outputs build(const void *config, cohort_graph *graph,
-                                       const cohort_preference_inputs *inputs) {
+                                       const cohort_preference_fields *fields) {
   const simpo_config *settings = config;
-  cohort_preference_outputs out;
-  out.reward_chosen = reward(graph, inputs->policy_chosen, inputs->length_chosen, settings->beta);
-  out.reward_rejected = reward(graph, inputs->policy_rejected, inputs->length_rejected, settings->beta);
-  const cohort_value difference = cohort_graph_subtract(graph, out.reward_chosen, out.reward_rejected);
+  const cohort_value mean = cohort_graph_divide(graph, fields->policy, fields->length);
+  const cohort_value reward = cohort_graph_scale(graph, mean, settings->beta);
+  const cohort_value difference =
+      cohort_graph_subtract(graph, cohort_preference_side(graph, reward, 0), cohort_preference_side(graph, reward, 1));
   const cohort_value margin = cohort_graph_shift(graph, difference, -settings->gamma);
-  out.loss =
-      settings->form == FORM_HINGE ? hinge_form(graph, margin) : sigmoid_form(graph, margin, settings->label_smoothing);
-  return out;
+  const cohort_value loss = settings->form == FORM_HINGE
+                                ? hinge_form(graph, margin)
+                                : cohort_preference_smoothed(graph, margin, settings->label_smoothing);
+  return (cohort_preference_outputs){.loss = loss, .token_loss = COHORT_NO_VALUE, .reward = reward};
 }
 
 static const cohort_preference functions = {.build = build};

@@ -9,6 +9,9 @@
 
 enum { MAX_FLATS = 192, PATH_ROOM = 128, NUMBERS = 6 };
 
+/* What the reference says of the data. */
+static const char table_flat[] = "/scores/flat/reference", table_view[] = "/scores/reference";
+
 /* The flat datasets of a run and the vectors behind them. */
 typedef struct stored_run {
   int flats;
@@ -67,6 +70,13 @@ static void list_flats(const cohort_run *run, stored_run *stored) {
     const bool sharded = run->sharding == COHORT_SHARDING_PARAMETERS;
     add_flat(run, stored, flat_path, view_path, COHORT_STORED_FLOAT32, space->elements, space->tensors,
              stored->tensor[s], space->values, sharded ? cohort_updater_shards(run->updater) : NULL);
+  }
+  if (run->task.table) {
+    cohort_stored_tensor *scores = stored->tensor[1] = cohort_allocate(sizeof *scores);
+    *scores = (cohort_stored_tensor){
+        .name = "log_probability", .axes = 2, .size = {run->task.table_rows, run->task.table_columns}};
+    add_flat(run, stored, table_flat, table_view, COHORT_STORED_FLOAT32, run->task.table_rows * run->task.table_columns,
+             1, scores, run->task.table, NULL);
   }
   for (int i = 0; i < cohort_updater_slots(run->updater); i++) {
     const cohort_slot *slot = cohort_updater_slot(run->updater, i);
@@ -187,6 +197,11 @@ static cohort_checkpoint describe(const cohort_run *run, stored_run *stored, con
 
 void cohort_run_guard(cohort_run *run, const cohort_run_lock *lock) { run->lock = lock; }
 
+/* The table's digest in a file: of the data that it is about. */
+static char *table_digest(const cohort_run *run) {
+  return cohort_format_text("%016llx", (unsigned long long)run->task.digest);
+}
+
 cohort_status cohort_run_save(cohort_run *run, const char *directory, const char *name, uint64_t *bytes_written,
                               cohort_error *error) {
   stored_run stored;
@@ -203,16 +218,20 @@ cohort_status cohort_run_save(cohort_run *run, const char *directory, const char
                                 {"config", config},
                                 {"program", program ? program : "unknown"},
                                 {NULL, NULL},
+                                {NULL, NULL},
                                 {NULL, NULL}};
   int count = 4;
   if (slot) texts[count++] = (cohort_stored_text){"evaluated", evaluated};
   if (run->ended) texts[count++] = (cohort_stored_text){"best_before_end", best};
+  char *scores = table_digest(run);
+  if (run->task.table) texts[count++] = (cohort_stored_text){"scores", scores};
   cohort_stored_number numbers[NUMBERS];
   const cohort_checkpoint checkpoint = describe(run, &stored, texts, count, numbers);
   deal(run, &stored, true);
   const cohort_status status = cohort_checkpoint_save(run->comm, directory, name, &checkpoint, bytes_written, error);
   free(best);
   free(config);
+  free(scores);
   release(&stored);
   return status;
 }
@@ -418,11 +437,42 @@ static cohort_status take_whole(cohort_run *run, const char *path, const cohort_
   return COHORT_DONE;
 }
 
+static cohort_status read_table(cohort_run *run, const char *path, cohort_error *error) {
+  const int64_t elements = run->task.table_rows * run->task.table_columns;
+  char *found = NULL, *wanted = table_digest(run);
+  cohort_flat_contents contents = {0};
+  cohort_status status = cohort_checkpoint_text(path, "scores", &found, error);
+  if (status == COHORT_DONE && strcmp(found, wanted) != 0)
+    status =
+        cohort_fail(error, COHORT_BAD_DATA,
+                    "%s: its stored reference is about other data; take the run's data, or reference: computed", path);
+  if (status == COHORT_DONE) status = cohort_checkpoint_read_flat(path, table_flat, table_view, &contents, error);
+  if (status == COHORT_DONE && contents.elements != elements)
+    status =
+        cohort_fail(error, COHORT_BAD_DATA, "%s: its stored reference has %lld numbers, not %lld; start another run",
+                    path, (long long)contents.elements, (long long)elements);
+  if (status == COHORT_DONE) memcpy(run->task.table, contents.data, (size_t)elements * sizeof(float));
+  cohort_flat_release(&contents);
+  free(found);
+  free(wanted);
+  return status;
+}
+
+/* A file of the same run brings what its reference said. */
+static cohort_status take_table(cohort_run *run, const char *path, cohort_error *error) {
+  const cohort_status status = run->comm->rank == 0 ? read_table(run, path, error) : COHORT_DONE;
+  COHORT_TRY(cohort_comm_agree_error(run->comm, status, error));
+  cohort_comm_broadcast(run->comm, 0, run->task.table,
+                        (size_t)(run->task.table_rows * run->task.table_columns) * sizeof(float));
+  return COHORT_DONE;
+}
+
 cohort_status cohort_run_take_weights(cohort_run *run, const char *path, bool every_space, cohort_error *error) {
   const bool sharded = run->sharding == COHORT_SHARDING_PARAMETERS;
   for (int s = 0; s < run->spaces; s++) {
     const cohort_space *named = run->space[every_space ? s : 0], *space = run->space[s];
     COHORT_TRY(sharded ? take_sharded(run, path, named, space, error) : take_whole(run, path, named, space, error));
   }
+  if (every_space && run->task.table) COHORT_TRY(take_table(run, path, error));
   return COHORT_DONE;
 }

@@ -27,6 +27,7 @@ typedef struct batch_work {
   double clip; /* of samples' gradients */
   const float *const *direction;
   cohort_random_key key;
+  float *kept; /* [lanes][row_elements] of the graph; or NULL */
 } batch_work;
 
 /* What an ask of the step's oracle shares with the step. */
@@ -61,6 +62,9 @@ static void run_lane(void *argument, int executor, int slot, int lane, int phase
   for (int64_t i = first; phase == 0 && i < last; i++) context->position[i - first] = work->base + i;
   const cohort_lane_pass own = {.split = work->split,
                                 .count = last - first,
+                                .first = work->base,
+                                .samples = work->samples,
+                                .lane = lane,
                                 .inverse_count = work->inverse_count,
                                 .point = cohort_prefetch_buckets(work->prefetch),
                                 .direction = work->direction,
@@ -68,7 +72,8 @@ static void run_lane(void *argument, int executor, int slot, int lane, int phase
                                 .executor = executor,
                                 .leftmost = cohort_lane_engine_sum(run->engine)->values,
                                 .row = row,
-                                .scalars = scalars};
+                                .scalars = scalars,
+                                .kept = work->kept ? work->kept + lane * work->graph->row_elements : NULL};
   if (!cohort_lane_graph_run(&run->task.source, work->graph, context, phase, slot, &own)) scalars[COHORT_LANE_LEFT] = 1;
 }
 
@@ -317,6 +322,58 @@ cohort_status cohort_run_evaluate(cohort_run *run, cohort_split split, cohort_ru
   }
   fill_row(run, split, run->task.functions->count(&run->task, split, samples), total, row);
   return COHORT_DONE;
+}
+
+/* All ranks get all lanes' rows, and put them into the table. */
+static void keep_rows(const cohort_run *run, const batch_work *work) {
+  cohort_comm *comm = run->comm;
+  const int64_t elements = work->graph->row_elements, columns = run->task.table_columns;
+  size_t *offsets = cohort_allocate(2 * (size_t)comm->size * sizeof *offsets), *bytes = offsets + comm->size;
+  for (int r = 0; r < comm->size; r++) {
+    int begin, end;
+    cohort_lanes_of(run->lanes, comm->size, r, &begin, &end);
+    offsets[r] = (size_t)(begin * elements) * sizeof(float);
+    bytes[r] = (size_t)((end - begin) * elements) * sizeof(float);
+  }
+  cohort_comm_gather_all(comm, work->kept, offsets, bytes);
+  free(offsets);
+  for (int lane = 0; lane < run->lanes; lane++) {
+    int64_t first, last;
+    lane_range(work, lane, &first, &last);
+    for (int64_t i = first; i < last; i++) {
+      const int64_t row = run->task.functions->row(&run->task, work->split, work->base + i);
+      memcpy(run->task.table + row * columns, work->kept + lane * elements + (i - first) * columns,
+             (size_t)columns * sizeof(float));
+    }
+  }
+}
+
+cohort_status cohort_run_score(cohort_run *run, cohort_error *error) {
+  if (!run->task.table) return COHORT_DONE;
+  const int64_t capacity = run->evaluate->options.capacity, batch = capacity * run->lanes;
+  const cohort_point point = cohort_updater_point(run->updater);
+  float *kept = cohort_allocate((size_t)(run->lanes * run->evaluate->row_elements) * sizeof *kept);
+  cohort_status status = COHORT_DONE;
+  for (int split = 0; split < COHORT_SPLITS; split++)
+    for (int64_t base = 0; base < run->task.samples[split] && status == COHORT_DONE; base += batch) {
+      const int64_t rest = run->task.samples[split] - base;
+      batch_work work = {.run = run,
+                         .graph = run->evaluate,
+                         .prefetch = run->evaluate_prefetch,
+                         .split = (cohort_split)split,
+                         .base = base,
+                         .samples = rest < batch ? rest : batch,
+                         .lane_samples = capacity,
+                         .inverse_count = 1,
+                         .point = &point,
+                         .kept = kept};
+      double sums[COHORT_MAX_SCALARS];
+      run_batch(run, &work, 0, sums, NULL);
+      status = left(run, error);
+      if (status == COHORT_DONE) keep_rows(run, &work);
+    }
+  free(kept);
+  return status;
 }
 
 void cohort_run_note_evaluation(cohort_run *run, double loss, bool end) {

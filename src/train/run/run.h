@@ -56,6 +56,8 @@ cohort_status cohort_run_step(cohort_run *run, bool flag, cohort_run_row *row, c
 
 /* Collective. Every sample of the split counts once. `samples` 0 in the task: BAD_CONFIG. */
 cohort_status cohort_run_evaluate(cohort_run *run, cohort_split split, cohort_run_row *row, cohort_error *error);
+/* Fills the task's table, if it has one, by the weights as they are: once, before the first step. Collective. */
+cohort_status cohort_run_score(cohort_run *run, cohort_error *error);
 
 /* The lowest loss of an evaluation and its step (-1: there was none), through saves and resumes. */
 typedef struct cohort_run_best {

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "update/groups.h"
 
+static const char *const references[] = {"computed", "stored", NULL};
 static const char *const tasks[] = {"supervised", "language", "preference", NULL};
 static const char *const precisions[] = {"float32", "bf16", NULL};
 static const char *const shardings[] = {"none", "optimizer", "gradients", "parameters", NULL};
@@ -244,6 +245,10 @@ const cohort_parameter cohort_settings_table[] = {
                      "how the gradients of several objectives become one", .scopes = objectives),
     COHORT_METHOD_OF(cohort_settings, preference, "dpo", "preference", "loss function of the preference task",
                      .scopes = preference),
+    COHORT_CHOICE(cohort_settings, reference, "computed", references,
+                  "log-probabilities of the frozen reference: computed in every step, or stored: once before the first "
+                  "step, the same bits, and no second copy of the weights",
+                  .scopes = preference),
     COHORT_METHOD_OF(cohort_settings, optimizer, "adamw", "optimizer", "optimizer of all tensors that no group takes",
                      .scopes = central),
     COHORT_TREE(cohort_settings, groups,

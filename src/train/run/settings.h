@@ -60,6 +60,8 @@ typedef struct cohort_shared_text {
   size_t bytes;
 } cohort_shared_text;
 
+enum { COHORT_REFERENCE_COMPUTED, COHORT_REFERENCE_STORED };
+
 typedef struct cohort_settings {
   int task;
   const char *run;
@@ -69,6 +71,7 @@ typedef struct cohort_settings {
   int replicate; /* cohort_replicate */
   bool overlap, shared_memory;
   double bucket; /* MiB */
+  int reference; /* COHORT_REFERENCE_... */
   const cohort_document *model, *loss, *losses, *aggregator, *preference, *optimizer, *groups, *schedule;
   double clip;
   int on_nan;

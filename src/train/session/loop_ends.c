@@ -99,7 +99,7 @@ static cohort_status resume(cohort_loop *own, bool *found, char **path, cohort_e
     COHORT_TRY(cohort_run_take_weights(own->run, own->settings->init_from, false, error));
     cohort_log_line(own->log, "weights from %s", own->settings->init_from);
   }
-  return COHORT_DONE;
+  return *found ? COHORT_DONE : cohort_run_score(own->run, error);
 }
 
 /* Whether the run was one of fewer steps that ended where this session begins. Its last rows are then no rows of a

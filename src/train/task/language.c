@@ -138,7 +138,7 @@ static cohort_lane_outputs build(const cohort_task *task, cohort_graph *graph, i
   inputs.ids = cohort_graph_input(graph, "ids", COHORT_TYPE_INTEGER, rows);
   const cohort_model *model = task->model.method->functions;
   const cohort_model_outputs outputs = model->build(task->model.config, graph, &task->model_data, &inputs);
-  cohort_lane_outputs out = {.objectives = task->objectives};
+  cohort_lane_outputs out = {.objectives = task->objectives, .row = COHORT_NO_VALUE};
   cohort_head_outputs head = {COHORT_NO_VALUE, COHORT_NO_VALUE, COHORT_NO_VALUE, COHORT_NO_VALUE};
   cohort_value logits = COHORT_NO_VALUE;
   for (int i = 0; i < task->objectives; i++) {

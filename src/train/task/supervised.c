@@ -164,7 +164,7 @@ static cohort_lane_outputs build(const cohort_task *task, cohort_graph *graph, i
   inputs.ids = cohort_graph_input(graph, "ids", COHORT_TYPE_INTEGER, COHORT_SHAPE(capacity));
   const cohort_model *model = task->model.method->functions;
   const cohort_value logits = model->build(task->model.config, graph, &task->model_data, &inputs).logits;
-  cohort_lane_outputs out = {.objectives = task->objectives};
+  cohort_lane_outputs out = {.objectives = task->objectives, .row = COHORT_NO_VALUE};
   for (int i = 0; i < task->objectives; i++) {
     const cohort_loss *loss = task->loss[i].method->functions;
     const bool real = loss->target == COHORT_TARGET_REAL;

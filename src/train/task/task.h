@@ -30,7 +30,9 @@ typedef struct cohort_task {
   int metrics;
   const char *metric[COHORT_MAX_METRICS]; /* names of the method columns */
   uint64_t digest;
-  cohort_random_key key;     /* of sampler and augmentation */
+  cohort_random_key key; /* of sampler and augmentation */
+  float *table;          /* [table_rows][table_columns]: filled by a scoring pass, saved with the run; NULL: none */
+  int64_t table_rows, table_columns;
   void *own;                 /* the task's data */
   cohort_lane_source source; /* of its graph and samples, as lanes ask for them */
 } cohort_task;
@@ -47,6 +49,8 @@ typedef struct cohort_task_functions {
    */
   cohort_lane_outputs (*build)(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training);
   void (*feed)(const cohort_task *task, cohort_feed *feed);
+  /* The row of the table that belongs to a position; of tasks with a table. */
+  int64_t (*row)(const cohort_task *task, cohort_split split, int64_t position);
   /* The integer that divides the sums of `samples` samples of a split: samples, tokens or pairs. */
   int64_t (*count)(const cohort_task *task, cohort_split split, int64_t samples);
   /* From sums over a split (or batch) to metrics.csv's columns; NULL: sum / count. */

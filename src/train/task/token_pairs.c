@@ -1,5 +1,5 @@
-/* Preference pairs as tokens, and pairs made from the lines of a text. No prompt and no completion is empty; what does
- * not fit is dropped and counted. A pass over the texts. */
+/* Text becomes sequences of tokens. Invariant: what a sample's sequences are does not depend on the others. A prompt is
+ * encoded once a sample and stored with each completion; memory grows with the tokens. */
 #include "train/task/token_pairs.h"
 
 #include <stdlib.h>
@@ -24,42 +24,67 @@ static bool same_tokens(const cohort_token_pairs *pairs, int64_t pair) {
          memcmp(pairs->sequence[2 * pair], pairs->sequence[2 * pair + 1], (size_t)chosen * sizeof(int32_t)) == 0;
 }
 
+/* What stands at a place: a prompt's tokens and how its completions are cut. */
+typedef struct opening {
+  const cohort_tokenizer *tokenizer;
+  int64_t context, length;
+  int32_t *prompt;
+} opening;
+
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* The next sample: its completions after the prompt. */
+static void add_sample(const opening *from, const char *const *completion, cohort_token_pairs *out) {
+  const int64_t at = out->count++;
+  const int end = cohort_tokenizer_end(from->tokenizer);
+  out->prompt[at] = (int32_t)from->length;
+  for (int side = 0; side < out->sides; side++) {
+    int64_t length = 0;
+    int32_t *tokens = cohort_tokenizer_encode(from->tokenizer, completion[side], strlen(completion[side]), &length);
+    int32_t *whole = &out->length[out->sides * at + side];
+    out->sequence[out->sides * at + side] =
+        join(from->prompt, from->length, tokens, length, end, from->context + 1, whole);
+    out->longest = larger(out->longest, *whole - 1);
+    out->completions = larger(out->completions, *whole - from->length);
+    free(tokens);
+  }
+  out->prompts = larger(out->prompts, from->length);
+  if (out->sides == 2) out->alike += same_tokens(out, at);
+}
+
 void cohort_token_pairs_create(const cohort_pairs *pairs, const cohort_tokenizer *tokenizer, int64_t context,
-                               cohort_token_pairs *out) {
+                               bool apart, cohort_token_pairs *out) {
   memset(out, 0, sizeof *out);
-  out->sequence = cohort_allocate(2 * (size_t)(pairs->count + 1) * sizeof *out->sequence);
-  out->length = cohort_allocate(2 * (size_t)(pairs->count + 1) * sizeof *out->length);
-  out->prompt = cohort_allocate((size_t)(pairs->count + 1) * sizeof *out->prompt);
-  const int end = cohort_tokenizer_end(tokenizer);
+  const size_t sequences = 2 * (size_t)(pairs->count + 1);
+  const bool labelled = pairs->desirable != NULL;
+  out->sides = apart || labelled ? 1 : 2;
+  out->sequence = cohort_allocate(sequences * sizeof *out->sequence);
+  out->length = cohort_allocate(sequences * sizeof *out->length);
+  out->prompt = cohort_allocate(sequences * sizeof *out->prompt);
+  if (out->sides == 1) out->desirable = cohort_allocate(sequences * sizeof *out->desirable);
+  opening from = {.tokenizer = tokenizer, .context = context};
   for (int64_t i = 0; i < pairs->count; i++) {
-    const char *const completion[2] = {pairs->chosen[i], pairs->rejected[i]};
-    int64_t prompt_length = 0;
-    int32_t *prompt = cohort_tokenizer_encode(tokenizer, pairs->prompt[i], strlen(pairs->prompt[i]), &prompt_length);
-    if (prompt_length > context) {
-      out->dropped++;
-      free(prompt);
-      continue;
+    const char *const completion[2] = {pairs->chosen[i], labelled ? NULL : pairs->rejected[i]};
+    from.prompt = cohort_tokenizer_encode(tokenizer, pairs->prompt[i], strlen(pairs->prompt[i]), &from.length);
+    const int samples = out->sides == 1 && !labelled ? 2 : 1;
+    for (int k = 0; k < samples; k++) {
+      if (from.length > context) {
+        out->dropped++;
+        continue;
+      }
+      if (out->desirable) out->desirable[out->count] = labelled ? pairs->desirable[i] : k == 0;
+      add_sample(&from, &completion[k], out);
     }
-    const int64_t at = out->count++;
-    out->prompt[at] = (int32_t)prompt_length;
-    for (int side = 0; side < 2; side++) {
-      int64_t length = 0;
-      int32_t *tokens = cohort_tokenizer_encode(tokenizer, completion[side], strlen(completion[side]), &length);
-      out->sequence[2 * at + side] =
-          join(prompt, prompt_length, tokens, length, end, context + 1, &out->length[2 * at + side]);
-      if (out->length[2 * at + side] - 1 > out->longest) out->longest = out->length[2 * at + side] - 1;
-      free(tokens);
-    }
-    free(prompt);
-    out->alike += same_tokens(out, at);
+    free(from.prompt);
   }
 }
 
 void cohort_token_pairs_release(cohort_token_pairs *pairs) {
-  for (int64_t i = 0; i < 2 * pairs->count; i++) free(pairs->sequence[i]);
+  for (int64_t i = 0; i < pairs->sides * pairs->count; i++) free(pairs->sequence[i]);
   free(pairs->sequence);
   free(pairs->length);
   free(pairs->prompt);
+  free(pairs->desirable);
   memset(pairs, 0, sizeof *pairs);
 }
 

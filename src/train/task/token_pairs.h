@@ -6,21 +6,26 @@
 #include "io/dataset/dataset.h"
 #include "io/tokenizer/tokenizer.h"
 
-/* Two sequences a pair, chosen then rejected: prompt and completion, cut at `context + 1` tokens (so that every token
- * but the last is an input). */
+/* The sequences of samples: prompt and completion, cut at `context + 1` tokens (so that every token but the last is an
+ * input). A sample is a pair, chosen then rejected, or a completion alone. */
 typedef struct cohort_token_pairs {
+  int sides; /* sequences a sample: 2, or 1 */
   int64_t count;
-  int64_t dropped;    /* pairs whose prompt leaves no room for a completion; no prompt is empty */
-  int64_t alike;      /* pairs whose completions are the same where the context cuts them: they teach nothing */
-  int64_t longest;    /* rows (inputs) of the longest sequence */
-  int32_t **sequence; /* [2 * count] */
-  int32_t *length;    /* [2 * count]: tokens */
-  int32_t *prompt;    /* [count]: tokens of the prompt */
+  int64_t dropped;     /* samples whose prompt leaves no room for a completion; no prompt is empty */
+  int64_t alike;       /* pairs whose completions are the same where the context cuts them: they teach nothing */
+  int64_t longest;     /* rows (inputs) of the longest sequence */
+  int64_t prompts;     /* tokens of the longest prompt */
+  int64_t completions; /* of the longest completion */
+  int32_t **sequence;  /* [sides * count] */
+  int32_t *length;     /* [sides * count]: tokens */
+  int32_t *prompt;     /* [count]: tokens of the prompt */
+  bool *desirable;     /* [count]: labels of completions alone; else NULL */
 } cohort_token_pairs;
 
-/* The end token, when the tokenizer has one, closes every completion. */
+/* The end token, when the tokenizer has one, closes every completion. With `apart` a pair becomes two samples, one
+ * desirable and one not; completions that have labels stay what they are. */
 void cohort_token_pairs_create(const cohort_pairs *pairs, const cohort_tokenizer *tokenizer, int64_t context,
-                               cohort_token_pairs *out);
+                               bool apart, cohort_token_pairs *out);
 void cohort_token_pairs_release(cohort_token_pairs *pairs);
 
 /* Makes up to `wanted` pairs from the lines of a text, drawn without repetition by `key`: the prompt is a line's first

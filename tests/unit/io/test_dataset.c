@@ -428,6 +428,33 @@ static void pairs_are_read(void) {
   scratch_remove(directory);
 }
 
+/* TRL's other shapes: the prompt is what both begin with; completions alone have labels. */
+static void pairs_of_other_shapes(void) {
+  char *const directory = scratch_create();
+  char *path = scratch_text(directory, "p.jsonl",
+                            "{\"chosen\": \"in all days\", \"rejected\": \"in all dust\"}\n"
+                            "{\"chosen\": \"ab\\u00e4\", \"rejected\": \"ab\\u00e5\"}\n");
+  cohort_pairs pairs;
+  CU_ASSERT_EQUAL_FATAL(cohort_pairs_read(path, &pairs, NULL), COHORT_DONE);
+  CU_ASSERT_STRING_EQUAL(pairs.prompt[0], "in all d");
+  CU_ASSERT_STRING_EQUAL(pairs.rejected[0], "ust");
+  CU_ASSERT_STRING_EQUAL(pairs.prompt[1], "ab");
+  CU_ASSERT_STRING_EQUAL(pairs.chosen[1], "\xc3\xa4");
+  cohort_pairs_release(&pairs);
+  free(path);
+  path = scratch_text(directory, "p.jsonl",
+                      "{\"prompt\": \"p\", \"completion\": \"c\", \"label\": true}\n"
+                      "{\"prompt\": \"q\", \"completion\": \"d\", \"label\": false}\n");
+  CU_ASSERT_EQUAL_FATAL(cohort_pairs_read(path, &pairs, NULL), COHORT_DONE);
+  CU_ASSERT_EQUAL(pairs.count, 2);
+  CU_ASSERT_PTR_NULL(pairs.rejected);
+  CU_ASSERT_STRING_EQUAL(pairs.chosen[1], "d");
+  CU_ASSERT(pairs.desirable[0] && !pairs.desirable[1]);
+  cohort_pairs_release(&pairs);
+  free(path);
+  scratch_remove(directory);
+}
+
 static void pairs_refused(const char *text, const char *place, const char *part) {
   char *const directory = scratch_create();
   char *const path = scratch_text(directory, "p.jsonl", text), *const begin = cohort_format_text("%s%s", path, place);
@@ -463,6 +490,10 @@ static void pairs_faults_name_the_line(void) {
     free(text);
   }
   pairs_refused("", ": ", "no pairs");
+  pairs_refused("{\"prompt\": \"p\", \"completion\": \"c\", \"label\": 1}", ":1:", "label is neither");
+  pairs_refused("{\"prompt\": \"p\", \"completion\": \"\", \"label\": true}", ":1:", "completion is empty");
+  pairs_refused("{\"chosen\": \"a\", \"rejected\": \"b\"}", ":1:", "prompt is empty");
+  pairs_refused("{\"prompt\": [{}], \"chosen\": \"a\", \"rejected\": \"b\"}", ":1:", "messages");
 }
 
 static void idx_mutations(void) {
@@ -547,6 +578,7 @@ int main(void) {
       {"HDF5 shapes come first", hdf5_shapes_come_first},
       {"texts and commands", texts_and_commands},
       {"pairs are read", pairs_are_read},
+      {"pairs of other shapes", pairs_of_other_shapes},
       {"faults of pairs name the line", pairs_faults_name_the_line},
       {"IDX mutations", idx_mutations},
       {"pairs mutations", pairs_mutations},

@@ -14,26 +14,23 @@
 
 enum { PAIRS = 3, MOST = 7 };
 
-/* Log odds of a completion's mean probability, as in ORPO: infinite where the probability is 1, and its slope too. */
-static cohort_value log_odds(cohort_graph *graph, cohort_value sum, cohort_value length) {
-  const cohort_value mean = cohort_graph_divide(graph, sum, length);
+/* A loss that has no value where a completion is certain, and no slope where both sides are equal: log odds, as in
+ * ORPO, and the root of the distance between the two. */
+static cohort_preference_outputs build_odds(const void *config, cohort_graph *graph,
+                                            const cohort_preference_fields *fields) {
+  (void)config;
+  const cohort_value mean = cohort_graph_divide(graph, fields->policy, fields->length);
   const cohort_value other =
       cohort_graph_unary(graph, COHORT_OP_NEGATE, cohort_graph_unary(graph, COHORT_OP_EXPONENTIAL, mean));
-  return cohort_graph_subtract(graph, mean, cohort_graph_unary(graph, COHORT_OP_LOG1P, other));
-}
-
-/* And the root of the distance between the two, whose slope is infinite where they are equal. */
-static cohort_preference_outputs build_odds(const void *config, cohort_graph *graph,
-                                            const cohort_preference_inputs *inputs) {
-  (void)config;
-  cohort_preference_outputs out;
-  out.reward_chosen = log_odds(graph, inputs->policy_chosen, inputs->length_chosen);
-  out.reward_rejected = log_odds(graph, inputs->policy_rejected, inputs->length_rejected);
-  const cohort_value margin = cohort_graph_subtract(graph, out.reward_chosen, out.reward_rejected);
+  const cohort_value odds = cohort_graph_subtract(graph, mean, cohort_graph_unary(graph, COHORT_OP_LOG1P, other));
+  const cohort_value margin =
+      cohort_graph_subtract(graph, cohort_preference_side(graph, odds, 0), cohort_preference_side(graph, odds, 1));
   const cohort_value distance = cohort_graph_unary(graph, COHORT_OP_ABSOLUTE, margin);
   const cohort_value loss = cohort_graph_scale(graph, cohort_graph_log_sigmoid(graph, margin), -1);
-  out.loss = cohort_graph_add(graph, loss, cohort_graph_unary(graph, COHORT_OP_SQUARE_ROOT, distance));
-  return out;
+  return (cohort_preference_outputs){
+      .loss = cohort_graph_add(graph, loss, cohort_graph_unary(graph, COHORT_OP_SQUARE_ROOT, distance)),
+      .token_loss = COHORT_NO_VALUE,
+      .reward = odds};
 }
 
 static const cohort_preference odds_functions = {.build = build_odds};
@@ -148,6 +145,57 @@ static void empty_places_weigh_nothing(void) {
   close_bench(&own);
 }
 
+/* FLOPs of a training step of the demo's model. */
+static double step_flops(const char *reference) {
+  enum { LENGTH = 96 };
+  char path[64];
+  (void)snprintf(path, sizeof path, "/tmp/test_preference_flops_%ld.jsonl", (long)getpid());
+  FILE *file = fopen(path, "w");
+  CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+  CU_ASSERT(fprintf(file, "{\"prompt\": \"%0*d\", \"chosen\": \"%0*d\", \"rejected\": \"%0*d\"}\n", LENGTH / 2, 1,
+                    LENGTH / 2, 2, LENGTH / 2, 3) > 0);
+  CU_ASSERT_EQUAL(fclose(file), 0);
+  char *const text = cohort_format_text(
+      "task: preference\nsteps: 1\nmodel: {gpt: {layers: 4, width: 128, heads: 4, context: 128}}\npreference: dpo\n"
+      "reference: %s\ndata: {train: %s, validation_share: 0}\n",
+      reference, path);
+  cohort_document *document = NULL;
+  cohort_settings settings;
+  cohort_task task;
+  cohort_faults faults = {0};
+  cohort_error error = {0};
+  const cohort_log log = {0};
+  CU_ASSERT_EQUAL_FATAL(cohort_config_parse(text, strlen(text), "c.yaml", &document, &error), COHORT_DONE);
+  cohort_settings_read(document, &settings, &faults);
+  CU_ASSERT_EQUAL_FATAL(faults.count, 0);
+  CU_ASSERT_EQUAL_FATAL(cohort_task_open(&settings, &log, &faults, &task, &error), COHORT_DONE);
+  cohort_graph *graph = NULL;
+  CU_ASSERT_EQUAL_FATAL(cohort_lane_source_graph(&task.source, &graph, &error), COHORT_DONE);
+  cohort_space *spaces[2] = {cohort_space_create(graph, 0, "model"), NULL};
+  if (task.spaces > 1) spaces[1] = cohort_space_create(graph, 1, "reference");
+  cohort_graph_destroy(graph);
+  const cohort_lane_graph_options options = {.gradients = true, .training = true, .lanes = 1, .capacity = 4};
+  cohort_lane_graph *lane = NULL;
+  CU_ASSERT_EQUAL_FATAL(
+      cohort_lane_graph_create(&task.source, &options, spaces, cohort_kernels_float32(COHORT_ISA_AVX2), &lane, &error),
+      COHORT_DONE);
+  const double flops = cohort_plan_flops(lane->plan);
+  cohort_lane_graph_destroy(lane);
+  for (int s = 0; s < task.spaces; s++) cohort_space_destroy(spaces[s]);
+  cohort_task_close(&task);
+  cohort_settings_release(&settings);
+  cohort_document_destroy(document);
+  free(text);
+  (void)unlink(path);
+  return flops;
+}
+
+static void a_stored_reference_costs_no_pass(void) {
+  const double computed = step_flops("computed"), stored = step_flops("stored");
+  printf("    stored %.4f of computed\n", stored / computed);
+  CU_ASSERT(stored > 0 && stored <= 0.76 * computed);
+}
+
 /* Two lines end alike: neither is rejected for the other. */
 static void pairs_from_lines_differ(void) {
   static const char text[] = "one two three four five six\nsix five four three two one\nxxx yyy three four five six\n";
@@ -170,11 +218,11 @@ static void pairs_from_lines_differ(void) {
 /* Beyond the context's end they differ, and nobody sees it. */
 static void pairs_that_the_context_makes_alike_are_counted(void) {
   char *prompt[2] = {"pr", "pr"}, *chosen[2] = {"abcdefgh", "x"}, *rejected[2] = {"abcdefxx", "y"};
-  const cohort_pairs pairs = {2, prompt, chosen, rejected, 0};
+  const cohort_pairs pairs = {.count = 2, .prompt = prompt, .chosen = chosen, .rejected = rejected};
   cohort_tokenizer *tokenizer = cohort_tokenizer_bytes();
   for (int64_t context = 4; context <= 16; context += 12) {
     cohort_token_pairs tokens;
-    cohort_token_pairs_create(&pairs, tokenizer, context, &tokens);
+    cohort_token_pairs_create(&pairs, tokenizer, context, false, &tokens);
     CU_ASSERT_EQUAL(tokens.count, 2);
     CU_ASSERT_EQUAL(tokens.alike, context == 4);
     cohort_token_pairs_release(&tokens);
@@ -182,7 +230,29 @@ static void pairs_that_the_context_makes_alike_are_counted(void) {
   cohort_tokenizer_destroy(tokenizer);
 }
 
+/* Taken apart, every pair gives a desirable completion and one that is not, after the same prompt. */
+static void pairs_are_taken_apart(void) {
+  char *prompt[2] = {"pr", "qq"}, *chosen[2] = {"abc", "x"}, *rejected[2] = {"d", "yy"};
+  const cohort_pairs pairs = {.count = 2, .prompt = prompt, .chosen = chosen, .rejected = rejected};
+  cohort_tokenizer *tokenizer = cohort_tokenizer_bytes();
+  cohort_token_pairs both, apart;
+  cohort_token_pairs_create(&pairs, tokenizer, 16, false, &both);
+  cohort_token_pairs_create(&pairs, tokenizer, 16, true, &apart);
+  CU_ASSERT_EQUAL_FATAL(apart.count, 4);
+  CU_ASSERT_EQUAL(apart.sides, 1);
+  for (int i = 0; i < 4; i++) {
+    CU_ASSERT_EQUAL(apart.desirable[i], i % 2 == 0);
+    CU_ASSERT_EQUAL_FATAL(apart.length[i], both.length[i]);
+    CU_ASSERT_EQUAL(memcmp(apart.sequence[i], both.sequence[i], (size_t)both.length[i] * sizeof(int32_t)), 0);
+  }
+  cohort_token_pairs_release(&both);
+  cohort_token_pairs_release(&apart);
+  cohort_tokenizer_destroy(tokenizer);
+}
+
 static const check checks[] = {
+    {"a stored reference costs no pass", a_stored_reference_costs_no_pass},
+    {"pairs are taken apart", pairs_are_taken_apart},
     {"empty places weigh nothing", empty_places_weigh_nothing},
     {"pairs from lines differ", pairs_from_lines_differ},
     {"pairs that the context makes alike are counted", pairs_that_the_context_makes_alike_are_counted}};

@@ -1,0 +1,50 @@
+/* Task preference: its data and the inputs of its graph, shared by the files that load, build and feed. */
+#ifndef COHORT_TRAIN_TASK_PREFERENCE_H
+#define COHORT_TRAIN_TASK_PREFERENCE_H
+
+#include "method/preference/preference.h"
+#include "train/task/task.h"
+#include "train/task/token_pairs.h"
+
+/* Inputs in the order of declaration. A lane has `capacity` samples of `sides` sequences; sequences stand one after
+ * another, their rows are segments, and rows that are left belong to none. */
+typedef enum cohort_preference_input {
+  COHORT_PREFERENCE_ROWS, /* tokens, targets, positions, segments, ids: each [rows] */
+  COHORT_PREFERENCE_OTHER_ROWS = COHORT_PREFERENCE_ROWS + 5,    /* the same of mismatched sequences; MISMATCHED */
+  COHORT_PREFERENCE_LENGTHS = COHORT_PREFERENCE_OTHER_ROWS + 5, /* [sequences]: scored tokens, at least 1 */
+  COHORT_PREFERENCE_WEIGHT,                                     /* [samples] */
+  COHORT_PREFERENCE_FILLER,                                     /* [sequences]: 0, or log p of an empty place */
+  COHORT_PREFERENCE_LABEL,                                      /* [sequences]; UNPAIRED */
+  COHORT_PREFERENCE_TOKEN_SHARE,                                /* scalar; TOKENS */
+  COHORT_PREFERENCE_REFERENCE,                                  /* [sequences]: the reference's log p; stored */
+  COHORT_PREFERENCE_FIRST_LANE,                                 /* scalar; BATCH */
+  COHORT_PREFERENCE_INPUTS,
+} cohort_preference_input;
+
+typedef struct cohort_preference_data {
+  cohort_token_pairs split[COHORT_SPLITS];
+  int sides;
+  int64_t rows, other_rows;             /* of a sequence and of a mismatched one, at most */
+  int64_t chosen_tokens[COHORT_SPLITS]; /* of all chosen or desirable completions */
+  int source[COHORT_MAX_METRICS];       /* of each metric: a standard one, or COHORT_PREFERENCE_OWN + method's column */
+  int place[COHORT_PREFERENCE_INPUTS];  /* of each input among those that the graph has, -1: it has none */
+} cohort_preference_data;
+
+enum { COHORT_PREFERENCE_OWN = 8 };
+
+/* Which of the inputs a method's graph has. */
+void cohort_preference_place_inputs(const cohort_method *method, bool stored, int place[COHORT_PREFERENCE_INPUTS]);
+/* Names and order of the columns. */
+void cohort_preference_list_metrics(cohort_task *task, cohort_preference_data *own);
+
+/* The task's functions. */
+cohort_lane_outputs cohort_preference_graph(const cohort_task *task, cohort_graph *graph, int64_t capacity,
+                                            bool training);
+void cohort_preference_feed(const cohort_task *task, cohort_feed *feed);
+int64_t cohort_preference_row(const cohort_task *task, cohort_split split, int64_t position);
+void cohort_preference_derive(const cohort_task *task, cohort_split split, int64_t count, const double *sums,
+                              double loss, double *columns);
+/* Scored tokens of a sample's chosen or desirable completion. */
+int64_t cohort_preference_chosen_tokens(const cohort_token_pairs *pairs, int64_t sample);
+
+#endif

@@ -1,0 +1,131 @@
+/* Fills the inputs of a preference lane. Invariant: what a lane gets depends on the batch and its own place in it,
+ * never on a rank. Sequences are copied row by row; counts of the batch and the prompts' neighbours are read from the
+ * tables that every rank has, so nothing is exchanged. */
+#include <string.h>
+
+#include "train/task/preference.h"
+
+/* The sample at a position of the split's order. */
+static int64_t sample_at(const cohort_task *task, cohort_split split, int64_t position) {
+  return split == COHORT_SPLIT_TRAIN ? cohort_task_sample(task, position) : position;
+}
+
+int64_t cohort_preference_row(const cohort_task *task, cohort_split split, int64_t position) {
+  int64_t row = sample_at(task, split, position);
+  for (int s = 0; s < (int)split; s++) row += task->samples[s];
+  return row;
+}
+
+/* The one before it in the batch, or in the split that is evaluated; before the first stands the last. */
+static int64_t sample_before(const cohort_task *task, const cohort_feed *feed, int64_t position) {
+  const int64_t first = feed->split == COHORT_SPLIT_TRAIN ? feed->first : 0;
+  const int64_t samples = feed->split == COHORT_SPLIT_TRAIN ? feed->samples : task->samples[feed->split];
+  return sample_at(task, feed->split, position > first ? position - 1 : first + samples - 1);
+}
+
+int64_t cohort_preference_chosen_tokens(const cohort_token_pairs *pairs, int64_t sample) {
+  if (pairs->desirable && !pairs->desirable[sample]) return 0;
+  return pairs->length[pairs->sides * sample] - pairs->prompt[sample];
+}
+
+/* Samples over their chosen tokens: of the batch, or of the split that is evaluated. */
+static float token_share(const cohort_task *task, const cohort_feed *feed) {
+  const cohort_preference_data *own = task->own;
+  int64_t samples = task->samples[feed->split], tokens = own->chosen_tokens[feed->split];
+  if (feed->split == COHORT_SPLIT_TRAIN) {
+    samples = feed->samples;
+    tokens = 0;
+    for (int64_t i = 0; i < samples; i++)
+      tokens +=
+          cohort_preference_chosen_tokens(&own->split[COHORT_SPLIT_TRAIN], cohort_task_sample(task, feed->first + i));
+  }
+  return tokens ? (float)((double)samples / (double)tokens) : 0;
+}
+
+/* A row: reads `token` at `position`, and is scored on `target` unless that is -1. */
+static void put_row(void *const *input, int64_t row, int32_t token, int32_t target, int32_t position, int64_t segment,
+                    int64_t id) {
+  ((int32_t *)input[0])[row] = token;
+  ((int32_t *)input[1])[row] = target;
+  ((int32_t *)input[2])[row] = position;
+  ((int32_t *)input[3])[row] = (int32_t)segment;
+  ((int32_t *)input[4])[row] = (int32_t)id;
+}
+
+/* The rows that are left. */
+static void put_rest(void *const *input, int64_t row, int64_t rows) {
+  for (; row < rows; row++) put_row(input, row, 0, -1, 0, -1, 0);
+}
+
+static int64_t put_sequence(const cohort_token_pairs *pairs, int64_t number, int64_t segment, void *const *input,
+                            int64_t row) {
+  const int32_t *sequence = pairs->sequence[number], prompt = pairs->prompt[number / pairs->sides];
+  for (int32_t t = 0; t + 1 < pairs->length[number]; t++, row++)
+    put_row(input, row, sequence[t], t + 1 >= prompt ? sequence[t + 1] : -1, t, segment, number);
+  return row;
+}
+
+/* The prompt of one sample and the completion of another, cut at as many rows as there are for it. */
+static int64_t put_mismatched(const cohort_token_pairs *pairs, int64_t sample, int64_t other, int64_t most,
+                              int64_t segment, void *const *input, int64_t row) {
+  const int32_t prompt = pairs->prompt[sample], skipped = pairs->prompt[other];
+  const int64_t whole = prompt + pairs->length[other] - skipped, length = whole <= most + 1 ? whole : most + 1;
+  const int32_t *own = pairs->sequence[sample], *their = pairs->sequence[other];
+  for (int32_t t = 0; t + 1 < length; t++, row++) {
+    const int32_t next = t + 1 - prompt;
+    put_row(input, row, t < prompt ? own[t] : their[skipped + t - prompt], next >= 0 ? their[skipped + next] : -1, t,
+            segment, sample);
+  }
+  return row;
+}
+
+/* Numbers of a sample's completions. */
+static void put_columns(const cohort_preference_data *own, const cohort_token_pairs *pairs, int64_t sample, int64_t at,
+                        void *const *input) {
+  const int *place = own->place;
+  for (int side = 0; side < own->sides; side++) {
+    const int64_t c = own->sides * at + side;
+    const int32_t scored = sample < 0 ? 0 : pairs->length[own->sides * sample + side] - pairs->prompt[sample];
+    ((float *)input[place[COHORT_PREFERENCE_LENGTHS]])[c] = scored > 0 ? (float)scored : 1.0f;
+    ((float *)input[place[COHORT_PREFERENCE_FILLER]])[c] = sample < 0 ? (float)(-1 - side) : 0;
+    if (place[COHORT_PREFERENCE_LABEL] >= 0)
+      ((float *)input[place[COHORT_PREFERENCE_LABEL]])[c] = sample >= 0 && pairs->desirable[sample] ? 1 : 0;
+  }
+  ((float *)input[place[COHORT_PREFERENCE_WEIGHT]])[at] = sample < 0 ? 0 : 1;
+}
+
+/* What is stored of a sample, or an empty place's. */
+static void put_reference(const cohort_task *task, const cohort_feed *feed, int64_t at) {
+  const cohort_preference_data *own = task->own;
+  float *column = (float *)feed->input[own->place[COHORT_PREFERENCE_REFERENCE]] + own->sides * at;
+  const float *stored = NULL;
+  if (at < feed->count)
+    stored = task->table + own->sides * cohort_preference_row(task, feed->split, feed->position[at]);
+  for (int side = 0; side < own->sides; side++) column[side] = stored ? stored[side] : (float)(-1 - side);
+}
+
+void cohort_preference_feed(const cohort_task *task, cohort_feed *feed) {
+  const cohort_preference_data *own = task->own;
+  const cohort_token_pairs *pairs = &own->split[feed->split];
+  const int *place = own->place;
+  const bool mismatched = place[COHORT_PREFERENCE_OTHER_ROWS] >= 0;
+  void *const *others = mismatched ? feed->input + place[COHORT_PREFERENCE_OTHER_ROWS] : NULL;
+  int64_t row = 0, other_row = 0;
+  for (int64_t i = 0; i < feed->capacity; i++) {
+    const int64_t sample = i < feed->count ? sample_at(task, feed->split, feed->position[i]) : -1;
+    put_columns(own, pairs, sample, i, feed->input);
+    if (place[COHORT_PREFERENCE_REFERENCE] >= 0) put_reference(task, feed, i);
+    if (sample < 0) continue;
+    for (int side = 0; side < own->sides; side++)
+      row = put_sequence(pairs, own->sides * sample + side, own->sides * i + side, feed->input, row);
+    if (mismatched)
+      other_row = put_mismatched(pairs, sample, sample_before(task, feed, feed->position[i]), own->other_rows, i,
+                                 others, other_row);
+  }
+  put_rest(feed->input, row, feed->capacity * own->sides * own->rows);
+  if (mismatched) put_rest(others, other_row, feed->capacity * own->other_rows);
+  if (place[COHORT_PREFERENCE_TOKEN_SHARE] >= 0)
+    *(float *)feed->input[place[COHORT_PREFERENCE_TOKEN_SHARE]] = token_share(task, feed);
+  if (place[COHORT_PREFERENCE_FIRST_LANE] >= 0)
+    *(float *)feed->input[place[COHORT_PREFERENCE_FIRST_LANE]] = feed->lane == 0 ? 1 : 0;
+}

@@ -1,0 +1,206 @@
+/* The graph of a preference lane: the model over all sequences of the lane, their log-probabilities as the fields of
+ * the family, the method's loss, and the sums behind its columns. Invariant: an empty place gives exactly 0. Costs the
+ * model's passes: one for the policy, one for a reference that is computed, two more where completions are mismatched.
+ */
+#include <string.h>
+
+#include "train/task/preference.h"
+
+void cohort_preference_place_inputs(const cohort_method *method, bool stored, int place[COHORT_PREFERENCE_INPUTS]) {
+  int next = 0;
+  for (int i = 0; i < COHORT_PREFERENCE_INPUTS; i++) {
+    bool there = true;
+    if (i >= COHORT_PREFERENCE_OTHER_ROWS && i < COHORT_PREFERENCE_LENGTHS)
+      there = method->needs & COHORT_NEEDS_MISMATCHED;
+    if (i == COHORT_PREFERENCE_LABEL) there = method->needs & COHORT_NEEDS_UNPAIRED;
+    if (i == COHORT_PREFERENCE_TOKEN_SHARE) there = method->needs & COHORT_NEEDS_TOKENS;
+    if (i == COHORT_PREFERENCE_REFERENCE) there = stored;
+    if (i == COHORT_PREFERENCE_FIRST_LANE) there = method->needs & COHORT_NEEDS_BATCH;
+    place[i] = there ? next++ : -1;
+  }
+}
+
+static const char *const pair_metrics[] = {"preference/accuracy", "preference/margin", "preference/reward_chosen",
+                                           "preference/reward_rejected", NULL};
+static const char *const unpaired_metrics[] = {"preference/reward_desirable", "preference/reward_undesirable", NULL};
+
+/* Columns stand in the alphabet's order. */
+static void add_metric(cohort_task *task, cohort_preference_data *own, const char *name, int source) {
+  int at = task->metrics++;
+  for (; at > 0 && strcmp(task->metric[at - 1], name) > 0; at--) {
+    task->metric[at] = task->metric[at - 1];
+    own->source[at] = own->source[at - 1];
+  }
+  task->metric[at] = name;
+  own->source[at] = source;
+}
+
+void cohort_preference_list_metrics(cohort_task *task, cohort_preference_data *own) {
+  const cohort_preference *functions = task->preference.method->functions;
+  const char *const *standard = own->sides == 2 ? pair_metrics : unpaired_metrics;
+  for (int i = 0; standard[i]; i++) add_metric(task, own, standard[i], i);
+  for (int i = 0; i < COHORT_PREFERENCE_COLUMNS && functions->column[i]; i++)
+    add_metric(task, own, functions->column[i], COHORT_PREFERENCE_OWN + i);
+}
+
+/* Rows that attention reads for a row of the training split, in the mean: sequences are ragged, and padded to the
+ * longest. Of the validation split where there is nothing to train on. */
+static double mean_reads(const cohort_preference_data *own) {
+  const bool trains = own->split[COHORT_SPLIT_TRAIN].count > 0;
+  const cohort_token_pairs *pairs = &own->split[trains ? COHORT_SPLIT_TRAIN : COHORT_SPLIT_VALIDATION];
+  const int64_t sequences = pairs->sides * pairs->count;
+  double reads = 0;
+  for (int64_t i = 0; i < sequences; i++) reads += 0.5 * (double)pairs->length[i] * (pairs->length[i] - 1);
+  return reads / (double)(sequences * own->rows);
+}
+
+/* The sequences that a model reads, and whose log-probabilities are wanted. */
+typedef struct sequences {
+  cohort_model_inputs inputs;
+  cohort_value targets;
+  int64_t count;
+} sequences;
+
+static sequences add_sequences(cohort_graph *graph, const char *prefix, int64_t count, int64_t rows) {
+  static const char *const names[5] = {"tokens", "targets", "positions", "segments", "ids"};
+  cohort_value value[5];
+  for (int i = 0; i < 5; i++) {
+    char name[32];
+    (void)snprintf(name, sizeof name, "%s%s", prefix, names[i]);
+    value[i] = cohort_graph_input(graph, name, COHORT_TYPE_INTEGER, COHORT_SHAPE(count * rows));
+  }
+  sequences out = {.targets = value[1], .count = count};
+  out.inputs.tokens = value[0];
+  out.inputs.positions = value[2];
+  out.inputs.segments = value[3];
+  out.inputs.ids = value[4];
+  return out;
+}
+
+/* What a model says of sequences. */
+typedef struct scored {
+  cohort_value sums;         /* [sequences]: of log p over the completions */
+  cohort_value hidden, head; /* what the head read */
+} scored;
+
+static scored score(const cohort_task *task, cohort_graph *graph, const sequences *from, cohort_value filler) {
+  const cohort_model *model = task->model.method->functions;
+  const cohort_model_outputs outputs = model->build(task->model.config, graph, &task->model_data, &from->inputs);
+  const cohort_head_outputs head = cohort_graph_vocabulary_head(graph, outputs.hidden, outputs.head, from->targets);
+  const cohort_value sums = cohort_graph_segment_sum(graph, head.log_probability, from->inputs.segments, from->count);
+  return (scored){cohort_graph_add(graph, sums, filler), outputs.hidden, outputs.head};
+}
+
+/* The frozen reference: never trained, no dropout. */
+static scored score_reference(const cohort_task *task, cohort_graph *graph, sequences from, cohort_value filler) {
+  from.inputs.space = 1;
+  from.inputs.training = false;
+  cohort_graph_enter_space(graph, "reference");
+  scored out = score(task, graph, &from, filler);
+  out.sums = cohort_graph_stop_gradient(graph, out.sums);
+  cohort_graph_leave(graph);
+  return out;
+}
+
+static cohort_value real_input(cohort_graph *graph, const char *name, cohort_shape shape) {
+  return cohort_graph_input(graph, name, COHORT_TYPE_REAL, shape);
+}
+
+/* Completions of other prompts: what both models say of them has no gradient. */
+static void add_mismatched(const cohort_task *task, cohort_graph *graph, const sequences *others, cohort_value filler,
+                           cohort_preference_fields *fields) {
+  fields->policy_mismatched = cohort_graph_stop_gradient(graph, score(task, graph, others, filler).sums);
+  if (task->preference.method->needs & COHORT_NEEDS_REFERENCE)
+    fields->reference_mismatched = score_reference(task, graph, *others, filler).sums;
+}
+
+/* The inputs in the order of cohort_preference_input, then what the models make of them. */
+static cohort_preference_fields make_fields(const cohort_task *task, cohort_graph *graph, int64_t capacity,
+                                            bool training) {
+  const cohort_preference_data *own = task->own;
+  const unsigned needs = task->preference.method->needs;
+  const int64_t count = own->sides * capacity;
+  const cohort_shape each = COHORT_SHAPE(count);
+  cohort_preference_fields fields;
+  memset(&fields, 0xff, sizeof fields); /* COHORT_NO_VALUE */
+  fields.completions = count;
+  sequences all = add_sequences(graph, "", count, own->rows), others = {.count = count};
+  all.inputs.training = training;
+  all.inputs.reads = others.inputs.reads = mean_reads(own);
+  if (needs & COHORT_NEEDS_MISMATCHED) {
+    others = add_sequences(graph, "other_", count, own->other_rows);
+    others.inputs.reads = all.inputs.reads;
+  }
+  fields.length = real_input(graph, "lengths", each);
+  fields.weight = real_input(graph, "weight", COHORT_SHAPE(capacity));
+  const cohort_value filler = real_input(graph, "filler", each);
+  if (needs & COHORT_NEEDS_UNPAIRED) fields.label = real_input(graph, "label", each);
+  if (needs & COHORT_NEEDS_TOKENS) fields.token_share = real_input(graph, "token_share", COHORT_SCALAR_SHAPE);
+  if (task->table) fields.reference = real_input(graph, "reference", each);
+  if (needs & COHORT_NEEDS_BATCH) fields.first_lane = real_input(graph, "first_lane", COHORT_SCALAR_SHAPE);
+  const scored policy = score(task, graph, &all, filler);
+  fields.policy = policy.sums;
+  fields.segments = all.inputs.segments;
+  if (task->spaces > 1) fields.reference = score_reference(task, graph, all, filler).sums;
+  if (needs & COHORT_NEEDS_MISMATCHED) add_mismatched(task, graph, &others, filler, &fields);
+  return fields;
+}
+
+/* The sum of a column over the lane's samples. */
+static cohort_value weighed(cohort_graph *graph, const cohort_preference_fields *fields, cohort_value column) {
+  return cohort_graph_sum_all(graph, cohort_graph_multiply(graph, column, fields->weight));
+}
+
+static cohort_value pair_metric(cohort_graph *graph, cohort_value reward, int which) {
+  const cohort_value chosen = cohort_preference_side(graph, reward, 0),
+                     rejected = cohort_preference_side(graph, reward, 1);
+  if (which == 0) return cohort_graph_less(graph, rejected, chosen);
+  if (which == 1) return cohort_graph_subtract(graph, chosen, rejected);
+  return which == 2 ? chosen : rejected;
+}
+
+static cohort_value undesirable(cohort_graph *graph, const cohort_preference_fields *fields) {
+  return cohort_graph_shift(graph, cohort_graph_scale(graph, fields->label, -1), 1);
+}
+
+static cohort_value unpaired_metric(cohort_graph *graph, const cohort_preference_fields *fields, cohort_value reward,
+                                    int which) {
+  return cohort_graph_multiply(graph, reward, which == 0 ? fields->label : undesirable(graph, fields));
+}
+
+cohort_lane_outputs cohort_preference_graph(const cohort_task *task, cohort_graph *graph, int64_t capacity,
+                                            bool training) {
+  const cohort_preference_data *own = task->own;
+  const cohort_method *method = task->preference.method;
+  const cohort_preference_fields fields = make_fields(task, graph, capacity, training);
+  const cohort_preference_outputs outputs = cohort_preference_build(method, task->preference.config, graph, &fields);
+  /* Before the first step the policy is the reference: what it then says is what the table keeps. */
+  cohort_lane_outputs out = {.objectives = 1, .row = task->table && !training ? fields.policy : COHORT_NO_VALUE};
+  out.objective[0] = cohort_preference_objective(graph, method, &fields, &outputs);
+  for (int i = 0; i < task->metrics; i++) {
+    const int source = own->source[i];
+    cohort_value column;
+    if (source >= COHORT_PREFERENCE_OWN)
+      column = outputs.column[source - COHORT_PREFERENCE_OWN];
+    else if (own->sides == 2)
+      column = pair_metric(graph, outputs.reward, source);
+    else
+      column = unpaired_metric(graph, &fields, outputs.reward, source);
+    out.metric[out.metrics++] = weighed(graph, &fields, column);
+  }
+  /* Behind the columns: of how many samples the desirable's mean is. */
+  if (own->sides == 1) out.metric[out.metrics++] = weighed(graph, &fields, fields.label);
+  return out;
+}
+
+void cohort_preference_derive(const cohort_task *task, cohort_split split, int64_t count, const double *sums,
+                              double loss, double *columns) {
+  (void)split, (void)loss;
+  const cohort_preference_data *own = task->own;
+  for (int i = 0; i < task->metrics; i++) {
+    double samples = (double)count;
+    if (own->sides == 1 && own->source[i] < COHORT_PREFERENCE_OWN)
+      samples = own->source[i] == 0 ? sums[task->metrics] : samples - sums[task->metrics];
+    columns[i] = sums[i] / samples;
+  }
+}
