@@ -12,10 +12,13 @@ static const cohort_parameter parameters[] = {
     {.name = NULL},
 };
 
-/* log(p / (1 - p)) of a completion whose tokens have log p in the mean. */
+/* log(p / (1 - p)) of a completion whose tokens have log p in the mean. A completion that is certain, or has no tokens,
+ * has finite odds: p counts as at most 1 - 1e-6. */
 static cohort_value log_odds(cohort_graph *graph, cohort_value mean) {
-  const cohort_value other =
-      cohort_graph_unary(graph, COHORT_OP_NEGATE, cohort_graph_unary(graph, COHORT_OP_EXPONENTIAL, mean));
+  const cohort_value most = cohort_graph_constant(graph, 1 - 1e-6);
+  const cohort_value probability =
+      cohort_graph_binary(graph, COHORT_OP_MINIMUM, cohort_graph_unary(graph, COHORT_OP_EXPONENTIAL, mean), most);
+  const cohort_value other = cohort_graph_unary(graph, COHORT_OP_NEGATE, probability);
   return cohort_graph_subtract(graph, mean, cohort_graph_unary(graph, COHORT_OP_LOG1P, other));
 }
 
