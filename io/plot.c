@@ -11,11 +11,11 @@
 
 #include "base/memory.h"
 #include "io/config.h"
+#include "io/file.h"
 #include "io/gnuplot.h"
 #include "io/metrics_table.h"
 #include "io/plot_curve.h"
 #include "io/plot_picture.h"
-#include "io/file.h"
 
 enum {
   MOST_MEASURED = 4,   /* groups of which the measured points stand behind the smoothed line */
