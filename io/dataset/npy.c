@@ -156,7 +156,7 @@ static void store(const unsigned char *at, int kind, cohort_array *out, int64_t 
 
 /* The place in Fortran's order (first axis fastest) of element i in C's order. */
 static int64_t fortran_place(const header *own, int64_t i) {
-  int64_t stride = 1, place = 0, index[MOST_AXES];
+  int64_t stride = 1, place = 0, index[MOST_AXES] = {0};
   for (int a = own->axes - 1; a >= 0; a--) {
     index[a] = i % own->size[a];
     i /= own->size[a];

@@ -36,7 +36,7 @@ static cohort_value add_leaf(bench *own, const char *name, cohort_shape shape) {
 /* The array, or those of both sides, as one column of tokens in the order of completions, [N]. With `gradient` the loss
  * is differentiated by it. */
 static cohort_value add_tokens(bench *own, const char *group, const char *gradient) {
-  cohort_value part[2];
+  cohort_value part[2] = {0};
   for (int side = 0; side < own->sides; side++) {
     char *name = cohort_format_text("%s%s", group, own->side[side]);
     const cohort_value value = add_leaf(own, name, COHORT_SHAPE(own->samples, own->tokens));
