@@ -250,7 +250,7 @@ static cohort_status hand_over(row_file *own, cohort_error *error) {
     if (bytes == 0) fault = ENOSPC;
   }
   own->length -= done;
-  memmove(own->waiting, own->waiting + done, own->length);
+  if (own->length) memmove(own->waiting, own->waiting + done, own->length);
   own->row = own->length;
   if (!fault) return COHORT_DONE;
   return cohort_fail(error, COHORT_NO_RESOURCE, "%s: cannot be written: %s", own->path, strerror(fault));

@@ -215,9 +215,9 @@ static void place_states(layout *l) {
           of < 0 ? &l->out->space[g * COHORT_MAX_STATES] : &l->out->tensor[of * COHORT_MAX_STATES];
       const cohort_method *method = l->groups->group[g].choice.method;
       for (int k = 0; k < l->groups->group[g].states; k++) {
+        if ((method->states[k].owner == COHORT_OWNER_SPACE) != (of < 0) || !place[k].each) continue;
         const slot_kind kind = {method->states[k].type, method->states[k].scratch,
                                 is_replicated(l, &method->states[k], of)};
-        if ((method->states[k].owner == COHORT_OWNER_SPACE) != (of < 0) || !place[k].each) continue;
         if (slot_named(l, method, &method->states[k], kind) != s) continue;
         place[k].values = options->plan_only ? NULL : (char *)l->out->slot[s].values + (size_t)place[k].values;
       }
