@@ -114,7 +114,7 @@ static void add_entry(layout *l, const cohort_update_group *group, int g, int s,
   slot->tensors++;
   slot->elements += (int64_t)cohort_round_up((size_t)(owners * each), 16);
   const size_t number = number_of(state->type, l->options->kernels->real_size);
-  /* The offset for now; an address once there is memory. */
+  /* An offset, of which place_states makes an address. */
   const cohort_state_place place = {(char *)((size_t)stored->offset * number), each, number};
   if (tensor < 0)
     l->out->space[g * COHORT_MAX_STATES + s] = place;
