@@ -36,6 +36,9 @@ typedef struct cohort_stored_flat {
   const cohort_stored_tensor *tensor;
   int64_t first, count; /* this rank's slice: cohort_checkpoint_slice */
   void *slice;          /* the slice's elements; written from on save, filled on load */
+  /* Above 0: rows of so many elements, and on load as many of them as the file has: elements, first, count and slice
+   * are set by the load. A slice that was there is freed, the new one is the caller's to free. */
+  int64_t row;
 } cohort_stored_flat;
 
 /* Text attributes of /format ("config", "kernels", "kind" ...) and integers of /sampler. */

@@ -19,7 +19,7 @@ typedef struct found_header {
 } found_header;
 
 typedef struct found_flat {
-  int64_t offset;
+  int64_t offset, elements;
   uint64_t digest;
 } found_flat;
 
@@ -72,6 +72,13 @@ static cohort_status fit_flat(const char *path, const cohort_stored_flat *wanted
     return cohort_fail(error, COHORT_BAD_DATA, "%s: %s holds %s, not %s", path, wanted->flat_path,
                        cohort_stored_type_name(stored->type), cohort_stored_type_name(wanted->type));
   }
+  if (wanted->row > 0) {
+    if (stored->elements % wanted->row == 0) return COHORT_DONE;
+    return cohort_fail(error, COHORT_BAD_DATA,
+                       "%s: %s has %" PRId64 " elements, which are no rows of %" PRId64
+                       "; the checkpoint is of another model",
+                       path, wanted->flat_path, stored->elements, wanted->row);
+  }
   for (int i = 0; i < wanted->tensors; i++) {
     const cohort_stored_tensor *const tensor = &wanted->tensor[i];
     const bool in_place = i < stored->tensors && strcmp(stored->tensor[i].name, tensor->name) == 0;
@@ -112,7 +119,7 @@ static cohort_status fit(const char *path, const cohort_checkpoint *wanted, cons
   for (int i = 0; i < wanted->flats; i++) {
     const cohort_flat_entry *const entry = cohort_structure_flat(stored, wanted->flat[i].flat_path);
     COHORT_TRY(fit_flat(path, &wanted->flat[i], entry, error));
-    flats[i] = (found_flat){entry->region.offset, entry->digest};
+    flats[i] = (found_flat){entry->region.offset, entry->elements, entry->digest};
   }
   for (int i = 0; i < stored->flats; i++) {
     bool is_wanted = false;
@@ -158,6 +165,18 @@ static cohort_status read_slices(const char *path, cohort_checkpoint *checkpoint
   return status;
 }
 
+/* Room for as many rows as the file has. */
+static void make_room(const cohort_comm *comm, cohort_checkpoint *checkpoint, const found_flat *flats) {
+  for (int i = 0; i < checkpoint->flats; i++) {
+    cohort_stored_flat *const flat = &checkpoint->flat[i];
+    if (!flat->row) continue;
+    flat->elements = flats[i].elements;
+    cohort_checkpoint_slice(flat->elements, comm->size, comm->rank, &flat->first, &flat->count);
+    free(flat->slice);
+    flat->slice = cohort_allocate((size_t)(flat->count + 1) * cohort_stored_bytes(flat->type));
+  }
+}
+
 static cohort_status read_and_verify(cohort_comm *comm, const char *path, cohort_checkpoint *checkpoint,
                                      const found_flat *flats, cohort_error *error) {
   COHORT_TRY(cohort_comm_agree_error(comm, read_slices(path, checkpoint, flats, error), error));
@@ -184,6 +203,7 @@ static cohort_status load(cohort_comm *comm, const char *path, cohort_checkpoint
     cohort_comm_broadcast(comm, 0, &header, sizeof header);
     cohort_comm_broadcast(comm, 0, flats, (size_t)checkpoint->flats * sizeof *flats);
     cohort_comm_broadcast(comm, 0, values, (size_t)checkpoint->numbers * sizeof *values);
+    make_room(comm, checkpoint, flats);
     status = read_and_verify(comm, path, checkpoint, flats, error);
     *damaged = status == COHORT_BAD_DATA;
   }
