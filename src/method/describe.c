@@ -7,30 +7,31 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "method/arrays.h"
 #include "method/describe_words.h"
 #include "method/registry.h"
 #include "method/writer.h"
 
 static const cohort_variant variant = COHORT_VARIANT_F64; /* descriptions are the same in all */
 
-const char *cohort_catalogue_family(const char *family) {
-  if (strcmp(family, "policy") == 0) return "rl";
-  if (strcmp(family, "aggregator") == 0) return "multiobjective";
-  if (strcmp(family, "law") == 0) return "scaling";
-  return family;
+const char *cohort_catalogue_family(const cohort_family *family) {
+  return family->catalogue ? family->catalogue : family->name;
+}
+
+/* Whether a method is of a family that is called so; of any when `family` is NULL. */
+static bool belongs(const cohort_method *method, const char *family) {
+  return !family || cohort_family_answers(cohort_registry_family(method->family), family);
 }
 
 static void text_list(cohort_writer *out, const char *family) {
   const cohort_method *method;
   const char *last = "";
   for (int i = 0; (method = cohort_registry_at(variant, i)); i++) {
-    if (family && strcmp(method->family, family) != 0) continue;
+    if (!belongs(method, family)) continue;
     if (strcmp(last, method->family) != 0) {
-      const char *catalogue = cohort_catalogue_family(method->family);
-      cohort_writer_put(out, "%s%s", *last ? "\n" : "", method->family);
-      if (strcmp(catalogue, method->family) != 0) cohort_writer_put(out, " (catalogue: %s)", catalogue);
-      cohort_writer_put(out, "\n");
+      const cohort_family *own = cohort_registry_family(method->family);
+      cohort_writer_put(out, "%s%s", *last ? "\n" : "", own->name);
+      if (own->catalogue) cohort_writer_put(out, " (catalogue: %s)", own->catalogue);
+      cohort_writer_put(out, ": %s\n", own->summary);
       last = method->family;
     }
     cohort_writer_put(out, "  %-14s %s\n", method->key, method->summary);
@@ -81,13 +82,13 @@ static void text_arrays(cohort_writer *out, const char *heading, const cohort_pr
 }
 
 static void text_probe(cohort_writer *out, const cohort_method *method) {
-  const cohort_family_table *table = cohort_family_arrays(method->family);
-  if (!table) return;
+  const cohort_family *family = cohort_registry_family(method->family);
+  if (!family->inputs) return;
   cohort_writer_put(out, "\nProbe: cohort probe %s %s -i in.h5 -o out.h5 [key=value ...]\n", method->family,
                     method->key);
-  text_arrays(out, "in", table->inputs, method);
-  text_arrays(out, "out", table->outputs, method);
-  for (const cohort_probe_setting *s = table->settings; s->name; s++)
+  text_arrays(out, "in", family->inputs, method);
+  text_arrays(out, "out", family->outputs, method);
+  for (const cohort_probe_setting *s = family->settings; s && s->name; s++)
     if (cohort_array_applies(s->when, method))
       cohort_writer_put(out, "    %s=%s: %s\n", s->name, s->standard ? s->standard : "(must be given)", s->meaning);
 }
@@ -96,14 +97,13 @@ static void text_method(cohort_writer *out, const cohort_method *method) {
   cohort_writer_put(out, "%s %s: %s\n\n", method->family, method->key, method->summary);
   if (method->title) cohort_writer_put(out, "Paper    %s\n", method->title);
   cohort_writer_put(out, "Source   %s\nRule     %s\n", method->source, method->formula);
-  const char *catalogue = cohort_catalogue_family(method->family);
-  if (strcmp(catalogue, method->family) != 0) cohort_writer_put(out, "Row      %s %s\n", catalogue, method->key);
+  const cohort_family *family = cohort_registry_family(method->family);
+  if (family->catalogue) cohort_writer_put(out, "Row      %s %s\n", family->catalogue, method->key);
   text_parameters(out, method);
-  if (method->states && method->states->name) {
-    cohort_writer_put(out, "\nState\n");
-    for (const cohort_state *s = method->states; s->name; s++)
-      cohort_writer_put(out, "  %-20s per %s: %s\n", s->name, cohort_word_of_owner(s->owner), s->meaning);
-  }
+  cohort_described_state state;
+  for (int i = 0; cohort_describe_state(method, i, &state); i++)
+    cohort_writer_put(out, "%s  %s%s%-20s per %s: %s\n", i ? "" : "\nState\n", state.prefix ? state.prefix : "",
+                      state.prefix ? "." : "", state.name, cohort_word_of_owner(state.owner), state.meaning);
   if (method->identities && method->identities->method) {
     cohort_writer_put(out, "\nIdentities\n");
     for (const cohort_identity *i = method->identities; i->method; i++)
@@ -116,7 +116,7 @@ static void tsv_list(cohort_writer *out, const char *family, const char *key) {
   cohort_writer_put(out, "family\tkey\tsummary\ttitle\tsource\tfile\n");
   const cohort_method *method;
   for (int i = 0; (method = cohort_registry_at(variant, i)); i++) {
-    if (family && strcmp(method->family, family) != 0) continue;
+    if (!belongs(method, family)) continue;
     if (key && strcmp(method->key, key) != 0) continue;
     cohort_writer_put(out, "%s\t%s\t%s\t%s\t%s\t%s\n", method->family, method->key, method->summary,
                       method->title ? method->title : "", method->source, cohort_registry_source(i));
@@ -129,7 +129,7 @@ static const char *nearest(const char *word, const char *family) {
   size_t count = 0;
   const cohort_method *method;
   for (int i = 0; (method = cohort_registry_at(variant, i)); i++) {
-    if (family && strcmp(method->family, family) != 0) continue;
+    if (!belongs(method, family)) continue;
     names = cohort_reallocate(names, (count + 1) * sizeof *names);
     names[count++] = family ? method->key : method->family;
   }
@@ -149,26 +149,26 @@ static cohort_status fail_unknown(const char *kind, const char *word, const char
 
 cohort_status cohort_describe(const char *family, const char *key, cohort_describe_format format, char **out,
                               cohort_error *error) {
-  const char *canonical = cohort_registry_family(family);
-  if (family && !canonical) return fail_unknown("family", family, nearest(family, NULL), "", error);
-  const cohort_method *method = key ? cohort_registry_find(variant, canonical, key) : NULL;
+  if (family && !cohort_registry_family(family))
+    return fail_unknown("family", family, nearest(family, NULL), "", error);
+  const cohort_method *method = key ? cohort_registry_find(variant, family, key) : NULL;
   if (key && !method)
-    return fail_unknown(canonical ? cohort_registry_noun(canonical) : "method", key,
-                        canonical ? nearest(key, canonical) : NULL, canonical ? canonical : "", error);
+    return fail_unknown(family ? cohort_registry_noun(family) : "method", key, family ? nearest(key, family) : NULL,
+                        family ? family : "", error);
   cohort_writer writer = {.text = NULL};
   if (format == COHORT_DESCRIBE_TSV) {
-    tsv_list(&writer, canonical, key);
+    tsv_list(&writer, family, key);
   } else if (format == COHORT_DESCRIBE_TEXT) {
     if (method)
       text_method(&writer, method);
     else
-      text_list(&writer, canonical);
+      text_list(&writer, family);
   } else if (method) {
     cohort_describe_json(&writer, method);
   } else {
     cohort_writer_open(&writer, NULL, '[');
     for (int i = 0; (method = cohort_registry_at(variant, i)); i++)
-      if (!canonical || strcmp(method->family, canonical) == 0) cohort_describe_json(&writer, method);
+      if (belongs(method, family)) cohort_describe_json(&writer, method);
     cohort_writer_close(&writer, ']');
   }
   *out = writer.text;

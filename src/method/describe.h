@@ -12,7 +12,4 @@ typedef enum { COHORT_DESCRIBE_TEXT, COHORT_DESCRIBE_TSV, COHORT_DESCRIBE_JSON }
 cohort_status cohort_describe(const char *family, const char *key, cohort_describe_format format, char **out,
                               cohort_error *error);
 
-/* The word of the catalogue for a family of this project ("rl" for policy); most are the same. */
-const char *cohort_catalogue_family(const char *family);
-
 #endif

@@ -4,10 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "method/arrays.h"
 #include "method/describe.h"
 #include "method/describe_words.h"
-#include "method/optimizer/optimizer.h"
 #include "method/registry.h"
 
 const char *cohort_word_of_type(cohort_parameter_type type) {
@@ -108,37 +106,40 @@ static void json_parameter(cohort_writer *out, const cohort_parameter *p) {
   cohort_writer_close(out, '}');
 }
 
-static void json_state(cohort_writer *out, const char *driver, const char *name, const char *axis, bool sized,
-                       bool scratch, const char *initial_parameter, const char *meaning) {
-  char longer[128];
-  (void)snprintf(longer, sizeof longer, "%s%s%s", driver ? driver : "", driver ? "." : "", name);
-  cohort_writer_open(out, NULL, '{');
-  cohort_writer_text(out, "name", longer);
-  cohort_writer_text(out, "axis", axis);
-  cohort_writer_boolean(out, "sized", sized);
-  cohort_writer_boolean(out, "scratch", scratch);
-  cohort_writer_text(out, "initial_parameter", initial_parameter);
-  cohort_writer_text(out, "meaning", meaning);
-  cohort_writer_close(out, '}');
+bool cohort_describe_state(const cohort_method *method, int index, cohort_described_state *state) {
+  const cohort_family *family = cohort_registry_family(method->family);
+  if (family->state) return family->state(method, index, state);
+  for (const cohort_state *s = method->states; s && s->name; s++, index--) {
+    if (index > 0) continue;
+    *state = (cohort_described_state){NULL,      s->name, s->owner, s->size != NULL, s->scratch, s->initial_parameter,
+                                      s->meaning};
+    return true;
+  }
+  return false;
 }
 
-/* By the names that they have in checkpoints and probes: a driver's go with its key. */
 static void json_states(cohort_writer *out, const cohort_method *method) {
-  const cohort_optimizer *optimizer = strcmp(method->family, "optimizer") == 0 ? method->functions : NULL;
-  const char *driver = optimizer && cohort_optimizer_drives(optimizer) ? method->key : NULL;
   cohort_writer_open(out, "states", '[');
-  for (const cohort_state *s = method->states; s && s->name; s++)
-    json_state(out, driver, s->name, cohort_word_of_owner(s->owner), s->size != NULL, s->scratch, s->initial_parameter,
-               s->meaning);
-  for (const cohort_driver_vector *v = driver ? optimizer->vectors : NULL; v && v->name; v++)
-    json_state(out, driver, v->name, "element", v->count != NULL, !v->kept, NULL, v->meaning);
+  cohort_described_state state;
+  for (int i = 0; cohort_describe_state(method, i, &state); i++) {
+    char name[128];
+    (void)snprintf(name, sizeof name, "%s%s%s", state.prefix ? state.prefix : "", state.prefix ? "." : "", state.name);
+    cohort_writer_open(out, NULL, '{');
+    cohort_writer_text(out, "name", name);
+    cohort_writer_text(out, "axis", cohort_word_of_owner(state.owner));
+    cohort_writer_boolean(out, "sized", state.sized);
+    cohort_writer_boolean(out, "scratch", state.scratch);
+    cohort_writer_text(out, "initial_parameter", state.initial_parameter);
+    cohort_writer_text(out, "meaning", state.meaning);
+    cohort_writer_close(out, '}');
+  }
   cohort_writer_close(out, ']');
 }
 
 static void json_needs(cohort_writer *out, const cohort_method *method) {
-  static const char *const names[] = {"gradient", "curvature", "reference", "objectives", "matrices"};
+  const char *const *names = cohort_registry_family(method->family)->needs;
   cohort_writer_open(out, "needs", '[');
-  for (unsigned bit = 0; bit < sizeof names / sizeof *names; bit++)
+  for (unsigned bit = 0; names && names[bit]; bit++)
     if (method->needs >> bit & 1) cohort_writer_text(out, NULL, names[bit]);
   cohort_writer_close(out, ']');
 }
@@ -183,16 +184,16 @@ static void json_arrays(cohort_writer *out, const char *name, const cohort_probe
   cohort_writer_close(out, ']');
 }
 
-static void json_settings(cohort_writer *out, const cohort_family_table *table, const cohort_method *method) {
+static void json_settings(cohort_writer *out, const cohort_family *family, const cohort_method *method) {
   cohort_writer_open(out, "settings", '[');
-  for (const cohort_probe_setting *s = table->settings; s->name; s++) {
+  for (const cohort_probe_setting *s = family->settings; s && s->name; s++) {
     if (!cohort_array_applies(s->when, method)) continue;
     cohort_writer_open(out, NULL, '{');
     cohort_writer_text(out, "name", s->name);
-    cohort_writer_text(out, "type", cohort_word_of_type(s->type));
+    cohort_writer_text(out, "type", cohort_word_of_type(COHORT_PARAMETER_INTEGER));
     cohort_writer_boolean(out, "required", !s->standard);
-    json_value(out, "default", s->type, s->standard);
-    json_value(out, "minimum", s->type, s->minimum);
+    json_value(out, "default", COHORT_PARAMETER_INTEGER, s->standard);
+    json_value(out, "minimum", COHORT_PARAMETER_INTEGER, s->minimum);
     cohort_writer_text(out, "meaning", s->meaning);
     cohort_writer_close(out, '}');
   }
@@ -201,9 +202,9 @@ static void json_settings(cohort_writer *out, const cohort_family_table *table, 
 
 /* A symbol's smallest value and one that suits a first try; `axes` for the symbol that stands for all axes of a tensor.
  */
-static void json_symbols(cohort_writer *out, const cohort_family_table *table, const cohort_method *method) {
+static void json_symbols(cohort_writer *out, const cohort_family *family, const cohort_method *method) {
   cohort_writer_open(out, "symbols", '[');
-  for (const cohort_probe_symbol *s = table->symbols; s->name; s++) {
+  for (const cohort_probe_symbol *s = family->symbols; s && s->name; s++) {
     if (!cohort_array_applies(s->when, method)) continue;
     cohort_writer_open(out, NULL, '{');
     cohort_writer_text(out, "name", s->name);
@@ -211,7 +212,7 @@ static void json_symbols(cohort_writer *out, const cohort_family_table *table, c
     cohort_writer_real(out, "example", s->example);
     if (strcmp(s->name, "shape") == 0) {
       cohort_writer_open(out, "axes", '{');
-      cohort_writer_real(out, "minimum", method->needs & COHORT_NEEDS_MATRICES ? 2 : 1);
+      cohort_writer_real(out, "minimum", family->least_axes ? family->least_axes(method) : 1);
       cohort_writer_real(out, "maximum", 6);
       cohort_writer_close(out, '}');
     }
@@ -222,16 +223,16 @@ static void json_symbols(cohort_writer *out, const cohort_family_table *table, c
 }
 
 static void json_probe(cohort_writer *out, const cohort_method *method) {
-  const cohort_family_table *table = cohort_family_arrays(method->family);
-  if (!table) {
+  const cohort_family *family = cohort_registry_family(method->family);
+  if (!family->inputs) {
     cohort_writer_null(out, "probe");
     return;
   }
   cohort_writer_open(out, "probe", '{');
-  json_arrays(out, "inputs", table->inputs, method);
-  json_arrays(out, "outputs", table->outputs, method);
-  json_settings(out, table, method);
-  json_symbols(out, table, method);
+  json_arrays(out, "inputs", family->inputs, method);
+  json_arrays(out, "outputs", family->outputs, method);
+  json_settings(out, family, method);
+  json_symbols(out, family, method);
   cohort_writer_text(
       out, "notes",
       "real: float32 or float64, the same for all, decides the arithmetic; integer: int32 or int64. Of the "
@@ -249,7 +250,7 @@ void cohort_describe_json(cohort_writer *out, const cohort_method *method) {
   cohort_writer_text(out, "source", method->source);
   cohort_writer_text(out, "formula", method->formula);
   cohort_writer_open(out, "catalogue", '{');
-  cohort_writer_text(out, "family", cohort_catalogue_family(method->family));
+  cohort_writer_text(out, "family", cohort_catalogue_family(cohort_registry_family(method->family)));
   cohort_writer_text(out, "key", method->key);
   cohort_writer_text(out, "title", method->title);
   cohort_writer_close(out, '}');

@@ -2,8 +2,9 @@
  * (config validation, `cohort methods`, reference pages, probe, checkpoint layout, contract tests) is made from them.
  *
  * Method code is pure: no allocation, file, message, global or random source of its own; what it needs comes through
- * its arguments. To add one: copy template.c of the family, or any file, to a new name, fill the descriptor, write the
- * function. A file src/method/FAMILY/KEY.c exports `const cohort_method *const cohort_FAMILY_KEY[]`, NULL-ended. */
+ * its arguments. To add one: copy template.c of the family to a new name, fill the descriptor, write the function. A
+ * file src/method/FAMILY/KEY.c exports `const cohort_method *const cohort_FAMILY_KEY[]`, NULL-ended. What a family is:
+ * see method/family.h. */
 #ifndef COHORT_METHOD_METHOD_H
 #define COHORT_METHOD_METHOD_H
 
@@ -54,16 +55,6 @@ typedef struct cohort_state {
   const char *meaning;
 } cohort_state;
 
-/* What a method needs of the run; impossible pairings are refused before it starts. From 1 << 16 on they are a family's
- * own. */
-enum {
-  COHORT_NEEDS_GRADIENT = 1 << 0,
-  COHORT_NEEDS_HVP_DIAGONAL = 1 << 1, /* z * (H z), z Rademacher: exact Hessian-vector products */
-  COHORT_NEEDS_REFERENCE = 1 << 2,    /* a frozen reference model */
-  COHORT_NEEDS_OBJECTIVES = 1 << 3,   /* one gradient per objective */
-  COHORT_NEEDS_MATRICES = 1 << 4,     /* serves tensors of two or more axes only */
-};
-
 /* At these settings the method must equal another: run by the contract test. */
 typedef struct cohort_identity {
   const char *settings; /* "momentum=0 nesterov=false" */
@@ -80,7 +71,8 @@ typedef struct cohort_method {
   size_t config_size;
   const cohort_parameter *parameters; /* NULL: none */
   const cohort_state *states;         /* NULL: none */
-  unsigned needs;
+  unsigned
+      needs; /* of the run: bits of the family (COHORT_NEEDS_...); what cannot be had is refused before it starts */
   cohort_cut cut;
   const cohort_identity *identities; /* NULL: none */
   /* Rules between parameters; NULL: none. */

@@ -1,5 +1,5 @@
-/* Finds methods in the table that CMake makes from the folders. A lookup compares keys one by one; listing sorts by
- * counting, which is rare. */
+/* Finds families and methods in the tables that CMake makes from the folders. A lookup compares keys one by one;
+ * listing sorts by counting, which is rare. */
 #include "method/registry.h"
 
 #include <stdlib.h>
@@ -13,7 +13,10 @@ typedef struct entry {
   const char *file;
 } entry;
 
-enum { FILES = sizeof registry_files / sizeof *registry_files };
+enum {
+  FILES = sizeof registry_files / sizeof *registry_files,
+  FAMILIES = sizeof registry_families / sizeof *registry_families
+};
 
 cohort_variant cohort_variant_of(cohort_isa isa) {
   switch (isa) {
@@ -55,28 +58,35 @@ const cohort_method *cohort_registry_at(cohort_variant variant, int index) { ret
 
 const char *cohort_registry_source(int index) { return entry_at(COHORT_VARIANT_F64, index).file; }
 
-const char *cohort_registry_family(const char *name) {
-  static const char *const catalogue[][2] = {{"rl", "policy"}, {"multiobjective", "aggregator"}, {"scaling", "law"}};
-  if (!name) return NULL;
-  for (size_t i = 0; i < sizeof catalogue / sizeof *catalogue; i++)
-    if (strcmp(name, catalogue[i][0]) == 0) name = catalogue[i][1];
-  for (int f = 0; f < FILES; f++) {
-    const cohort_method *first = registry_files[f].methods[COHORT_VARIANT_F64][0];
-    if (first && strcmp(first->family, name) == 0) return first->family;
+const cohort_family *cohort_registry_family_at(int index) {
+  return index >= 0 && index < FAMILIES ? registry_families[index] : NULL;
+}
+
+bool cohort_family_answers(const cohort_family *family, const char *name) {
+  return strcmp(family->name, name) == 0 || (family->catalogue && strcmp(family->catalogue, name) == 0);
+}
+
+const cohort_family *cohort_registry_family(const char *name) {
+  const cohort_family *found = NULL;
+  for (int f = 0; name && f < FAMILIES; f++) {
+    if (strcmp(registry_families[f]->name, name) == 0) return registry_families[f];
+    if (!found && cohort_family_answers(registry_families[f], name)) found = registry_families[f];
   }
-  return NULL;
+  return found;
 }
 
 const char *cohort_registry_noun(const char *family) {
-  if (strcmp(family, "federated") == 0) return "federated strategy";
-  return strcmp(family, "preference") == 0 ? "preference loss" : family;
+  const cohort_family *found = cohort_registry_family(family);
+  return found && found->noun ? found->noun : family;
 }
 
 const cohort_method *cohort_registry_find(cohort_variant variant, const char *family, const char *key) {
-  const char *canonical = cohort_registry_family(family);
-  if (!canonical || !key) return NULL;
-  for (int f = 0; f < FILES; f++)
-    for (const cohort_method *const *method = registry_files[f].methods[variant]; *method; method++)
-      if (strcmp((*method)->family, canonical) == 0 && strcmp((*method)->key, key) == 0) return *method;
+  for (int i = 0; family && key && i < FAMILIES; i++) {
+    if (!cohort_family_answers(registry_families[i], family)) continue;
+    for (int f = 0; f < FILES; f++)
+      for (const cohort_method *const *method = registry_files[f].methods[variant]; *method; method++)
+        if (strcmp((*method)->family, registry_families[i]->name) == 0 && strcmp((*method)->key, key) == 0)
+          return *method;
+  }
   return NULL;
 }

@@ -1,9 +1,9 @@
-/* The generated table of all methods. */
+/* The generated tables of all families and methods. */
 #ifndef COHORT_METHOD_REGISTRY_H
 #define COHORT_METHOD_REGISTRY_H
 
 #include "base/processor.h"
-#include "method/method.h"
+#include "method/family.h"
 
 typedef enum {
   COHORT_VARIANT_F32_SSE2,
@@ -23,11 +23,15 @@ typedef struct cohort_registry_file {
 /* All methods in the order family, key; index from 0; NULL past the end. */
 const cohort_method *cohort_registry_at(cohort_variant variant, int index);
 const char *cohort_registry_source(int index); /* its file, "optimizer/adamw.c" */
-/* By family (this project's word or the catalogue's: rl = policy, multiobjective = aggregator, scaling = law) and key.
- */
+/* By family (its name or the catalogue's) and key. */
 const cohort_method *cohort_registry_find(cohort_variant variant, const char *family, const char *key);
-/* Canonical family name, or NULL. */
-const char *cohort_registry_family(const char *name);
+
+/* All families in the order of their names; index from 0; NULL past the end. */
+const cohort_family *cohort_registry_family_at(int index);
+/* Whether `name` is the family's name or the catalogue's word for it, which several families may share. */
+bool cohort_family_answers(const cohort_family *family, const char *name);
+/* The family of this name, else the first that the catalogue calls so; NULL: there is none. */
+const cohort_family *cohort_registry_family(const char *name);
 /* What one of a family is in a sentence: "optimizer", "federated strategy". */
 const char *cohort_registry_noun(const char *family);
 

@@ -51,7 +51,7 @@ static bool applies(const cohort_probe_state *probe, const cohort_probe_array *e
 }
 
 static const cohort_probe_array *entry_of(const cohort_probe_state *probe, const char *name) {
-  for (const cohort_probe_array *entry = probe->table->inputs; entry->name; entry++)
+  for (const cohort_probe_array *entry = probe->family->inputs; entry->name; entry++)
     if (applies(probe, entry) && cohort_probe_tensor_name(entry->name, name)) return entry;
   return NULL;
 }
@@ -82,7 +82,7 @@ static void describe_shape(const cohort_probe_state *probe, const cohort_probe_a
 
 /* The array whose axes are the tensor's: the pattern with the shape alone. */
 static const cohort_array *tensor_array(const cohort_probe_state *probe, const char *tensor) {
-  for (const cohort_probe_array *entry = probe->table->inputs; entry->name; entry++) {
+  for (const cohort_probe_array *entry = probe->family->inputs; entry->name; entry++) {
     if (!applies(probe, entry) || !is_pattern(entry) || !entry->shape[0] || entry->shape[1]) continue;
     for (int i = 0; i < probe->in.count; i++) {
       const char *found = cohort_probe_tensor_name(entry->name, probe->in.items[i].name);
@@ -104,12 +104,11 @@ static cohort_status misshapen(const cohort_probe_state *probe, const cohort_pro
 }
 
 static int least_axes(const cohort_probe_state *probe) {
-  if (strcmp(probe->table->family, "model") == 0) return 0; /* the graph's tensors decide */
-  return probe->choice.method->needs & COHORT_NEEDS_MATRICES ? 2 : 1;
+  return probe->family->least_axes ? probe->family->least_axes(probe->choice.method) : 1;
 }
 
 static int least_size(const cohort_probe_state *probe, const char *symbol) {
-  for (const cohort_probe_symbol *s = probe->table->symbols; s->name; s++)
+  for (const cohort_probe_symbol *s = probe->family->symbols; s && s->name; s++)
     if (strcmp(s->name, symbol) == 0 && cohort_array_applies(s->when, probe->choice.method)) return s->minimum;
   return 1;
 }
@@ -228,11 +227,11 @@ void cohort_probe_adapt(cohort_probe_state *probe) {
 static cohort_status refuse_extra(const cohort_probe_state *probe, const char *name, cohort_error *error) {
   char list[512] = "";
   size_t length = 0;
-  for (const cohort_probe_array *entry = probe->table->inputs; entry->name && length < sizeof list - 64; entry++)
+  for (const cohort_probe_array *entry = probe->family->inputs; entry->name && length < sizeof list - 64; entry++)
     if (applies(probe, entry))
       length += (size_t)snprintf(list + length, sizeof list - length, "%s%.48s", length ? ", " : "", entry->name);
   return cohort_fail(error, COHORT_BAD_DATA, "%s: array %s is not an input of %s %s; its inputs are %s",
-                     probe->request->input, name, probe->table->family, probe->choice.method->key, list);
+                     probe->request->input, name, probe->family->name, probe->choice.method->key, list);
 }
 
 static cohort_status missing(const cohort_probe_state *probe, const cohort_probe_array *entry, const char *tensor,
@@ -247,7 +246,7 @@ static cohort_status missing(const cohort_probe_state *probe, const cohort_probe
                      wanted, entry->meaning);
 }
 
-static bool given(const cohort_probe_state *probe, const cohort_probe_array *entry, const char *tensor) {
+static bool is_given(const cohort_probe_state *probe, const cohort_probe_array *entry, const char *tensor) {
   for (int i = 0; i < probe->in.count; i++) {
     const char *found = cohort_probe_tensor_name(entry->name, probe->in.items[i].name);
     if (found && (!tensor || strcmp(found, tensor) == 0)) return true;
@@ -258,12 +257,12 @@ static bool given(const cohort_probe_state *probe, const cohort_probe_array *ent
 /* Every tensor that one pattern names must stand in all the patterns that are required. */
 static cohort_status check_patterns(const cohort_probe_state *probe, const cohort_probe_array *entry,
                                     cohort_error *error) {
-  if (!given(probe, entry, NULL)) return missing(probe, entry, NULL, error);
+  if (!is_given(probe, entry, NULL)) return missing(probe, entry, NULL, error);
   for (int i = 0; i < probe->in.count; i++) {
     const cohort_probe_array *other = entry_of(probe, probe->in.items[i].name);
     if (!is_pattern(other)) continue;
     const char *tensor = cohort_probe_tensor_name(other->name, probe->in.items[i].name);
-    if (!given(probe, entry, tensor)) return missing(probe, entry, tensor, error);
+    if (!is_given(probe, entry, tensor)) return missing(probe, entry, tensor, error);
   }
   return COHORT_DONE;
 }
@@ -271,10 +270,10 @@ static cohort_status check_patterns(const cohort_probe_state *probe, const cohor
 /* Of arrays with different values in `either`, those of one value. */
 static cohort_status choose_either(const cohort_probe_state *probe, const char **chosen, cohort_error *error) {
   const cohort_probe_array *first = NULL;
-  for (const cohort_probe_array *entry = probe->table->inputs; entry->name; entry++) {
+  for (const cohort_probe_array *entry = probe->family->inputs; entry->name; entry++) {
     if (!applies(probe, entry) || !entry->either) continue;
     if (!first) first = entry;
-    if (!given(probe, entry, NULL)) continue;
+    if (!is_given(probe, entry, NULL)) continue;
     if (*chosen && strcmp(*chosen, entry->either) != 0)
       return cohort_fail(error, COHORT_BAD_DATA,
                          "%s: array %s belongs to the %s problem, but others to the %s one; give one",
@@ -289,23 +288,24 @@ static cohort_status check_presence(const cohort_probe_state *probe, cohort_erro
     if (!entry_of(probe, probe->in.items[i].name)) return refuse_extra(probe, probe->in.items[i].name, error);
   const char *chosen = NULL;
   COHORT_TRY(choose_either(probe, &chosen, error));
-  for (const cohort_probe_array *entry = probe->table->inputs; entry->name; entry++) {
+  for (const cohort_probe_array *entry = probe->family->inputs; entry->name; entry++) {
     if (!applies(probe, entry) || entry->optional) continue;
     if (entry->either && chosen && strcmp(entry->either, chosen) != 0) continue;
     if (is_pattern(entry))
       COHORT_TRY(check_patterns(probe, entry, error));
-    else if (!given(probe, entry, NULL))
+    else if (!is_given(probe, entry, NULL))
       return missing(probe, entry, NULL, error);
   }
   return COHORT_DONE;
 }
 
 cohort_status cohort_probe_check(cohort_probe_state *probe, cohort_error *error) {
-  for (int i = 0; probe->table->settings[i].name; i++)
-    if (cohort_array_applies(probe->table->settings[i].when, probe->choice.method) && probe->setting[i] > 0)
-      (void)cohort_probe_bind(probe, probe->table->settings[i].name, probe->setting[i]);
+  const cohort_probe_setting *given = probe->family->settings;
+  for (int i = 0; given && given[i].name; i++)
+    if (cohort_array_applies(given[i].when, probe->choice.method) && probe->setting[i] > 0)
+      (void)cohort_probe_bind(probe, given[i].name, probe->setting[i]);
   COHORT_TRY(check_presence(probe, error));
-  for (const cohort_probe_array *entry = probe->table->inputs; entry->name; entry++)
+  for (const cohort_probe_array *entry = probe->family->inputs; entry->name; entry++)
     for (int i = 0; i < probe->in.count; i++) {
       const cohort_array *array = &probe->in.items[i];
       if (entry_of(probe, array->name) != entry) continue;

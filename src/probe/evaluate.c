@@ -45,7 +45,7 @@ cohort_status cohort_probe_evaluate(cohort_probe_state *probe, const cohort_grap
     output[i] = (cohort_plan_output){wanted[i].value, false};
     if (cohort_shape_elements(cohort_graph_shape(graph, wanted[i].value)) != cohort_shape_elements(wanted[i].shape))
       return cohort_fail(error, COHORT_BUG, "%s %s: the result %s has another size than the table says",
-                         probe->table->family, probe->choice.method->key, wanted[i].name);
+                         probe->family->name, probe->choice.method->key, wanted[i].name);
   }
   void **memory = cohort_probe_memory(probe, (size_t)cohort_graph_values(graph) * sizeof *memory);
   for (int i = 0; i < leaves; i++) memory[leaf[i].value] = leaf[i].data;

@@ -44,8 +44,7 @@ static cohort_status serve(cohort_probe_engine *engine, cohort_error *error) {
   memcpy(engine->weights.values, start->data, bytes);
   char *out = cohort_probe_output(probe, "parameters", COHORT_SHAPE(rounds, n));
   round_state own = {engine, 0};
-  const cohort_oracle oracle = {
-      .argument = &own, .objectives = 1, .wants = COHORT_WANTS_GRADIENT, .batches = 1, .ask = answer};
+  const cohort_oracle oracle = {.argument = &own, .objectives = 1, .ask = answer};
   for (; own.round < rounds; own.round++) {
     cohort_step_report report;
     COHORT_TRY(cohort_updater_step(engine->updater, &oracle, own.round, rounds, &report, error));
@@ -82,4 +81,4 @@ static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
   return status;
 }
 
-const cohort_probe_family cohort_probe_federated = {.name = "federated", .bind = repeat_samples, .run = run};
+const cohort_probe_program cohort_probe_federated = {.family = "federated", .bind = repeat_samples, .run = run};

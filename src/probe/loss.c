@@ -98,4 +98,4 @@ static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
   return status;
 }
 
-const cohort_probe_family cohort_probe_loss = {.name = "loss", .run = run};
+const cohort_probe_program cohort_probe_loss = {.family = "loss", .run = run};

@@ -217,4 +217,4 @@ static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
   return status;
 }
 
-const cohort_probe_family cohort_probe_model = {.name = "model", .run = run};
+const cohort_probe_program cohort_probe_model = {.family = "model", .run = run};

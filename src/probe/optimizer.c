@@ -103,12 +103,10 @@ static void answer_recorded(run_state *state, const cohort_ask *ask, double *los
 }
 
 static cohort_status answer(void *argument, const cohort_ask *ask, void **rows, double *losses, cohort_error *error) {
+  (void)error;
   run_state *state = argument;
   const void *point = ask->point->vector->values;
   *rows = state->engine.rows;
-  if (ask->batch == COHORT_BATCH_NEXT)
-    return cohort_fail(error, COHORT_BAD_CONFIG, "probe: %s asks what arrays cannot answer",
-                       state->probe->choice.method->key);
   if (!state->problem.n) {
     answer_recorded(state, ask, losses);
     return COHORT_DONE;
@@ -139,19 +137,16 @@ static const void *draws(void *argument, const char *name, int64_t step, int64_t
 
 /* Drivers leave a step by what is not finite untaken; here that is the end. */
 static cohort_status take_steps(run_state *state, int64_t steps, cohort_error *error) {
-  const cohort_oracle oracle = {
-      .argument = state,
-      .objectives = 1,
-      .samples = state->problem.samples ? state->problem.samples : 1,
-      .wants = COHORT_WANTS_GRADIENT | COHORT_WANTS_LOSS | COHORT_WANTS_PRODUCT | COHORT_WANTS_CLIPPED,
-      .batches = 1u << COHORT_BATCH_THIS,
-      .ask = answer,
-      .draws = draws};
+  const cohort_oracle oracle = {.argument = state,
+                                .objectives = 1,
+                                .samples = state->problem.samples ? state->problem.samples : 1,
+                                .ask = answer,
+                                .draws = draws};
   for (state->step = 0; state->step < steps; state->step++) {
     cohort_step_report report;
     COHORT_TRY(cohort_updater_step(state->engine.updater, &oracle, state->step, steps, &report, error));
     if (!report.applied)
-      return cohort_fail(error, COHORT_DIVERGED, "%s %s: step %lld is not finite", state->probe->table->family,
+      return cohort_fail(error, COHORT_DIVERGED, "%s %s: step %lld is not finite", state->probe->family->name,
                          state->probe->choice.method->key, (long long)state->step + 1);
     record(state);
   }
@@ -192,4 +187,4 @@ static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
   return status;
 }
 
-const cohort_probe_family cohort_probe_optimizer = {.name = "optimizer", .bind = bind_elements, .run = run};
+const cohort_probe_program cohort_probe_optimizer = {.family = "optimizer", .bind = bind_elements, .run = run};

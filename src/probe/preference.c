@@ -132,4 +132,4 @@ static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
   return status;
 }
 
-const cohort_probe_family cohort_probe_preference = {.name = "preference", .run = run};
+const cohort_probe_program cohort_probe_preference = {.family = "preference", .run = run};

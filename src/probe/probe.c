@@ -7,25 +7,22 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "probe_table.h"
 
-static const cohort_probe_family *const families[] = {
-    &cohort_probe_aggregator, &cohort_probe_federated,  &cohort_probe_loss,     &cohort_probe_model,
-    &cohort_probe_optimizer,  &cohort_probe_preference, &cohort_probe_schedule,
-};
-enum { FAMILIES = sizeof families / sizeof *families };
-
-static const cohort_probe_family *find_family(const char *name) {
-  for (int f = 0; name && f < FAMILIES; f++)
-    if (strcmp(families[f]->name, name) == 0) return families[f];
+/* The program of a family, or NULL: made of the files of this folder. */
+static const cohort_probe_program *find_program(const cohort_family *family) {
+  for (size_t p = 0; p < sizeof probe_programs / sizeof *probe_programs; p++)
+    if (strcmp(probe_programs[p]->family, family->name) == 0) return probe_programs[p];
   return NULL;
 }
 
 static cohort_status refuse_family(const char *given, cohort_error *error) {
-  const char *names[FAMILIES];
-  for (int f = 0; f < FAMILIES; f++) names[f] = families[f]->name;
-  if (cohort_registry_family(given))
-    return cohort_fail(error, COHORT_BAD_CONFIG, "probe: methods of family %s cannot be probed", given);
-  const char *nearest = cohort_nearest_name(given, names, FAMILIES);
+  const char *names[64];
+  size_t count = 0;
+  const cohort_family *family;
+  for (int f = 0; count < sizeof names / sizeof *names && (family = cohort_registry_family_at(f)); f++)
+    names[count++] = family->name;
+  const char *nearest = cohort_nearest_name(given, names, count);
   if (nearest) return cohort_fail(error, COHORT_BAD_CONFIG, "probe: no family %s; did you mean %s?", given, nearest);
   return cohort_fail(error, COHORT_BAD_CONFIG, "probe: no family %s; cohort methods lists them", given);
 }
@@ -117,7 +114,7 @@ static cohort_status choose_type(cohort_probe_state *probe, cohort_error *error)
 static cohort_status choose(cohort_probe_state *probe, cohort_variant variant, cohort_error *error) {
   cohort_choice_release(&probe->choice);
   cohort_faults faults = {NULL, 0};
-  cohort_choice_read(variant, probe->table->family, probe->parameters, probe->table->family, &probe->choice, NULL,
+  cohort_choice_read(variant, probe->family->name, probe->parameters, probe->family->name, &probe->choice, NULL,
                      &faults);
   const cohort_status status = cohort_faults_status(&faults, error);
   cohort_faults_release(&faults);
@@ -131,35 +128,38 @@ static cohort_status check_finite(const cohort_probe_state *probe, cohort_error 
     for (int64_t e = 0; e < elements; e++)
       if (!isfinite(cohort_array_get(array, e)))
         return cohort_fail(error, COHORT_DIVERGED, "%s %s: the result %s is not finite (element %lld is %g)",
-                           probe->table->family, probe->choice.method->key, array->name, (long long)e,
+                           probe->family->name, probe->choice.method->key, array->name, (long long)e,
                            cohort_array_get(array, e));
   }
   return COHORT_DONE;
 }
 
-static cohort_status work(cohort_probe_state *probe, const cohort_probe_family *family, cohort_error *error) {
+static cohort_status work(cohort_probe_state *probe, cohort_error *error) {
   const cohort_probe_request *request = probe->request;
+  const cohort_probe_program *program = find_program(probe->family);
+  if (!program && !probe->family->probe)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "probe: methods of family %s cannot be probed", probe->family->name);
   const cohort_variant standard = cohort_variant_of(cohort_processor_isa());
-  const cohort_method *method = cohort_registry_find(standard, family->name, request->name);
+  const cohort_method *method = cohort_registry_find(standard, probe->family->name, request->name);
   COHORT_TRY(cohort_probe_read_words(probe, method, error));
   COHORT_TRY(choose(probe, standard, error));
   COHORT_TRY(cohort_arrays_read(request->input, &probe->in, error));
   cohort_probe_adapt(probe);
   COHORT_TRY(choose_type(probe, error));
   if (probe->variant != standard) COHORT_TRY(choose(probe, probe->variant, error));
-  if (family->bind) family->bind(probe);
+  if (program && program->bind) program->bind(probe);
   COHORT_TRY(cohort_probe_check(probe, error));
-  COHORT_TRY(family->run(probe, error));
+  COHORT_TRY(program ? program->run(probe, error) : cohort_probe_functions(probe, error));
   COHORT_TRY(check_finite(probe, error));
   return cohort_arrays_write(request->output, &probe->out, error);
 }
 
 cohort_status cohort_probe(const cohort_probe_request *request, cohort_error *error) {
-  const cohort_probe_family *family = find_family(cohort_registry_family(request->family));
+  const cohort_method *method = cohort_registry_find(COHORT_VARIANT_F64, request->family, request->name);
+  const cohort_family *family = cohort_registry_family(method ? method->family : request->family);
   if (!family) return refuse_family(request->family, error);
-  cohort_probe_state probe = {
-      .request = request, .table = cohort_family_arrays(family->name), .whole_type = COHORT_ARRAY_INT32};
-  const cohort_status status = work(&probe, family, error);
+  cohort_probe_state probe = {.request = request, .family = family, .whole_type = COHORT_ARRAY_INT32};
+  const cohort_status status = work(&probe, error);
   cohort_choice_release(&probe.choice);
   cohort_document_destroy(probe.parameters);
   cohort_document_destroy(probe.settings);

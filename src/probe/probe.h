@@ -1,5 +1,6 @@
 /* `cohort probe`: any method of the catalogue evaluated on arrays from a file, so that anyone can hold it against
- * another implementation. What it takes and gives is what method/arrays.h says and `cohort methods FAMILY NAME` prints.
+ * another implementation. What it takes and gives is what its family says (method/family.h) and `cohort methods FAMILY
+ * NAME` prints.
  *
  * The type of the real arrays decides the arithmetic: all float32 or all float64 (float32 when there is none). Faults
  * of the command line are COHORT_BAD_CONFIG, faults of the arrays COHORT_BAD_DATA, results that are not finite
@@ -10,7 +11,6 @@
 #include "graph/graph.h"
 #include "io/arrays.h"
 #include "kernel/kernel.h"
-#include "method/arrays.h"
 #include "method/registry.h"
 
 typedef struct cohort_probe_request {
@@ -34,7 +34,7 @@ typedef struct cohort_probe_size {
 
 typedef struct cohort_probe_state {
   const cohort_probe_request *request;
-  const cohort_family_table *table;
+  const cohort_family *family;
   cohort_document *parameters, *settings; /* owned; the choice points into them */
   int64_t setting[COHORT_PROBE_SETTINGS]; /* in the order of the table */
   cohort_choice choice;
@@ -100,13 +100,15 @@ cohort_status cohort_probe_evaluate(cohort_probe_state *probe, const cohort_grap
                                     const cohort_probe_leaf *leaf, int outputs, const cohort_probe_wanted *wanted,
                                     cohort_error *error);
 
-/* One file per family. `bind`, when there is one, binds symbols that do not follow from one array, before the check. */
-typedef struct cohort_probe_family {
-  const char *name;
+/* functions.c: a family that brings its own probe. */
+cohort_status cohort_probe_functions(cohort_probe_state *probe, cohort_error *error);
+
+/* Of another family: one file each, FAMILY.c, which the build finds by its name. `bind`, when there is one, binds
+ * symbols that do not follow from one array, before the check. */
+typedef struct cohort_probe_program {
+  const char *family;
   void (*bind)(cohort_probe_state *probe);
   cohort_status (*run)(cohort_probe_state *probe, cohort_error *error);
-} cohort_probe_family;
-extern const cohort_probe_family cohort_probe_aggregator, cohort_probe_federated, cohort_probe_loss, cohort_probe_model,
-    cohort_probe_optimizer, cohort_probe_preference, cohort_probe_schedule;
+} cohort_probe_program;
 
 #endif

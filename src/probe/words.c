@@ -16,7 +16,7 @@ typedef struct keys {
 
 static const cohort_probe_setting *find_setting(const cohort_probe_state *probe, const cohort_method *method,
                                                 const char *name) {
-  for (const cohort_probe_setting *s = probe->table->settings; s->name; s++)
+  for (const cohort_probe_setting *s = probe->family->settings; s && s->name; s++)
     if (strcmp(s->name, name) == 0 && cohort_array_applies(s->when, method)) return s;
   return NULL;
 }
@@ -25,7 +25,7 @@ static keys list_keys(const cohort_probe_state *probe, const cohort_method *meth
   keys all = {.count = 0};
   for (const cohort_parameter *p = method->parameters; p && p->name && all.count < MOST_KEYS; p++)
     all.name[all.count++] = p->name;
-  for (const cohort_probe_setting *s = probe->table->settings; s->name && all.count < MOST_KEYS; s++)
+  for (const cohort_probe_setting *s = probe->family->settings; s && s->name && all.count < MOST_KEYS; s++)
     if (cohort_array_applies(s->when, method)) all.name[all.count++] = s->name;
   return all;
 }
@@ -69,11 +69,12 @@ static void sort_out(cohort_probe_state *probe, const cohort_method *method, con
 static void read_settings(cohort_probe_state *probe, const cohort_method *method, cohort_faults *faults) {
   cohort_parameter table[COHORT_PROBE_SETTINGS + 1] = {{.name = NULL}};
   int entries = 0;
-  for (int i = 0; i < COHORT_PROBE_SETTINGS && probe->table->settings[i].name; i++) {
-    const cohort_probe_setting *setting = &probe->table->settings[i];
+  const cohort_probe_setting *given = probe->family->settings;
+  for (int i = 0; given && i < COHORT_PROBE_SETTINGS && given[i].name; i++) {
+    const cohort_probe_setting *setting = &given[i];
     if (!cohort_array_applies(setting->when, method)) continue;
     table[entries++] = (cohort_parameter){.name = setting->name,
-                                          .type = setting->type,
+                                          .type = COHORT_PARAMETER_INTEGER,
                                           .offset = (size_t)i * sizeof *probe->setting,
                                           .standard = setting->standard,
                                           .minimum = setting->minimum ? strtod(setting->minimum, NULL) : -INFINITY,
@@ -85,9 +86,9 @@ static void read_settings(cohort_probe_state *probe, const cohort_method *method
 }
 
 int64_t cohort_probe_setting_value(const cohort_probe_state *probe, const char *name) {
-  for (int i = 0; probe->table->settings[i].name; i++)
-    if (strcmp(probe->table->settings[i].name, name) == 0 &&
-        cohort_array_applies(probe->table->settings[i].when, probe->choice.method))
+  const cohort_probe_setting *given = probe->family->settings;
+  for (int i = 0; given && given[i].name; i++)
+    if (strcmp(given[i].name, name) == 0 && cohort_array_applies(given[i].when, probe->choice.method))
       return probe->setting[i];
   return 0;
 }

@@ -9,8 +9,6 @@
 /* A question as the oracle gets it: vectors are memory now. */
 typedef struct cohort_ask {
   const cohort_point *point;
-  cohort_batch batch;
-  int64_t number;
   bool gradient;         /* false: losses alone */
   const void *direction; /* whole on this rank; NULL: no product */
   double clip;           /* above 0: every sample's gradient is scaled to this norm at most */
@@ -19,9 +17,7 @@ typedef struct cohort_ask {
 typedef struct cohort_oracle {
   void *argument;
   int objectives;
-  int64_t samples;  /* of a step's batch */
-  unsigned wants;   /* what it can answer: COHORT_WANTS_... */
-  unsigned batches; /* and about which: 1 << COHORT_BATCH_... */
+  int64_t samples; /* of a step's batch */
   /* *rows receives, on this rank's shard, in the engine's real type: as many gradients as the engine's needs say, one
    * of all objectives or one of each after another (each as long as the space), then the product; valid until the next
    * ask. losses[objectives]: means over the batch. Collective. */

@@ -89,8 +89,6 @@ cohort_status cohort_update_ask_oracle(cohort_update_step *step, const cohort_qu
     cohort_update_bring_weights(updater);
   const cohort_ask ask = {
       .point = &point,
-      .batch = question->batch,
-      .number = question->number,
       .gradient = gradient != NULL,
       .direction = question->direction > 0 ? cohort_update_vector_values(updater, question->direction) : NULL,
       .clip = question->clip};

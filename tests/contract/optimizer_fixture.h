@@ -130,13 +130,7 @@ static inline cohort_status fixture_answer(void *argument, const cohort_ask *ask
 }
 
 static inline cohort_status fixture_step(fixture *t, cohort_step_report *report, cohort_error *error) {
-  const cohort_oracle oracle = {
-      .argument = t,
-      .objectives = 1,
-      .samples = 8,
-      .wants = COHORT_WANTS_GRADIENT | COHORT_WANTS_LOSS | COHORT_WANTS_PRODUCT | COHORT_WANTS_CLIPPED,
-      .batches = 1u << COHORT_BATCH_THIS,
-      .ask = fixture_answer};
+  const cohort_oracle oracle = {.argument = t, .objectives = 1, .samples = 8, .ask = fixture_answer};
   const cohort_status status = cohort_updater_step_by(t->updater, &oracle, t->step, t->steps, t->factor, report, error);
   t->step++;
   return status;

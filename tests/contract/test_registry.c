@@ -4,7 +4,6 @@
 
 #include "check.h"
 #include "contract/method_fixture.h"
-#include "method/arrays.h"
 #include "method/describe.h"
 #include "method/registry.h"
 
@@ -40,8 +39,8 @@ static void test_order_and_uniqueness(void) {
 }
 
 static void test_families(void) {
-  CU_ASSERT_STRING_EQUAL(cohort_registry_family("multiobjective"), "aggregator");
-  CU_ASSERT_STRING_EQUAL(cohort_registry_family("optimizer"), "optimizer");
+  CU_ASSERT_STRING_EQUAL(cohort_registry_family("multiobjective")->name, "aggregator");
+  CU_ASSERT_STRING_EQUAL(cohort_registry_family("optimizer")->name, "optimizer");
   CU_ASSERT_PTR_NULL(cohort_registry_family("optimiser"));
   CU_ASSERT_PTR_NULL(cohort_registry_family(NULL));
   CU_ASSERT_PTR_NOT_NULL(cohort_registry_find(plain, "multiobjective", "pcgrad"));
@@ -64,8 +63,7 @@ static void check_parameter(const cohort_method *method, const cohort_parameter 
            method, "has a wrong sweep of", p->name);
   for (const cohort_parameter *other = method->parameters; other < p; other++)
     expect(strcmp(other->name, p->name) != 0, method, "has twice", p->name);
-  const cohort_family_table *table = cohort_family_arrays(method->family);
-  for (const cohort_probe_setting *s = table ? table->settings : NULL; s && s->name; s++)
+  for (const cohort_probe_setting *s = cohort_registry_family(method->family)->settings; s && s->name; s++)
     expect(!cohort_array_applies(s->when, method) || strcmp(s->name, p->name) != 0, method,
            "has a parameter of the name of a setting of probe:", p->name);
 }

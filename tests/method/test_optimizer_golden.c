@@ -142,8 +142,7 @@ static void replay(cohort_variant variant, const golden_case *test, const cohort
   const bool asks = cohort_optimizer_drives(fixture_method(variant, test->key)->functions);
   dense problem = {.t = &t};
   if (asks) problem.matrix = find(golden, "problem/A")->data, problem.target = find(golden, "problem/b")->data;
-  const cohort_oracle oracle = {
-      .argument = &problem, .objectives = 1, .wants = COHORT_WANTS_GRADIENT, .batches = 1, .ask = answer};
+  const cohort_oracle oracle = {.argument = &problem, .objectives = 1, .ask = answer};
   for (int step = 0; step < STEPS; step++) {
     if (asks) {
       CU_ASSERT_EQUAL(cohort_updater_step(t.updater, &oracle, t.step++, STEPS, &report, &error), COHORT_DONE);

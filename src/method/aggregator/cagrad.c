@@ -103,7 +103,6 @@ static const cohort_method cagrad = {
         "direction = g_0 + c |g_0| / |g_w| g_w",
     .config_size = sizeof(cagrad_config),
     .parameters = parameters,
-    .needs = COHORT_NEEDS_OBJECTIVES,
     .functions = &functions,
 };
 

@@ -18,7 +18,6 @@ static const cohort_method mgda = {
     .title = "Multiple-gradient descent algorithm (MGDA) for multiobjective optimization",
     .source = "Desideri, Comptes Rendus Mathematique 350, 2012; Sener and Koltun, NeurIPS 2018; solved exactly",
     .formula = "direction = sum_i w_i g_i, w >= 0 of sum 1 that makes |direction| least",
-    .needs = COHORT_NEEDS_OBJECTIVES,
     .functions = &functions,
 };
 

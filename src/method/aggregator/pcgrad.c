@@ -49,7 +49,6 @@ static const cohort_method pcgrad = {
     .formula =
         "for each i: p = g_i; for j != i in random order: if <p, g_j> < 0: p -= <p, g_j> / |g_j|^2 g_j; "
         "direction = sum of the p",
-    .needs = COHORT_NEEDS_OBJECTIVES,
     .functions = &functions,
 };
 

@@ -26,7 +26,6 @@ static const cohort_method upgrad = {
     .formula =
         "p_i: the nearest x to g_i with <g_j, x> >= 0 for every j; direction = mean of the p_i; "
         "in weights: v_i >= e_i / n that makes |sum_j v_ij g_j| least, weights = sum_i v_i",
-    .needs = COHORT_NEEDS_OBJECTIVES,
     .functions = &functions,
 };
 

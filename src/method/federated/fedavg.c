@@ -30,7 +30,6 @@ static const cohort_method fedavg = {
     .formula = "D = sum_i n_i delta_i / sum_i n_i; w += learning_rate D",
     .config_size = sizeof(fedavg_config),
     .parameters = parameters,
-    .needs = COHORT_NEEDS_GRADIENT,
     .functions = &functions,
 };
 

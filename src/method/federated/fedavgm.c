@@ -36,7 +36,6 @@ static const cohort_method fedavgm = {
     .formula = "D = sum_i n_i delta_i / sum_i n_i; v = momentum v + D; w += learning_rate v",
     .config_size = sizeof(fedavgm_config),
     .parameters = parameters,
-    .needs = COHORT_NEEDS_GRADIENT,
     .identities = identities,
     .functions = &functions,
 };

@@ -71,7 +71,6 @@ static const cohort_method fedadagrad = {
         "(beta1 = 0, as in the paper's experiments)",
     .config_size = sizeof(fedopt_config),
     .parameters = adagrad_parameters,
-    .needs = COHORT_NEEDS_GRADIENT,
     .functions = &adagrad_functions,
 };
 
@@ -86,7 +85,6 @@ static const cohort_method fedadam = {
         "w += learning_rate m / (sqrt(v) + tau); v starts at tau^2",
     .config_size = sizeof(fedopt_config),
     .parameters = moment_parameters,
-    .needs = COHORT_NEEDS_GRADIENT,
     .functions = &adam_functions,
 };
 
@@ -101,7 +99,6 @@ static const cohort_method fedyogi = {
         "v -= (1 - beta2) D^2 sign(v - D^2); w += learning_rate m / (sqrt(v) + tau); v starts at tau^2",
     .config_size = sizeof(fedopt_config),
     .parameters = moment_parameters,
-    .needs = COHORT_NEEDS_GRADIENT,
     .functions = &yogi_functions,
 };
 

@@ -41,7 +41,6 @@ static const cohort_method cross_entropy = {
     .formula = "-(1 - s) log p(target) - s mean_c log p(c), p = softmax(z), s = label_smoothing",
     .config_size = sizeof(cross_entropy_config),
     .parameters = parameters,
-    .needs = COHORT_NEEDS_GRADIENT,
     .functions = &functions,
 };
 

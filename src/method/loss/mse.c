@@ -19,7 +19,6 @@ static const cohort_method mse = {
     .summary = "squared error, averaged over the outputs of a sample; classes become one-hot targets",
     .source = "folklore; as torch.nn.MSELoss",
     .formula = "mean_c (z_c - target_c)^2",
-    .needs = COHORT_NEEDS_GRADIENT,
     .functions = &functions,
 };
 

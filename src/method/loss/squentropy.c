@@ -33,7 +33,6 @@ static const cohort_method squentropy = {
     .title = "Cut your Losses with Squentropy",
     .source = "Hui, Belkin and Wright, Cut your Losses with Squentropy, ICML 2023, definition of the loss",
     .formula = "-log softmax(z)_y + 1/(C - 1) sum_{j != y} z_j^2",
-    .needs = COHORT_NEEDS_GRADIENT,
     .functions = &functions,
 };
 

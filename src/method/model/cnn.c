@@ -162,7 +162,6 @@ static const cohort_method cnn = {
         "pixels, dropout, dense",
     .config_size = sizeof(cnn_config),
     .parameters = parameters,
-    .needs = COHORT_NEEDS_GRADIENT,
     .check = check,
     .functions = &functions,
 };

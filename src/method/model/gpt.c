@@ -242,7 +242,6 @@ static const cohort_method gpt = {
         "feed_forward(norm(x)); logits = head norm(x); query, key and value are separate matrices [out, in]",
     .config_size = sizeof(gpt_config),
     .parameters = parameters,
-    .needs = COHORT_NEEDS_GRADIENT,
     .check = check,
     .functions = &functions,
 };

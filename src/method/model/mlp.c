@@ -64,7 +64,6 @@ static const cohort_method mlp = {
     .formula = "x = dropout(activation(W x + b)), layers times; logits = W x + b",
     .config_size = sizeof(mlp_config),
     .parameters = parameters,
-    .needs = COHORT_NEEDS_GRADIENT,
     .functions = &functions,
 };
 

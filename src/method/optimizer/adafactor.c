@@ -172,7 +172,6 @@ static const cohort_method adafactor = {
     .config_size = sizeof(adafactor_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ROW,
     .functions = &functions,
 };

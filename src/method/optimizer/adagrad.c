@@ -56,7 +56,6 @@ static const cohort_method adagrad = {
     .config_size = sizeof(adagrad_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ELEMENT,
     .functions = &functions,
 };

@@ -187,7 +187,6 @@ static const cohort_method adagradsn = {
     .config_size = sizeof(adagradsn_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ROW,
     .functions = &functions,
 };

@@ -119,7 +119,7 @@ static const cohort_method adahessian = {
     .config_size = sizeof(adahessian_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT | COHORT_NEEDS_HVP_DIAGONAL,
+    .needs = COHORT_NEEDS_HVP_DIAGONAL,
     .cut = COHORT_CUT_TENSOR,
     .functions = &functions,
 };

@@ -52,7 +52,6 @@ static const cohort_method adam = {
     .config_size = sizeof(adam_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ELEMENT,
     .identities = identities,
     .functions = &functions,

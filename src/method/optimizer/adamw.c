@@ -51,7 +51,6 @@ static const cohort_method adamw = {
     .config_size = sizeof(adamw_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ELEMENT,
     .identities = identities,
     .functions = &functions,

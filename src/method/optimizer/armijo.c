@@ -74,7 +74,6 @@ static const cohort_method armijo = {
     .config_size = sizeof(armijo_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ELEMENT,
     .functions = &functions,
 };

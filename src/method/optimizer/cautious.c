@@ -82,7 +82,6 @@ static const cohort_method cautious = {
         "1e-3), count: s = n / (sum(mask) + 1), of the tensor; w *= 1 - learning_rate weight_decay; w -= s mask u",
     .config_size = sizeof(cautious_config),
     .parameters = parameters,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ELEMENT,
     .functions = &functions,
 };

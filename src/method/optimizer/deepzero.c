@@ -50,10 +50,8 @@ static cohort_status add_query(cohort_driver *driver, const cohort_question *que
                                double share, cohort_error *error) {
   const deepzero_config *config = driver->config;
   const int direction = driver->first, tried = direction + 1, out = question->gradient;
-  cohort_question there = cohort_ask_loss(tried);
+  const cohort_question there = cohort_ask_loss(tried);
   cohort_answer answer;
-  there.batch = question->batch;
-  there.number = question->number;
   if (config->estimator == RGE) {
     driver->call->fill(driver, COHORT_FILL_NORMAL, direction, "u", (double)query);
     driver->call->run(driver, 0, 1, &direction, NULL);
@@ -71,9 +69,7 @@ static cohort_status gradient(cohort_driver *driver, const cohort_question *ques
   const deepzero_config *config = driver->config;
   const int64_t queries = config->estimator == RGE ? config->queries : driver->call->parameters(driver);
   const double share = config->estimator == RGE ? 1 / (double)queries : 1;
-  cohort_question here = cohort_ask_loss(question->point);
-  here.batch = question->batch;
-  here.number = question->number;
+  const cohort_question here = cohort_ask_loss(question->point);
   COHORT_TRY(driver->call->ask(driver, &here, answer, error));
   driver->call->fill(driver, COHORT_FILL_VALUE, question->gradient, NULL, 0);
   for (int64_t q = 0; q < queries && answer->finite; q++)

@@ -45,7 +45,6 @@ static const cohort_method dpsgd = {
     .formula = "g = (sum of g_i min(1, clip / |g_i|) + noise clip z) / samples, z standard normal; the base takes g",
     .config_size = sizeof(dpsgd_config),
     .parameters = parameters,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ELEMENT,
     .functions = &functions,
 };

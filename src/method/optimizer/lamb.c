@@ -106,7 +106,6 @@ static const cohort_method lamb = {
     .config_size = sizeof(lamb_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ELEMENT,
     .functions = &functions,
 };

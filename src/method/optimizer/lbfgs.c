@@ -141,7 +141,6 @@ static const cohort_method lbfgs = {
     .config_size = sizeof(lbfgs_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ELEMENT,
     .functions = &functions,
 };

@@ -69,7 +69,6 @@ static const cohort_method lion = {
     .config_size = sizeof(lion_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ELEMENT,
     .functions = &functions,
 };

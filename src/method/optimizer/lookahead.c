@@ -48,7 +48,6 @@ static const cohort_method lookahead = {
     .formula = "every `interval` steps of the base: slow += alpha (w - slow); w = slow; the base's state stays",
     .config_size = sizeof(lookahead_config),
     .parameters = parameters,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ELEMENT,
     .identities = identities,
     .functions = &functions,

@@ -91,7 +91,6 @@ static const cohort_method mars = {
         "c. g_previous: the last step's gradient, or (exact) this batch's at the last weights; in the first step g",
     .config_size = sizeof(mars_config),
     .parameters = parameters,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ELEMENT,
     .functions = &functions,
 };

@@ -107,7 +107,6 @@ static const cohort_method momo = {
     .config_size = sizeof(momo_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ELEMENT,
     .functions = &functions,
 };

@@ -82,7 +82,6 @@ static const cohort_method newtoncg = {
         "tolerance |g| or the direction has no positive curvature; w += learning_rate d",
     .config_size = sizeof(newtoncg_config),
     .parameters = parameters,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ELEMENT,
     .functions = &functions,
 };

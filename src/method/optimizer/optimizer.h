@@ -25,6 +25,12 @@
 #include "kernel/kernel.h"
 #include "method/method.h"
 
+/* What an optimizer may need of the run. */
+enum {
+  COHORT_NEEDS_HVP_DIAGONAL = 1 << 0, /* z * (H z), z Rademacher: exact Hessian-vector products */
+  COHORT_NEEDS_MATRICES = 1 << 1,     /* serves tensors of two or more axes only */
+};
+
 enum { COHORT_MAX_SUMS = 8, COHORT_MAX_REPORTS = 4, COHORT_MAX_PASSES = 4 };
 
 /* A float64 that a pass leaves of every range, joined along the tree of pieces, so that no bit depends on ranks. The
@@ -85,16 +91,9 @@ enum {
   COHORT_WANTS_EACH = 1 << 4,    /* the gradient of an objective alone: each has a backward pass of its own then */
 };
 
-/* Which batch a question is about. Draws (dropout, augmentation) are those of the batch. */
-typedef enum {
-  COHORT_BATCH_THIS, /* the step's own */
-  COHORT_BATCH_NEXT, /* that of `number` steps later */
-} cohort_batch;
-
+/* About the step's own batch, with its draws (dropout, augmentation). */
 typedef struct cohort_question {
-  int point; /* where: COHORT_VECTOR_WEIGHTS or another vector */
-  cohort_batch batch;
-  int64_t number;
+  int point;     /* where: COHORT_VECTOR_WEIGHTS or another vector */
   int objective; /* 0: all, aggregated; i: the i-th alone, from 1 (COHORT_WANTS_EACH) */
   int gradient;  /* vector that receives the gradient, or COHORT_VECTOR_NONE */
   int direction; /* with `product`, which receives the Hessian times it, or COHORT_VECTOR_NONE */

@@ -175,7 +175,6 @@ static const cohort_method prodigy = {
     .config_size = sizeof(prodigy_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ELEMENT,
     .functions = &functions,
 };

@@ -61,7 +61,6 @@ static const cohort_method sam = {
     .formula = "e = rho g(w) / (|g(w)| + 1e-12); base update of w with the gradient g(w + e)",
     .config_size = sizeof(sam_config),
     .parameters = parameters,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ELEMENT,
     .identities = identities,
     .functions = &functions,

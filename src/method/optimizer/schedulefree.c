@@ -75,7 +75,6 @@ static const cohort_method schedulefree = {
     .config_size = sizeof(schedulefree_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ELEMENT,
     .functions = &functions,
 };

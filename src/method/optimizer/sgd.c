@@ -59,7 +59,6 @@ static const cohort_method sgd = {
     .config_size = sizeof(sgd_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ELEMENT,
     .check = check,
     .functions = &functions,

@@ -308,7 +308,6 @@ static const cohort_method soap = {
     .config_size = sizeof(soap_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_TENSOR,
     .functions = &functions,
 };

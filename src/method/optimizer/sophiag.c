@@ -80,7 +80,7 @@ static const cohort_method sophia = {
     .config_size = sizeof(sophia_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT | COHORT_NEEDS_HVP_DIAGONAL,
+    .needs = COHORT_NEEDS_HVP_DIAGONAL,
     .cut = COHORT_CUT_ELEMENT,
     .functions = &functions,
 };

@@ -63,7 +63,6 @@ static const cohort_method method = {
     .config_size = sizeof(own_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ELEMENT,
     .functions = &functions,
 };

@@ -60,7 +60,6 @@ static const cohort_method yogi = {
     .config_size = sizeof(yogi_config),
     .parameters = parameters,
     .states = states,
-    .needs = COHORT_NEEDS_GRADIENT,
     .cut = COHORT_CUT_ELEMENT,
     .functions = &functions,
 };

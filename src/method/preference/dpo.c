@@ -40,7 +40,7 @@ static const cohort_method dpo = {
         "e = label_smoothing; reward = beta (log pi - log ref)",
     .config_size = sizeof(dpo_config),
     .parameters = parameters,
-    .needs = COHORT_NEEDS_GRADIENT | COHORT_NEEDS_REFERENCE,
+    .needs = COHORT_NEEDS_REFERENCE,
     .functions = &functions,
 };
 

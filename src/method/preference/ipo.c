@@ -40,7 +40,7 @@ static const cohort_method ipo = {
         "d = (log pi - log ref) / length; (d(chosen) - d(rejected) - 1 / (2 beta))^2; reward = beta (log pi - log ref)",
     .config_size = sizeof(ipo_config),
     .parameters = parameters,
-    .needs = COHORT_NEEDS_GRADIENT | COHORT_NEEDS_REFERENCE,
+    .needs = COHORT_NEEDS_REFERENCE,
     .functions = &functions,
 };
 

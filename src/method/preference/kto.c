@@ -61,7 +61,7 @@ static const cohort_method kto = {
         "beta d",
     .config_size = sizeof(kto_config),
     .parameters = parameters,
-    .needs = COHORT_NEEDS_GRADIENT | COHORT_NEEDS_REFERENCE | COHORT_NEEDS_UNPAIRED | COHORT_NEEDS_MISMATCHED,
+    .needs = COHORT_NEEDS_REFERENCE | COHORT_NEEDS_UNPAIRED | COHORT_NEEDS_MISMATCHED,
     .functions = &functions,
 };
 

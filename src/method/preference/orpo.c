@@ -54,7 +54,7 @@ static const cohort_method orpo = {
         "- o(rejected)); reward = beta m",
     .config_size = sizeof(orpo_config),
     .parameters = parameters,
-    .needs = COHORT_NEEDS_GRADIENT | COHORT_NEEDS_TOKENS,
+    .needs = COHORT_NEEDS_TOKENS,
     .functions = &functions,
 };
 

@@ -3,6 +3,8 @@
  * elementwise passes over completions; a total reads every token once. */
 #include "method/preference/preference.h"
 
+#include "method/family.h"
+
 cohort_value cohort_preference_side(cohort_graph *graph, cohort_value column, int side) {
   const int64_t pairs = cohort_shape_elements(cohort_graph_shape(graph, column)) / 2;
   const cohort_value table = cohort_graph_reshape(graph, column, COHORT_SHAPE(pairs, 2));
@@ -43,3 +45,168 @@ cohort_value cohort_preference_objective(cohort_graph *graph, const cohort_metho
   const cohort_value rows = cohort_preference_rows(graph, fields, outputs);
   return cohort_graph_sum_all(graph, cohort_graph_multiply(graph, rows, fields->weight));
 }
+
+static bool takes_completions(const cohort_method *method) { return (method->needs & COHORT_NEEDS_UNPAIRED) != 0; }
+static bool takes_pairs(const cohort_method *method) { return !takes_completions(method); }
+/* Each pair with a loss of its own. */
+static bool takes_single_pairs(const cohort_method *method) {
+  return takes_pairs(method) && !(method->needs & COHORT_NEEDS_BATCH);
+}
+static bool takes_pair_reference(const cohort_method *method) {
+  return takes_pairs(method) && method->needs & COHORT_NEEDS_REFERENCE;
+}
+static bool takes_divergence(const cohort_method *method) {
+  return takes_pairs(method) && method->needs & COHORT_NEEDS_DIVERGENCE;
+}
+static bool takes_mismatched(const cohort_method *method) {
+  return takes_completions(method) && method->needs & COHORT_NEEDS_MISMATCHED;
+}
+
+static const cohort_probe_array inputs[] = {
+    {"policy/chosen",
+     COHORT_ARRAY_OF_REAL,
+     {"pairs", "T"},
+     .when = takes_pairs,
+     .constraint = "value <= 0",
+     .meaning = "log-probability of every token under the policy"},
+    {"policy/rejected",
+     COHORT_ARRAY_OF_REAL,
+     {"pairs", "T"},
+     .when = takes_pairs,
+     .constraint = "value <= 0",
+     .meaning = "see policy/chosen"},
+    {"reference/chosen",
+     COHORT_ARRAY_OF_REAL,
+     {"pairs", "T"},
+     .when = takes_pair_reference,
+     .constraint = "value <= 0",
+     .meaning = "the same under the reference"},
+    {"reference/rejected",
+     COHORT_ARRAY_OF_REAL,
+     {"pairs", "T"},
+     .when = takes_pair_reference,
+     .constraint = "value <= 0",
+     .meaning = "the same under the reference"},
+    {"mask/chosen",
+     COHORT_ARRAY_OF_REAL,
+     {"pairs", "T"},
+     .when = takes_pairs,
+     .constraint = "value = 0 or 1",
+     .meaning = "1: a token of the completion"},
+    {"mask/rejected",
+     COHORT_ARRAY_OF_REAL,
+     {"pairs", "T"},
+     .when = takes_pairs,
+     .constraint = "value = 0 or 1",
+     .meaning = "1: a token of the completion"},
+    {"kl/chosen",
+     COHORT_ARRAY_OF_REAL,
+     {"pairs", "T"},
+     .when = takes_divergence,
+     .constraint = "0 <= value",
+     .meaning = "of every token: KL from the reference to the policy"},
+    {"kl/rejected",
+     COHORT_ARRAY_OF_REAL,
+     {"pairs", "T"},
+     .when = takes_divergence,
+     .constraint = "0 <= value",
+     .meaning = "see kl/chosen"},
+    {"policy",
+     COHORT_ARRAY_OF_REAL,
+     {"completions", "T"},
+     .when = takes_completions,
+     .constraint = "value <= 0",
+     .meaning = "log-probability of every token under the policy"},
+    {"reference",
+     COHORT_ARRAY_OF_REAL,
+     {"completions", "T"},
+     .when = takes_completions,
+     .constraint = "value <= 0",
+     .meaning = "the same under the reference"},
+    {"mask",
+     COHORT_ARRAY_OF_REAL,
+     {"completions", "T"},
+     .when = takes_completions,
+     .constraint = "value = 0 or 1",
+     .meaning = "1: a token of the completion"},
+    {"label",
+     COHORT_ARRAY_OF_REAL,
+     {"completions"},
+     .when = takes_completions,
+     .constraint = "value = 0 or 1",
+     .meaning = "1: desirable, 0: not"},
+    {"policy_mismatched",
+     COHORT_ARRAY_OF_REAL,
+     {"completions", "T"},
+     .when = takes_mismatched,
+     .constraint = "value <= 0",
+     .meaning = "the policy's for completions of other prompts"},
+    {"reference_mismatched",
+     COHORT_ARRAY_OF_REAL,
+     {"completions", "T"},
+     .when = takes_mismatched,
+     .constraint = "value <= 0",
+     .meaning = "the same under the reference"},
+    {"mask_mismatched",
+     COHORT_ARRAY_OF_REAL,
+     {"completions", "T"},
+     .when = takes_mismatched,
+     .constraint = "value = 0 or 1",
+     .meaning = "1: a token of such a completion"},
+    {.name = NULL},
+};
+
+static const cohort_probe_array outputs[] = {
+    {"loss", COHORT_ARRAY_OF_REAL, {NULL}, .meaning = "mean over the pairs or completions"},
+    {"per_pair", COHORT_ARRAY_OF_REAL, {"pairs"}, .when = takes_single_pairs, .meaning = "loss of each pair"},
+    {"gradient/chosen",
+     COHORT_ARRAY_OF_REAL,
+     {"pairs", "T"},
+     .when = takes_pairs,
+     .meaning = "of loss with respect to policy/chosen"},
+    {"gradient/rejected",
+     COHORT_ARRAY_OF_REAL,
+     {"pairs", "T"},
+     .when = takes_pairs,
+     .meaning = "of loss with respect to policy/rejected"},
+    {"gradient_kl/chosen",
+     COHORT_ARRAY_OF_REAL,
+     {"pairs", "T"},
+     .when = takes_divergence,
+     .meaning = "of loss with respect to kl/chosen"},
+    {"gradient_kl/rejected",
+     COHORT_ARRAY_OF_REAL,
+     {"pairs", "T"},
+     .when = takes_divergence,
+     .meaning = "of loss with respect to kl/rejected"},
+    {"per_completion",
+     COHORT_ARRAY_OF_REAL,
+     {"completions"},
+     .when = takes_completions,
+     .meaning = "loss of each completion"},
+    {"gradient",
+     COHORT_ARRAY_OF_REAL,
+     {"completions", "T"},
+     .when = takes_completions,
+     .meaning = "of loss with respect to policy"},
+    {.name = NULL},
+};
+
+static const cohort_probe_symbol symbols[] = {
+    {"pairs", 1, 4, takes_pairs, "pairs of completions"},
+    {"completions", 1, 4, takes_completions, "completions of prompts"},
+    {"T", 1, 7, NULL, "tokens; shorter completions are filled up with mask 0"},
+    {.name = NULL},
+};
+
+static const char *const needs[] = {"reference", "unpaired", "mismatched", "divergence", "batch", "tokens", NULL};
+
+const cohort_family cohort_family_preference = {
+    .name = "preference",
+    .noun = "preference loss",
+    .summary = "a loss on completions of prompts",
+    .needs = needs,
+    .inputs = inputs,
+    .outputs = outputs,
+    .symbols = symbols,
+};

@@ -15,13 +15,14 @@
 #include "graph/graph.h"
 #include "method/method.h"
 
-/* What a loss of this family may need beside COHORT_NEEDS_REFERENCE. */
+/* What a loss of this family may need. */
 enum {
-  COHORT_NEEDS_UNPAIRED = 1 << 16,   /* completions alone, with labels */
-  COHORT_NEEDS_MISMATCHED = 1 << 17, /* beside each prompt's completion that of another prompt of the batch */
-  COHORT_NEEDS_DIVERGENCE = 1 << 18, /* of every token: KL from the reference's distribution to the policy's */
-  COHORT_NEEDS_BATCH = 1 << 19,      /* one loss for the batch, of all its pairs together */
-  COHORT_NEEDS_TOKENS = 1 << 20,     /* how many tokens the batch's chosen have: for token_loss */
+  COHORT_NEEDS_REFERENCE = 1 << 0,  /* a frozen reference model */
+  COHORT_NEEDS_UNPAIRED = 1 << 1,   /* completions alone, with labels */
+  COHORT_NEEDS_MISMATCHED = 1 << 2, /* beside each prompt's completion that of another prompt of the batch */
+  COHORT_NEEDS_DIVERGENCE = 1 << 3, /* of every token: KL from the reference's distribution to the policy's */
+  COHORT_NEEDS_BATCH = 1 << 4,      /* one loss for the batch, of all its pairs together */
+  COHORT_NEEDS_TOKENS = 1 << 5,     /* how many tokens the batch's chosen have: for token_loss */
 };
 
 typedef struct cohort_preference_fields {

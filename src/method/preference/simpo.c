@@ -64,7 +64,6 @@ static const cohort_method simpo = {
         "sigmoid(h) - e log sigmoid(-h), e = label_smoothing; hinge: max(0, 1 - h); reward = beta log pi / length",
     .config_size = sizeof(simpo_config),
     .parameters = parameters,
-    .needs = COHORT_NEEDS_GRADIENT,
     .check = check,
     .functions = &functions,
 };

@@ -274,11 +274,7 @@ bool cohort_federation_client(cohort_federation *federation, int executor, int l
                       .context = context,
                       .client = client,
                       .key = cohort_random_key_derive(round, (uint64_t)client)};
-  const cohort_oracle oracle = {.argument = &own,
-                                .objectives = 1,
-                                .wants = COHORT_WANTS_GRADIENT,
-                                .batches = 1u << COHORT_BATCH_THIS,
-                                .ask = ask_client};
+  const cohort_oracle oracle = {.argument = &own, .objectives = 1, .ask = ask_client};
   const double factor =
       schedule->factor(federation->schedule.config, federation->round, federation->plan.settings->steps);
   double loss = 0;

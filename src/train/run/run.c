@@ -170,7 +170,6 @@ static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **row
                                cohort_error *error) {
   step_oracle *oracle = argument;
   cohort_run *run = oracle->run;
-  const int64_t later = ask->batch == COHORT_BATCH_NEXT ? ask->number : 0;
   const int64_t batch = run->settings->batch;
   const int64_t count = run->task.functions->count(&run->task, COHORT_SPLIT_TRAIN, batch);
   cohort_prefetch *prefetch = NULL;
@@ -180,13 +179,13 @@ static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **row
                      .graph = graph,
                      .prefetch = prefetch,
                      .split = COHORT_SPLIT_TRAIN,
-                     .base = run->samples + later * batch,
+                     .base = run->samples,
                      .samples = batch,
                      .inverse_count = 1.0 / (double)count,
                      .point = ask->point,
                      .clip = ask->clip,
                      .direction = direction ? run->direction : NULL,
-                     .key = cohort_run_key(run->settings, "batch", run->step + later)};
+                     .key = cohort_run_key(run->settings, "batch", run->step)};
   const cohort_shards *shards = cohort_updater_shards(run->updater);
   for (int b = 0; direction && b < shards->buckets; b++) run->direction[b] = direction + shards->bucket[b].offset;
   double sums[COHORT_MAX_SCALARS];
@@ -252,15 +251,12 @@ static void fill_row(const cohort_run *run, cohort_split split, int64_t count, c
 static cohort_status take_step(cohort_run *run, bool flag, cohort_run_row *row, cohort_error *error) {
   memset(row, 0, sizeof *row);
   step_oracle own = {.run = run};
-  const cohort_oracle oracle = {
-      .argument = &own,
-      .objectives = run->task.objectives,
-      .samples = run->settings->batch,
-      .wants = run->federation ? COHORT_WANTS_GRADIENT : cohort_run_answers(run),
-      .batches = run->federation ? 1u << COHORT_BATCH_THIS : 1u << COHORT_BATCH_THIS | 1u << COHORT_BATCH_NEXT,
-      .ask = run->federation ? ask_clients : ask_batch,
-      .squares = squares_of,
-      .hold = hold};
+  const cohort_oracle oracle = {.argument = &own,
+                                .objectives = run->task.objectives,
+                                .samples = run->settings->batch,
+                                .ask = run->federation ? ask_clients : ask_batch,
+                                .squares = squares_of,
+                                .hold = hold};
   COHORT_TRY(cohort_updater_step(run->updater, &oracle, run->step, run->settings->steps, &row->report, error));
   if (run->federation) {
     row->loss = row->report.losses[0];
