@@ -299,11 +299,19 @@ static cohort_status check_presence(const cohort_probe_state *probe, cohort_erro
   return COHORT_DONE;
 }
 
+/* A setting of the command line is a size that arrays must keep to; a default gives way to theirs. */
+static void bind_settings(cohort_probe_state *probe, bool given) {
+  const cohort_probe_setting *setting = probe->family->settings;
+  for (int i = 0; setting && setting[i].name; i++) {
+    if (!cohort_array_applies(setting[i].when, probe->choice.method) || probe->setting[i] <= 0) continue;
+    if ((cohort_document_get(probe->settings, setting[i].name) != NULL) != given) continue;
+    if (!cohort_probe_bind(probe, setting[i].name, probe->setting[i]))
+      probe->setting[i] = cohort_probe_size_of(probe, setting[i].name);
+  }
+}
+
 cohort_status cohort_probe_check(cohort_probe_state *probe, cohort_error *error) {
-  const cohort_probe_setting *given = probe->family->settings;
-  for (int i = 0; given && given[i].name; i++)
-    if (cohort_array_applies(given[i].when, probe->choice.method) && probe->setting[i] > 0)
-      (void)cohort_probe_bind(probe, given[i].name, probe->setting[i]);
+  bind_settings(probe, true);
   COHORT_TRY(check_presence(probe, error));
   for (const cohort_probe_array *entry = probe->family->inputs; entry->name; entry++)
     for (int i = 0; i < probe->in.count; i++) {
@@ -312,6 +320,7 @@ cohort_status cohort_probe_check(cohort_probe_state *probe, cohort_error *error)
       COHORT_TRY(check_type(probe, entry, array, error));
       COHORT_TRY(check_shape(probe, entry, array, error));
     }
+  bind_settings(probe, false);
   for (int i = 0; i < probe->in.count; i++)
     COHORT_TRY(cohort_probe_check_values(probe, entry_of(probe, probe->in.items[i].name), &probe->in.items[i], error));
   return COHORT_DONE;

@@ -162,7 +162,6 @@ static cohort_status run_with(run_state *state, cohort_error *error) {
   gather(state, "parameters", 0, state->engine.weights.values);
   state->losses = cohort_probe_input(probe, "losses");
   const int64_t steps = cohort_probe_size_of(probe, "steps");
-  if (steps < 1) return cohort_fail(error, COHORT_BAD_CONFIG, "command line: steps: missing; give their number");
   if ((double)steps * (double)state->engine.space->elements > 4e9)
     return cohort_fail(error, COHORT_BAD_CONFIG,
                        "command line: steps: the parameters after %lld steps are more than can be "

@@ -110,7 +110,7 @@ static const cohort_probe_array outputs[] = {
 
 static const cohort_probe_setting settings[] = {
     {"steps", NULL, "1", asks, "number of steps"},
-    {"steps", "0", "0", takes_recorded, "number of steps on a problem; 0: that of the gradients"},
+    {"steps", "1", "1", takes_recorded, "number of steps on a problem; recorded gradients have their own"},
     {"seed", "0", "0", NULL, "of draws that are not given"},
     {.name = NULL},
 };

@@ -199,8 +199,9 @@ static cohort_status make_rows(cohort_run *run, cohort_error *error) {
                            .allreduce = run->sharding == COHORT_SHARDING_NONE,
                            .overlap = run->settings->overlap};
   if (run->train) rows.lockstep = cohort_run_lockstep(run, run->train);
-  /* Two plans with gradients write and send buckets at different times: each has all its room at once. */
-  if (run->train && !run->product) {
+  /* Two plans with gradients write and send buckets at different times, and gradients of samples are summed in whole
+   * rows: then a row has all its room at once. */
+  if (run->train && !run->product && !run->per_sample) {
     cohort_gradient_arena_plan(run->train->plan, rows.shards, lag_of(run), &run->arena);
     rows.place = run->arena.place;
     rows.before = run->arena.before;
