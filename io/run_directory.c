@@ -59,9 +59,10 @@ static cohort_status read_config(const char *path, cohort_document **out, cohort
 }
 
 static cohort_status check_config(const char *path, const cohort_document *before, const cohort_document *expanded,
-                                  bool (*may_change)(const char *key), cohort_error *error) {
-  char *difference = cohort_config_difference(before, expanded);
-  char *forbidden = forbidden_changes(difference, may_change);
+                                  const cohort_config_rules *rules, cohort_error *error) {
+  cohort_document *whole = rules->complete(before);
+  char *difference = cohort_config_difference(whole ? whole : before, expanded);
+  char *forbidden = forbidden_changes(difference, rules->may_change);
   cohort_status status = COHORT_DONE;
   if (forbidden)
     status = cohort_fail(error, COHORT_BAD_CONFIG,
@@ -70,6 +71,7 @@ static cohort_status check_config(const char *path, const cohort_document *befor
                          path, forbidden);
   free(forbidden);
   free(difference);
+  cohort_document_destroy(whole);
   return status;
 }
 
@@ -161,14 +163,14 @@ static cohort_status remove_run(const char *path, cohort_error *error) {
 
 /* Whether a run that shall begin anew, and is underway already, goes on: the same command started again. */
 static bool goes_on(const char *path, const cohort_document *before, const cohort_document *expanded,
-                    bool (*may_change)(const char *key)) {
+                    const cohort_config_rules *rules) {
   cohort_error ignored;
   return is_true(before, "overwrite") && !has_ended(path) &&
-         check_config(path, before, expanded, may_change, &ignored) == COHORT_DONE;
+         check_config(path, before, expanded, rules, &ignored) == COHORT_DONE;
 }
 
 /* With the lock: the run that was here is of this config, or goes. */
-static cohort_status settle(const char *path, const cohort_document *expanded, bool (*may_change)(const char *key),
+static cohort_status settle(const char *path, const cohort_document *expanded, const cohort_config_rules *rules,
                             cohort_run_directory *out, cohort_error *error) {
   char *name = cohort_format_text("%s/config.yaml", path);
   out->fresh = !cohort_file_exists(name);
@@ -178,21 +180,20 @@ static cohort_status settle(const char *path, const cohort_document *expanded, b
   const cohort_status status = read_config(path, &out->before, error);
   if (!overwrite) {
     COHORT_TRY(status);
-    return check_config(path, out->before, expanded, may_change, error);
+    return check_config(path, out->before, expanded, rules, error);
   }
-  if (status == COHORT_DONE && goes_on(path, out->before, expanded, may_change)) return COHORT_DONE;
+  if (status == COHORT_DONE && goes_on(path, out->before, expanded, rules)) return COHORT_DONE;
   cohort_document_destroy(out->before);
   out->before = NULL;
   out->fresh = true;
   return remove_run(path, error);
 }
 
-static cohort_status open_on_first(const char *path, const cohort_document *expanded,
-                                   bool (*may_change)(const char *key), cohort_run_directory *out,
-                                   cohort_error *error) {
+static cohort_status open_on_first(const char *path, const cohort_document *expanded, const cohort_config_rules *rules,
+                                   cohort_run_directory *out, cohort_error *error) {
   COHORT_TRY(cohort_directory_create(path, error));
   COHORT_TRY(cohort_run_lock_take(path, &out->lock, error));
-  COHORT_TRY(settle(path, expanded, may_change, out, error));
+  COHORT_TRY(settle(path, expanded, rules, out, error));
   COHORT_TRY(make_inside(path, "checkpoints", error));
   COHORT_TRY(make_plots(path, error));
   COHORT_TRY(make_inside(path, "tensorboard", error));
@@ -211,24 +212,24 @@ static void drop(cohort_run_directory *directory) {
 }
 
 cohort_status cohort_run_directory_compare(const char *path, const cohort_document *expanded,
-                                           bool (*may_change)(const char *key), cohort_error *error) {
+                                           const cohort_config_rules *rules, cohort_error *error) {
   cohort_document *before = NULL;
   char *name = cohort_format_text("%s/config.yaml", path);
   const bool there = cohort_file_exists(name) && has_begun(path);
   free(name);
   if (!there) return COHORT_DONE;
   cohort_status status = read_config(path, &before, error);
-  if (status == COHORT_DONE) status = check_config(path, before, expanded, may_change, error);
+  if (status == COHORT_DONE) status = check_config(path, before, expanded, rules, error);
   cohort_document_destroy(before);
   return status;
 }
 
 cohort_status cohort_run_directory_open(cohort_comm *comm, const char *path, const cohort_document *expanded,
-                                        bool (*may_change)(const char *key), cohort_run_directory *out,
+                                        const cohort_config_rules *rules, cohort_run_directory *out,
                                         cohort_error *error) {
   *out = (cohort_run_directory){.lock = {.descriptor = -1}};
   cohort_status status = COHORT_DONE;
-  if (comm->rank == 0) status = open_on_first(path, expanded, may_change, out, error);
+  if (comm->rank == 0) status = open_on_first(path, expanded, rules, out, error);
   status = cohort_comm_agree_error(comm, status, error);
   if (status != COHORT_DONE) {
     drop(out);

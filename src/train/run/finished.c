@@ -22,8 +22,7 @@ static bool is_finished(const cohort_settings *settings, const char *run_path) {
   cohort_error ignored;
   cohort_document *expanded = cohort_settings_expand(settings);
   if (!expanded) return false;
-  const bool same =
-      cohort_run_directory_compare(run_path, expanded, cohort_settings_may_change, &ignored) == COHORT_DONE;
+  const bool same = cohort_run_directory_compare(run_path, expanded, &cohort_settings_rules, &ignored) == COHORT_DONE;
   cohort_document_destroy(expanded);
   char *outcome = same ? cohort_run_outcome(run_path) : NULL;
   const bool finished = outcome && strcmp(outcome, "done") == 0 && stands_at(run_path, settings->steps);

@@ -406,11 +406,6 @@ void cohort_settings_release(cohort_settings *settings) {
   settings->shared_text = NULL;
 }
 
-bool cohort_settings_may_change(const char *key) {
-  const cohort_parameter *found = cohort_parameters_find(cohort_settings_table, key);
-  return found && found->may_change;
-}
-
 int cohort_settings_lanes(const cohort_settings *settings, int64_t tokens_per_sample) {
   if (settings->is_federated) return (int)settings->federated_settings.clients_per_round;
   if (settings->lanes) return (int)settings->lanes;

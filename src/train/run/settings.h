@@ -3,6 +3,7 @@
 #define COHORT_TRAIN_RUN_SETTINGS_H
 
 #include "base/parameter.h"
+#include "io/run_directory.h"
 #include "method/registry.h"
 #include "state/shards.h"
 
@@ -116,8 +117,9 @@ cohort_document *cohort_settings_expand(const cohort_settings *settings);
 /* The family of a federated run's strategy: a federated method, or any optimizer. */
 const char *cohort_settings_strategy_family(const cohort_document *strategy);
 
-/* Whether a dotted key of the expanded config may change when a run is resumed (lanes of machines, lengths, paths). */
-bool cohort_settings_may_change(const char *key);
+/* How a run's config may differ when it is resumed: in keys of machines, lengths and paths, and in keys that an older
+ * version did not know and that stand at their defaults. */
+extern const cohort_config_rules cohort_settings_rules;
 
 /* The default number of lanes: the largest power of two <= 8 that leaves 512 tokens or 32 samples a lane; at least 1.
  */

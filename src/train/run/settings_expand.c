@@ -47,3 +47,20 @@ cohort_document *cohort_settings_expand(const cohort_settings *settings) {
   cohort_document_destroy(out);
   return NULL;
 }
+
+static bool may_change(const char *key) {
+  const cohort_parameter *found = cohort_parameters_find(cohort_settings_table, key);
+  return found && found->may_change;
+}
+
+static cohort_document *complete(const cohort_document *before) {
+  cohort_settings settings = {0};
+  cohort_faults faults = {0};
+  cohort_settings_read(before, &settings, &faults);
+  cohort_document *out = faults.count ? NULL : cohort_settings_expand(&settings);
+  cohort_settings_release(&settings);
+  cohort_faults_release(&faults);
+  return out;
+}
+
+const cohort_config_rules cohort_settings_rules = {.may_change = may_change, .complete = complete};

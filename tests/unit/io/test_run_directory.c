@@ -18,10 +18,22 @@ static bool steps_may_change(const char *key) {
   return strcmp(key, "overwrite") == 0 || strcmp(key, "steps") == 0 || strcmp(key, "log.every") == 0;
 }
 
+/* As a version that knows one key more, `clip`, beside `steps`; other configs here are of no version. */
+static cohort_document *with_clip(const cohort_document *before) {
+  if (before->count != 1 || strcmp(before->names[0], "steps") != 0) return NULL;
+  cohort_document *const out = cohort_document_copy(before);
+  cohort_document *const zero = cohort_document_create(COHORT_SCALAR, NULL, 0, 0);
+  cohort_document_set_text(zero, "0");
+  cohort_document_set(out, "clip", zero);
+  return out;
+}
+
+static const cohort_config_rules rules = {.may_change = steps_may_change, .complete = with_clip};
+
 static cohort_status open_with(const char *path, const char *text, cohort_run_directory *out, cohort_error *error) {
   cohort_comm comm = cohort_comm_alone();
   cohort_document *const document = config(text);
-  const cohort_status status = cohort_run_directory_open(&comm, path, document, steps_may_change, out, error);
+  const cohort_status status = cohort_run_directory_open(&comm, path, document, &rules, out, error);
   cohort_document_destroy(document);
   return status;
 }
@@ -89,6 +101,16 @@ static void taken_over_with_allowed_changes(void) {
   CU_ASSERT_STRING_EQUAL(text, "seed: 7\nlog: {every: 3}\nsteps: 2\n");
   free(text);
   free(name);
+  free(path);
+  scratch_remove(scratch);
+}
+
+static void a_new_key_at_its_default_is_no_change(void) {
+  char *const scratch = scratch_create(), *const path = cohort_format_text("%s/run", scratch);
+  opened(path, "steps: 1\n", true);
+  begin_run(path);
+  refused(path, "steps: 1\nclip: 2\n", COHORT_BAD_CONFIG, (const char *[]){path, "\n  clip: 0 -> 2"}, 2);
+  opened(path, "steps: 1\nclip: 0\n", false);
   free(path);
   scratch_remove(scratch);
 }
@@ -210,8 +232,7 @@ static cohort_status on_rank(cohort_comm *comm, void *argument) {
   cohort_run_directory directory;
   cohort_error error = {0};
   cohort_document *const document = config("steps: 1\n");
-  const cohort_status status =
-      cohort_run_directory_open(comm, argument, document, steps_may_change, &directory, &error);
+  const cohort_status status = cohort_run_directory_open(comm, argument, document, &rules, &directory, &error);
   cohort_document_destroy(document);
   if (status != COHORT_DONE) return strstr(error.text, argument) ? status : COHORT_BUG;
   const bool good =
@@ -384,6 +405,7 @@ int main(void) {
   static const check checks[] = {
       {"made with parents", made_with_parents},
       {"taken over with allowed changes", taken_over_with_allowed_changes},
+      {"a new key at its default is no change", a_new_key_at_its_default_is_no_change},
       {"forbidden changes are all listed", forbidden_changes_are_all_listed},
       {"overwritten", overwritten},
       {"a start that failed binds nothing", a_start_that_failed_binds_nothing},
