@@ -91,6 +91,8 @@ void cohort_checkpoint_prune(const char *directory, int keep, int64_t best);
 
 /* One rank: reads a text attribute of /format, e.g. the config; owned by the caller. */
 cohort_status cohort_checkpoint_text(const char *path, const char *name, char **text, cohort_error *error);
+/* One rank: whether the file holds a flat dataset. */
+cohort_status cohort_checkpoint_has(const char *path, const char *flat_path, bool *has, cohort_error *error);
 /* The step that a file was saved at; -1 when it cannot be read. */
 int64_t cohort_checkpoint_step(const char *path, cohort_error *error);
 /* The step that `latest` of a directory names; -1 when there is none. COHORT_BAD_DATA when it cannot be read. */

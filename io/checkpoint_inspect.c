@@ -27,6 +27,14 @@ cohort_status cohort_checkpoint_text(const char *path, const char *name, char **
   return COHORT_DONE;
 }
 
+cohort_status cohort_checkpoint_has(const char *path, const char *flat_path, bool *has, cohort_error *error) {
+  cohort_structure stored;
+  COHORT_TRY(cohort_structure_read(path, &stored, error));
+  *has = cohort_structure_flat(&stored, flat_path) != NULL;
+  cohort_structure_release(&stored);
+  return COHORT_DONE;
+}
+
 int64_t cohort_checkpoint_step(const char *path, cohort_error *error) {
   cohort_structure stored;
   if (cohort_structure_read(path, &stored, error) != COHORT_DONE) return -1;

@@ -9,11 +9,12 @@
 
 static void print_head(const cohort_run *run, bool copies, int cores) {
   const double parameters = (double)cohort_run_space(run, 0)->parameters;
-  double state = 0;
+  double state = 0, all = 0;
+  for (int s = 0; cohort_run_space(run, s); s++) all += (double)cohort_run_space(run, s)->parameters;
   for (int i = 0; i < cohort_updater_slots(cohort_run_updater(run)); i++)
     state += (double)cohort_updater_slot(cohort_run_updater(run), i)->elements;
   printf("# parameters %.0f, optimizer state %.0f numbers; a checkpoint takes about %.1f MB\n", parameters, state,
-         ((cohort_run_space(run, 1) ? 2 : 1) * parameters + state) * 4 / 1e6);
+         (all + state) * 4 / 1e6);
   printf("# MB of one rank on a host of %d cores; received: in a step, from the other ranks%s\n", cores,
          copies ? ", of which between hosts" : "");
   printf("# %-10s %5s %7s %10s %9s %9s %11s %7s %7s %9s %9s%s\n", "sharding", "ranks", "threads", "parameters",

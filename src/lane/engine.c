@@ -277,7 +277,7 @@ void cohort_lane_engine_run(cohort_lane_engine *engine, const cohort_lane_work *
   }
   const double start = cohort_recorder_start(recorder);
   if (work->vectors) {
-    for (int b = 0; !work->plan && b < engine->held.shards->buckets; b++) send_bucket(engine, b, work->vectors);
+    for (int b = 0; !work->plan && b < engine->held.buckets; b++) send_bucket(engine, b, work->vectors);
     /* Before anything blocks: others may need what this rank passes on. */
     cohort_collective_sum_wait(engine->collective, engine->last_number);
     *sum = engine->sum.values;

@@ -57,9 +57,10 @@ cohort_lane_needs cohort_lane_engine_needs(int lanes, int ranks, int rank, int t
 
 /* How rows are held, for all work with rows. */
 typedef struct cohort_lane_rows {
-  const cohort_shards *shards;
-  int vectors;    /* the most that any work has */
-  bool lockstep;  /* of the work with rows */
+  const cohort_shards *shards; /* of all spaces */
+  int buckets;                 /* of them in a row: the first; 0: all */
+  int vectors;                 /* the most that any work has */
+  bool lockstep;               /* of the work with rows */
   bool separate;  /* the sum is a vector of its own, of which only own pieces take memory; all rows are the gradient
                      arena */
   bool allreduce; /* all ranks get the whole sum, which is not apart */
@@ -91,7 +92,7 @@ const cohort_team *cohort_lane_engine_team(const cohort_lane_engine *engine); /*
 
 /* Collective. Runs the work; the sums over lanes of the scalars are left in scalars[work->scalars] on every rank, and
  * lane_scalars (may be NULL) receives all lanes' values [lanes][scalars]. When vectors > 0, *sum points to the sum of
- * rows, valid on this rank for its own pieces (`allreduce`: for all): vector v at *sum + v * elements of the space; it
+ * rows, valid on this rank for its own pieces (`allreduce`: for all): vector v at *sum + v * elements of a row; it
  * stays valid until the next run. */
 void cohort_lane_engine_run(cohort_lane_engine *engine, const cohort_lane_work *work, double *scalars,
                             double *lane_scalars, float **sum);

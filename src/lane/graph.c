@@ -1,7 +1,7 @@
 /* The graph of a lane: built by a source, differentiated, planned, and bound to memory for each run.
  *
- *   source.build -> objectives, metrics -> gradients (space 0) -> Hessian products -> plan -> partition at buckets
- *   phase 0: source.feed fills the inputs; every phase: bind parameters, inputs, the row of gradients -> executor
+ *   source.build -> objectives, metrics -> gradients (trained spaces) -> Hessian products -> plan -> partition at
+ * buckets phase 0: source.feed fills the inputs; every phase: bind parameters, inputs, the row of gradients -> executor
  *
  * A plan is the same for every lane of every rank. Bindings are written before each phase and read during it alone.
  * Building costs a few passes over the graph, once a run; binding costs a few stores a tensor and phase. */
@@ -72,7 +72,7 @@ static cohort_status list_parameters(cohort_lane_graph *own, const cohort_graph 
   own->bucket = cohort_allocate(count * sizeof *own->bucket);
   for (int t = 0; t < own->tensors; t++) {
     const cohort_parameter_tensor *declared = cohort_graph_parameter_at(graph, t, &own->parameter[t]);
-    own->space[t] = declared->space;
+    own->space[t] = own->bucket[t] = declared->space;
     own->offset[t] = offset_in(spaces[declared->space], declared->name);
     if (own->offset[t] < 0)
       return cohort_fail(error, COHORT_BUG, "model: the graph's tensor %s is in no space", declared->name);
@@ -80,11 +80,16 @@ static cohort_status list_parameters(cohort_lane_graph *own, const cohort_graph 
   return COHORT_DONE;
 }
 
-/* The tensors of space 0, packed; at[i] is the tensor's number. */
+/* Frozen tensors get no gradient: nothing of it is ever in the graph. */
+static bool is_trained(const cohort_lane_graph *own, int tensor) {
+  return own->space[tensor] < (own->options.trained ? own->options.trained : 1);
+}
+
+/* The trained tensors, packed; at[i] is the tensor's number. */
 static int trained(const cohort_lane_graph *own, cohort_value *wrt, int *at) {
   int count = 0;
   for (int t = 0; t < own->tensors; t++)
-    if (own->space[t] == 0) {
+    if (is_trained(own, t)) {
       wrt[count] = own->parameter[t];
       at[count++] = t;
     }
@@ -240,21 +245,21 @@ static int tensor_at(const cohort_space *space, int64_t offset) {
   return low;
 }
 
-cohort_status cohort_lane_graph_partition(cohort_lane_graph *graph, const cohort_shards *shards, int spaces,
+cohort_status cohort_lane_graph_partition(cohort_lane_graph *graph, const cohort_space_layout *layout, int spaces,
                                           cohort_error *error) {
   int *read = cohort_allocate(2 * (size_t)(graph->values + 1) * sizeof *read), *written = read + graph->values + 1;
   for (int v = 0; v < graph->values; v++) read[v] = written[v] = -1;
   for (int t = 0; t < graph->tensors; t++) {
-    const int bucket = shards->bucket_of[tensor_at(shards->space, graph->offset[t])];
-    graph->bucket[t] = graph->space[t] * shards->buckets + bucket;
-    graph->offset[t] -= shards->bucket[bucket].offset;
-    if (graph->space[t] < spaces) read[graph->parameter[t]] = graph->bucket[t];
-    if (graph->space[t] != 0) continue;
+    const int64_t offset = layout->first[graph->space[t]] + graph->offset[t];
+    const int bucket = graph->bucket[t] = layout->shards->bucket_of[tensor_at(layout->all, offset)];
+    graph->offset[t] = offset - layout->shards->bucket[bucket].offset;
+    if (graph->space[t] < spaces) read[graph->parameter[t]] = bucket;
+    if (!is_trained(graph, t)) continue;
     for (int i = 0; graph->options.gradients && i < graph->vectors; i++)
       written[graph->gradient[i * graph->tensors + t]] = bucket;
     if (graph->options.hessian_product) written[graph->product[t]] = bucket;
   }
-  const cohort_plan_bound_groups groups = {spaces * shards->buckets, read, written};
+  const cohort_plan_bound_groups groups = {layout->first_bucket[spaces], read, written};
   const cohort_status status = cohort_plan_partition(graph->plan, &groups, error);
   free(read);
   return status;
@@ -275,21 +280,22 @@ static void find_opens(const cohort_plan *plan, int *opens) {
 }
 
 /* What lies between tensors stays as it is, too. */
-void cohort_lane_graph_overlay(cohort_lane_graph *graph, const cohort_shards *shards, int executors) {
+void cohort_lane_graph_overlay(cohort_lane_graph *graph, const cohort_space_layout *layout, int executors) {
+  const cohort_shards *shards = layout->shards;
   int *opens = cohort_allocate((size_t)(shards->buckets + 1) * sizeof *opens);
   cohort_interval *taken = cohort_allocate(2 * (size_t)(graph->tensors + 1) * sizeof *taken);
   int count = 0;
   find_opens(graph->plan, opens);
   for (int t = 0; t < graph->tensors; t++) {
-    if (graph->space[t] != 0) continue;
+    if (!is_trained(graph, t)) continue;
     const int64_t offset = shards->bucket[graph->bucket[t]].offset + graph->offset[t];
-    const cohort_space_tensor *tensor = &shards->space->tensor[tensor_at(shards->space, offset)];
+    const cohort_space_tensor *tensor = &shards->space->tensor[tensor_at(layout->all, offset)];
     const size_t begin = (size_t)offset * sizeof(float), bytes = (size_t)tensor->elements * sizeof(float);
     const size_t padding = cohort_round_up(bytes, COHORT_ALIGNMENT) - bytes;
     taken[count++] = (cohort_interval){bytes, begin, opened_at(graph, t, opens), INT_MAX};
     if (padding) taken[count++] = (cohort_interval){padding, begin + bytes, 0, INT_MAX};
   }
-  const cohort_overlay overlay = {(size_t)shards->space->elements * sizeof(float), executors, count, taken};
+  const cohort_overlay overlay = {(size_t)cohort_space_layout_row(layout) * sizeof(float), executors, count, taken};
   cohort_plan_overlay(graph->plan, &overlay);
   free(taken);
   free(opens);
@@ -350,7 +356,7 @@ static void bind(const cohort_lane_graph *graph, cohort_lane_context *context, i
     const int64_t offset = graph->offset[t];
     const int bucket = graph->bucket[t];
     memory[graph->parameter[t]] = (void *)(uintptr_t)(run->point[bucket] ? run->point[bucket] + offset : NULL);
-    if (graph->space[t] != 0 || !graph->options.gradients || !run->row || !run->row->base) continue;
+    if (!is_trained(graph, t) || !graph->options.gradients || !run->row || !run->row->base) continue;
     float *row = run->row->base + run->row->place[bucket] + offset;
     for (int i = 0; i < graph->vectors; i++, row += run->row->vector)
       memory[graph->gradient[i * graph->tensors + t]] = row;

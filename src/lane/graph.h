@@ -6,13 +6,14 @@
 #include "lane/engine.h"
 #include "lane/source.h"
 #include "state/activity.h"
-#include "state/space.h"
+#include "state/space_layout.h"
 
 /* Values that cross lanes at the end of one phase, at most. */
 enum { COHORT_MAX_LANE_OPERATIONS = 64 };
 
 typedef struct cohort_lane_graph_options {
-  bool gradients;       /* with respect to every tensor of space 0, per objective */
+  bool gradients;       /* with respect to every tensor of the trained spaces, per objective */
+  int trained;          /* how many spaces are: the first ones; 0 counts as 1 */
   bool hessian_product; /* and the Hessian-vector product of the sum of objectives; the graph is decomposed */
   bool summed;          /* one gradient, of sum_i weight[i] * objective_i, and the product of that sum */
   double weight[COHORT_MAX_OBJECTIVES]; /* when summed */
@@ -36,7 +37,7 @@ typedef struct cohort_lane_graph {
   cohort_value *parameter; /* [tensors] */
   int *space;              /* [tensors] */
   int64_t *offset;         /* [tensors]: in the space's vector, or (of a cut graph) in the bucket */
-  int *bucket;             /* [tensors]: of a cut graph, those of space 1 after those of space 0; else 0 */
+  int *bucket;             /* [tensors]: of a cut graph, counted through all spaces; else the space */
   cohort_value row;        /* [row_elements]: leaves the lane; COHORT_NO_VALUE: none does */
   int64_t row_elements;
   cohort_value *gradient;            /* [vectors][tensors], NO_VALUE for frozen ones */
@@ -49,14 +50,13 @@ cohort_status cohort_lane_graph_create(const cohort_lane_source *source, const c
                                        cohort_lane_graph **out, cohort_error *error);
 void cohort_lane_graph_destroy(cohort_lane_graph *graph);
 
-/* Cuts the plan at the events of the buckets of its first `spaces` spaces (graph/partition.h; groups are the buckets of
- * space 0, then those of space 1, which is laid out like it): what a run binds then has a place for every bucket, of
- * the other spaces too. Once, before it runs. */
-cohort_status cohort_lane_graph_partition(cohort_lane_graph *graph, const cohort_shards *shards, int spaces,
+/* Cuts the plan at the events of the buckets of its first `spaces` spaces (graph/partition.h): what a run binds then
+ * has a place for every bucket, of the other spaces too. Once, before it runs. */
+cohort_status cohort_lane_graph_partition(cohort_lane_graph *graph, const cohort_space_layout *layout, int spaces,
                                           cohort_error *error);
 /* Lets the lanes of one rank, each on an executor of its own and all at once, keep activations in the row of gradients
  * of the leftmost one until gradients are written there. Of a cut graph whose lanes need not run together, once. */
-void cohort_lane_graph_overlay(cohort_lane_graph *graph, const cohort_shards *shards, int executors);
+void cohort_lane_graph_overlay(cohort_lane_graph *graph, const cohort_space_layout *layout, int executors);
 /* Whether lanes must run phase by phase together. */
 bool cohort_lane_graph_lockstep(const cohort_lane_graph *graph);
 
@@ -89,7 +89,7 @@ typedef struct cohort_lane_pass {
   int64_t first, samples; /* positions of the whole batch, as in cohort_feed */
   int lane;
   double inverse_count;          /* 1 / what the whole batch is divided by */
-  const float *const *point;     /* [buckets]: weights; a bucket counts while it is needed */
+  const float *const *point;     /* [buckets] (uncut: [spaces]): weights; a bucket counts while it is needed */
   const float *const *direction; /* [buckets], or NULL */
   cohort_random_key random_key;
   int executor;               /* which of the rank's it is */

@@ -165,12 +165,12 @@ static cohort_status hold_rows(cohort_lane_engine *engine, cohort_error *error) 
   const int64_t elements = held->vectors * (needs.whole * engine->elements + needs.arena * held->elements);
   COHORT_TRY(
       cohort_shared_memory_create(engine->comm, (size_t)elements * sizeof(float), "gradients", &engine->rows, error));
-  engine->sum = (cohort_vector){(float *)(void *)engine->rows->part[engine->comm->rank], engine->rows, 0};
+  engine->sum = (cohort_vector){(float *)(void *)engine->rows->part[engine->comm->rank], engine->rows, 0, 0};
   if (!held->separate) return COHORT_DONE;
   void *memory = NULL;
   COHORT_TRY(cohort_memory_reserve((size_t)(held->vectors * engine->elements) * sizeof(float), false,
                                    "gradient's shard", &memory, error));
-  engine->sum = (cohort_vector){memory, NULL, 0};
+  engine->sum = (cohort_vector){memory, NULL, 0, 0};
   return COHORT_DONE;
 }
 
@@ -178,14 +178,16 @@ cohort_status cohort_lane_engine_prepare(cohort_lane_engine *engine, const cohor
                                          cohort_error *error) {
   const cohort_shards *shards = rows->shards;
   engine->held = *rows;
-  engine->elements = shards->space->elements;
-  engine->whole_place = cohort_allocate((size_t)(shards->buckets + 1) * sizeof *engine->whole_place);
-  for (int b = 0; b < shards->buckets; b++) engine->whole_place[b] = shards->bucket[b].offset;
+  if (!rows->buckets) engine->held.buckets = shards->buckets;
+  const int buckets = engine->held.buckets;
+  engine->elements = buckets < shards->buckets ? shards->bucket[buckets].offset : shards->space->elements;
+  engine->whole_place = cohort_allocate((size_t)(buckets + 1) * sizeof *engine->whole_place);
+  for (int b = 0; b < buckets; b++) engine->whole_place[b] = shards->bucket[b].offset;
   if (!rows->place) {
     engine->held.place = engine->whole_place;
     engine->held.elements = engine->elements;
   }
-  engine->number = cohort_allocate((size_t)(shards->buckets + 1) * sizeof *engine->number);
+  engine->number = cohort_allocate((size_t)(buckets + 1) * sizeof *engine->number);
   COHORT_TRY(cohort_comm_agree_error(engine->comm, hold_rows(engine, error), error));
   place_rows(engine);
   list_leaves(engine);

@@ -49,7 +49,7 @@ cohort_status cohort_probe_engine_create(cohort_probe_state *probe, const cohort
   out->space->values = out->weights.values;
   out->rows = cohort_probe_memory(probe, 2 * bytes);
   out->signs = cohort_probe_memory(probe, bytes);
-  return cohort_updater_connect(out->updater, &out->weights, NULL, error);
+  return cohort_updater_connect(out->updater, &(cohort_updater_connection){.weights = &out->weights}, error);
 }
 
 void cohort_probe_engine_destroy(cohort_probe_engine *engine) {

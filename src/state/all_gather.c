@@ -24,12 +24,14 @@ static float *relay_slot(const cohort_collective *collective, int rank, uint64_t
 static float *pack_own(const cohort_collective *collective, const gathering *operation, uint64_t number) {
   const int me = collective->options.comm->rank;
   const int64_t begin = begin_of(collective, operation->part, me);
-  if (begin != SCATTERED) return operation->from.values + begin;
+  const float *from = operation->from.values;
+  if (begin != SCATTERED) return operation->from.values + (begin - operation->from.origin);
   float *packed = collective->packed[number % SLOTS];
   for (int i = collective->first_range[operation->part]; i < collective->first_range[operation->part + 1]; i++) {
     const owner_range *own = &collective->owner_range[i];
     if (own->owner == me)
-      memcpy(packed + own->place, operation->from.values + own->offset, (size_t)own->elements * sizeof *packed);
+      memcpy(packed + own->place, from + (own->offset - operation->from.origin),
+             (size_t)own->elements * sizeof *packed);
   }
   return packed;
 }
@@ -80,7 +82,7 @@ static void copy_range(void *argument, int64_t index) {
   if (elsewhere && in_place(collective, operation->part, own->owner)) return;
   const float *from = elsewhere ? relay_slot(collective, relay, job->number) + job->base[own->owner] + own->place
                                 : (const float *)(const void *)operation->from.shared->part[own->owner] +
-                                      operation->from.first + own->offset;
+                                      operation->from.first + own->offset - operation->from.origin;
   if (to != from) memcpy(to, from, (size_t)own->elements * sizeof *to);
 }
 

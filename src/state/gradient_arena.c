@@ -28,9 +28,10 @@ static void find_lives(const cohort_plan *plan, life *lives, int *completed) {
   }
 }
 
-void cohort_gradient_arena_plan(const cohort_plan *plan, const cohort_shards *shards, int lag,
+void cohort_gradient_arena_plan(const cohort_plan *plan, const cohort_space_layout *layout, int lag,
                                 cohort_gradient_arena *out) {
-  const int buckets = shards->buckets;
+  const cohort_shards *shards = layout->shards;
+  const int buckets = cohort_space_layout_row_buckets(layout);
   life *lives = cohort_allocate((size_t)(buckets + 1) * sizeof *lives);
   int *completed = cohort_allocate((size_t)(buckets + 1) * sizeof *completed);
   cohort_interval *interval = cohort_allocate((size_t)(buckets + 1) * sizeof *interval);

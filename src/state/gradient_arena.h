@@ -4,16 +4,16 @@
 #define COHORT_STATE_GRADIENT_ARENA_H
 
 #include "graph/partition.h"
-#include "state/shards.h"
+#include "state/space_layout.h"
 
 typedef struct cohort_gradient_arena {
-  int64_t *place; /* [buckets] */
+  int64_t *place; /* [buckets of a row] */
   int *before;    /* [buckets]: the last to use memory of this one before it in a step, or -1 */
   int64_t elements;
 } cohort_gradient_arena;
 
 /* `lag`: a bucket's place is kept until so many others are complete after it, so that it can leave meanwhile. */
-void cohort_gradient_arena_plan(const cohort_plan *plan, const cohort_shards *shards, int lag,
+void cohort_gradient_arena_plan(const cohort_plan *plan, const cohort_space_layout *layout, int lag,
                                 cohort_gradient_arena *out);
 void cohort_gradient_arena_release(cohort_gradient_arena *arena);
 

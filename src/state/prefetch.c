@@ -10,14 +10,14 @@
 
 /* From a NEED to its FREE. */
 typedef struct interval {
-  int bucket, need, free; /* the bucket counts from the first space's on */
-  int64_t place;          /* in the arena */
+  int bucket, need, free;
+  int64_t place; /* in the arena */
 } interval;
 
 struct cohort_prefetch {
   const cohort_plan *plan;
-  const cohort_shards *shards;
-  int spaces;
+  const cohort_space_layout *layout;
+  const cohort_shards *shards; /* of all spaces */
   bool sharded;
   int intervals;
   interval *interval;
@@ -25,19 +25,15 @@ struct cohort_prefetch {
   const float **bucket;
   /* Of the run in progress. */
   cohort_collective *collective;
-  cohort_point point;
-  const cohort_vector *frozen;
+  const cohort_vector **vector; /* [buckets] */
+  uint64_t *arrival;            /* [buckets] */
   float *arena;
   int posted, present; /* intervals whose gather has begun, is complete */
   uint64_t *number;    /* [intervals] */
 };
 
 static const cohort_bucket *bucket_at(const cohort_prefetch *prefetch, int bucket) {
-  return &prefetch->shards->bucket[bucket % prefetch->shards->buckets];
-}
-
-static const cohort_vector *vector_at(const cohort_prefetch *prefetch, int bucket) {
-  return bucket < prefetch->shards->buckets ? prefetch->point.vector : prefetch->frozen;
+  return &prefetch->shards->bucket[bucket];
 }
 
 /* A bucket that is needed again after one other stays: two that take turns would be gathered again and again. */
@@ -85,17 +81,18 @@ static void plan_arena(cohort_prefetch *prefetch) {
   free(lives);
 }
 
-cohort_prefetch *cohort_prefetch_create(const cohort_plan *plan, const cohort_shards *shards, int spaces,
-                                        bool sharded) {
+cohort_prefetch *cohort_prefetch_create(const cohort_plan *plan, const cohort_space_layout *layout, bool sharded) {
   cohort_prefetch *prefetch = cohort_allocate(sizeof *prefetch);
-  const size_t needs = (size_t)count_needs(plan) + 1;
+  const size_t needs = (size_t)count_needs(plan) + 1, buckets = (size_t)layout->shards->buckets + 1;
   prefetch->plan = plan;
-  prefetch->shards = shards;
-  prefetch->spaces = spaces;
+  prefetch->layout = layout;
+  prefetch->shards = layout->shards;
   prefetch->sharded = sharded;
   prefetch->interval = cohort_allocate(needs * sizeof *prefetch->interval);
   prefetch->number = cohort_allocate(needs * sizeof *prefetch->number);
-  prefetch->bucket = cohort_allocate((size_t)(spaces * shards->buckets + 1) * sizeof *prefetch->bucket);
+  prefetch->bucket = cohort_allocate(buckets * sizeof *prefetch->bucket);
+  prefetch->vector = cohort_allocate(buckets * sizeof *prefetch->vector);
+  prefetch->arrival = cohort_allocate(buckets * sizeof *prefetch->arrival);
   list_intervals(prefetch);
   if (sharded) plan_arena(prefetch);
   return prefetch;
@@ -106,6 +103,8 @@ void cohort_prefetch_destroy(cohort_prefetch *prefetch) {
   free(prefetch->interval);
   free(prefetch->number);
   free(prefetch->bucket);
+  free(prefetch->vector);
+  free(prefetch->arrival);
   free(prefetch);
 }
 
@@ -121,20 +120,23 @@ const float *const *cohort_prefetch_buckets(const cohort_prefetch *prefetch) { r
 
 static void post(cohort_prefetch *prefetch) {
   const interval *own = &prefetch->interval[prefetch->posted];
-  prefetch->number[prefetch->posted++] =
-      cohort_collective_all_gather(prefetch->collective, vector_at(prefetch, own->bucket),
-                                   own->bucket % prefetch->shards->buckets, prefetch->arena + own->place);
+  prefetch->number[prefetch->posted++] = cohort_collective_all_gather(
+      prefetch->collective, prefetch->vector[own->bucket], own->bucket, prefetch->arena + own->place);
 }
 
 void cohort_prefetch_begin(cohort_prefetch *prefetch, cohort_collective *collective, const cohort_point *point,
-                           const cohort_vector *frozen, float *arena) {
+                           float *arena) {
+  const cohort_space_layout *layout = prefetch->layout;
   prefetch->collective = collective;
-  prefetch->point = *point;
-  prefetch->frozen = frozen;
   prefetch->arena = arena;
   prefetch->posted = prefetch->present = 0;
-  for (int b = 0; b < prefetch->spaces * prefetch->shards->buckets; b++)
-    prefetch->bucket[b] = prefetch->sharded ? NULL : vector_at(prefetch, b)->values + bucket_at(prefetch, b)->offset;
+  for (int s = 0; s < layout->spaces; s++)
+    for (int b = layout->first_bucket[s]; b < layout->first_bucket[s + 1]; b++) {
+      prefetch->vector[b] = point[s].vector;
+      prefetch->arrival[b] = point[s].arrival ? point[s].arrival[b - layout->first_bucket[s]] : 0;
+      const int64_t offset = bucket_at(prefetch, b)->offset - layout->first[s];
+      prefetch->bucket[b] = prefetch->sharded ? NULL : point[s].vector->values + offset;
+    }
   if (prefetch->sharded && prefetch->intervals) post(prefetch);
 }
 
@@ -143,8 +145,7 @@ void cohort_prefetch_before(cohort_prefetch *prefetch, int phase) {
        prefetch->present++) {
     const interval *own = &prefetch->interval[prefetch->present];
     if (!prefetch->sharded) {
-      if (own->bucket < prefetch->shards->buckets)
-        cohort_collective_all_gather_wait(prefetch->collective, prefetch->point.arrival[own->bucket]);
+      cohort_collective_all_gather_wait(prefetch->collective, prefetch->arrival[own->bucket]);
       continue;
     }
     if (prefetch->posted == prefetch->present) post(prefetch);

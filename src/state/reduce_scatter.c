@@ -196,7 +196,7 @@ static void unpack_shares(void *argument, int64_t index) {
 static void gather_sum(cohort_collective *collective, const reduction *operation) {
   const cohort_shared_memory *rows = collective->options.rows;
   const float *begin = (const float *)(const void *)rows->part[collective->options.comm->rank];
-  const cohort_vector from = {operation->sum, (cohort_shared_memory *)rows, operation->sum - begin};
+  const cohort_vector from = {operation->sum, (cohort_shared_memory *)rows, operation->sum - begin, 0};
   const int64_t bucket = collective->options.shards->bucket[part_of(collective, operation->part)->bucket].offset;
   cohort_collective_all_gather_part(collective, operation->part, &from, operation->sum + bucket);
 }

@@ -209,8 +209,7 @@ static void list_ranges(cohort_shards *shards) {
   }
 }
 
-cohort_shards *cohort_shards_create(const cohort_space *space, const cohort_shard_group *members, const cohort_cut *cut,
-                                    const double *cost, cohort_shard_sizes sizes) {
+static cohort_shards *make_room(const cohort_space *space, const cohort_shard_group *members) {
   cohort_shards *shards = cohort_allocate(sizeof *shards);
   const size_t count = (size_t)members->count;
   shards->space = space;
@@ -221,11 +220,58 @@ cohort_shards *cohort_shards_create(const cohort_space *space, const cohort_shar
   shards->elements = cohort_allocate(count * sizeof *shards->elements);
   shards->packed = cohort_allocate((size_t)(space->pieces + 1) * sizeof *shards->packed);
   shards->place = cohort_allocate(2 * count * (size_t)members->replicas * sizeof *shards->place);
+  return shards;
+}
+
+cohort_shards *cohort_shards_create(const cohort_space *space, const cohort_shard_group *members, const cohort_cut *cut,
+                                    const double *cost, cohort_shard_sizes sizes) {
+  cohort_shards *shards = make_room(space, members);
   cut_into_buckets(shards, sizes.bucket);
   cut_into_parts(shards, sizes.part);
   deal(shards, cut, cost);
   list_ranges(shards);
   return shards;
+}
+
+/* One space's buckets and parts, moved behind those that are there. */
+static void append(cohort_shards *all, const cohort_shards *own, int first_tensor, int first_piece, int64_t first) {
+  for (int b = 0; b < own->buckets; b++) {
+    cohort_bucket bucket = own->bucket[b];
+    bucket.first_tensor += first_tensor;
+    bucket.last_tensor += first_tensor;
+    bucket.first_piece += first_piece;
+    bucket.last_piece += first_piece;
+    bucket.first_part += all->parts;
+    bucket.last_part += all->parts;
+    bucket.offset += first;
+    all->bucket[all->buckets + b] = bucket;
+  }
+  for (int i = 0; i < own->parts; i++) {
+    const cohort_part *part = &own->part[i];
+    all->part[all->parts + i] =
+        (cohort_part){part->bucket + all->buckets, part->first_piece + first_piece, part->last_piece + first_piece};
+  }
+  for (int t = 0; t < own->space->tensors; t++) all->bucket_of[first_tensor + t] = own->bucket_of[t] + all->buckets;
+  for (int p = 0; p < own->space->pieces; p++) all->owner[first_piece + p] = own->owner[p];
+  all->buckets += own->buckets;
+  all->parts += own->parts;
+}
+
+cohort_shards *cohort_shards_join(const cohort_space *all, int spaces, const cohort_shards *const *shards) {
+  cohort_shards *joined = make_room(all, shards[0]->members);
+  joined->bucket = cohort_allocate((size_t)(all->tensors + 1) * sizeof *joined->bucket);
+  joined->bucket_of = cohort_allocate((size_t)(all->tensors + 1) * sizeof *joined->bucket_of);
+  joined->part = cohort_allocate((size_t)(all->pieces + 1) * sizeof *joined->part);
+  int tensor = 0, piece = 0;
+  int64_t first = 0;
+  for (int s = 0; s < spaces; s++) {
+    append(joined, shards[s], tensor, piece, first);
+    tensor += shards[s]->space->tensors;
+    piece += shards[s]->space->pieces;
+    first += shards[s]->space->elements;
+  }
+  list_ranges(joined);
+  return joined;
 }
 
 void cohort_shards_destroy(cohort_shards *shards) {

@@ -78,6 +78,8 @@ cohort_shard_sizes cohort_shard_sizes_of(double bucket, const cohort_link *link,
  * elements of each part, and of the whole. `members` stays the caller's. */
 cohort_shards *cohort_shards_create(const cohort_space *space, const cohort_shard_group *members, const cohort_cut *cut,
                                     const double *cost, cohort_shard_sizes sizes);
+/* Those of spaces that stand one after another in `all`, as they are. `all` stays the caller's. */
+cohort_shards *cohort_shards_join(const cohort_space *all, int spaces, const cohort_shards *const *shards);
 void cohort_shards_destroy(cohort_shards *shards);
 
 /* Whether this rank owns a piece. */

@@ -76,6 +76,17 @@ cohort_space *cohort_space_create(const cohort_graph *graph, int number, const c
   return space;
 }
 
+void cohort_space_cut_like(cohort_space *space, const cohort_space *other) {
+  free(space->piece);
+  space->pieces = other->pieces;
+  space->piece = cohort_allocate((size_t)(other->pieces + 1) * sizeof *space->piece);
+  memcpy(space->piece, other->piece, (size_t)other->pieces * sizeof *space->piece);
+  for (int t = 0; t < space->tensors; t++) {
+    space->tensor[t].first_piece = other->tensor[t].first_piece;
+    space->tensor[t].pieces = other->tensor[t].pieces;
+  }
+}
+
 bool cohort_space_alike(const cohort_space *a, const cohort_space *b) {
   bool alike = a->pieces == b->pieces && a->elements == b->elements && a->tensors == b->tensors;
   for (int p = 0; alike && p < a->pieces; p++)

@@ -41,6 +41,9 @@ void cohort_space_destroy(cohort_space *space);
  * anybody looks at pieces. */
 void cohort_space_cut(cohort_space *space, const cohort_cut *cut);
 
+/* Cuts it as another is cut that is laid out alike. */
+void cohort_space_cut_like(cohort_space *space, const cohort_space *other);
+
 /* Whether pieces lie at the same places in both, so that who owns what of one can own the same of the other. */
 bool cohort_space_alike(const cohort_space *a, const cohort_space *b);
 

@@ -9,7 +9,8 @@
 typedef struct cohort_vector {
   float *values;
   cohort_shared_memory *shared;
-  int64_t first; /* element of each rank's part where the vector begins */
+  int64_t first;  /* element of each rank's part where the vector begins */
+  int64_t origin; /* element of the layout (state/space_layout.h) where it begins: that of its space */
 } cohort_vector;
 
 /* Zero. Collective. */

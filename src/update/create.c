@@ -240,13 +240,17 @@ cohort_status cohort_updater_create(const cohort_updater_options *options, cohor
 /* In float64 a vector is memory of its own; there is one rank then. */
 static cohort_status create_vector(cohort_updater *updater, cohort_vector *out, cohort_error *error) {
   const int64_t floats = updater->options.space->elements * (int64_t)(updater->real / sizeof(float));
-  return cohort_vector_create(updater->options.comm, floats, "vector of an optimizer", out, error);
+  COHORT_TRY(cohort_vector_create(updater->options.comm, floats, "vector of an optimizer", out, error));
+  out->origin = updater->weights->origin;
+  return COHORT_DONE;
 }
 
-cohort_status cohort_updater_connect(cohort_updater *updater, const cohort_vector *weights,
-                                     cohort_collective *collective, cohort_error *error) {
-  updater->weights = weights;
-  updater->collective = collective;
+cohort_status cohort_updater_connect(cohort_updater *updater, const cohort_updater_connection *connection,
+                                     cohort_error *error) {
+  updater->weights = connection->weights;
+  updater->collective = connection->collective;
+  updater->first_bucket = connection->first_bucket;
+  updater->stride = (size_t)(connection->row ? connection->row : updater->options.space->elements) * updater->real;
   for (int v = 0; v < updater->vectors; v++) {
     COHORT_TRY(create_vector(updater, &updater->vector[v].vector, error));
     updater->vector[v].slot.values = updater->vector[v].vector.values;

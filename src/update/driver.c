@@ -78,7 +78,8 @@ static void bring_whole(cohort_updater *updater, int vector) {
   cohort_updater_wait(updater);
   uint64_t last = 0;
   for (int b = 0; b < updater->shards->buckets; b++)
-    last = cohort_collective_all_gather(updater->collective, own, b, own->values + updater->shards->bucket[b].offset);
+    last = cohort_collective_all_gather(updater->collective, own, updater->first_bucket + b,
+                                        own->values + updater->shards->bucket[b].offset);
   cohort_collective_all_gather_wait(updater->collective, last);
 }
 

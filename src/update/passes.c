@@ -14,7 +14,7 @@ void cohort_update_gather(const cohort_updater *updater, const cohort_vector *ve
   if (updater->options.sharding == COHORT_SHARDING_NONE || updater->options.sharding == COHORT_SHARDING_PARAMETERS)
     return;
   if (updater->options.members->count == 1) return;
-  updater->arrival[bucket] = cohort_collective_all_gather(updater->collective, vector, bucket,
+  updater->arrival[bucket] = cohort_collective_all_gather(updater->collective, vector, updater->first_bucket + bucket,
                                                           vector->values + updater->shards->bucket[bucket].offset);
 }
 

@@ -15,12 +15,11 @@ static void gram(cohort_update_step *step, double *products) {
   const int n = step->oracle->objectives;
   const void *a[MOST * (MOST + 1) / 2], *b[MOST * (MOST + 1) / 2];
   double out[MOST * (MOST + 1) / 2];
-  const size_t stride = (size_t)updater->options.space->elements * updater->real;
   int pairs = 0;
   for (int i = 0; i < n; i++)
     for (int j = 0; j <= i; j++, pairs++) {
-      a[pairs] = (const char *)step->rows + (size_t)i * stride;
-      b[pairs] = (const char *)step->rows + (size_t)j * stride;
+      a[pairs] = (const char *)step->rows + (size_t)i * updater->stride;
+      b[pairs] = (const char *)step->rows + (size_t)j * updater->stride;
     }
   cohort_update_dots(updater, pairs, a, b, out);
   pairs = 0;
@@ -53,9 +52,9 @@ static void aggregate(cohort_update_step *step, const double *losses, bool first
       .next = next};
   aggregator->weigh(&own, weights);
   char *rows = step->rows;
-  const size_t stride = (size_t)updater->options.space->elements * updater->real;
-  cohort_update_combine(updater, rows, weights[0], rows, weights[1], rows + stride);
-  for (int i = 2; i < n; i++) cohort_update_combine(updater, rows, 1, rows, weights[i], rows + (size_t)i * stride);
+  cohort_update_combine(updater, rows, weights[0], rows, weights[1], rows + updater->stride);
+  for (int i = 2; i < n; i++)
+    cohort_update_combine(updater, rows, 1, rows, weights[i], rows + (size_t)i * updater->stride);
 }
 
 static void judge(cohort_update_step *step, const double *losses, cohort_answer *answer) {
@@ -80,7 +79,6 @@ cohort_status cohort_update_ask_oracle(cohort_update_step *step, const cohort_qu
                                        void **gradient, void **product, cohort_error *error) {
   cohort_updater *updater = step->updater;
   const cohort_oracle *oracle = step->oracle;
-  const size_t stride = (size_t)updater->options.space->elements * updater->real;
   double losses[MOST] = {0};
   cohort_point point = cohort_updater_point(updater);
   if (question->point > 0)
@@ -101,12 +99,12 @@ cohort_status cohort_update_ask_oracle(cohort_update_step *step, const cohort_qu
     step->loss = answer->loss;
     step->finite = answer->finite;
   }
-  if (question->direction > 0) *product = (char *)step->rows + (size_t)updater->gradients * stride;
+  if (question->direction > 0) *product = (char *)step->rows + (size_t)updater->gradients * updater->stride;
   if (!gradient) return COHORT_DONE;
   if (question->objective > 0 && oracle->objectives > 1) {
     if (updater->summed)
       return cohort_fail(error, COHORT_BUG, "an optimizer asked for an objective alone and has not declared it");
-    *gradient = (char *)step->rows + (size_t)(question->objective - 1) * stride;
+    *gradient = (char *)step->rows + (size_t)(question->objective - 1) * updater->stride;
     return COHORT_DONE;
   }
   if (updater->gradients > 1) aggregate(step, losses, first);

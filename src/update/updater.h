@@ -6,7 +6,7 @@
  *
  * Intended usage:
  *   cohort_updater_create(&plan, &faults, &updater, &error);   all faults of the config together
- *   cohort_updater_connect(updater, &weights, transfer, &error);
+ *   cohort_updater_connect(updater, &connection, &error);
  *   for each step: cohort_updater_step(updater, &oracle, step, steps, &report, &error);
  *   cohort_updater_destroy(updater);
  * State is saved and loaded through its slots (cohort_updater_slot). Nothing is allocated in a step. */
@@ -56,10 +56,16 @@ const cohort_cut *cohort_updater_cuts(const cohort_updater *updater);
 /* [pieces]: those whose weights it updates here; with sharding none all, else its own. */
 const bool *cohort_updater_updates(const cohort_updater *updater);
 
-/* What it steps: the space's weights, and how they travel (NULL: one rank). Before the first step; all stay the
- * caller's. Collective. */
-cohort_status cohort_updater_connect(cohort_updater *updater, const cohort_vector *weights,
-                                     cohort_collective *collective, cohort_error *error);
+/* What it steps, and how that travels; all stay the caller's. */
+typedef struct cohort_updater_connection {
+  const cohort_vector *weights;  /* of its space */
+  cohort_collective *collective; /* NULL: one rank */
+  int first_bucket;              /* of its space among the collective's */
+  int64_t row;                   /* elements between an answer's gradients; 0: its space's */
+} cohort_updater_connection;
+/* Before the first step. Collective. */
+cohort_status cohort_updater_connect(cohort_updater *updater, const cohort_updater_connection *connection,
+                                     cohort_error *error);
 /* All state as at the start, for another run of steps from step 0. */
 void cohort_updater_reset(cohort_updater *updater);
 /* The weights as an oracle takes them: some may still be on their way. */

@@ -86,9 +86,10 @@ struct cohort_updater {
   cohort_team team;
   bool *updates;      /* [pieces] */
   bool weights_stale; /* moved since their pieces were last gathered */
-  bool connected;
   const cohort_vector *weights;
   cohort_collective *collective;
+  int first_bucket;
+  size_t stride;     /* bytes between an answer's gradients */
   uint64_t *arrival; /* [buckets]: of what was last gathered of each */
   /* Ranges. */
   int *first_owned;    /* [buckets + 1]: where a bucket's begin in `owned` */

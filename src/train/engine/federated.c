@@ -121,7 +121,7 @@ static cohort_status create_trainer(const cohort_federation *federation, cohort_
   COHORT_TRY(cohort_faults_status(faults, error));
   if (plan->plan_only) return COHORT_DONE;
   trainer->weights.values = trainer->space->values;
-  return cohort_updater_connect(trainer->updater, &trainer->weights, NULL, error);
+  return cohort_updater_connect(trainer->updater, &(cohort_updater_connection){.weights = &trainer->weights}, error);
 }
 
 double cohort_federation_client_bytes(const cohort_federation *federation) {

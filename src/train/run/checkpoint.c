@@ -20,7 +20,7 @@ typedef struct stored_run {
   size_t size[MAX_FLATS];                 /* bytes of an element */
   const cohort_shards *shards[MAX_FLATS]; /* NULL: every rank has all of it */
   char path[MAX_FLATS][2][PATH_ROOM];
-  cohort_stored_tensor *tensor[2]; /* of the spaces */
+  cohort_stored_tensor *tensor[COHORT_MAX_SPACES + 1]; /* of the spaces, of the table */
 } stored_run;
 
 static void add_flat(const cohort_run *run, stored_run *stored, const char *flat_path, const char *view_path,
@@ -62,17 +62,17 @@ static cohort_stored_type stored_type(cohort_state_type type) {
 static void list_flats(const cohort_run *run, stored_run *stored) {
   char flat_path[PATH_ROOM], view_path[PATH_ROOM];
   memset(stored, 0, sizeof *stored);
-  for (int s = 0; s < run->spaces; s++) {
-    cohort_space *space = run->space[s];
+  for (int s = 0; s < run->spaces.count; s++) {
+    cohort_space *space = run->spaces.space[s];
     stored->tensor[s] = table_of(space);
     (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/parameters", space->name);
     (void)snprintf(view_path, PATH_ROOM, "/%s/parameters", space->name);
     const bool sharded = run->sharding == COHORT_SHARDING_PARAMETERS;
     add_flat(run, stored, flat_path, view_path, COHORT_STORED_FLOAT32, space->elements, space->tensors,
-             stored->tensor[s], space->values, sharded ? cohort_updater_shards(run->updater) : NULL);
+             stored->tensor[s], space->values, sharded ? run->spaces.layout->own[s] : NULL);
   }
   if (run->task.table) {
-    cohort_stored_tensor *scores = stored->tensor[1] = cohort_allocate(sizeof *scores);
+    cohort_stored_tensor *scores = stored->tensor[COHORT_MAX_SPACES] = cohort_allocate(sizeof *scores);
     *scores = (cohort_stored_tensor){
         .name = "log_probability", .axes = 2, .size = {run->task.table_rows, run->task.table_columns}};
     add_flat(run, stored, table_flat, table_view, COHORT_STORED_FLOAT32, run->task.table_rows * run->task.table_columns,
@@ -81,15 +81,15 @@ static void list_flats(const cohort_run *run, stored_run *stored) {
   for (int i = 0; i < cohort_updater_slots(run->updater); i++) {
     const cohort_slot *slot = cohort_updater_slot(run->updater, i);
     if (slot->scratch) continue;
-    (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/main/%s", run->space[0]->name, slot->name);
-    (void)snprintf(view_path, PATH_ROOM, "/%s/main/%s", run->space[0]->name, slot->name);
+    (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/main/%s", run->spaces.space[0]->name, slot->name);
+    (void)snprintf(view_path, PATH_ROOM, "/%s/main/%s", run->spaces.space[0]->name, slot->name);
     add_flat(run, stored, flat_path, view_path, stored_type(slot->type), slot->elements, slot->tensors, slot->tensor,
              slot->values, slot->shards);
   }
 }
 
 static void release(stored_run *stored) {
-  for (int s = 0; s < 2; s++) free(stored->tensor[s]);
+  for (int s = 0; s <= COHORT_MAX_SPACES; s++) free(stored->tensor[s]);
 }
 
 /* The runs of elements of a sharded vector that `owner` holds of `writer`'s slice, as messages to or from `other`;
@@ -202,6 +202,10 @@ static char *table_digest(const cohort_run *run) {
   return cohort_format_text("%016llx", (unsigned long long)run->task.digest);
 }
 
+char *cohort_run_evaluated_text(const char *space) {
+  return strcmp(space, "model") == 0 ? cohort_copy_text("evaluated") : cohort_format_text("evaluated_%s", space);
+}
+
 cohort_status cohort_run_save(cohort_run *run, const char *directory, const char *name, uint64_t *bytes_written,
                               cohort_error *error) {
   stored_run stored;
@@ -209,7 +213,7 @@ cohort_status cohort_run_save(cohort_run *run, const char *directory, const char
   list_flats(run, &stored);
   char *config = cohort_config_write(run->settings->expanded);
   const char *const program = run->settings->program, *slot = cohort_updater_evaluated_slot(run->updater);
-  char evaluated[PATH_ROOM];
+  char evaluated[PATH_ROOM], *evaluated_text = cohort_run_evaluated_text(run->spaces.space[0]->name);
   (void)snprintf(evaluated, sizeof evaluated, "main/%s", slot ? slot : "");
   char *best =
       cohort_format_text("%lld %lld", (long long)run->before_end.step, (long long)bits_of(run->before_end.loss));
@@ -221,7 +225,7 @@ cohort_status cohort_run_save(cohort_run *run, const char *directory, const char
                                 {NULL, NULL},
                                 {NULL, NULL}};
   int count = 4;
-  if (slot) texts[count++] = (cohort_stored_text){"evaluated", evaluated};
+  if (slot) texts[count++] = (cohort_stored_text){evaluated_text, evaluated};
   if (run->ended) texts[count++] = (cohort_stored_text){"best_before_end", best};
   char *scores = table_digest(run);
   if (run->task.table) texts[count++] = (cohort_stored_text){"scores", scores};
@@ -230,6 +234,7 @@ cohort_status cohort_run_save(cohort_run *run, const char *directory, const char
   deal(run, &stored, true);
   const cohort_status status = cohort_checkpoint_save(run->comm, directory, name, &checkpoint, bytes_written, error);
   free(best);
+  free(evaluated_text);
   free(config);
   free(scores);
   release(&stored);
@@ -336,107 +341,6 @@ cohort_status cohort_run_resume(cohort_run *run, const char *directory, const ch
   return status;
 }
 
-static cohort_status fail_shape(const char *path, const cohort_stored_tensor *stored,
-                                const cohort_parameter_tensor *declared, cohort_error *error) {
-  char in_file[COHORT_SHAPE_TEXT], here[COHORT_SHAPE_TEXT];
-  cohort_shape shape = {.axes = stored->axes};
-  for (int a = 0; a < stored->axes && a < COHORT_MAX_AXES; a++) shape.size[a] = stored->size[a];
-  return cohort_fail(error, COHORT_BAD_DATA,
-                     "%s: tensor %s has shape %s in the file and %s in this model; set the model as it was trained",
-                     path, declared->name, cohort_shape_text(shape, in_file), cohort_shape_text(declared->shape, here));
-}
-
-static cohort_status copy_by_name(const char *path, const cohort_flat_contents *contents, const cohort_space *space,
-                                  float *values, cohort_error *error) {
-  for (int t = 0; t < space->tensors; t++) {
-    const cohort_space_tensor *tensor = &space->tensor[t];
-    const cohort_stored_tensor *stored = NULL;
-    for (int i = 0; i < contents->tensors && !stored; i++)
-      if (strcmp(contents->tensor[i].name, tensor->declared.name) == 0) stored = &contents->tensor[i];
-    if (!stored)
-      return cohort_fail(error, COHORT_BAD_DATA, "%s: has no tensor %s of this model", path, tensor->declared.name);
-    int64_t elements = 1;
-    bool same = stored->axes == tensor->declared.shape.axes;
-    for (int a = 0; same && a < stored->axes; a++) {
-      same = stored->size[a] == tensor->declared.shape.size[a];
-      elements *= stored->size[a];
-    }
-    if (!same) return fail_shape(path, stored, &tensor->declared, error);
-    if (stored->offset < 0 || stored->offset + elements > contents->elements)
-      return cohort_fail(error, COHORT_BAD_DATA, "%s: tensor %s lies outside the file's weights; use another file",
-                         path, tensor->declared.name);
-    memcpy(values + tensor->offset, contents->data + stored->offset, (size_t)elements * sizeof(float));
-  }
-  return COHORT_DONE;
-}
-
-/* Where the weights to use lie in a file: an optimizer may keep another vector for that than the one it trains. */
-static char *evaluated_of(const char *path, const cohort_space *space) {
-  cohort_error ignored; /* files of before have no such text */
-  char *text = NULL;
-  const bool trained = strcmp(space->name, "model") == 0;
-  if (trained && cohort_checkpoint_text(path, "evaluated", &text, &ignored) == COHORT_DONE) return text;
-  return cohort_copy_text("parameters");
-}
-
-/* Rank 0 reads a space's weights in the file. */
-static cohort_status read_space(const char *path, const cohort_space *space, float *values, cohort_error *error) {
-  char flat_path[PATH_ROOM], view_path[PATH_ROOM], *vector = evaluated_of(path, space);
-  (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/%s", space->name, vector);
-  (void)snprintf(view_path, PATH_ROOM, "/%s/%s", space->name, vector);
-  free(vector);
-  cohort_flat_contents contents = {0};
-  cohort_status status = cohort_checkpoint_read_flat(path, flat_path, view_path, &contents, error);
-  if (status == COHORT_DONE) status = copy_by_name(path, &contents, space, values, error);
-  cohort_flat_release(&contents);
-  return status;
-}
-
-/* Sharded weights: the file's go by, bucket by bucket, and every rank keeps its pieces. */
-static void keep_pieces(const cohort_run *run, const cohort_space *space, float *room) {
-  const cohort_shards *shards = cohort_updater_shards(run->updater);
-  const bool *held = cohort_updater_updates(run->updater);
-  for (int b = 0; b < shards->buckets; b++) {
-    const cohort_bucket *bucket = &shards->bucket[b];
-    float *here = room + (run->comm->rank == 0 ? bucket->offset : 0);
-    cohort_comm_broadcast(run->comm, 0, here, (size_t)bucket->elements * sizeof(float));
-    for (int p = bucket->first_piece; p < bucket->last_piece; p++) {
-      const cohort_piece *piece = &space->piece[p];
-      if (held[p])
-        memcpy(space->values + piece->offset, here + (piece->offset - bucket->offset),
-               (size_t)piece->elements * sizeof(float));
-    }
-  }
-}
-
-/* Rank 0 needs room for all of a sharded space, the others for a bucket. */
-static cohort_status take_sharded(cohort_run *run, const char *path, const cohort_space *named,
-                                  const cohort_space *space, cohort_error *error) {
-  const cohort_shards *shards = cohort_updater_shards(run->updater);
-  int64_t elements = space->elements;
-  if (run->comm->rank != 0) {
-    elements = 0;
-    for (int b = 0; b < shards->buckets; b++)
-      if (shards->bucket[b].elements > elements) elements = shards->bucket[b].elements;
-  }
-  void *room = NULL;
-  cohort_status status = cohort_memory_create((size_t)elements * sizeof(float), "weights of a file", &room, error);
-  if (status == COHORT_DONE && run->comm->rank == 0) status = read_space(path, named, room, error);
-  status = cohort_comm_agree_error(run->comm, status, error);
-  if (status == COHORT_DONE) keep_pieces(run, space, room);
-  cohort_memory_release(room);
-  return status;
-}
-
-static cohort_status take_whole(cohort_run *run, const char *path, const cohort_space *named, const cohort_space *space,
-                                cohort_error *error) {
-  cohort_status status = COHORT_DONE;
-  if (run->comm->rank == 0) status = read_space(path, named, space->values, error);
-  COHORT_TRY(cohort_comm_agree_error(run->comm, status, error));
-  cohort_comm_broadcast(run->comm, 0, space->values, (size_t)space->elements * sizeof(float));
-  return COHORT_DONE;
-}
-
 static cohort_status read_table(cohort_run *run, const char *path, cohort_error *error) {
   const int64_t elements = run->task.table_rows * run->task.table_columns;
   char *found = NULL, *wanted = table_digest(run);
@@ -459,20 +363,10 @@ static cohort_status read_table(cohort_run *run, const char *path, cohort_error 
 }
 
 /* A file of the same run brings what its reference said. */
-static cohort_status take_table(cohort_run *run, const char *path, cohort_error *error) {
+cohort_status cohort_run_take_table(cohort_run *run, const char *path, cohort_error *error) {
   const cohort_status status = run->comm->rank == 0 ? read_table(run, path, error) : COHORT_DONE;
   COHORT_TRY(cohort_comm_agree_error(run->comm, status, error));
   cohort_comm_broadcast(run->comm, 0, run->task.table,
                         (size_t)(run->task.table_rows * run->task.table_columns) * sizeof(float));
-  return COHORT_DONE;
-}
-
-cohort_status cohort_run_take_weights(cohort_run *run, const char *path, bool every_space, cohort_error *error) {
-  const bool sharded = run->sharding == COHORT_SHARDING_PARAMETERS;
-  for (int s = 0; s < run->spaces; s++) {
-    const cohort_space *named = run->space[every_space ? s : 0], *space = run->space[s];
-    COHORT_TRY(sharded ? take_sharded(run, path, named, space, error) : take_whole(run, path, named, space, error));
-  }
-  if (every_space && run->task.table) COHORT_TRY(take_table(run, path, error));
   return COHORT_DONE;
 }

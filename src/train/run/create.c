@@ -9,33 +9,12 @@
 
 static int64_t capacity_of(int64_t samples, int lanes) { return (samples + lanes - 1) / lanes; }
 
-static cohort_status make_spaces(cohort_run *run, cohort_error *error) {
-  static const char *const names[] = {"model", "reference"};
-  const int named = sizeof names / sizeof *names;
-  cohort_graph *graph = NULL;
-  COHORT_TRY(cohort_lane_source_graph(&run->task.source, &graph, error));
-  run->spaces = run->task.spaces;
-  for (int s = 0; s < run->spaces && s < named; s++) run->space[s] = cohort_space_create(graph, s, names[s]);
-  cohort_graph_destroy(graph);
-  /* They share buckets and shards. */
-  if (run->spaces > 1 && !cohort_space_alike(run->space[0], run->space[1]))
-    return cohort_fail(error, COHORT_BUG, "spaces: the reference is not laid out like the model; report this");
-  return COHORT_DONE;
-}
-
-/* Of sharded parameters own pieces alone. The reference begins as the same weights. */
+/* Of sharded parameters own pieces alone. */
 static cohort_status make_weights(cohort_run *run, cohort_error *error) {
-  COHORT_TRY(cohort_vector_create(run->comm, run->space[0]->elements, "parameters", &run->weights, error));
-  run->space[0]->values = run->weights.values;
-  if (run->spaces > 1) {
-    COHORT_TRY(cohort_vector_create(run->comm, run->space[1]->elements, "reference", &run->reference, error));
-    run->space[1]->values = run->reference.values;
-  }
+  COHORT_TRY(cohort_spaces_hold(&run->spaces, run->comm, error));
   const cohort_random_key key =
       cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)run->settings->seed), "initial");
-  const bool sharded = run->sharding == COHORT_SHARDING_PARAMETERS;
-  for (int s = 0; s < run->spaces; s++)
-    cohort_space_initialise(run->space[s], key, sharded ? cohort_updater_updates(run->updater) : NULL);
+  cohort_spaces_initialise(&run->spaces, key, run->sharding == COHORT_SHARDING_PARAMETERS);
   return COHORT_DONE;
 }
 
@@ -70,40 +49,40 @@ static cohort_status read_strategy(cohort_run *run, cohort_faults *faults, cohor
 static cohort_status make_updater(cohort_run *run, cohort_faults *faults, cohort_error *error) {
   if (run->settings->is_federated) COHORT_TRY(read_strategy(run, faults, error));
   const cohort_settings *settings = run->settings;
-  const cohort_updater_options plan = {
-      .optimizer = run->server ? run->server : settings->optimizer,
-      .groups = settings->groups,
-      .schedule = settings->schedule,
-      .aggregator = settings->aggregator,
-      .expanded = settings->expanded,
-      .optimizer_path = "optimizer",
-      .groups_path = "groups",
-      .clip = settings->clip,
-      .seed = (uint64_t)settings->seed,
-      .activity = COHORT_ACTIVITY_UPDATE,
-      .plan_only = run->plan_only,
-      .space = run->space[0],
-      .comm = run->comm,
-      .kernels = cohort_kernels_float32(run->isa),
-      .products = run->kernels,
-      .variant = run->variant,
-      .threads = run->threads,
-      .objectives = run->task.objectives,
-      .sharding = run->sharding,
-      .overlap = run->settings->overlap,
-      .members = run->members,
-      .sizes = cohort_shard_sizes_of(run->settings->bucket, &run->link, run->members->count)};
+  const cohort_shard_sizes sizes = cohort_shard_sizes_of(settings->bucket, &run->link, run->members->count);
+  const cohort_updater_options plan = {.optimizer = run->server ? run->server : settings->optimizer,
+                                       .groups = settings->groups,
+                                       .schedule = settings->schedule,
+                                       .aggregator = settings->aggregator,
+                                       .expanded = settings->expanded,
+                                       .optimizer_path = "optimizer",
+                                       .groups_path = "groups",
+                                       .clip = settings->clip,
+                                       .seed = (uint64_t)settings->seed,
+                                       .activity = COHORT_ACTIVITY_UPDATE,
+                                       .plan_only = run->plan_only,
+                                       .space = run->spaces.space[0],
+                                       .comm = run->comm,
+                                       .kernels = cohort_kernels_float32(run->isa),
+                                       .products = run->kernels,
+                                       .variant = run->variant,
+                                       .threads = run->threads,
+                                       .objectives = run->task.objectives,
+                                       .sharding = run->sharding,
+                                       .overlap = run->settings->overlap,
+                                       .members = run->members,
+                                       .sizes = sizes};
   COHORT_TRY(cohort_updater_create(&plan, faults, &run->updater, error));
   if (settings->is_federated && cohort_updater_needs_of(run->updater).weight[0] != 1)
     cohort_faults_add(faults, settings->aggregator, "aggregator: the one loss of clients has no weight; remove it");
-  /* What is laid out alike is cut alike. */
-  for (int s = 1; s < run->spaces; s++) cohort_space_cut(run->space[s], cohort_updater_cuts(run->updater));
+  const cohort_shards *shards[1] = {cohort_updater_shards(run->updater)};
+  cohort_spaces_lay_out(&run->spaces, shards, run->members, sizes);
   return COHORT_DONE;
 }
 
-/* A reference that is always there needs no cuts. */
+/* Spaces that are always there need no cuts. */
 static int spaces_to_partition(const cohort_run *run) {
-  return run->plan_only || run->sharding == COHORT_SHARDING_PARAMETERS ? run->spaces : 1;
+  return run->plan_only || run->sharding == COHORT_SHARDING_PARAMETERS ? run->spaces.count : run->spaces.trained;
 }
 
 /* Other ranks may still read a row when the next step begins, and a row that holds earlier lanes is in use. */
@@ -114,10 +93,10 @@ static bool overlays(const cohort_run *run) {
 
 static cohort_status make_graph(cohort_run *run, const cohort_lane_graph_options *options, cohort_lane_graph **graph,
                                 cohort_prefetch **prefetch, cohort_error *error) {
-  const cohort_shards *shards = cohort_updater_shards(run->updater);
-  COHORT_TRY(cohort_lane_graph_create(&run->task.source, options, run->space, run->kernels, graph, error));
-  COHORT_TRY(cohort_lane_graph_partition(*graph, shards, spaces_to_partition(run), error));
-  *prefetch = cohort_prefetch_create((*graph)->plan, shards, run->spaces, run->sharding == COHORT_SHARDING_PARAMETERS);
+  const cohort_space_layout *layout = run->spaces.layout;
+  COHORT_TRY(cohort_lane_graph_create(&run->task.source, options, run->spaces.space, run->kernels, graph, error));
+  COHORT_TRY(cohort_lane_graph_partition(*graph, layout, spaces_to_partition(run), error));
+  *prefetch = cohort_prefetch_create((*graph)->plan, layout, run->sharding == COHORT_SHARDING_PARAMETERS);
   return COHORT_DONE;
 }
 
@@ -143,14 +122,14 @@ static void check_answers(const cohort_run *run, cohort_faults *faults) {
 
 /* Products that most steps do without have a plan of their own. */
 static cohort_status make_train_graphs(cohort_run *run, cohort_lane_graph_options options, cohort_error *error) {
-  const cohort_shards *shards = cohort_updater_shards(run->updater);
+  const cohort_space_layout *layout = run->spaces.layout;
   const cohort_updater_needs needs = cohort_updater_needs_of(run->updater);
   const bool always = needs.hvp_diagonal && needs.hvp_diagonal_every == 1;
   options.training = true;
   options.summed = needs.summed;
   memcpy(options.weight, needs.weight, sizeof options.weight);
   if (needs.wants & COHORT_WANTS_CLIPPED)
-    COHORT_TRY(cohort_per_sample_create(&run->task, run->space[0], run->kernels, run->settings->batch,
+    COHORT_TRY(cohort_per_sample_create(&run->task, run->spaces.space[0], run->kernels, run->settings->batch,
                                         cohort_lane_engine_executors(run->engine), &run->per_sample, error));
   if (needs.wants & COHORT_WANTS_LOSS)
     COHORT_TRY(make_graph(run, &options, &run->losses, &run->losses_prefetch, error));
@@ -160,8 +139,8 @@ static cohort_status make_train_graphs(cohort_run *run, cohort_lane_graph_option
     COHORT_TRY(make_graph(run, &options, &run->product, &run->product_prefetch, error));
   options.hessian_product = always;
   COHORT_TRY(make_graph(run, &options, &run->train, &run->train_prefetch, error));
-  if (overlays(run)) cohort_lane_graph_overlay(run->train, shards, cohort_lane_engine_executors(run->engine));
-  run->direction = cohort_allocate((size_t)(shards->buckets + 1) * sizeof *run->direction);
+  if (overlays(run)) cohort_lane_graph_overlay(run->train, layout, cohort_lane_engine_executors(run->engine));
+  run->direction = cohort_allocate((size_t)(cohort_space_layout_row_buckets(layout) + 1) * sizeof *run->direction);
   return COHORT_DONE;
 }
 
@@ -169,7 +148,7 @@ static cohort_status make_graphs(cohort_run *run, cohort_faults *faults, cohort_
   check_answers(run, faults);
   COHORT_TRY(cohort_faults_status(faults, error));
   const int64_t capacity = capacity_of(run->settings->batch, run->lanes);
-  const cohort_lane_graph_options options = {.lanes = run->lanes, .capacity = capacity};
+  const cohort_lane_graph_options options = {.trained = run->spaces.trained, .lanes = run->lanes, .capacity = capacity};
   COHORT_TRY(make_graph(run, &options, &run->evaluate, &run->evaluate_prefetch, error));
   if (!run->settings->is_federated) return make_train_graphs(run, options, error);
   if (run->sharding >= COHORT_SHARDING_GRADIENTS)
@@ -177,7 +156,7 @@ static cohort_status make_graphs(cohort_run *run, cohort_faults *faults, cohort_
                       "sharding: a client holds the whole model and its gradient; take none or optimizer");
   const cohort_federation_options plan = {.task = &run->task,
                                           .settings = run->settings,
-                                          .space = run->space[0],
+                                          .space = run->spaces.space[0],
                                           .kernels = run->kernels,
                                           .variant = run->variant,
                                           .executors = cohort_lane_engine_executors(run->engine),
@@ -193,7 +172,9 @@ static bool wants_products(const cohort_run *run) {
 }
 
 static cohort_status make_rows(cohort_run *run, cohort_error *error) {
-  cohort_lane_rows rows = {.shards = cohort_updater_shards(run->updater),
+  const cohort_space_layout *layout = run->spaces.layout;
+  cohort_lane_rows rows = {.shards = layout->shards,
+                           .buckets = cohort_space_layout_row_buckets(layout),
                            .vectors = cohort_updater_needs_of(run->updater).gradients + wants_products(run),
                            .separate = run->sharding >= COHORT_SHARDING_GRADIENTS,
                            .allreduce = run->sharding == COHORT_SHARDING_NONE,
@@ -202,13 +183,17 @@ static cohort_status make_rows(cohort_run *run, cohort_error *error) {
   /* Two plans with gradients write and send buckets at different times, and gradients of samples are summed in whole
    * rows: then a row has all its room at once. */
   if (run->train && !run->product && !run->per_sample) {
-    cohort_gradient_arena_plan(run->train->plan, rows.shards, lag_of(run), &run->arena);
+    cohort_gradient_arena_plan(run->train->plan, layout, lag_of(run), &run->arena);
     rows.place = run->arena.place;
     rows.before = run->arena.before;
     rows.elements = run->arena.elements;
   }
   COHORT_TRY(cohort_lane_engine_prepare(run->engine, &rows, error));
-  return cohort_updater_connect(run->updater, &run->weights, cohort_lane_engine_collective(run->engine), error);
+  const cohort_updater_connection connection = {.weights = &run->spaces.vector[0],
+                                                .collective = cohort_lane_engine_collective(run->engine),
+                                                .first_bucket = layout->first_bucket[0],
+                                                .row = cohort_space_layout_row(layout)};
+  return cohort_updater_connect(run->updater, &connection, error);
 }
 
 static void poll_collective(void *argument) { (void)cohort_collective_progress(argument, true); }
@@ -280,7 +265,7 @@ static cohort_status plan_run(cohort_run *run, cohort_faults *faults, cohort_err
   COHORT_TRY(cohort_task_open(run->settings, run->log, faults, &run->task, error));
   run->lanes = cohort_settings_lanes(run->settings, run->task.tokens_per_sample);
   COHORT_TRY(check_batch(run, error));
-  COHORT_TRY(make_spaces(run, error));
+  COHORT_TRY(cohort_spaces_create(&run->task.source, run->task.spaces, run->task.space, &run->spaces, error));
   COHORT_TRY(make_updater(run, faults, error));
   COHORT_TRY(cohort_lane_engine_create(run->comm, run->lanes, run->threads, &run->engine, error));
   return make_graphs(run, faults, error);
@@ -390,10 +375,8 @@ void cohort_run_destroy(cohort_run *run) {
   cohort_federation_destroy(run->federation);
   cohort_lane_engine_destroy(run->engine);
   cohort_updater_destroy(run->updater);
+  cohort_spaces_release(&run->spaces);
   cohort_shard_group_destroy(run->members);
-  for (int s = 0; s < 2; s++) cohort_space_destroy(run->space[s]);
-  cohort_vector_release(&run->weights);
-  cohort_vector_release(&run->reference);
   cohort_document_destroy(run->server);
   cohort_task_close(&run->task);
   join_hosts(run);

@@ -57,8 +57,8 @@ char *cohort_run_describe(const cohort_run *run) {
   char *optimizer = cohort_updater_describe(run->updater);
   char *text = cohort_format_text(
       "data       %s\nmodel      %s, %lld parameters in %d tensors\n%s\nbatch      %s\nsteps      %s", data,
-      run->task.model.method->key, (long long)run->space[0]->parameters, run->space[0]->tensors, optimizer, batch,
-      steps);
+      run->task.model.method->key, (long long)run->spaces.space[0]->parameters, run->spaces.space[0]->tensors,
+      optimizer, batch, steps);
   free(optimizer);
   free(steps);
   free(batch);
@@ -84,7 +84,8 @@ char *cohort_run_describe_plan(const cohort_run *run) {
       run->lanes, run->comm->size, run->threads, run->lanes, first, last - 1, cohort_lane_engine_executors(run->engine),
       cohort_lane_engine_executor_threads(run->engine),
       shared[run->members->count > 1 ? run->sharding : COHORT_SHARDING_NONE], replicas,
-      (long long)run->space[0]->parameters, run->space[0]->pieces, cohort_updater_shards(run->updater)->buckets, link,
-      cohort_plan_nodes(graph->plan), cohort_plan_phases(graph->plan),
-      (double)cohort_plan_arena_bytes(graph->plan) / 1048576, cohort_plan_flops(graph->plan) / 1e9);
+      (long long)run->spaces.space[0]->parameters, run->spaces.space[0]->pieces,
+      cohort_updater_shards(run->updater)->buckets, link, cohort_plan_nodes(graph->plan),
+      cohort_plan_phases(graph->plan), (double)cohort_plan_arena_bytes(graph->plan) / 1048576,
+      cohort_plan_flops(graph->plan) / 1e9);
 }

@@ -29,8 +29,7 @@ typedef struct estimate_case {
   const cohort_run *run;
   int ranks, replicas, members, threads, vectors, asks;
   cohort_sharding sharding;
-  const cohort_shards *shards;
-  double elements, share; /* of the space, of a rank's shard */
+  double elements, share; /* of a row of gradients, of a rank's shard of it */
 } estimate_case;
 
 static double larger(double a, double b) { return a > b ? a : b; }
@@ -44,7 +43,7 @@ static void estimate_rows(const estimate_case *own, cohort_estimate *out) {
   double arena_elements = own->elements;
   if (run->train) {
     cohort_gradient_arena arena;
-    cohort_gradient_arena_plan(graph->plan, own->shards, own->replicas > 1 ? 4 : own->ranks > 1 ? 2 : 0, &arena);
+    cohort_gradient_arena_plan(graph->plan, run->spaces.layout, own->replicas > 1 ? 4 : own->ranks > 1 ? 2 : 0, &arena);
     arena_elements = (double)arena.elements;
     cohort_gradient_arena_release(&arena);
   }
@@ -63,11 +62,12 @@ static void estimate_vectors(const estimate_case *own, cohort_estimate *out) {
   const bool sharded = own->sharding == COHORT_SHARDING_PARAMETERS;
   double prefetched = 0;
   if (sharded && run->train) {
-    cohort_prefetch *prefetch = cohort_prefetch_create(run->train->plan, own->shards, run->spaces, true);
+    cohort_prefetch *prefetch = cohort_prefetch_create(run->train->plan, run->spaces.layout, true);
     prefetched = (double)cohort_prefetch_elements(prefetch);
     cohort_prefetch_destroy(prefetch);
   }
-  out->parameters = (run->spaces * (sharded ? own->share : own->elements) + prefetched) * sizeof(float);
+  const double held = cohort_spaces_elements(&run->spaces);
+  out->parameters = ((sharded ? held / own->members : held) + prefetched) * sizeof(float);
   double state = cohort_updater_state_bytes(run->updater) / sizeof(float);
   if (own->sharding != COHORT_SHARDING_NONE) state /= own->members;
   const cohort_updater_needs needs = cohort_updater_needs_of(run->updater);
@@ -75,7 +75,7 @@ static void estimate_vectors(const estimate_case *own, cohort_estimate *out) {
   state += needs.vectors * (replicated ? own->elements : own->share);
   out->state = state * sizeof(float);
   /* A rank writes a slice of what it owns pieces of: of its slice it owns a share, the rest comes for the save. */
-  double sharded_elements = sharded ? run->spaces * own->elements : 0;
+  double sharded_elements = sharded ? held : 0;
   for (int i = 0; own->sharding != COHORT_SHARDING_NONE && i < cohort_updater_slots(run->updater); i++)
     sharded_elements += (double)cohort_updater_slot(run->updater, i)->elements;
   out->saving = sharded_elements / own->ranks * (1 - 1.0 / own->members) * sizeof(float);
@@ -116,18 +116,19 @@ static double received_bytes(const estimate_case *own) {
   } else if (own->sharding < COHORT_SHARDING_PARAMETERS) {
     elements += own->asks * rest * own->elements;
   } else {
-    cohort_prefetch *prefetch = cohort_prefetch_create(run->train->plan, own->shards, run->spaces, true);
+    cohort_prefetch *prefetch = cohort_prefetch_create(run->train->plan, run->spaces.layout, true);
     elements += own->asks * rest * (double)cohort_prefetch_gathered(prefetch);
     cohort_prefetch_destroy(prefetch);
   }
-  const double scalars = (1 - 1.0 / own->ranks) * run->lanes * COHORT_LANE_SCALARS + rest * run->space[0]->pieces;
+  const double scalars = (1 - 1.0 / own->ranks) * run->lanes * COHORT_LANE_SCALARS +
+                         rest * run->spaces.layout->first_piece[run->spaces.trained];
   return elements * sizeof(float) + scalars * sizeof(double);
 }
 
 cohort_estimate cohort_run_estimate(const cohort_run *run, int ranks, int replicas, int threads,
                                     cohort_sharding sharding) {
   const cohort_updater_needs needs = cohort_updater_needs_of(run->updater);
-  const double elements = (double)run->space[0]->elements;
+  const double elements = (double)cohort_space_layout_row(run->spaces.layout);
   const estimate_case own = {.run = run,
                              .ranks = ranks,
                              .replicas = replicas,
@@ -136,7 +137,6 @@ cohort_estimate cohort_run_estimate(const cohort_run *run, int ranks, int replic
                              .vectors = needs.gradients + ((needs.wants & COHORT_WANTS_PRODUCT) != 0),
                              .asks = needs.asks,
                              .sharding = ranks > replicas ? sharding : COHORT_SHARDING_OPTIMIZER,
-                             .shards = cohort_updater_shards(run->updater),
                              .elements = elements,
                              .share = elements * replicas / ranks};
   cohort_estimate estimate = {.process = process_bytes() + (ranks > 1 ? mpi_bytes : 0)};

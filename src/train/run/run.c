@@ -126,8 +126,10 @@ static void run_batch(cohort_run *run, batch_work *work, int vectors, double *su
                                   .run = run_lane,
                                   .before = before_phase,
                                   .after = after_phase};
-  cohort_prefetch_begin(work->prefetch, cohort_lane_engine_collective(run->engine), work->point, &run->reference,
-                        run->prefetched);
+  cohort_point point[COHORT_MAX_SPACES];
+  for (int s = 0; s < run->spaces.count; s++) point[s] = (cohort_point){&run->spaces.vector[s], NULL};
+  point[0] = *work->point;
+  cohort_prefetch_begin(work->prefetch, cohort_lane_engine_collective(run->engine), point, run->prefetched);
   cohort_lane_engine_run(run->engine, &lanes, sums, NULL, rows);
   if (!vectors) return;
   int first, last;
@@ -393,7 +395,7 @@ bool cohort_run_borrow(const cohort_run *run, size_t bytes, int count, void **pi
 
 const cohort_task *cohort_run_task(const cohort_run *run) { return &run->task; }
 const cohort_space *cohort_run_space(const cohort_run *run, int number) {
-  return number < run->spaces ? run->space[number] : NULL;
+  return number < run->spaces.count ? run->spaces.space[number] : NULL;
 }
 const cohort_updater *cohort_run_updater(const cohort_run *run) { return run->updater; }
 int cohort_run_lanes(const cohort_run *run) { return run->lanes; }

@@ -84,8 +84,8 @@ cohort_status cohort_run_save(cohort_run *run, const char *directory, const char
  * end; either may be missing. path: owned by the caller. */
 cohort_status cohort_run_resume(cohort_run *run, const char *directory, const char *last, bool *found, char **path,
                                 cohort_error *error);
-/* Collective. Weights of space 0 from a checkpoint, by name; all must fit. A frozen reference becomes the same weights,
- * or with `every_space` what the checkpoint holds for it. */
+/* Collective. Weights from a checkpoint, by name. A frozen reference becomes the model's; what the file lacks keeps its
+ * start and is named in the log. `every_space`: each space what the file holds for it, which must be all of it. */
 cohort_status cohort_run_take_weights(cohort_run *run, const char *path, bool every_space, cohort_error *error);
 
 /* Counters of this rank since the last call. */

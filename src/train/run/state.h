@@ -1,4 +1,4 @@
-/* The inside of a run, shared by run.c, run_create.c, run_checkpoint.c and estimate.c alone. */
+/* The inside of a run, shared by the files of src/train/run alone. */
 #ifndef COHORT_TRAIN_RUN_STATE_H
 #define COHORT_TRAIN_RUN_STATE_H
 
@@ -15,16 +15,15 @@ struct cohort_run {
   cohort_settings *settings;
   cohort_comm *comm;
   const cohort_log *log;
-  int threads, lanes, spaces;
+  int threads, lanes;
   cohort_task task;
   const cohort_kernel_set *kernels;
   cohort_isa isa;
   cohort_variant variant;
-  cohort_space *space[2];
-  cohort_vector weights, reference; /* of space 0, of space 1 */
+  cohort_spaces spaces;
   cohort_sharding sharding;
   bool plan_only;              /* to know what it would take */
-  cohort_shard_group *members; /* between whom space 0 is dealt */
+  cohort_shard_group *members; /* between whom spaces are dealt */
   cohort_link link;
   int hosts, *own_host; /* what the launcher says, when ranks shall not share memory, and what is said instead */
   const int *host;
@@ -37,7 +36,7 @@ struct cohort_run {
   cohort_per_sample *per_sample; /* or NULL */
   cohort_prefetch *train_prefetch, *product_prefetch, *losses_prefetch, *evaluate_prefetch;
   float *prefetched;       /* arena of sharded parameters */
-  const float **direction; /* [buckets] */
+  const float **direction; /* [buckets of a row] */
   cohort_gradient_arena arena;
   cohort_federation *federation;
   cohort_document *server;          /* optimizer of a federated run */
@@ -54,6 +53,13 @@ struct cohort_run {
 
 /* What its lanes can answer: COHORT_WANTS_... */
 unsigned cohort_run_answers(const cohort_run *run);
+
+/* The text of a checkpoint that names the vector to use of a space, where that is not its parameters; owned by the
+ * caller. */
+char *cohort_run_evaluated_text(const char *space);
+
+/* Fills the task's table from a file of the same run. Collective. */
+cohort_status cohort_run_take_table(cohort_run *run, const char *path, cohort_error *error);
 
 /* Whether lanes of work on a graph run phase by phase together: values cross lanes, or its parameters come and go, or
  * its gradients leave before another lane's. */

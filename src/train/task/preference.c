@@ -154,7 +154,8 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   check_stored(method, settings, faults);
   COHORT_TRY(cohort_faults_status(faults, error));
   const bool stored = method->needs & COHORT_NEEDS_REFERENCE && settings->reference == COHORT_REFERENCE_STORED;
-  task->spaces = method->needs & COHORT_NEEDS_REFERENCE && !stored ? 2 : 1;
+  if (method->needs & COHORT_NEEDS_REFERENCE && !stored)
+    (void)cohort_task_add_space(task, "reference", COHORT_SPACE_FROZEN, 0);
   task->objectives = 1;
   cohort_tokenizer *tokenizer = NULL;
   COHORT_TRY(cohort_language_tokenizer(settings->data_settings.tokenizer, &tokenizer, error));

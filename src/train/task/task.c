@@ -50,13 +50,19 @@ static void feed_lane(const void *argument, cohort_feed *feed) {
   task->functions->feed(task, feed);
 }
 
+int cohort_task_add_space(cohort_task *task, const char *name, cohort_space_rule rule, int of) {
+  const int number = task->spaces++;
+  task->space[number] = (cohort_declared_space){name, rule, of < 0 ? number : of};
+  return number;
+}
+
 cohort_status cohort_task_open(const cohort_settings *settings, const cohort_log *log, cohort_faults *faults,
                                cohort_task *out, cohort_error *error) {
   memset(out, 0, sizeof *out);
   out->settings = settings;
   out->functions = task_functions[settings->task];
   out->source = (cohort_lane_source){out, build_lane, feed_lane};
-  out->spaces = 1;
+  (void)cohort_task_add_space(out, "model", COHORT_SPACE_TRAINED, -1);
   out->key = cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)settings->seed), "sampler");
   cohort_choice_expand(COHORT_VARIANT_F64, "model", settings->model, "model", &out->model, settings->expanded, faults);
   read_losses(out, faults);

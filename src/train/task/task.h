@@ -14,6 +14,7 @@
 #include "method/aggregator/aggregator.h"
 #include "method/model/model.h"
 #include "method/registry.h"
+#include "train/player/spaces.h"
 #include "train/run/settings.h"
 
 const char *cohort_split_name(cohort_split split);
@@ -24,9 +25,10 @@ typedef struct cohort_task {
   cohort_model_data model_data;
   cohort_choice model, loss[COHORT_MAX_OBJECTIVES], preference;
   int objectives;
-  int spaces;                     /* 1, or 2 with a frozen reference */
-  int64_t samples[COHORT_SPLITS]; /* in each split; 0: there is none */
-  int64_t tokens_per_sample;      /* 0: samples are not tokens */
+  int spaces;
+  cohort_declared_space space[COHORT_MAX_SPACES]; /* the first is trained */
+  int64_t samples[COHORT_SPLITS];                 /* in each split; 0: there is none */
+  int64_t tokens_per_sample;                      /* 0: samples are not tokens */
   int metrics;
   const char *metric[COHORT_MAX_METRICS]; /* names of the method columns */
   uint64_t digest;
@@ -57,6 +59,10 @@ typedef struct cohort_task_functions {
   void (*derive)(const cohort_task *task, cohort_split split, int64_t count, const double *sums, double loss,
                  double *columns);
 } cohort_task_functions;
+
+/* Adds a space; returns its number, with which the task's graph declares its tensors. `of`: of which it is a copy at
+ * the start, or -1. Before the graph is built. */
+int cohort_task_add_space(cohort_task *task, const char *name, cohort_space_rule rule, int of);
 
 /* Classes of the training samples of a supervised task, or NULL. */
 const int32_t *cohort_supervised_labels(const cohort_task *task);
