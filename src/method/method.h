@@ -22,6 +22,10 @@
 #define COHORT_QUOTE(word) COHORT_QUOTE_(word)
 #define COHORT_FILE_KEY COHORT_QUOTE(COHORT_FILE)
 
+/* The list of descriptors that a file exports: COHORT_METHOD_FILE(loss, COHORT_FILE) = {&method, NULL}; */
+#define COHORT_METHOD_FILE_(family, file) const cohort_method *const cohort_##family##_##file[]
+#define COHORT_METHOD_FILE(family, file) COHORT_METHOD_FILE_(family, file)
+
 /* What a number of a state belongs to: who updates that, keeps it. Element and row states lie where the piece lies;
  * states of columns, tensors and the space are the same on all ranks, unless the method is cut by tensors: then the
  * tensor's owner alone has those of its tensor. */

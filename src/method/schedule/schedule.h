@@ -5,7 +5,8 @@
 #include "method/method.h"
 
 typedef struct cohort_schedule {
-  /* Factor for step number `step` (from 0, the first) of `steps`. */
+  /* Factor, from 0 to 1, for step number `step` (from 0, the first) of `steps`; defined behind the end too, and where
+   * `steps` is 0. */
   double (*factor)(const void *config, int64_t step, int64_t steps);
 } cohort_schedule;
 

@@ -157,7 +157,12 @@ static void put_takers(cohort_writer *out, const char *path, const cohort_parame
   const char *dot = strrchr(path, '.');
   char *section = dot ? cohort_format_text("%.*s", (int)(dot - path), path) : NULL;
   const cohort_parameter *parent = section ? cohort_keys_find(section) : NULL;
-  if (!parent || parent->family)
+  char *family = cohort_format_text("%.*s", (int)strcspn(path, "."), path);
+  const bool probed = !parent && section && cohort_registry_family(family);
+  free(family);
+  if (probed)
+    cohort_writer_put(out, "cohort probe, as KEY=VALUE");
+  else if (!parent || parent->family)
     cohort_writer_put(out, "every run");
   else if (parent->standard && strcmp(parent->standard, "null") == 0)
     cohort_writer_put(out, "runs with %s", section);
@@ -331,6 +336,23 @@ static cohort_status describe_word(const char *word, cohort_writer *out, cohort_
   return own.found ? COHORT_DONE : fail_unknown(word, error);
 }
 
+/* A family that no key of a config holds, one of its methods (FAMILY.METHOD) or of their parameters; false: none. */
+static bool describe_family(const char *key, cohort_writer *out) {
+  char *family = cohort_format_text("%.*s", (int)strcspn(key, "."), key);
+  const char *rest = after_word(key);
+  char *name = cohort_format_text("%.*s", (int)strcspn(rest, "."), rest);
+  const cohort_method *method = *name ? cohort_registry_find(variant, family, name) : NULL;
+  const cohort_parameter *found =
+      method && method->parameters && *after_word(rest) ? find_in(method->parameters, after_word(rest)) : NULL;
+  cohort_error error;
+  const bool whole = cohort_registry_family(family) && (!*name || (method && !*after_word(rest)));
+  if (found) put_page(out, key, found);
+  if (whole) (void)cohort_describe(family, *name ? name : NULL, COHORT_DESCRIBE_TEXT, &out->text, &error);
+  free(family);
+  free(name);
+  return found || whole;
+}
+
 cohort_status cohort_keys_describe(const char *key, cohort_keys_format format, char **out, cohort_error *error) {
   cohort_writer writer = {.text = NULL};
   const cohort_parameter *found = key ? cohort_keys_find(key) : NULL;
@@ -341,7 +363,7 @@ cohort_status cohort_keys_describe(const char *key, cohort_keys_format format, c
     return cohort_describe(found->family, last_word(key), COHORT_DESCRIBE_TEXT, out, error);
   else if (found)
     put_page(&writer, key, found);
-  else
+  else if (!describe_family(key, &writer))
     status = describe_word(key, &writer, error);
   *out = writer.text;
   return status;
