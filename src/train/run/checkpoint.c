@@ -21,6 +21,7 @@ typedef struct stored_run {
   const cohort_shards *shards[MAX_FLATS]; /* NULL: every rank has all of it */
   char path[MAX_FLATS][2][PATH_ROOM];
   cohort_stored_tensor *tensor[COHORT_MAX_SPACES + 1]; /* of the spaces, of the table */
+  int vectors; /* of the flats; those behind them are row tables' */
 } stored_run;
 
 static void add_flat(const cohort_run *run, stored_run *stored, const char *flat_path, const char *view_path,
@@ -78,7 +79,7 @@ static void list_flats(const cohort_run *run, stored_run *stored) {
     add_flat(run, stored, table_flat, table_view, COHORT_STORED_FLOAT32, run->task.table_rows * run->task.table_columns,
              1, scores, run->task.table, NULL);
   }
-  for (int i = 0; i < cohort_updater_slots(run->updater); i++) {
+  for (int i = 0; run->updater && i < cohort_updater_slots(run->updater); i++) {
     const cohort_slot *slot = cohort_updater_slot(run->updater, i);
     if (slot->scratch) continue;
     (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/main/%s", run->spaces.space[0]->name, slot->name);
@@ -209,11 +210,12 @@ char *cohort_run_evaluated_text(const char *space) {
 cohort_status cohort_run_save(cohort_run *run, const char *directory, const char *name, uint64_t *bytes_written,
                               cohort_error *error) {
   stored_run stored;
-  cohort_updater_wait(run->updater);
+  cohort_run_wait(run);
   list_flats(run, &stored);
   char *config = cohort_config_write(run->settings->expanded);
-  const char *const program = run->settings->program, *slot = cohort_updater_evaluated_slot(run->updater);
-  char evaluated[PATH_ROOM], *evaluated_text = cohort_run_evaluated_text(run->spaces.space[0]->name);
+  const char *const program = run->settings->program, *slot = NULL;
+  if (run->updater) slot = cohort_updater_evaluated_slot(run->updater);
+  char evaluated[PATH_ROOM], *evaluated_text = slot ? cohort_run_evaluated_text(run->spaces.space[0]->name) : NULL;
   (void)snprintf(evaluated, sizeof evaluated, "main/%s", slot ? slot : "");
   char *best =
       cohort_format_text("%lld %lld", (long long)run->before_end.step, (long long)bits_of(run->before_end.loss));
@@ -331,7 +333,7 @@ cohort_status cohort_run_resume(cohort_run *run, const char *directory, const ch
   }
   if (status == COHORT_DONE && *found) {
     spread(run, &stored);
-    cohort_updater_loaded(run->updater);
+    if (run->updater) cohort_updater_loaded(run->updater);
     run->begun = true;
     run->step = numbers[0].value;
     run->samples = numbers[1].value;

@@ -265,6 +265,7 @@ static cohort_status plan_run(cohort_run *run, cohort_faults *faults, cohort_err
   COHORT_TRY(cohort_task_open(run->settings, run->log, faults, &run->task, error));
   run->lanes = cohort_settings_lanes(run->settings, run->task.tokens_per_sample);
   COHORT_TRY(check_batch(run, error));
+  if (!run->task.spaces) return cohort_lane_engine_create(run->comm, run->lanes, run->threads, &run->engine, error);
   COHORT_TRY(cohort_spaces_create(&run->task.source, run->task.spaces, run->task.space, &run->spaces, error));
   COHORT_TRY(make_updater(run, faults, error));
   COHORT_TRY(cohort_lane_engine_create(run->comm, run->lanes, run->threads, &run->engine, error));
@@ -279,7 +280,7 @@ static cohort_status build(cohort_run *run, cohort_faults *faults, cohort_error 
   COHORT_TRY(cohort_source_text_share(run->comm, run->log, run->plan_only, run->settings, error));
   /* What follows shares memory: a rank that fails by itself must not leave the others waiting. */
   COHORT_TRY(cohort_comm_agree_error(run->comm, plan_run(run, faults, error), error));
-  if (run->plan_only) return COHORT_DONE;
+  if (run->plan_only || !run->task.spaces) return COHORT_DONE;
   COHORT_TRY(make_weights(run, error));
   COHORT_TRY(make_rows(run, error));
   return make_contexts(run, error);
@@ -361,6 +362,7 @@ void cohort_run_destroy(cohort_run *run) {
   cohort_run_release_lanes(run);
   cohort_memory_release(run->exchange);
   cohort_memory_release(run->prefetched);
+  for (int i = 0; i < COHORT_MAX_SPACES; i++) cohort_memory_release(run->gathered[i].memory);
   free(run->direction);
   cohort_prefetch_destroy(run->train_prefetch);
   cohort_prefetch_destroy(run->product_prefetch);

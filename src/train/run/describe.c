@@ -6,10 +6,7 @@
 #include "base/memory.h"
 #include "train/run/state.h"
 
-static const char *words_of_samples(const cohort_run *run) {
-  static const char *const words[] = {"samples", "sequences", "pairs"};
-  return words[run->settings->task];
-}
+static const char *words_of_samples(const cohort_run *run) { return run->task.functions->noun; }
 
 /* "task supervised: 1013 samples of [8, 8, 1] to train on, 107 for validation; 10 classes" */
 static char *describe_data(const cohort_run *run) {
@@ -52,7 +49,15 @@ static char *describe_steps(const cohort_run *run) {
   return cohort_format_text("%lld (%.2f epochs)", (long long)settings->steps, epochs);
 }
 
+/* Of a task without a model. */
+static char *describe_items(const cohort_run *run) {
+  const cohort_settings *settings = run->settings;
+  return cohort_format_text("task       %s\nsteps      %lld of %lld %s in %d lanes", run->task.functions->name,
+                            (long long)settings->steps, (long long)settings->batch, words_of_samples(run), run->lanes);
+}
+
 char *cohort_run_describe(const cohort_run *run) {
+  if (!run->task.spaces) return describe_items(run);
   char *data = describe_data(run), *batch = describe_batch(run), *steps = describe_steps(run);
   char *optimizer = cohort_updater_describe(run->updater);
   char *text = cohort_format_text(
@@ -69,6 +74,9 @@ char *cohort_run_describe(const cohort_run *run) {
 char *cohort_run_describe_plan(const cohort_run *run) {
   int first, last;
   cohort_lane_engine_own(run->engine, &first, &last);
+  if (!run->task.spaces)
+    return cohort_format_text("lanes: %d over %d ranks x %d threads (at most %d ranks); this rank runs lanes %d to %d",
+                              run->lanes, run->comm->size, run->threads, run->lanes, first, last - 1);
   const cohort_lane_graph *graph = run->train ? run->train : cohort_federation_graph(run->federation);
   static const char *const shared[] = {"nothing", "states", "states and gradients", "states, gradients and parameters"};
   char link[128] = "one host", replicas[64] = "";

@@ -112,7 +112,7 @@ static cohort_status left(const cohort_run *run, cohort_error *error) {
 
 void cohort_run_stop_on(cohort_run *run, const _Atomic int *flag) {
   run->stop = flag;
-  for (int e = 0; e < cohort_lane_engine_executors(run->engine); e++)
+  for (int e = 0; run->context && e < cohort_lane_engine_executors(run->engine); e++)
     cohort_executor_stop_on(run->context[e].executor, flag);
 }
 
@@ -250,8 +250,7 @@ static void fill_row(const cohort_run *run, cohort_split split, int64_t count, c
     for (int m = 0; m < run->task.metrics; m++) row->columns[m] = sums[objectives + m] / (double)count;
 }
 
-static cohort_status take_step(cohort_run *run, bool flag, cohort_run_row *row, cohort_error *error) {
-  memset(row, 0, sizeof *row);
+static cohort_status update(cohort_run *run, cohort_run_row *row, cohort_error *error) {
   step_oracle own = {.run = run};
   const cohort_oracle oracle = {.argument = &own,
                                 .objectives = run->task.objectives,
@@ -269,6 +268,14 @@ static cohort_status take_step(cohort_run *run, bool flag, cohort_run_row *row, 
     fill_row(run, COHORT_SPLIT_TRAIN, count, own.sums, row);
     run->samples += run->settings->batch;
   }
+  return COHORT_DONE;
+}
+
+static cohort_status take_step(cohort_run *run, bool flag, cohort_run_row *row, cohort_error *error) {
+  memset(row, 0, sizeof *row);
+  COHORT_TRY(cohort_run_prepare(run, error));
+  COHORT_TRY(run->task.spaces ? update(run, row, error) : cohort_run_block(run, row, error));
+  if (run->task.functions->commit) run->task.functions->commit(&run->task);
   run->step++;
   run->begun = true;
   run->ended = false;
@@ -322,10 +329,9 @@ cohort_status cohort_run_evaluate(cohort_run *run, cohort_split split, cohort_ru
   return COHORT_DONE;
 }
 
-/* All ranks get all lanes' rows, and put them into the table. */
-static void keep_rows(const cohort_run *run, const batch_work *work) {
+/* All ranks get all lanes' rows. */
+static void share_rows(const cohort_run *run, int64_t elements, float *rows) {
   cohort_comm *comm = run->comm;
-  const int64_t elements = work->graph->row_elements, columns = run->task.table_columns;
   size_t *offsets = cohort_allocate(2 * (size_t)comm->size * sizeof *offsets), *bytes = offsets + comm->size;
   for (int r = 0; r < comm->size; r++) {
     int begin, end;
@@ -333,44 +339,47 @@ static void keep_rows(const cohort_run *run, const batch_work *work) {
     offsets[r] = (size_t)(begin * elements) * sizeof(float);
     bytes[r] = (size_t)((end - begin) * elements) * sizeof(float);
   }
-  cohort_comm_gather_all(comm, work->kept, offsets, bytes);
+  cohort_comm_gather_all(comm, rows, offsets, bytes);
   free(offsets);
-  for (int lane = 0; lane < run->lanes; lane++) {
-    int64_t first, last;
-    lane_range(work, lane, &first, &last);
-    for (int64_t i = first; i < last; i++) {
-      const int64_t row = run->task.functions->row(&run->task, work->split, work->base + i);
-      memcpy(run->task.table + row * columns, work->kept + lane * elements + (i - first) * columns,
-             (size_t)columns * sizeof(float));
-    }
-  }
+}
+
+cohort_status cohort_run_forward(cohort_run *run, cohort_split split, int64_t base, int64_t samples,
+                                 int64_t lane_samples, float *rows, cohort_error *error) {
+  const cohort_point point = cohort_updater_point(run->updater);
+  batch_work work = {.run = run,
+                     .graph = run->evaluate,
+                     .prefetch = run->evaluate_prefetch,
+                     .split = split,
+                     .base = base,
+                     .samples = samples,
+                     .lane_samples = lane_samples,
+                     .inverse_count = 1,
+                     .point = &point,
+                     .kept = rows};
+  double sums[COHORT_MAX_SCALARS];
+  run_batch(run, &work, 0, sums, NULL);
+  COHORT_TRY(left(run, error));
+  share_rows(run, run->evaluate->row_elements, rows);
+  return COHORT_DONE;
 }
 
 cohort_status cohort_run_score(cohort_run *run, cohort_error *error) {
   if (!run->task.table) return COHORT_DONE;
   const int64_t capacity = run->evaluate->options.capacity, batch = capacity * run->lanes;
-  const cohort_point point = cohort_updater_point(run->updater);
-  float *kept = cohort_allocate((size_t)(run->lanes * run->evaluate->row_elements) * sizeof *kept);
+  const int64_t elements = run->evaluate->row_elements, columns = run->task.table_columns;
+  float *rows = cohort_allocate((size_t)(run->lanes * elements) * sizeof *rows);
   cohort_status status = COHORT_DONE;
   for (int split = 0; split < COHORT_SPLITS; split++)
     for (int64_t base = 0; base < run->task.samples[split] && status == COHORT_DONE; base += batch) {
-      const int64_t rest = run->task.samples[split] - base;
-      batch_work work = {.run = run,
-                         .graph = run->evaluate,
-                         .prefetch = run->evaluate_prefetch,
-                         .split = (cohort_split)split,
-                         .base = base,
-                         .samples = rest < batch ? rest : batch,
-                         .lane_samples = capacity,
-                         .inverse_count = 1,
-                         .point = &point,
-                         .kept = kept};
-      double sums[COHORT_MAX_SCALARS];
-      run_batch(run, &work, 0, sums, NULL);
-      status = left(run, error);
-      if (status == COHORT_DONE) keep_rows(run, &work);
+      const int64_t rest = run->task.samples[split] - base, samples = rest < batch ? rest : batch;
+      status = cohort_run_forward(run, (cohort_split)split, base, samples, capacity, rows, error);
+      for (int64_t i = 0; i < samples && status == COHORT_DONE; i++) {
+        const int64_t row = run->task.functions->row(&run->task, (cohort_split)split, base + i);
+        memcpy(run->task.table + row * columns, rows + i / capacity * elements + i % capacity * columns,
+               (size_t)columns * sizeof(float));
+      }
     }
-  free(kept);
+  free(rows);
   return status;
 }
 
@@ -383,12 +392,12 @@ void cohort_run_note_evaluation(cohort_run *run, double loss, bool end) {
 cohort_run_best cohort_run_best_evaluation(const cohort_run *run) { return run->best; }
 
 bool cohort_run_same_schedule(const cohort_run *run, int64_t before, int64_t steps) {
-  return run->step < 1 || cohort_updater_same_schedule(run->updater, run->step, before, steps);
+  return run->step < 1 || !run->updater || cohort_updater_same_schedule(run->updater, run->step, before, steps);
 }
 
 bool cohort_run_borrow(const cohort_run *run, size_t bytes, int count, void **piece) {
   int found = cohort_lane_engine_borrow(run->engine, bytes, count, piece);
-  for (int e = 0; e < cohort_lane_engine_executors(run->engine) && found < count; e++)
+  for (int e = 0; run->context && e < cohort_lane_engine_executors(run->engine) && found < count; e++)
     found += cohort_executor_borrow(run->context[e].executor, bytes, count - found, piece + found);
   return found >= count;
 }
@@ -430,8 +439,11 @@ int cohort_run_idle_threads(const cohort_run *run) {
 
 cohort_profile *cohort_run_profile(const cohort_run *run) { return run->profile; }
 
-void cohort_run_wait(cohort_run *run) { cohort_updater_wait(run->updater); }
+void cohort_run_wait(cohort_run *run) {
+  if (run->updater) cohort_updater_wait(run->updater);
+}
 
 cohort_updater_counters cohort_run_take_updater_counters(cohort_run *run) {
+  if (!run->updater) return (cohort_updater_counters){0};
   return cohort_updater_take_counters(run->updater);
 }

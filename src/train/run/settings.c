@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "train/task/registry.h"
 #include "update/groups.h"
 
 static const char *const references[] = {"computed", "stored", NULL};
-static const char *const tasks[] = {"supervised", "language", "preference", NULL};
 static const char *const precisions[] = {"float32", "bf16", NULL};
 static const char *const shardings[] = {"none", "optimizer", "gradients", "parameters", NULL};
 static const char *const replications[] = {"none", "hosts", NULL};
@@ -21,25 +21,33 @@ static const char *const nan_policies[] = {"stop", "skip", NULL};
 static const char *const layouts[] = {"auto", "channels_last", "channels_first", NULL}; /* cohort_layout */
 
 static const cohort_settings *of(const void *config) { return config; }
+static bool uses(const void *own, unsigned what) { return (of(own)->task->uses & what) != 0; }
+static bool has_model(const void *own) { return uses(own, COHORT_TASK_MODEL); }
 static bool is_central(const void *own) { return !of(own)->is_federated; }
-static bool is_supervised(const void *own) { return of(own)->task == COHORT_TASK_SUPERVISED; }
-static bool is_language(const void *own) { return of(own)->task == COHORT_TASK_LANGUAGE; }
-static bool is_preference(const void *own) { return of(own)->task == COHORT_TASK_PREFERENCE; }
-static bool has_loss(const void *own) { return !is_preference(own); }
+static bool is_supervised(const void *own) { return of(own)->task == &cohort_task_supervised; }
+static bool is_language(const void *own) { return of(own)->task == &cohort_task_language; }
+static bool is_preference(const void *own) { return of(own)->task == &cohort_task_preference; }
+static bool has_loss(const void *own) { return uses(own, COHORT_TASK_LOSS); }
 static bool has_list(const void *own) { return of(own)->losses != NULL; }
 static bool has_no_list(const void *own) { return !has_list(own); }
-static bool has_tokens(const void *own) { return !is_supervised(own); }
+static bool has_text(const void *own) { return uses(own, COHORT_TASK_TEXT); }
+static bool has_tokens(const void *own) { return uses(own, COHORT_TASK_TOKENS); }
 static bool has_images(const void *own) { return is_supervised(own) && of(own)->data_settings.train_images != NULL; }
 static bool has_test_images(const void *own) { return has_images(own) && of(own)->data_settings.test_images != NULL; }
-static bool has_samples_file(const void *own) { return !is_language(own) && !has_images(own); }
+static bool has_samples_file(const void *own) { return uses(own, COHORT_TASK_SAMPLES) && !has_images(own); }
 static bool has_array_file(const void *own) { return is_supervised(own) && !has_images(own); }
 static bool makes_pairs(const void *own) { return is_preference(own) && of(own)->data_settings.lines != NULL; }
 static bool holds_back(const void *own) {
-  return is_language(own) || (is_preference(own) && !of(own)->data_settings.validation);
+  return has_text(own) || (is_preference(own) && !of(own)->data_settings.validation);
 }
 
 /* Who takes a key that only some runs use. */
+static const cohort_scope models[] = {
+    {"tasks with a model", has_model, "this task trains no model; remove it"},
+    {.who = NULL},
+};
 static const cohort_scope central[] = {
+    {"tasks with a model", has_model, "this task trains no model; remove it"},
     {"runs that are not federated", is_central,
      "a federated run has the clients' optimizer in federated.client and the server's in federated.strategy; set "
      "these"},
@@ -51,12 +59,12 @@ static const cohort_scope own_lanes[] = {
     {.who = NULL},
 };
 static const cohort_scope one_loss[] = {
-    {"tasks supervised and language", has_loss, "task preference has its loss in `preference`; set that"},
+    {"tasks supervised and language", has_loss, "this task has a loss of its own (`preference`, or a key of the task); set that"},
     {"runs without `losses`", has_no_list, "`losses` take its place; remove one of the two"},
     {.who = NULL},
 };
 static const cohort_scope many_losses[] = {
-    {"tasks supervised and language", has_loss, "task preference has its loss in `preference`; set that"},
+    {"tasks supervised and language", has_loss, "this task has a loss of its own (`preference`, or a key of the task); set that"},
     {.who = NULL},
 };
 static const cohort_scope objectives[] = {
@@ -65,6 +73,10 @@ static const cohort_scope objectives[] = {
 };
 static const cohort_scope preference[] = {
     {"task preference", is_preference, "is for task preference; remove it or set the task"},
+    {.who = NULL},
+};
+static const cohort_scope text[] = {
+    {"task language, and others that read a text", has_text, "is for task language; remove it or set the task"},
     {.who = NULL},
 };
 static const cohort_scope language[] = {
@@ -95,8 +107,7 @@ static const cohort_scope array_file[] = {
     {.who = NULL},
 };
 static const cohort_scope tokens[] = {
-    {"tasks language and preference", has_tokens,
-     "is for the tasks language and preference; remove it or set the task"},
+    {"tasks with tokens", has_tokens, "is for the tasks language and preference; remove it or set the task"},
     {.who = NULL},
 };
 static const cohort_scope lines[] = {
@@ -105,7 +116,7 @@ static const cohort_scope lines[] = {
     {.who = NULL},
 };
 static const cohort_scope held_back[] = {
-    {"task language; task preference without data.validation", holds_back,
+    {"tasks that read a text; task preference without data.validation", holds_back,
      "cuts a text, or pairs without data.validation; this run's data stay whole, remove it"},
     {.who = NULL},
 };
@@ -126,7 +137,7 @@ static const cohort_parameter data_table[] = {
     COHORT_TEXT(cohort_data_settings, validation, "null", "samples to evaluate on, in the same form as data.train",
                 .scopes = samples_file),
     COHORT_TEXT(cohort_data_settings, text, "null", "a text file, or |command whose output is the text",
-                .scopes = language),
+                .scopes = text),
     COHORT_TEXT(cohort_data_settings, tokenizer, "bytes", "`bytes`, or a file written by cohort tokenize",
                 .scopes = tokens),
     COHORT_TEXT(cohort_data_settings, lines, "null",
@@ -202,7 +213,10 @@ static const cohort_parameter federated_table[] = {
 };
 
 const cohort_parameter cohort_settings_table[] = {
-    COHORT_CHOICE(cohort_settings, task, "supervised", tasks, "what the data are and what a step does with them"),
+    {.name = "task", .type = COHORT_PARAMETER_TREE, .offset = offsetof(cohort_settings, task_document),
+     .standard = "supervised", .standard_document = &(cohort_document){.kind = COHORT_SCALAR, .text = (char *)"supervised", .used = true},
+     .section = cohort_task_table,
+     .meaning = "what the data are and what a step does with them: a name, or {NAME: {its keys}}"},
     COHORT_TEXT(cohort_settings, run, "null", "run directory; default runs/<the config's name>", .may_change = true),
     COHORT_INTEGER_RANGE(cohort_settings, seed, "1", 0, 9007199254740992.0, "seed of all random numbers"),
     COHORT_INTEGER_RANGE(cohort_settings, steps, NULL, 1, 1e12,
@@ -221,23 +235,23 @@ const cohort_parameter cohort_settings_table[] = {
                   "threads may move",
                   .may_change = true),
     COHORT_CHOICE(cohort_settings, precision, "float32", precisions,
-                  "precision of the operands of products; weights, sums, states and all else stay float32"),
+                  "precision of the operands of products; weights, sums, states and all else stay float32", .scopes = models),
     COHORT_CHOICE(cohort_settings, sharding, "optimizer", shardings,
                   "what each rank holds a share of only: nothing; the optimizer's state; gradients too; parameters too",
-                  .may_change = true),
+                  .may_change = true, .scopes = models),
     COHORT_CHOICE(
         cohort_settings, replicate, "none", replications,
         "copies of what is sharded: none: all ranks together hold one; hosts: the ranks of each host hold one",
-        .may_change = true),
+        .may_change = true, .scopes = models),
     COHORT_BOOLEAN(cohort_settings, overlap, "true",
                    "exchange gradients and weights while the network computes; no bit depends on it",
-                   .may_change = true),
+                   .may_change = true, .scopes = models),
     COHORT_BOOLEAN(cohort_settings, shared_memory, "true",
                    "ranks of a host read one another's memory; false: they exchange messages", .may_change = true),
     COHORT_REAL_ATLEAST(cohort_settings, bucket, "0", 0,
                         "size of the buckets in which gradients and parameters travel; 0: by the measured link",
-                        .unit = "MiB", .may_change = true),
-    COHORT_METHOD_OF(cohort_settings, model, NULL, "model", "the neural network"),
+                        .unit = "MiB", .may_change = true, .scopes = models),
+    COHORT_METHOD_OF(cohort_settings, model, "null", "model", "the neural network; must be given", .scopes = models),
     COHORT_METHOD_OF(cohort_settings, loss, "cross_entropy", "loss", "loss function", .scopes = one_loss),
     COHORT_TREE(cohort_settings, losses, "several loss functions, one objective each, instead of `loss`",
                 .family = "loss", .scopes = many_losses),
@@ -253,18 +267,18 @@ const cohort_parameter cohort_settings_table[] = {
                      .scopes = central),
     COHORT_TREE(cohort_settings, groups,
                 "parameter groups with an optimizer of their own; the first that fits a tensor takes it",
-                .section = cohort_group_table),
-    COHORT_METHOD_OF(cohort_settings, schedule, "constant", "schedule", "schedule of the learning rate"),
-    COHORT_REAL_ATLEAST(cohort_settings, clip, "0", 0, "largest global norm of the gradient; 0: no clipping"),
+                .section = cohort_group_table, .scopes = models),
+    COHORT_METHOD_OF(cohort_settings, schedule, "constant", "schedule", "schedule of the learning rate", .scopes = models),
+    COHORT_REAL_ATLEAST(cohort_settings, clip, "0", 0, "largest global norm of the gradient; 0: no clipping", .scopes = models),
     COHORT_CHOICE(cohort_settings, on_nan, "stop", nan_policies,
                   "what to do when a loss or gradient is not finite: stop the run, or skip the step",
-                  .may_change = true),
-    COHORT_SECTION(cohort_settings, data, data_settings, data_table, "{}", "where the data are"),
-    COHORT_SECTION(cohort_settings, evaluate, evaluate_settings, evaluate_table, "{}", "when and how to evaluate"),
+                  .may_change = true, .scopes = models),
+    COHORT_SECTION(cohort_settings, data, data_settings, data_table, "{}", "where the data are", .scopes = models),
+    COHORT_SECTION(cohort_settings, evaluate, evaluate_settings, evaluate_table, "{}", "when and how to evaluate", .scopes = models),
     COHORT_SECTION(cohort_settings, checkpoint, checkpoint_settings, checkpoint_table, "{}",
                    "when to save checkpoints"),
     COHORT_SECTION(cohort_settings, federated, federated_settings, federated_table, "null",
-                   "federated training: clients, rounds and strategy; null: none"),
+                   "federated training: clients, rounds and strategy; null: none", .scopes = models),
     COHORT_BOOLEAN(cohort_settings, overwrite, "false",
                    "begin anew where another run is, which is removed; an unfinished run that began so goes on",
                    .may_change = true),
@@ -277,8 +291,8 @@ const cohort_parameter cohort_settings_table[] = {
                          .unit = "steps", .may_change = true),
     COHORT_BOOLEAN(cohort_settings, profile, "false",
                    "measure every operation and phase; tables and a trace go to the run's profile/",
-                   .may_change = true),
-    COHORT_TEXT(cohort_settings, init_from, "null", "checkpoint whose weights the run starts from"),
+                   .may_change = true, .scopes = models),
+    COHORT_TEXT(cohort_settings, init_from, "null", "checkpoint whose weights the run starts from", .scopes = models),
     COHORT_INTEGER_RANGE(cohort_settings, rival, "0", 0, 8,
                          "order of an interpolated Kneser-Ney n-gram model to compare with; 0: none",
                          .scopes = language, .may_change = true),
@@ -341,6 +355,7 @@ const char *cohort_settings_strategy_family(const cohort_document *strategy) {
 
 /* Who builds the methods reads them, one after the other; here the faults of all are found together. */
 static void check_methods(const cohort_settings *own, cohort_faults *faults) {
+  cohort_task_methods(own, check_method, faults);
   check_method("model", own->model, "model", faults);
   check_method("loss", own->loss, "loss", faults);
   for (size_t i = 0; own->losses && own->losses->kind == COHORT_LIST && i < own->losses->count; i++)
@@ -365,8 +380,11 @@ void cohort_settings_read(const cohort_document *document, cohort_settings *out,
   cohort_parameters_read(cohort_settings_table, document, "", out, out->expanded, faults);
   check_replicate(document, out, faults);
   out->is_federated = out->federated != NULL;
-  if (cohort_document_get(out->expanded, "task")) /* else it is wrong itself: nobody knows what the run uses */
+  cohort_task_choose(out, faults);
+  if (out->task) /* else it is wrong itself: nobody knows what the run uses */
     check_scopes(cohort_settings_table, "", document, out, out->expanded, faults);
+  if (out->task && out->task->uses & COHORT_TASK_MODEL && !out->model)
+    cohort_faults_add(faults, document, "model: is missing; give it (the neural network)");
   check_methods(out, faults);
 }
 
@@ -401,6 +419,8 @@ cohort_status cohort_settings_fail(const cohort_settings *settings, const char *
 void cohort_settings_release(cohort_settings *settings) {
   cohort_document_destroy(settings->expanded);
   settings->expanded = NULL;
+  free(settings->task_settings);
+  settings->task_settings = NULL;
   if (settings->shared_text) free(settings->shared_text->text);
   free(settings->shared_text);
   settings->shared_text = NULL;
@@ -410,7 +430,7 @@ int cohort_settings_lanes(const cohort_settings *settings, int64_t tokens_per_sa
   if (settings->is_federated) return (int)settings->federated_settings.clients_per_round;
   if (settings->lanes) return (int)settings->lanes;
   const int64_t rows = settings->batch * (tokens_per_sample ? tokens_per_sample : 1);
-  const int64_t least = tokens_per_sample ? 512 : 32;
+  const int64_t least = tokens_per_sample ? 512 : settings->task->uses & COHORT_TASK_MODEL ? 32 : 1;
   int lanes = 8;
   while (lanes > 1 && (rows / lanes < least || settings->batch < lanes)) lanes /= 2;
   return lanes;

@@ -7,7 +7,6 @@
 #include "method/registry.h"
 #include "state/shards.h"
 
-typedef enum { COHORT_TASK_SUPERVISED, COHORT_TASK_LANGUAGE, COHORT_TASK_PREFERENCE } cohort_task_kind;
 /* Who holds a copy of what is spread: all ranks together hold one, or those of every host do. */
 typedef enum { COHORT_REPLICATE_NONE, COHORT_REPLICATE_HOSTS } cohort_replicate;
 typedef enum { COHORT_NAN_STOP, COHORT_NAN_SKIP } cohort_nan_policy;
@@ -64,7 +63,9 @@ typedef struct cohort_shared_text {
 enum { COHORT_REFERENCE_COMPUTED, COHORT_REFERENCE_STORED };
 
 typedef struct cohort_settings {
-  int task;
+  const cohort_document *task_document;
+  const struct cohort_task_functions *task; /* NULL after a fault */
+  void *task_settings;                      /* owned: what the task's own keys say */
   const char *run;
   int64_t seed, steps, batch, lanes, threads;
   int precision; /* 0: float32, 1: bf16 */

@@ -30,7 +30,7 @@ static void expand(const cohort_parameter *table, cohort_document *out, cohort_f
     cohort_document *given = cohort_document_get(out, key->name), *own = NULL;
     if (!given || cohort_document_is_null(given)) continue;
     const bool list = given->kind == COHORT_LIST && (key->family || key->section == cohort_group_table);
-    if (key->type == COHORT_PARAMETER_SECTION) expand(key->section, given, faults);
+    if (key->section && given->kind == COHORT_MAP) expand(key->section, given, faults);
     if (key->type == COHORT_PARAMETER_METHOD) own = expand_method(key->family, given, key->name, faults);
     if (key->type == COHORT_PARAMETER_TREE && list) own = expand_list(key, given, faults);
     if (own) cohort_document_set(out, key->name, own);

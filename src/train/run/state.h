@@ -36,6 +36,7 @@ struct cohort_run {
   cohort_per_sample *per_sample; /* or NULL */
   cohort_prefetch *train_prefetch, *product_prefetch, *losses_prefetch, *evaluate_prefetch;
   float *prefetched;       /* arena of sharded parameters */
+  cohort_space gathered[COHORT_MAX_SPACES]; /* with all weights on this rank, for tasks that ask; memory: of sharded ones */
   const float **direction; /* [buckets of a row] */
   cohort_gradient_arena arena;
   cohort_federation *federation;
@@ -64,5 +65,16 @@ cohort_status cohort_run_take_table(cohort_run *run, const char *path, cohort_er
 /* Whether lanes of work on a graph run phase by phase together: values cross lanes, or its parameters come and go, or
  * its gradients leave before another lane's. */
 bool cohort_run_lockstep(const cohort_run *run, const cohort_lane_graph *graph);
+
+/* Collective. Positions [base, base + samples) of a split through the graph that is not for training, `lane_samples` of
+ * them in each lane (0: cut evenly, as a step's batch is). rows[lanes][row elements of the graph]: what leaves the
+ * lanes, on all ranks. COHORT_STOPPED: it was left. */
+cohort_status cohort_run_forward(cohort_run *run, cohort_split split, int64_t base, int64_t samples,
+                                 int64_t lane_samples, float *rows, cohort_error *error);
+
+/* Collective. What the task does before a step (train/task/task.h). */
+cohort_status cohort_run_prepare(cohort_run *run, cohort_error *error);
+/* Collective. A step of a task without a model: its items, dealt over lanes. */
+cohort_status cohort_run_block(cohort_run *run, cohort_run_row *row, cohort_error *error);
 
 #endif

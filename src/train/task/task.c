@@ -5,9 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const cohort_task_functions *const task_functions[] = {&cohort_task_supervised, &cohort_task_language,
-                                                              &cohort_task_preference};
-
 const char *cohort_split_name(cohort_split split) {
   static const char *const names[] = {"train", "validation", "test"};
   return names[split];
@@ -60,13 +57,16 @@ cohort_status cohort_task_open(const cohort_settings *settings, const cohort_log
                                cohort_task *out, cohort_error *error) {
   memset(out, 0, sizeof *out);
   out->settings = settings;
-  out->functions = task_functions[settings->task];
+  out->functions = settings->task;
   out->source = (cohort_lane_source){out, build_lane, feed_lane};
-  (void)cohort_task_add_space(out, "model", COHORT_SPACE_TRAINED, -1);
+  if (settings->task->uses & COHORT_TASK_MODEL) (void)cohort_task_add_space(out, "model", COHORT_SPACE_TRAINED, -1);
   out->key = cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)settings->seed), "sampler");
-  cohort_choice_expand(COHORT_VARIANT_F64, "model", settings->model, "model", &out->model, settings->expanded, faults);
-  read_losses(out, faults);
-  if (settings->task == COHORT_TASK_PREFERENCE)
+  out->objectives = 1;
+  if (settings->task->uses & COHORT_TASK_MODEL)
+    cohort_choice_expand(COHORT_VARIANT_F64, "model", settings->model, "model", &out->model, settings->expanded,
+                         faults);
+  if (settings->task->uses & COHORT_TASK_LOSS) read_losses(out, faults);
+  if (settings->task == &cohort_task_preference)
     cohort_choice_expand(COHORT_VARIANT_F64, "preference", settings->preference, "preference", &out->preference,
                          settings->expanded, faults);
   if (faults->count) return cohort_faults_status(faults, error);

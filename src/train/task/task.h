@@ -10,14 +10,27 @@
 #include "base/random.h"
 #include "base/team.h"
 #include "graph/graph.h"
+#include "lane/engine.h"
 #include "lane/source.h"
 #include "method/aggregator/aggregator.h"
 #include "method/model/model.h"
 #include "method/registry.h"
+#include "state/row_table.h"
 #include "train/player/spaces.h"
 #include "train/run/settings.h"
 
 const char *cohort_split_name(cohort_split split);
+
+/* What a task makes use of; keys of a config that it has no use for are refused. */
+enum {
+  COHORT_TASK_MODEL = 1 << 0,     /* trains a model; else a step is a block of items (cohort_task_functions.item) */
+  COHORT_TASK_LOSS = 1 << 1,      /* by `loss` or `losses` */
+  COHORT_TASK_SAMPLES = 1 << 2,   /* data.train and data.validation */
+  COHORT_TASK_TEXT = 1 << 3,      /* data.text */
+  COHORT_TASK_TOKENS = 1 << 4,    /* data.tokenizer */
+};
+
+enum { COHORT_MAX_TASK_TABLES = 4 };
 
 typedef struct cohort_task {
   const struct cohort_task_functions *functions;
@@ -33,6 +46,8 @@ typedef struct cohort_task {
   const char *metric[COHORT_MAX_METRICS]; /* names of the method columns */
   uint64_t digest;
   cohort_random_key key; /* of sampler and augmentation */
+  int tables; /* the task's own, saved and resumed with the run */
+  cohort_row_table *rows[COHORT_MAX_TASK_TABLES];
   float *table;          /* [table_rows][table_columns]: filled by a scoring pass, saved with the run; NULL: none */
   int64_t table_rows, table_columns;
   void *own;                 /* the task's data */
@@ -42,18 +57,46 @@ typedef struct cohort_task {
 /* The split that is evaluated on the way and by which the best step is judged: validation, else test. */
 cohort_split cohort_task_evaluated_split(const cohort_task *task);
 
+/* What a run lends a task between steps, for the time of one call. All functions are collective. */
+typedef struct cohort_task_stage {
+  cohort_comm *comm;
+  const cohort_log *log;
+  cohort_lane_engine *engine; /* to run lane work of the task's own on */
+  int lanes;
+  cohort_isa isa;         /* of the run's kernels */
+  int64_t first, samples; /* positions of the batch of the step that comes */
+  void *run;
+  /* Space 0 with the weights as they are, whole on this rank; its vector stays where it is from call to call. */
+  cohort_status (*weights)(void *run, const cohort_space **out, cohort_error *error);
+  /* A scoring pass over the coming batch by the graph that is not for training. Of every lane the row that leaves it
+   * (cohort_lane_outputs.row) is left in *rows: [lanes][*elements], on all ranks; owned by the caller. */
+  cohort_status (*score)(void *run, float **rows, int64_t *elements, cohort_error *error);
+} cohort_task_stage;
+
+/* NULL where a function is not said to be of every task: it has no use for it. */
 typedef struct cohort_task_functions {
   const char *name;
-  /* Loads the data; faults of the config go to `faults`, of the data to `error`. */
+  const char *noun; /* what a batch is of: "samples", "pairs" */
+  unsigned uses;    /* COHORT_TASK_... */
+  size_t settings_size; /* of the struct that its own keys fill (train/task/registry.h) */
+  /* Of every task. Loads the data; faults of the config go to `faults`, of the data to `error`. */
   cohort_status (*open)(cohort_task *task, const cohort_log *log, cohort_faults *faults, cohort_error *error);
   void (*close)(cohort_task *task);
-  /* Builds the graph for one lane of `capacity` samples. The inputs it declares stand in the order in which feed fills.
-   */
+  /* Of tasks with a model: the graph for one lane of `capacity` samples. The inputs it declares stand in the order in
+   * which feed fills. */
   cohort_lane_outputs (*build)(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training);
   void (*feed)(const cohort_task *task, cohort_feed *feed);
+  /* Of tasks without: item number `position`, a piece of work that is a function of its number alone. Adds its
+   * 1 + metrics numbers (the loss comes first) to sums. On any thread. */
+  void (*item)(const cohort_task *task, int64_t position, double *sums);
+  /* Before a step, on all ranks: makes what its batch needs (rollouts, labels). COHORT_STOPPED: was left, and is asked
+   * again. */
+  cohort_status (*prepare)(cohort_task *task, const cohort_task_stage *stage, cohort_error *error);
+  /* After a step that was done to its end, applied or not. */
+  void (*commit)(cohort_task *task);
   /* The row of the table that belongs to a position; of tasks with a table. */
   int64_t (*row)(const cohort_task *task, cohort_split split, int64_t position);
-  /* The integer that divides the sums of `samples` samples of a split: samples, tokens or pairs. */
+  /* Of every task: the integer that divides the sums of `samples` samples of a split: samples, tokens or pairs. */
   int64_t (*count)(const cohort_task *task, cohort_split split, int64_t samples);
   /* From sums over a split (or batch) to metrics.csv's columns; NULL: sum / count. */
   void (*derive)(const cohort_task *task, cohort_split split, int64_t count, const double *sums, double loss,
