@@ -73,7 +73,7 @@ static cohort_status run_check(const cohort_command_line *line, cohort_error *er
     free(config);
     print_comment(cohort_run_describe(run));
     print_comment(cohort_run_describe_plan(run));
-    print_estimates(run, &command.settings, command.threads);
+    if (cohort_run_space(run, 0)) print_estimates(run, &command.settings, command.threads);
   }
   cohort_run_destroy(run);
   return cohort_command_close(&command, status, error);

@@ -89,7 +89,32 @@ static void list_flats(const cohort_run *run, stored_run *stored) {
   }
 }
 
-static void release(stored_run *stored) {
+/* Behind the vectors: for a save what the task's tables hold, for a load what they expect. */
+static void list_tables(const cohort_run *run, stored_run *stored, bool save) {
+  stored->vectors = stored->flats;
+  for (int t = 0; t < run->task.tables; t++) {
+    cohort_row_table *table = run->task.rows[t];
+    (save ? cohort_row_table_gather : cohort_row_table_expect)(table, &stored->flat[stored->flats]);
+    stored->flats += 1 + cohort_row_table_columns(table);
+  }
+}
+
+static cohort_status take_tables(const cohort_run *run, stored_run *stored, cohort_error *error) {
+  cohort_stored_flat *flat = &stored->flat[stored->vectors];
+  cohort_status status = COHORT_DONE;
+  for (int t = 0; t < run->task.tables && status == COHORT_DONE; t++) {
+    status = cohort_row_table_scatter(run->task.rows[t], flat, error);
+    flat += 1 + cohort_row_table_columns(run->task.rows[t]);
+  }
+  return status;
+}
+
+static void release(const cohort_run *run, stored_run *stored) {
+  cohort_stored_flat *flat = &stored->flat[stored->vectors];
+  for (int t = 0; t < run->task.tables; t++) {
+    cohort_row_table_release(run->task.rows[t], flat);
+    flat += 1 + cohort_row_table_columns(run->task.rows[t]);
+  }
   for (int s = 0; s <= COHORT_MAX_SPACES; s++) free(stored->tensor[s]);
 }
 
@@ -133,7 +158,7 @@ static int list_messages(const cohort_run *run, const stored_run *stored, int i,
  * load those that have read them send them to their owners in every copy. What a rank neither owns nor writes it never
  * holds. */
 static void deal(const cohort_run *run, const stored_run *stored, bool save) {
-  for (int i = 0; i < stored->flats; i++) {
+  for (int i = 0; i < stored->vectors; i++) {
     if (!stored->shards[i]) continue;
     const int owned = list_messages(run, stored, i, save, true, NULL);
     const int written = list_messages(run, stored, i, save, false, NULL);
@@ -151,7 +176,7 @@ static void deal(const cohort_run *run, const stored_run *stored, bool save) {
 static void spread(const cohort_run *run, const stored_run *stored) {
   size_t *offsets = cohort_allocate(2 * (size_t)run->comm->size * sizeof *offsets);
   size_t *bytes = offsets + run->comm->size;
-  for (int i = 0; i < stored->flats; i++) {
+  for (int i = 0; i < stored->vectors; i++) {
     if (stored->shards[i]) continue;
     for (int r = 0; r < run->comm->size; r++) {
       int64_t first, count;
@@ -212,6 +237,7 @@ cohort_status cohort_run_save(cohort_run *run, const char *directory, const char
   stored_run stored;
   cohort_run_wait(run);
   list_flats(run, &stored);
+  list_tables(run, &stored, true);
   char *config = cohort_config_write(run->settings->expanded);
   const char *const program = run->settings->program, *slot = NULL;
   if (run->updater) slot = cohort_updater_evaluated_slot(run->updater);
@@ -239,7 +265,7 @@ cohort_status cohort_run_save(cohort_run *run, const char *directory, const char
   free(evaluated_text);
   free(config);
   free(scores);
-  release(&stored);
+  release(run, &stored);
   return status;
 }
 
@@ -317,6 +343,7 @@ cohort_status cohort_run_resume(cohort_run *run, const char *directory, const ch
                                 cohort_error *error) {
   stored_run stored;
   list_flats(run, &stored);
+  list_tables(run, &stored, false);
   cohort_stored_number numbers[NUMBERS];
   cohort_checkpoint checkpoint = describe(run, &stored, NULL, 0, numbers);
   cohort_status status = find(run, directory, last, &checkpoint, found, path, error);
@@ -331,6 +358,7 @@ cohort_status cohort_run_resume(cohort_run *run, const char *directory, const ch
     else
       status = check_kernels(run, *path, error);
   }
+  if (status == COHORT_DONE && *found) status = take_tables(run, &stored, error);
   if (status == COHORT_DONE && *found) {
     spread(run, &stored);
     if (run->updater) cohort_updater_loaded(run->updater);
@@ -339,7 +367,7 @@ cohort_status cohort_run_resume(cohort_run *run, const char *directory, const ch
     run->samples = numbers[1].value;
     run->best = (cohort_run_best){numbers[4].value, number_of(numbers[5].value)};
   }
-  release(&stored);
+  release(run, &stored);
   return status;
 }
 

@@ -59,12 +59,14 @@ static const cohort_scope own_lanes[] = {
     {.who = NULL},
 };
 static const cohort_scope one_loss[] = {
-    {"tasks supervised and language", has_loss, "this task has a loss of its own (`preference`, or a key of the task); set that"},
+    {"tasks supervised and language", has_loss,
+     "this task has a loss of its own (`preference`, or a key of the task); set that"},
     {"runs without `losses`", has_no_list, "`losses` take its place; remove one of the two"},
     {.who = NULL},
 };
 static const cohort_scope many_losses[] = {
-    {"tasks supervised and language", has_loss, "this task has a loss of its own (`preference`, or a key of the task); set that"},
+    {"tasks supervised and language", has_loss,
+     "this task has a loss of its own (`preference`, or a key of the task); set that"},
     {.who = NULL},
 };
 static const cohort_scope objectives[] = {
@@ -75,7 +77,7 @@ static const cohort_scope preference[] = {
     {"task preference", is_preference, "is for task preference; remove it or set the task"},
     {.who = NULL},
 };
-static const cohort_scope text[] = {
+static const cohort_scope texts[] = {
     {"task language, and others that read a text", has_text, "is for task language; remove it or set the task"},
     {.who = NULL},
 };
@@ -137,7 +139,7 @@ static const cohort_parameter data_table[] = {
     COHORT_TEXT(cohort_data_settings, validation, "null", "samples to evaluate on, in the same form as data.train",
                 .scopes = samples_file),
     COHORT_TEXT(cohort_data_settings, text, "null", "a text file, or |command whose output is the text",
-                .scopes = text),
+                .scopes = texts),
     COHORT_TEXT(cohort_data_settings, tokenizer, "bytes", "`bytes`, or a file written by cohort tokenize",
                 .scopes = tokens),
     COHORT_TEXT(cohort_data_settings, lines, "null",
@@ -213,8 +215,11 @@ static const cohort_parameter federated_table[] = {
 };
 
 const cohort_parameter cohort_settings_table[] = {
-    {.name = "task", .type = COHORT_PARAMETER_TREE, .offset = offsetof(cohort_settings, task_document),
-     .standard = "supervised", .standard_document = &(cohort_document){.kind = COHORT_SCALAR, .text = (char *)"supervised", .used = true},
+    {.name = "task",
+     .type = COHORT_PARAMETER_TREE,
+     .offset = offsetof(cohort_settings, task_document),
+     .standard = "supervised",
+     .standard_document = &(cohort_document){.kind = COHORT_SCALAR, .text = (char *)"supervised", .used = true},
      .section = cohort_task_table,
      .meaning = "what the data are and what a step does with them: a name, or {NAME: {its keys}}"},
     COHORT_TEXT(cohort_settings, run, "null", "run directory; default runs/<the config's name>", .may_change = true),
@@ -235,7 +240,8 @@ const cohort_parameter cohort_settings_table[] = {
                   "threads may move",
                   .may_change = true),
     COHORT_CHOICE(cohort_settings, precision, "float32", precisions,
-                  "precision of the operands of products; weights, sums, states and all else stay float32", .scopes = models),
+                  "precision of the operands of products; weights, sums, states and all else stay float32",
+                  .scopes = models),
     COHORT_CHOICE(cohort_settings, sharding, "optimizer", shardings,
                   "what each rank holds a share of only: nothing; the optimizer's state; gradients too; parameters too",
                   .may_change = true, .scopes = models),
@@ -268,13 +274,16 @@ const cohort_parameter cohort_settings_table[] = {
     COHORT_TREE(cohort_settings, groups,
                 "parameter groups with an optimizer of their own; the first that fits a tensor takes it",
                 .section = cohort_group_table, .scopes = models),
-    COHORT_METHOD_OF(cohort_settings, schedule, "constant", "schedule", "schedule of the learning rate", .scopes = models),
-    COHORT_REAL_ATLEAST(cohort_settings, clip, "0", 0, "largest global norm of the gradient; 0: no clipping", .scopes = models),
+    COHORT_METHOD_OF(cohort_settings, schedule, "constant", "schedule", "schedule of the learning rate",
+                     .scopes = models),
+    COHORT_REAL_ATLEAST(cohort_settings, clip, "0", 0, "largest global norm of the gradient; 0: no clipping",
+                        .scopes = models),
     COHORT_CHOICE(cohort_settings, on_nan, "stop", nan_policies,
                   "what to do when a loss or gradient is not finite: stop the run, or skip the step",
                   .may_change = true, .scopes = models),
     COHORT_SECTION(cohort_settings, data, data_settings, data_table, "{}", "where the data are", .scopes = models),
-    COHORT_SECTION(cohort_settings, evaluate, evaluate_settings, evaluate_table, "{}", "when and how to evaluate", .scopes = models),
+    COHORT_SECTION(cohort_settings, evaluate, evaluate_settings, evaluate_table, "{}", "when and how to evaluate",
+                   .scopes = models),
     COHORT_SECTION(cohort_settings, checkpoint, checkpoint_settings, checkpoint_table, "{}",
                    "when to save checkpoints"),
     COHORT_SECTION(cohort_settings, federated, federated_settings, federated_table, "null",
@@ -290,8 +299,8 @@ const cohort_parameter cohort_settings_table[] = {
     COHORT_INTEGER_RANGE(cohort_settings, log_every, "1", 1, 1e12, "how often to write a row of metrics.csv",
                          .unit = "steps", .may_change = true),
     COHORT_BOOLEAN(cohort_settings, profile, "false",
-                   "measure every operation and phase; tables and a trace go to the run's profile/",
-                   .may_change = true, .scopes = models),
+                   "measure every operation and phase; tables and a trace go to the run's profile/", .may_change = true,
+                   .scopes = models),
     COHORT_TEXT(cohort_settings, init_from, "null", "checkpoint whose weights the run starts from", .scopes = models),
     COHORT_INTEGER_RANGE(cohort_settings, rival, "0", 0, 8,
                          "order of an interpolated Kneser-Ney n-gram model to compare with; 0: none",

@@ -9,11 +9,10 @@
 #include "base/memory.h"
 #include "train/run/state.h"
 
-/* The ranges that a rank owns, as messages with `other`; returns how many. message NULL: only counts. */
-static int list_ranges(const cohort_run *run, int owner, int other, float *values, cohort_message *message) {
-  const cohort_shards *shards = cohort_updater_shards(run->updater);
+/* The ranges of a space that a rank owns, as messages with `other`; returns how many. `values` NULL: only counts. */
+static int list_ranges(const cohort_shards *shards, int owner, int other, float *values, cohort_message *message) {
   const int member = shards->members->number_of[owner];
-  for (int i = 0; message && i < shards->ranges[member]; i++) {
+  for (int i = 0; values && i < shards->ranges[member]; i++) {
     const cohort_range *range = &shards->range[member][i];
     message[i] = (cohort_message){other, values + range->offset, (size_t)range->elements * sizeof(float)};
   }
@@ -21,53 +20,53 @@ static int list_ranges(const cohort_run *run, int owner, int other, float *value
 }
 
 /* Every rank sends what it owns to the others of its copy. */
-static void gather(const cohort_run *run, float *values) {
-  cohort_comm *comm = run->comm;
-  const cohort_shard_group *members = run->members;
+static void gather(cohort_comm *comm, const cohort_shards *shards, float *values) {
+  const cohort_shard_group *members = shards->members;
   int sends = 0, receives = 0;
   for (int r = 0; r < comm->size; r++) {
     if (r == comm->rank || members->replica_of[r] != members->replica) continue;
-    sends += list_ranges(run, comm->rank, r, NULL, NULL);
-    receives += list_ranges(run, r, r, NULL, NULL);
+    sends += list_ranges(shards, comm->rank, r, NULL, NULL);
+    receives += list_ranges(shards, r, r, NULL, NULL);
   }
   cohort_message *send = cohort_allocate((size_t)(sends + receives + 1) * sizeof *send), *receive = send + sends;
   sends = receives = 0;
   for (int r = 0; r < comm->size; r++) {
     if (r == comm->rank || members->replica_of[r] != members->replica) continue;
-    sends += list_ranges(run, comm->rank, r, values, send + sends);
-    receives += list_ranges(run, r, r, values, receive + receives);
+    sends += list_ranges(shards, comm->rank, r, values, send + sends);
+    receives += list_ranges(shards, r, r, values, receive + receives);
   }
   cohort_comm_name(comm, "gather of weights");
   comm->exchange(comm, sends, send, receives, receive);
   free(send);
 }
 
-static void copy_own(const cohort_run *run, float *values) {
-  const cohort_shards *shards = cohort_updater_shards(run->updater);
+static void copy_own(const cohort_shards *shards, const float *from, float *to) {
   const int member = shards->members->number;
   for (int i = 0; i < shards->ranges[member]; i++) {
     const cohort_range *range = &shards->range[member][i];
-    memcpy(values + range->offset, run->space[0]->values + range->offset, (size_t)range->elements * sizeof *values);
+    memcpy(to + range->offset, from + range->offset, (size_t)range->elements * sizeof *to);
   }
 }
 
-static cohort_status give_weights(void *argument, const cohort_space **out, cohort_error *error) {
+static cohort_status give_weights(void *argument, int number, const cohort_space **out, cohort_error *error) {
   cohort_run *run = argument;
-  cohort_updater_wait(run->updater);
-  void *memory = run->whole.memory;
+  const cohort_space *space = run->spaces.space[number];
+  cohort_space *whole = &run->gathered[number];
+  void *memory = whole->memory;
   const bool sharded = run->sharding == COHORT_SHARDING_PARAMETERS;
+  cohort_updater_wait(run->updater);
   if (sharded && !memory) {
-    const size_t bytes = (size_t)run->space[0]->elements * sizeof(float);
+    const size_t bytes = (size_t)space->elements * sizeof(float);
     COHORT_TRY(cohort_comm_agree_error(run->comm, cohort_memory_create(bytes, "whole weights", &memory, error), error));
   }
-  run->whole = *run->space[0];
-  run->whole.memory = memory;
+  *whole = *space;
+  whole->memory = memory;
   if (sharded) {
-    run->whole.values = memory;
-    copy_own(run, memory);
-    gather(run, memory);
+    whole->values = memory;
+    copy_own(run->spaces.layout->own[number], space->values, memory);
+    gather(run->comm, run->spaces.layout->own[number], memory);
   }
-  *out = &run->whole;
+  *out = whole;
   return COHORT_DONE;
 }
 

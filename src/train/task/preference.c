@@ -181,13 +181,14 @@ static int64_t count(const cohort_task *task, cohort_split split, int64_t sample
   return samples;
 }
 
-const cohort_task_functions cohort_task_preference = {.name = "preference",
- .noun = "pairs",
- .uses = COHORT_TASK_MODEL | COHORT_TASK_SAMPLES | COHORT_TASK_TOKENS,
-                                                      .open = open_task,
-                                                      .close = close_task,
-                                                      .build = cohort_preference_graph,
-                                                      .feed = cohort_preference_feed,
-                                                      .row = cohort_preference_row,
-                                                      .count = count,
-                                                      .derive = cohort_preference_derive};
+const cohort_task_functions cohort_task_preference = {
+    .name = "preference",
+    .noun = "pairs",
+    .uses = COHORT_TASK_MODEL | COHORT_TASK_SAMPLES | COHORT_TASK_TOKENS,
+    .open = open_task,
+    .close = close_task,
+    .build = cohort_preference_graph,
+    .feed = cohort_preference_feed,
+    .row = cohort_preference_row,
+    .count = count,
+    .derive = cohort_preference_derive};

@@ -15,7 +15,7 @@
   each(bandit, cohort_task_bandit_keys, "repeats of a synthetic linear bandit; there is no model")
 /* clang-format on */
 
-#define DECLARATION(task, table, text) \
+#define DECLARATION(task, table, text)                   \
   extern const cohort_task_functions cohort_task_##task; \
   extern const cohort_parameter table[];
 TASKS(DECLARATION)
@@ -23,11 +23,7 @@ TASKS(DECLARATION)
 const cohort_parameter cohort_task_no_keys[] = {{.name = NULL}};
 
 #define ROW(task, table, text) \
-  {.name = #task,              \
-   .type = COHORT_PARAMETER_SECTION, \
-   .section = table,           \
-   .standard = "null",         \
-   .meaning = text},
+  {.name = #task, .type = COHORT_PARAMETER_SECTION, .section = table, .standard = "null", .meaning = text},
 const cohort_parameter cohort_task_table[] = {TASKS(ROW){.name = NULL}};
 
 #define FUNCTIONS(task, table, text) &cohort_task_##task,

@@ -302,5 +302,10 @@ const int32_t *cohort_supervised_labels(const cohort_task *task) {
 
 const cohort_task_functions cohort_task_supervised = {
     .name = "supervised",
- .noun = "samples",
- .uses = COHORT_TASK_MODEL | COHORT_TASK_LOSS | COHORT_TASK_SAMPLES, .open = open_task, .close = close_task, .build = build, .feed = feed, .count = count};
+    .noun = "samples",
+    .uses = COHORT_TASK_MODEL | COHORT_TASK_LOSS | COHORT_TASK_SAMPLES,
+    .open = open_task,
+    .close = close_task,
+    .build = build,
+    .feed = feed,
+    .count = count};

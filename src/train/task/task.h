@@ -23,11 +23,11 @@ const char *cohort_split_name(cohort_split split);
 
 /* What a task makes use of; keys of a config that it has no use for are refused. */
 enum {
-  COHORT_TASK_MODEL = 1 << 0,     /* trains a model; else a step is a block of items (cohort_task_functions.item) */
-  COHORT_TASK_LOSS = 1 << 1,      /* by `loss` or `losses` */
-  COHORT_TASK_SAMPLES = 1 << 2,   /* data.train and data.validation */
-  COHORT_TASK_TEXT = 1 << 3,      /* data.text */
-  COHORT_TASK_TOKENS = 1 << 4,    /* data.tokenizer */
+  COHORT_TASK_MODEL = 1 << 0,   /* trains a model; else a step is a block of items (cohort_task_functions.item) */
+  COHORT_TASK_LOSS = 1 << 1,    /* by `loss` or `losses` */
+  COHORT_TASK_SAMPLES = 1 << 2, /* data.train and data.validation */
+  COHORT_TASK_TEXT = 1 << 3,    /* data.text */
+  COHORT_TASK_TOKENS = 1 << 4,  /* data.tokenizer */
 };
 
 enum { COHORT_MAX_TASK_TABLES = 4 };
@@ -46,9 +46,9 @@ typedef struct cohort_task {
   const char *metric[COHORT_MAX_METRICS]; /* names of the method columns */
   uint64_t digest;
   cohort_random_key key; /* of sampler and augmentation */
-  int tables; /* the task's own, saved and resumed with the run */
+  int tables;            /* the task's own, saved and resumed with the run */
   cohort_row_table *rows[COHORT_MAX_TASK_TABLES];
-  float *table;          /* [table_rows][table_columns]: filled by a scoring pass, saved with the run; NULL: none */
+  float *table; /* [table_rows][table_columns]: filled by a scoring pass, saved with the run; NULL: none */
   int64_t table_rows, table_columns;
   void *own;                 /* the task's data */
   cohort_lane_source source; /* of its graph and samples, as lanes ask for them */
@@ -66,8 +66,8 @@ typedef struct cohort_task_stage {
   cohort_isa isa;         /* of the run's kernels */
   int64_t first, samples; /* positions of the batch of the step that comes */
   void *run;
-  /* Space 0 with the weights as they are, whole on this rank; its vector stays where it is from call to call. */
-  cohort_status (*weights)(void *run, const cohort_space **out, cohort_error *error);
+  /* A space with the weights as they are, whole on this rank; its vector stays where it is from call to call. */
+  cohort_status (*weights)(void *run, int number, const cohort_space **out, cohort_error *error);
   /* A scoring pass over the coming batch by the graph that is not for training. Of every lane the row that leaves it
    * (cohort_lane_outputs.row) is left in *rows: [lanes][*elements], on all ranks; owned by the caller. */
   cohort_status (*score)(void *run, float **rows, int64_t *elements, cohort_error *error);
@@ -76,8 +76,8 @@ typedef struct cohort_task_stage {
 /* NULL where a function is not said to be of every task: it has no use for it. */
 typedef struct cohort_task_functions {
   const char *name;
-  const char *noun; /* what a batch is of: "samples", "pairs" */
-  unsigned uses;    /* COHORT_TASK_... */
+  const char *noun;     /* what a batch is of: "samples", "pairs" */
+  unsigned uses;        /* COHORT_TASK_... */
   size_t settings_size; /* of the struct that its own keys fill (train/task/registry.h) */
   /* Of every task. Loads the data; faults of the config go to `faults`, of the data to `error`. */
   cohort_status (*open)(cohort_task *task, const cohort_log *log, cohort_faults *faults, cohort_error *error);
