@@ -1,7 +1,8 @@
 """Goldens of the bandits: python golden_bandit.py [NAME ...]
 
 MABWiser's LinUCB and UCB1, round after round on rewards that are all known: what it expects of every arm, and the arm of
-the largest. LinUCB is first fitted to a context of zeros, which teaches it nothing but the number of features.
+the largest. Every arm of LinUCB is first fitted to a context of zeros, which teaches it nothing: before its first fit an
+arm's inverse is ridge I in MABWiser, not I / ridge.
 """
 
 import numpy
@@ -20,7 +21,7 @@ def rounds_of(seed, rounds, arms, features):
 def linucb(name, seed, alpha, ridge, rounds=25, arms=4, features=3):
     contexts, rewards = rounds_of(seed, rounds, arms, features)
     mab = MAB(list(range(arms)), LearningPolicy.LinUCB(alpha=alpha, l2_lambda=ridge))
-    mab.fit([0], [0.0], [[0.0] * features])
+    mab.fit(list(range(arms)), [0.0] * arms, [[0.0] * features] * arms)
     scores, pulled = [], []
     for context, reward in zip(contexts, rewards):
         expected = mab.predict_expectations([context])
