@@ -27,6 +27,7 @@ static bool is_central(const void *own) { return !of(own)->is_federated; }
 static bool is_supervised(const void *own) { return of(own)->task == &cohort_task_supervised; }
 static bool is_language(const void *own) { return of(own)->task == &cohort_task_language; }
 static bool is_preference(const void *own) { return of(own)->task == &cohort_task_preference; }
+static bool is_not_preference(const void *own) { return !is_preference(own); }
 static bool has_loss(const void *own) { return uses(own, COHORT_TASK_LOSS); }
 static bool has_list(const void *own) { return of(own)->losses != NULL; }
 static bool has_no_list(const void *own) { return !has_list(own); }
@@ -59,14 +60,16 @@ static const cohort_scope own_lanes[] = {
     {.who = NULL},
 };
 static const cohort_scope one_loss[] = {
-    {"tasks supervised and language", has_loss,
-     "this task has a loss of its own (`preference`, or a key of the task); set that"},
+    {"tasks but preference", is_not_preference, "task preference has its loss in `preference`; set that"},
+    {"tasks that take a loss of the catalogue", has_loss,
+     "this task has no use for it: what it has instead is a key of its own"},
     {"runs without `losses`", has_no_list, "`losses` take its place; remove one of the two"},
     {.who = NULL},
 };
 static const cohort_scope many_losses[] = {
-    {"tasks supervised and language", has_loss,
-     "this task has a loss of its own (`preference`, or a key of the task); set that"},
+    {"tasks but preference", is_not_preference, "task preference has its loss in `preference`; set that"},
+    {"tasks that take a loss of the catalogue", has_loss,
+     "this task has no use for it: what it has instead is a key of its own"},
     {.who = NULL},
 };
 static const cohort_scope objectives[] = {
