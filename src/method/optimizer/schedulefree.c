@@ -19,6 +19,11 @@ static const cohort_parameter parameters[] = {
     {.name = NULL},
 };
 
+static const cohort_identity identities[] = {
+    {"beta=0 base=sgd", "sgd", ""}, /* it steps as its base does; what is evaluated is the average all the same */
+    {.settings = NULL, .method = NULL},
+};
+
 static const cohort_driver_vector vectors[] = {
     {.name = "z", .kept = true, .from_weights = true, .meaning = "the base's own weights"},
     {.name = "x", .kept = true, .from_weights = true, .meaning = "their average, which is evaluated"},
@@ -76,6 +81,7 @@ static const cohort_method schedulefree = {
     .parameters = parameters,
     .states = states,
     .cut = COHORT_CUT_ELEMENT,
+    .identities = identities,
     .functions = &functions,
 };
 
