@@ -1,4 +1,4 @@
-/* Copies a graph, with each fused node replaced by its small operations (decompose_fused.c, decompose_softmax.c). A
+/* Copies a graph, with fused nodes replaced by its small operations (decompose_fused.c, decompose_softmax.c). A
  * copied node keeps its name, so random nodes draw the same numbers. One pass over the nodes. */
 #include "graph/decompose.h"
 
@@ -39,7 +39,8 @@ static cohort_value copy_constant(cohort_graph *to, const cohort_node *node) {
   return node->attributes.integers[0] ? cohort_graph_integer(to, (int32_t)number) : cohort_graph_constant(to, number);
 }
 
-static void replace_node(cohort_graph *to, const cohort_graph *from, const cohort_node *node, cohort_value *map) {
+static void replace_node(cohort_graph *to, const cohort_graph *from, const cohort_node *node,
+                         cohort_decompose_which which, cohort_value *map) {
   cohort_value output[COHORT_MAX_OUTPUTS] = {COHORT_NO_VALUE, COHORT_NO_VALUE, COHORT_NO_VALUE, COHORT_NO_VALUE};
   cohort_value input[COHORT_MAX_INPUTS];
   for (int i = 0; i < node->inputs; i++) input[i] = map[node->input[i]];
@@ -52,7 +53,8 @@ static void replace_node(cohort_graph *to, const cohort_graph *from, const cohor
   } else {
     cohort_graph_scope saved;
     cohort_graph_set_scope(to, &saved, "", node->name);
-    if (!cohort_decompose_node(to, node, input, output)) {
+    const bool stays = which == COHORT_DECOMPOSE_FOR_TWO && node->op == COHORT_OP_ATTENTION;
+    if (stays || !cohort_decompose_node(to, node, input, output)) {
       const cohort_value first = copy_node(to, from, node, input);
       for (int i = 0; i < node->outputs; i++) output[i] = first + i;
     }
@@ -61,13 +63,14 @@ static void replace_node(cohort_graph *to, const cohort_graph *from, const cohor
   for (int i = 0; i < node->outputs; i++) map[node->first + i] = output[i];
 }
 
-cohort_graph *cohort_graph_decompose(const cohort_graph *graph, cohort_value *map) {
+cohort_graph *cohort_graph_decompose(const cohort_graph *graph, cohort_decompose_which which, cohort_value *map) {
   cohort_graph *to = cohort_graph_create();
   to->lanes = graph->lanes;
   to->error = graph->error;
   cohort_value *own = cohort_allocate((size_t)(graph->values + 1) * sizeof *own);
   for (int32_t v = 0; v < graph->values; v++) own[v] = COHORT_NO_VALUE;
-  for (int32_t n = 0; n < graph->nodes && !cohort_graph_failed(to); n++) replace_node(to, graph, &graph->node[n], own);
+  for (int32_t n = 0; n < graph->nodes && !cohort_graph_failed(to); n++)
+    replace_node(to, graph, &graph->node[n], which, own);
   for (int32_t v = 0; map && v < graph->values; v++) map[v] = own[v];
   free(own);
   return to;

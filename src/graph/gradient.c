@@ -150,13 +150,9 @@ void cohort_graph_gradient(cohort_graph *graph, cohort_value of, cohort_value co
   backpropagate(graph, 1, &of, &cotangent, count, wrt, gradients);
 }
 
-void cohort_graph_hessian_product(cohort_graph *graph, cohort_value loss, int count, const cohort_value *wrt,
-                                  const cohort_value *directions, cohort_value *gradients, cohort_value *products) {
-  cohort_value *first = cohort_allocate((size_t)(count + 1) * sizeof *first);
-  cohort_graph_gradient(graph, loss, COHORT_NO_VALUE, count, wrt, first);
+void cohort_graph_hessian_product(cohort_graph *graph, int count, const cohort_value *gradients,
+                                  const cohort_value *wrt, const cohort_value *directions, cohort_value *products) {
   if (check_values(graph, count, directions, "direction"))
-    for (int i = 0; i < count; i++) seed_of(graph, first[i], directions[i]);
-  backpropagate(graph, count, first, directions, count, wrt, products);
-  for (int i = 0; gradients && i < count; i++) gradients[i] = first[i];
-  free(first);
+    for (int i = 0; i < count; i++) seed_of(graph, gradients[i], directions[i]);
+  backpropagate(graph, count, gradients, directions, count, wrt, products);
 }

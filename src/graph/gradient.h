@@ -16,9 +16,10 @@ enum { COHORT_MAX_OBJECTIVES = 16 };
 void cohort_graph_gradient(cohort_graph *graph, cohort_value of, cohort_value cotangent, int count,
                            const cohort_value *wrt, cohort_value *gradients);
 
-/* Hessian-vector product: products[i] = d/d wrt[i] of sum_j <gradient_j, direction_j>. The graph must be free of fused
- * operations (cohort_graph_decompose). gradients may be NULL, else receives the first gradients too. */
-void cohort_graph_hessian_product(cohort_graph *graph, cohort_value loss, int count, const cohort_value *wrt,
-                                  const cohort_value *directions, cohort_value *gradients, cohort_value *products);
+/* Hessian-vector product: products[i] = d/d wrt[i] of sum_j <gradients[j], directions[j]>, the gradients being those of
+ * one loss by all of wrt. The graph must be free of operations that cannot be differentiated twice (graph/decompose.h).
+ */
+void cohort_graph_hessian_product(cohort_graph *graph, int count, const cohort_value *gradients,
+                                  const cohort_value *wrt, const cohort_value *directions, cohort_value *products);
 
 #endif

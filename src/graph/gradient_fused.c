@@ -91,6 +91,17 @@ static void attention(cohort_rule *rule) {
                           (cohort_value[]){x[0], x[1], x[2], x[3], rule->y[0], rule->y[1], rule->dy[0]}));
 }
 
+/* y and logsumexp are attention's own: what depends on them is in the result. */
+static void attention_backward(cohort_rule *rule) {
+  const cohort_value *x = rule->node.input;
+  cohort_value a[3];
+  for (int i = 0; i < 3; i++) a[i] = cohort_rule_cotangent(rule, i);
+  const cohort_value first = backward(rule, COHORT_OP_ATTENTION_SECOND, 9,
+                                      (cohort_value[]){x[0], x[1], x[2], x[3], x[5], x[6], a[0], a[1], a[2]});
+  give_outputs(rule, 3, first);
+  if (first != COHORT_NO_VALUE) rule->dx[6] = first + 3;
+}
+
 static void cross_entropy(cohort_rule *rule) {
   const cohort_value *x = rule->node.input;
   if (only_first(rule, 1))
@@ -140,6 +151,8 @@ cohort_rule_function cohort_rule_fused(cohort_op op) {
       return dropout;
     case COHORT_OP_ATTENTION:
       return attention;
+    case COHORT_OP_ATTENTION_BACKWARD:
+      return attention_backward;
     case COHORT_OP_SOFTMAX_CROSS_ENTROPY:
       return cross_entropy;
     case COHORT_OP_VOCABULARY_HEAD:
@@ -150,7 +163,7 @@ cohort_rule_function cohort_rule_fused(cohort_op op) {
     case COHORT_OP_RMS_NORM_BACKWARD:
     case COHORT_OP_GROUP_NORM_BACKWARD:
     case COHORT_OP_ATTENTION_CACHED:
-    case COHORT_OP_ATTENTION_BACKWARD:
+    case COHORT_OP_ATTENTION_SECOND:
     case COHORT_OP_SOFTMAX_CROSS_ENTROPY_BACKWARD:
     case COHORT_OP_VOCABULARY_HEAD_BACKWARD:
       return none;

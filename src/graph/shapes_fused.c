@@ -130,6 +130,14 @@ static bool infer_attention_backward(infer *own) {
   return true;
 }
 
+static bool infer_attention_second(infer *own) {
+  if (!fits(own, "rrrirrrrr", "what attention took, its logsumexp, dy, and what is like q, k and v",
+            attention_holds(own) && same(own, 0, 5) && same(own, 0, 6) && same(own, 1, 7) && same(own, 2, 8)))
+    return false;
+  for (int i = 0; i < 3; i++) give(own, own->in[i]);
+  return give(own, own->in[5]);
+}
+
 static bool infer_cross_entropy(infer *own) {
   const cohort_shape logits = own->in[0];
   const double smoothing = own->attributes->reals[0];
@@ -198,6 +206,8 @@ bool cohort_infer_fused(cohort_inference *own) {
       return infer_attention_cached(own);
     case COHORT_OP_ATTENTION_BACKWARD:
       return infer_attention_backward(own);
+    case COHORT_OP_ATTENTION_SECOND:
+      return infer_attention_second(own);
     case COHORT_OP_SOFTMAX_CROSS_ENTROPY:
       return infer_cross_entropy(own);
     case COHORT_OP_SOFTMAX_CROSS_ENTROPY_BACKWARD:

@@ -22,15 +22,9 @@ typedef struct backward_tile {
 
 /* GROUP: keys whose scores are made into cells before the next ones are computed, so that they stay in the first cache.
  */
-enum { ALONG = ATTENTION_TILE / ATTENTION_CELL, GROUP = ATTENTION_CELL > 1 ? 16 : ATTENTION_TILE };
+enum { ALONG = ATTENTION_ALONG, GROUP = ATTENTION_CELL > 1 ? 16 : ATTENTION_TILE };
 
 enum { READ = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 4 | 1 << 6 }; /* what is fetched ahead: q, k, v, y, dy */
-
-static real *take(real **memory, int64_t reals) {
-  real *taken = *memory;
-  *memory += reals;
-  return taken;
-}
 
 static int64_t slot_reals(const attention_shape *s) {
   const int64_t across = ATTENTION_TILE * attention_cells(s->width);
@@ -43,22 +37,22 @@ static backward_tile divide_slot(const attention_shape *s, int64_t slot) {
   real *next = (real *)s->call->workspace + slot * slot_reals(s);
   const int64_t across = ATTENTION_TILE * attention_cells(s->width);
   backward_tile tile = {.padded = round_to_blocks(s->width)};
-  tile.q_transposed = take(&next, across);
-  tile.dy_transposed = take(&next, across);
-  tile.k = take(&next, across);
-  tile.v = take(&next, across);
-  tile.dq_transposed = take(&next, ATTENTION_TILE * s->width);
-  tile.q = take(&next, ALONG * tile.padded);
-  tile.dy = take(&next, ALONG * tile.padded);
-  tile.p_cells = take(&next, ALONG * ATTENTION_TILE);
-  tile.ds_cells = take(&next, ALONG * ATTENTION_TILE);
-  tile.logsumexp = take(&next, ATTENTION_TILE);
-  tile.inner = take(&next, ATTENTION_TILE);
+  tile.q_transposed = take_reals(&next, across);
+  tile.dy_transposed = take_reals(&next, across);
+  tile.k = take_reals(&next, across);
+  tile.v = take_reals(&next, across);
+  tile.dq_transposed = take_reals(&next, ATTENTION_TILE * s->width);
+  tile.q = take_reals(&next, ALONG * tile.padded);
+  tile.dy = take_reals(&next, ALONG * tile.padded);
+  tile.p_cells = take_reals(&next, ALONG * ATTENTION_TILE);
+  tile.ds_cells = take_reals(&next, ALONG * ATTENTION_TILE);
+  tile.logsumexp = take_reals(&next, ATTENTION_TILE);
+  tile.inner = take_reals(&next, ATTENTION_TILE);
   if (ATTENTION_CELL > 1) {
-    tile.k_paired = take(&next, ALONG * s->width);
-    tile.ds_paired = take(&next, ALONG * ATTENTION_BLOCK);
-    tile.p = take(&next, GROUP * ATTENTION_BLOCK);
-    tile.ds = take(&next, GROUP * ATTENTION_BLOCK);
+    tile.k_paired = take_reals(&next, ALONG * s->width);
+    tile.ds_paired = take_reals(&next, ALONG * ATTENTION_BLOCK);
+    tile.p = take_reals(&next, GROUP * ATTENTION_BLOCK);
+    tile.ds = take_reals(&next, GROUP * ATTENTION_BLOCK);
   } else {
     tile.k_paired = tile.k;
   }
@@ -112,21 +106,6 @@ static void differentiate(const attention_shape *s, const backward_tile *tile, c
   }
 }
 
-/* out [key][query] = the inner products of rows of cells, of keys or values, and the queries. */
-static void score_block(const attention_shape *s, const real *x, int64_t keys, const real *queries, real *out,
-                        int64_t out_row) {
-  const attention_strip strip = {.rows = keys,
-                                 .depth = attention_cells(s->width),
-                                 .a = x,
-                                 .a_row = attention_cells(s->width),
-                                 .a_depth = 1,
-                                 .b = queries,
-                                 .b_row = ATTENTION_TILE,
-                                 .c = out,
-                                 .c_row = out_row};
-  multiply_strip(&strip);
-}
-
 static void add_queries_gradient(const attention_shape *s, const backward_tile *tile, int64_t column, int64_t keys,
                                  bool add) {
   const bool paired = ATTENTION_CELL > 1;
@@ -143,37 +122,6 @@ static void add_queries_gradient(const attention_shape *s, const backward_tile *
   multiply_strip(&strip);
 }
 
-/* Copies a part of a block's width between an output and a buffer of whole blocks. */
-static void copy_columns(const real *from, int64_t from_row, real *to, int64_t to_row, int64_t rows, int64_t columns) {
-  for (int64_t m = 0; m < rows; m++) memcpy(to + m * to_row, from + m * from_row, (size_t)columns * sizeof *to);
-}
-
-/* out (keys x width) = or += the cells of weights [key][query] times those of the rows of `x`, `queries` of them. */
-static void add_keys_gradient(const attention_shape *s, const backward_tile *tile, const real *weights, const real *x,
-                              int64_t queries, int64_t keys, bool add, real *out) {
-  real edge[ATTENTION_TILE * ATTENTION_BLOCK];
-  attention_strip strip = {.rows = keys,
-                           .depth = attention_cells(queries),
-                           .a = weights,
-                           .a_row = ALONG,
-                           .a_depth = 1,
-                           .b_row = tile->padded,
-                           .add = add};
-  for (int64_t d = 0; d < s->width; d += ATTENTION_BLOCK) {
-    const int64_t columns = cohort_least(ATTENTION_BLOCK, s->width - d);
-    const bool whole = columns == ATTENTION_BLOCK;
-    strip.b = x + d;
-    strip.c = whole ? out + d : edge;
-    strip.c_row = whole ? s->key_row : ATTENTION_BLOCK;
-    if (!whole && add) {
-      memset(edge, 0, sizeof edge);
-      copy_columns(out + d, s->key_row, edge, ATTENTION_BLOCK, keys, columns);
-    }
-    multiply_strip(&strip);
-    if (!whole) copy_columns(edge, ATTENTION_BLOCK, out + d, s->key_row, keys, columns);
-  }
-}
-
 /* Of a tile of queries and one of keys. Where a block of keys is seen from the tile's query `first` on, those before it
  * are left out. */
 static void add_keys_gradients(const attention_shape *s, const backward_tile *tile, const attention_queries *q,
@@ -184,7 +132,7 @@ static void add_keys_gradients(const attention_shape *s, const backward_tile *ti
     real *out = (real *)s->call->output[1 + i].data + (q->run + key) * s->key_row + q->key_head * s->width;
     for (int64_t j = 0; j < keys; j += step) {
       const int64_t first = key == q->first ? j : 0, cell = first / ATTENTION_CELL;
-      add_keys_gradient(s, tile, weights[i] + j * ALONG + cell, x[i] + cell * tile->padded, q->count - first,
+      add_keys_gradient(s, weights[i] + j * ALONG + cell, x[i] + cell * tile->padded, tile->padded, q->count - first,
                         cohort_least(step, keys - j), add, out + j * s->key_row);
     }
   }
@@ -196,8 +144,8 @@ static void differentiate_block(const attention_shape *s, const backward_tile *t
   for (int64_t j = 0; j < keys; j += GROUP) {
     const backward_group group =
         find_group(tile, column, j, cohort_least(GROUP, keys - j), q->first + column - key - j);
-    score_block(s, tile->k + j * cells, group.keys, tile->q_transposed + column, group.p, group.row);
-    score_block(s, tile->v + j * cells, group.keys, tile->dy_transposed + column, group.ds, group.row);
+    score_keys(s, tile->k + j * cells, group.keys, tile->q_transposed + column, group.p, group.row, false);
+    score_keys(s, tile->v + j * cells, group.keys, tile->dy_transposed + column, group.ds, group.row, false);
     differentiate(s, tile, &group);
   }
   add_queries_gradient(s, tile, column, keys, key > 0);
@@ -211,15 +159,6 @@ static real row_product(const real *a, const real *b, int64_t n) {
   real tail = 0;
   for (; i < n; i++) tail += a[i] * b[i];
   return cohort_join_lanes(sum) + tail;
-}
-
-/* out [cells of count][padded] = factor times the tile's rows of x, zeros past the width. */
-static void pair_queries(const attention_shape *s, const attention_queries *q, const real *x, real factor, real *out,
-                         int64_t padded) {
-  const real *rows = x + (q->run + q->first) * s->row + q->head * s->width;
-  pair_rows(rows, s->row, q->count, s->width, factor, out, padded);
-  for (int64_t i = 0; i < attention_cells(q->count); i++)
-    for (int64_t d = s->width; d < padded; d++) out[i * padded + d] = 0;
 }
 
 static void load_queries(const attention_shape *s, const backward_tile *tile, const attention_queries *q) {
@@ -263,10 +202,6 @@ static void differentiate_tile(const attention_shape *s, const backward_tile *ti
   real *dq = (real *)s->call->output[0].data + (q->run + q->first) * s->row + q->head * s->width;
   for (int64_t i = 0; i < s->width * ATTENTION_TILE; i++) tile->dq_transposed[i] *= s->scale;
   transpose_tile(tile->dq_transposed, ATTENTION_TILE, s->width, q->count, dq, s->row);
-}
-
-static void zero_rows(real *x, int64_t first, int64_t end, int64_t step, int64_t head, int64_t width) {
-  for (int64_t row = first; row < end; row++) memset(x + row * step + head * width, 0, (size_t)width * sizeof *x);
 }
 
 static void run_task(const attention_shape *s, const backward_tile *tile, int64_t key_head, int64_t first, int64_t end,

@@ -1,4 +1,4 @@
-/* What the two directions of attention share: runs of rows of one segment, tasks dealt to a fixed number of slots (each
+/* What attention and its derivatives share: runs of rows of one segment, tasks dealt to a fixed number of slots (each
  * with its own workspace), and the small products of tiles.
  *
  * A tile has up to 64 queries and 64 keys, counted from the first row of the run. Queries lie along the vectors: scores
@@ -34,6 +34,7 @@ enum { ATTENTION_CELL = 1 };
 /* A block of a product: ATTENTION_ROWS x ATTENTION_BLOCK sums in registers, two vectors a row. */
 enum {
   ATTENTION_TILE = 64,
+  ATTENTION_ALONG = ATTENTION_TILE / ATTENTION_CELL, /* cells of a tile */
   ATTENTION_SLOTS = 16,
   ATTENTION_LANES = ATTENTION_REGISTER / sizeof(real),
   ATTENTION_BLOCK = 2 * ATTENTION_LANES
@@ -298,6 +299,74 @@ static inline void transpose_queries(const attention_shape *s, const attention_q
   for (int64_t d = 0; d < cells; d++) {
     for (int64_t i = q->count; i < round_to_blocks(q->count); i++) out[d * ATTENTION_TILE + i] = 0;
   }
+}
+
+static inline real *take_reals(real **memory, int64_t reals) {
+  real *taken = *memory;
+  *memory += reals;
+  return taken;
+}
+
+/* out [key][query] = or += the inner products of rows of cells, of keys or values, and the queries. */
+static inline void score_keys(const attention_shape *s, const real *x, int64_t keys, const real *queries, real *out,
+                              int64_t out_row, bool add) {
+  const attention_strip strip = {.rows = keys,
+                                 .depth = attention_cells(s->width),
+                                 .a = x,
+                                 .a_row = attention_cells(s->width),
+                                 .a_depth = 1,
+                                 .b = queries,
+                                 .b_row = ATTENTION_TILE,
+                                 .c = out,
+                                 .c_row = out_row,
+                                 .add = add};
+  multiply_strip(&strip);
+}
+
+/* Copies a part of a block's width between an output and a buffer of whole blocks. */
+static inline void copy_columns(const real *from, int64_t from_row, real *to, int64_t to_row, int64_t rows,
+                                int64_t columns) {
+  for (int64_t m = 0; m < rows; m++) memcpy(to + m * to_row, from + m * from_row, (size_t)columns * sizeof *to);
+}
+
+/* out (keys x width) = or += the cells of weights [key][query] times those of the rows of `x` [query][padded],
+ * `queries` of them; padded: the width in whole blocks. */
+static inline void add_keys_gradient(const attention_shape *s, const real *weights, const real *x, int64_t padded,
+                                     int64_t queries, int64_t keys, bool add, real *out) {
+  real edge[ATTENTION_TILE * ATTENTION_BLOCK];
+  attention_strip strip = {.rows = keys,
+                           .depth = attention_cells(queries),
+                           .a = weights,
+                           .a_row = ATTENTION_ALONG,
+                           .a_depth = 1,
+                           .b_row = padded,
+                           .add = add};
+  for (int64_t d = 0; d < s->width; d += ATTENTION_BLOCK) {
+    const int64_t columns = cohort_least(ATTENTION_BLOCK, s->width - d);
+    const bool whole = columns == ATTENTION_BLOCK;
+    strip.b = x + d;
+    strip.c = whole ? out + d : edge;
+    strip.c_row = whole ? s->key_row : ATTENTION_BLOCK;
+    if (!whole && add) {
+      memset(edge, 0, sizeof edge);
+      copy_columns(out + d, s->key_row, edge, ATTENTION_BLOCK, keys, columns);
+    }
+    multiply_strip(&strip);
+    if (!whole) copy_columns(edge, ATTENTION_BLOCK, out + d, s->key_row, keys, columns);
+  }
+}
+
+/* out [cells of count][padded] = factor times the tile's rows of x, zeros past the width. */
+static inline void pair_queries(const attention_shape *s, const attention_queries *q, const real *x, real factor,
+                                real *out, int64_t padded) {
+  const real *rows = x + (q->run + q->first) * s->row + q->head * s->width;
+  pair_rows(rows, s->row, q->count, s->width, factor, out, padded);
+  for (int64_t i = 0; i < attention_cells(q->count); i++)
+    for (int64_t d = s->width; d < padded; d++) out[i * padded + d] = 0;
+}
+
+static inline void zero_rows(real *x, int64_t first, int64_t end, int64_t step, int64_t head, int64_t width) {
+  for (int64_t row = first; row < end; row++) memset(x + row * step + head * width, 0, (size_t)width * sizeof *x);
 }
 
 #endif

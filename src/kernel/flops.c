@@ -45,6 +45,9 @@ double cohort_op_flops(cohort_op op, const cohort_call *call) {
     /* The scores again, then the gradients of queries, keys, values and probabilities: five products for two. */
     case COHORT_OP_ATTENTION_BACKWARD:
       return 2.5 * attention(call);
+    /* Scores and the three other inner products of a pair, twice, then seven results (attention_second.c). */
+    case COHORT_OP_ATTENTION_SECOND:
+      return 8.5 * attention(call);
     default:
       return 0;
   }

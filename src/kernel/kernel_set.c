@@ -68,6 +68,7 @@
   ONE(group_norm_backward, GROUP_NORM_BACKWARD, WANTS)                      \
   ONE(rotary, ROTARY, NONE)                                                 \
   ONE(attention_cached, ATTENTION_CACHED, NONE)                             \
+  ONE(attention_second, ATTENTION_SECOND, WANTS)                            \
   ONE(softmax_cross_entropy, SOFTMAX_CROSS_ENTROPY, NONE)                   \
   ONE(softmax_cross_entropy_backward, SOFTMAX_CROSS_ENTROPY_BACKWARD, NONE) \
   ONE(fusion, FUSION, WANTS)

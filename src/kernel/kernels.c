@@ -116,6 +116,7 @@ static const char *const names[COHORT_OP_COUNT] = {
     [COHORT_OP_ROTARY] = "rotary",
     [COHORT_OP_ATTENTION] = "attention",
     [COHORT_OP_ATTENTION_BACKWARD] = "attention_backward",
+    [COHORT_OP_ATTENTION_SECOND] = "attention_second",
     [COHORT_OP_SOFTMAX_CROSS_ENTROPY] = "softmax_cross_entropy",
     [COHORT_OP_SOFTMAX_CROSS_ENTROPY_BACKWARD] = "softmax_cross_entropy_backward",
     [COHORT_OP_VOCABULARY_HEAD] = "vocabulary_head",

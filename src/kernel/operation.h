@@ -13,7 +13,7 @@
 
 enum {
   COHORT_MAX_AXES = 6,
-  COHORT_MAX_INPUTS = 8,
+  COHORT_MAX_INPUTS = 9,
   COHORT_MAX_OUTPUTS = 4,
   COHORT_MAX_INTEGERS = 14,
   COHORT_MAX_REALS = 4
@@ -126,6 +126,8 @@ typedef enum cohort_op {
                           rows that a row reads in the mean (of the count of FLOPs alone; 0: not known); query
                           head h reads key head h*G/H -> (y [R, H, D], logsumexp [R, H]); rows of segment -1 give zeros */
   COHORT_OP_ATTENTION_BACKWARD, /* (q, k, v, segments, y, logsumexp, dy) r0 -> (dq, dk, dv) */
+  COHORT_OP_ATTENTION_SECOND, /* the derivative back through ATTENTION_BACKWARD: (q, k, v, segments, logsumexp, dy, aq, ak,
+                                 av) r0 -> by (q, k, v, dy), of <aq, dq> + <ak, dk> + <av, dv>, through y and logsumexp too */
   COHORT_OP_SOFTMAX_CROSS_ENTROPY, /* (logits [R, C], target integer [R]) r0 = label smoothing -> (loss [R], logsumexp
                                       [R]): -(1-s) log p(target) - s mean_c log p(c); a target below 0 gives 0 */
   COHORT_OP_SOFTMAX_CROSS_ENTROPY_BACKWARD, /* (logits, target, logsumexp, dloss [R]) r0 -> dlogits */

@@ -31,10 +31,10 @@ static built_graph build_graph(const cohort_lane_source *source, const cohort_la
   return out;
 }
 
-/* Second derivatives need small operations only. */
+/* Second derivatives need small operations, where fused ones have none. */
 static void decompose(built_graph *own) {
   cohort_value *map = cohort_allocate((size_t)cohort_graph_values(own->graph) * sizeof *map);
-  cohort_graph *small = cohort_graph_decompose(own->graph, map);
+  cohort_graph *small = cohort_graph_decompose(own->graph, COHORT_DECOMPOSE_FOR_TWO, map);
   for (int i = 0; i < own->outputs.objectives; i++) own->outputs.objective[i] = map[own->outputs.objective[i]];
   for (int i = 0; i < own->outputs.metrics; i++) own->outputs.metric[i] = map[own->outputs.metric[i]];
   if (own->outputs.row != COHORT_NO_VALUE) own->outputs.row = map[own->outputs.row];
@@ -130,6 +130,7 @@ static void add_products(cohort_lane_graph *own, const built_graph *from) {
   const size_t count = (size_t)own->tensors + 1;
   cohort_value *wrt = cohort_allocate(count * sizeof *wrt), *directions = cohort_allocate(count * sizeof *directions);
   cohort_value *products = cohort_allocate(count * sizeof *products);
+  cohort_value *gradients = cohort_allocate(count * sizeof *gradients);
   int *at = cohort_allocate(count * sizeof *at);
   own->direction = cohort_allocate(count * sizeof *own->direction);
   own->product = cohort_allocate(count * sizeof *own->product);
@@ -140,13 +141,17 @@ static void add_products(cohort_lane_graph *own, const built_graph *from) {
     (void)snprintf(name, sizeof name, "direction%d", t);
     directions[t] = cohort_graph_input(from->graph, name, COHORT_TYPE_REAL, cohort_graph_shape(from->graph, wrt[t]));
   }
-  const cohort_value loss = cohort_graph_multiply(from->graph, sum_objectives(own, from), from->inverse_count);
-  cohort_graph_hessian_product(from->graph, loss, tensors, wrt, directions, NULL, products);
+  /* The gradients that are there already, where there is one vector of them: of all objectives. */
+  for (int t = 0; t < tensors; t++) gradients[t] = own->options.gradients ? own->gradient[at[t]] : COHORT_NO_VALUE;
+  if (!own->options.gradients || own->vectors > 1)
+    cohort_graph_gradient(from->graph, sum_objectives(own, from), from->inverse_count, tensors, wrt, gradients);
+  cohort_graph_hessian_product(from->graph, tensors, gradients, wrt, directions, products);
   for (int t = 0; t < tensors; t++) {
     own->direction[at[t]] = directions[t];
     own->product[at[t]] = products[t];
   }
   free(at);
+  free(gradients);
   free(products);
   free(directions);
   free(wrt);

@@ -64,14 +64,16 @@ static cohort_status evaluate_product(cohort_probe_state *probe, const loss_grap
   COHORT_TRY(cohort_graph_status(graph->graph, error));
   const cohort_shape matrix = cohort_graph_shape(graph->graph, graph->input);
   cohort_value *map = cohort_probe_memory(probe, (size_t)cohort_graph_values(graph->graph) * sizeof *map);
-  cohort_graph *small = cohort_graph_decompose(graph->graph, map);
+  cohort_graph *small = cohort_graph_decompose(graph->graph, COHORT_DECOMPOSE_ALL, map);
   cohort_probe_leaf own[LEAVES];
   for (int i = 0; i < LEAVES - 1; i++) own[i] = (cohort_probe_leaf){map[leaf[i].value], leaf[i].data};
   own[LEAVES - 1] = (cohort_probe_leaf){cohort_graph_input(small, "direction", COHORT_TYPE_REAL, matrix),
                                         cohort_probe_reals(probe, direction)};
   const cohort_value wrt = map[graph->input];
   cohort_value product = COHORT_NO_VALUE;
-  cohort_graph_hessian_product(small, map[graph->loss], 1, &wrt, &own[LEAVES - 1].value, NULL, &product);
+  cohort_value gradient;
+  cohort_graph_gradient(small, map[graph->loss], COHORT_NO_VALUE, 1, &wrt, &gradient);
+  cohort_graph_hessian_product(small, 1, &gradient, &wrt, &own[LEAVES - 1].value, &product);
   const cohort_probe_wanted wanted = {product, "hvp", matrix};
   const cohort_status status = cohort_probe_evaluate(probe, small, LEAVES, own, 1, &wanted, error);
   cohort_graph_destroy(small);

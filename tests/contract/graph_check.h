@@ -344,7 +344,7 @@ static inline graph_small graph_small_create(const graph_subject *subject, const
   const int count = wrt->count;
   graph_small small = {.direction = graph_direction(wrt, 77)};
   cohort_value *map = cohort_allocate((size_t)cohort_graph_values(subject->graph) * sizeof *map);
-  small.graph = cohort_graph_decompose(subject->graph, map);
+  small.graph = cohort_graph_decompose(subject->graph, COHORT_DECOMPOSE_ALL, map);
   const cohort_value loss = map[subject->loss];
   cohort_value *values = cohort_allocate((size_t)(4 * count + 1) * sizeof *values);
   cohort_value *directions = values + count, *gradients = values + 2 * count, *products = values + 3 * count;
@@ -355,7 +355,8 @@ static inline graph_small graph_small_create(const graph_subject *subject, const
     const cohort_shape shape = cohort_graph_shape(small.graph, values[i]);
     directions[i] = cohort_graph_input(small.graph, name, COHORT_TYPE_REAL, shape);
   }
-  cohort_graph_hessian_product(small.graph, loss, count, values, directions, gradients, products);
+  cohort_graph_gradient(small.graph, loss, COHORT_NO_VALUE, count, values, gradients);
+  cohort_graph_hessian_product(small.graph, count, gradients, values, directions, products);
   small.good = graph_runner_create(&small.loss, small.graph, subject, map, 1, &loss) &&
                graph_runner_create(&small.gradients, small.graph, subject, map, count, gradients) &&
                graph_runner_create(&small.products, small.graph, subject, map, count, products);

@@ -105,7 +105,7 @@ static void check_case(const fused_case *own, const cohort_kernel_set *set) {
   int count = list_values(&at, &own->own, a);
   check_status(&at, at.graph, own->own.name);
   cohort_value *map = cohort_allocate((size_t)cohort_graph_values(at.graph) * sizeof *map);
-  cohort_graph *graph = cohort_graph_decompose(at.graph, map);
+  cohort_graph *graph = cohort_graph_decompose(at.graph, COHORT_DECOMPOSE_ALL, map);
   for (int i = 0; i < count; i++) b[i] = map[a[i]];
   cohort_value wrt[RIG_LEAVES];
   for (int i = 0; i < at.reals; i++) wrt[i] = map[at.real[i]];
@@ -143,7 +143,7 @@ static void test_no_segment(void) {
     cohort_graph *graph = at.graph;
     cohort_value *map = cohort_allocate((size_t)cohort_graph_values(graph) * sizeof *map);
     if (decomposed) {
-      graph = cohort_graph_decompose(at.graph, map);
+      graph = cohort_graph_decompose(at.graph, COHORT_DECOMPOSE_ALL, map);
       y = map[y];
     }
     cohort_value wrt[3];
@@ -175,7 +175,7 @@ static void test_structure(void) {
   cohort_graph_enter(at.graph, "block");
   const cohort_value y = case_head(&at, 1), loss = cohort_graph_sum_all(at.graph, y);
   cohort_graph_leave(at.graph);
-  cohort_graph *small = cohort_graph_decompose(at.graph, NULL);
+  cohort_graph *small = cohort_graph_decompose(at.graph, COHORT_DECOMPOSE_ALL, NULL);
   CU_ASSERT_EQUAL(cohort_graph_parameters(small), cohort_graph_parameters(at.graph));
   CU_ASSERT_EQUAL(cohort_graph_inputs(small), cohort_graph_inputs(at.graph));
   CU_ASSERT_EQUAL(small->lanes, 3);
@@ -184,7 +184,7 @@ static void test_structure(void) {
   cohort_graph_destroy(small);
   cohort_value gradient[2];
   cohort_graph_gradient(at.graph, loss, COHORT_NO_VALUE, 2, at.real, gradient);
-  small = cohort_graph_decompose(at.graph, NULL);
+  small = cohort_graph_decompose(at.graph, COHORT_DECOMPOSE_ALL, NULL);
   cohort_error error;
   CU_ASSERT_EQUAL(cohort_graph_status(small, &error), COHORT_BAD_CONFIG);
   CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "gradient/block/vocabulary_head"));
@@ -201,7 +201,7 @@ static void test_names(void) {
     parameter[space] = cohort_graph_parameter(graph, space, "x", shape, COHORT_ROLE_VECTOR, COHORT_INITIAL_ZERO, 0);
   const cohort_value input = cohort_graph_input(graph, "x", COHORT_TYPE_REAL, shape);
   CU_ASSERT_EQUAL_FATAL(cohort_graph_values(graph), 3);
-  cohort_graph *small = cohort_graph_decompose(graph, map);
+  cohort_graph *small = cohort_graph_decompose(graph, COHORT_DECOMPOSE_ALL, map);
   CU_ASSERT_EQUAL(cohort_graph_find_input(small, "x"), map[input]);
   for (int space = 0; space < 2; space++) {
     cohort_value value;

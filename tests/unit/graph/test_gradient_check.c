@@ -89,7 +89,7 @@ static double *read_all(const runner *run, cohort_value value, size_t elements) 
 /* The decomposed graph takes the place of the rig's own. */
 static cohort_value decompose(rig *own, cohort_value value) {
   cohort_value *map = cohort_allocate((size_t)cohort_graph_values(own->graph) * sizeof *map);
-  cohort_graph *small = cohort_graph_decompose(own->graph, map);
+  cohort_graph *small = cohort_graph_decompose(own->graph, COHORT_DECOMPOSE_ALL, map);
   value = map[value];
   cohort_graph_destroy(own->graph);
   own->graph = small;
@@ -164,7 +164,8 @@ static void check_second(const fixture_case *own, bool decomposed) {
     loss = decompose(&at, loss);
     for (int i = 0; i < reals; i++) direction[i] = cohort_graph_input_at(at.graph, at.inputs - reals + i, NULL);
   }
-  cohort_graph_hessian_product(at.graph, loss, reals, at.real, direction, all, all + reals);
+  cohort_graph_gradient(at.graph, loss, COHORT_NO_VALUE, reals, at.real, all);
+  cohort_graph_hessian_product(at.graph, reals, all, at.real, direction, all + reals);
   expect_valid(&at, own->name);
   runner run = runner_create(&at, at.graph, cohort_kernels_float64(), 2 * reals, all, 1);
   check_products(&at, &run, own->name, direction_data, all, all + reals);

@@ -278,7 +278,8 @@ static void test_gradient_faults(void) {
   const cohort_value loss = cohort_graph_sum_all(at.graph, case_gelu(&at, 0));
   cohort_value gradient, product;
   const cohort_value direction = rig_given(&at, cohort_graph_shape(at.graph, at.real[0]), -1, 1);
-  cohort_graph_hessian_product(at.graph, loss, 1, at.real, &direction, &gradient, &product);
+  cohort_graph_gradient(at.graph, loss, COHORT_NO_VALUE, 1, at.real, &gradient);
+  cohort_graph_hessian_product(at.graph, 1, &gradient, at.real, &direction, &product);
   expect_fault(at.graph, product, (const char *[]){"gelu_backward", "decompose", NULL});
   rig_destroy(&at);
   rig other = rig_create(1);

@@ -12,7 +12,9 @@ typedef struct naive {
   int64_t rows, heads, key_heads, width;
   double scale;
   const double *q, *k, *v, *segments, *dy;
+  const double *aq, *ak, *av; /* of attention_second */
   double *y, *logsumexp, *dq, *dk, *dv, *p;
+  double *gq, *gk, *gv, *gdy;
 } naive;
 
 static double inner(const double *a, const double *b, int64_t n) {
@@ -60,6 +62,43 @@ static void naive_backward(const naive *n, int64_t row, int64_t head) {
       n->dq[at + d] += ds * n->k[key + d];
       n->dk[key + d] += ds * n->q[at + d];
       n->dv[key + d] += n->p[j] * n->dy[at + d];
+    }
+  }
+}
+
+typedef struct naive_pair {
+  double dp, a, b;
+} naive_pair;
+
+static naive_pair pair_of(const naive *n, int64_t at, int64_t key) {
+  const double a = inner(n->aq + at, n->k + key, n->width) + inner(n->q + at, n->ak + key, n->width);
+  return (naive_pair){inner(n->dy + at, n->v + key, n->width), n->scale * a, inner(n->dy + at, n->av + key, n->width)};
+}
+
+/* The derivative of <aq, dq> + <ak, dk> + <av, dv> of a row, by q, k, v and dy. */
+static void naive_second(const naive *n, int64_t row, int64_t head) {
+  double logsumexp, delta = 0, mean = 0, total = 0;
+  const int64_t first = naive_probabilities(n, row, head, &logsumexp), at = query_at(n, row, head);
+  for (int64_t j = first; j <= row; j++) {
+    const naive_pair one = pair_of(n, at, key_at(n, j, head));
+    delta += n->p[j] * one.dp;
+    mean += n->p[j] * one.a;
+  }
+  for (int64_t j = first; j <= row; j++) {
+    const naive_pair one = pair_of(n, at, key_at(n, j, head));
+    total += n->p[j] * (one.a * (one.dp - delta) - mean * one.dp + one.b);
+  }
+  for (int64_t j = first; j <= row; j++) {
+    const int64_t key = key_at(n, j, head);
+    const naive_pair one = pair_of(n, at, key);
+    const double by_p = one.a * (one.dp - delta) - mean * one.dp + one.b;
+    const double by_s = n->scale * n->p[j] * (by_p - total), by_dp = n->p[j] * (one.a - mean);
+    const double ds = n->scale * n->p[j] * (one.dp - delta);
+    for (int64_t d = 0; d < n->width; d++) {
+      n->gq[at + d] += by_s * n->k[key + d] + ds * n->ak[key + d];
+      n->gk[key + d] += by_s * n->q[at + d] + ds * n->aq[at + d];
+      n->gv[key + d] += by_dp * n->dy[at + d];
+      n->gdy[at + d] += by_dp * n->v[key + d] + n->p[j] * n->av[key + d];
     }
   }
 }
@@ -133,9 +172,92 @@ static void check_backward(const attention_case *c) {
   fixture_check(&t);
 }
 
+static void release(fixture *t) {
+  for (int i = 0; i < t->inputs; i++) free(t->input[i].value);
+  for (int i = 0; i < t->outputs; i++) free(t->output[i].value);
+}
+
+static double *input_like(fixture *t, const naive *n, cohort_shape shape) {
+  double *const x = fixture_real(t, shape, -1, 1);
+  spoil_outside(n, x, shape.size[1] * shape.size[2]);
+  return x;
+}
+
+static fixture begin_second(const attention_case *c, naive *n) {
+  const cohort_shape query = SHAPE(c->rows, c->heads, c->width), key = SHAPE(c->rows, c->key_heads, c->width);
+  fixture t = begin(COHORT_OP_ATTENTION_SECOND, c, n);
+  n->y = fixture_allocate(query);
+  n->logsumexp = fixture_real(&t, SHAPE(c->rows, c->heads), 0, 0);
+  naive_run(n, naive_forward);
+  free(n->y);
+  spoil_outside(n, n->logsumexp, c->heads);
+  n->dy = input_like(&t, n, query);
+  n->aq = input_like(&t, n, query);
+  n->ak = input_like(&t, n, key);
+  n->av = input_like(&t, n, key);
+  n->gq = fixture_output(&t, query, COHORT_TYPE_REAL);
+  n->gk = fixture_output(&t, key, COHORT_TYPE_REAL);
+  n->gv = fixture_output(&t, key, COHORT_TYPE_REAL);
+  n->gdy = fixture_output(&t, query, COHORT_TYPE_REAL);
+  return t;
+}
+
+static void check_second(const attention_case *c) {
+  naive n;
+  fixture t = begin_second(c, &n);
+  naive_run(&n, naive_second);
+  fixture_check(&t);
+}
+
 static void check_both(const attention_case *c) {
   check_forward(c);
   check_backward(c);
+  check_second(c);
+}
+
+/* <aq, dq> + <ak, dk> + <av, dv> where the four tensors have gone `step` along their directions. */
+static double weighed_gradients(const naive *n, double *const x[4], const double *const along[4], const int64_t size[4],
+                                double step) {
+  naive moved = *n;
+  for (int i = 0; i < 4; i++)
+    for (int64_t e = 0; e < size[i]; e++) x[i][e] += step * along[i][e];
+  moved.dq = fixture_allocate(SHAPE(size[0])), moved.dk = fixture_allocate(SHAPE(size[1]));
+  moved.dv = fixture_allocate(SHAPE(size[2]));
+  naive_run(&moved, naive_backward);
+  const double sum =
+      inner(n->aq, moved.dq, size[0]) + inner(n->ak, moved.dk, size[1]) + inner(n->av, moved.dv, size[2]);
+  free(moved.dq), free(moved.dk), free(moved.dv);
+  for (int i = 0; i < 4; i++)
+    for (int64_t e = 0; e < size[i]; e++) x[i][e] -= step * along[i][e];
+  return sum;
+}
+
+/* What the second derivative is checked against is itself the slope of what the first was checked against. */
+static void test_second_is_a_slope(void) {
+  const int lengths[] = {6, 5};
+  const attention_case c = {11, 4, 2, 3, 0.6, 1, lengths};
+  naive n;
+  fixture t = begin_second(&c, &n), draws = fixture_of(COHORT_OP_ADD);
+  naive_run(&n, naive_second);
+  enum { TENSORS = 4, DY = 5 };
+  double *const x[TENSORS] = {t.input[0].value, t.input[1].value, t.input[2].value, t.input[DY].value};
+  const double *const result[TENSORS] = {n.gq, n.gk, n.gv, n.gdy};
+  const double *along[TENSORS];
+  int64_t size[TENSORS];
+  double slope = 0;
+  for (int i = 0; i < TENSORS; i++) {
+    const cohort_shape shape = t.output[i].shape;
+    size[i] = cohort_shape_elements(shape);
+    along[i] = fixture_real(&draws, shape, -1, 1);
+    slope += inner(result[i], along[i], size[i]);
+  }
+  const double step = 1e-5;
+  const double measured =
+      (weighed_gradients(&n, x, along, size, step) - weighed_gradients(&n, x, along, size, -step)) / (2 * step);
+  CU_ASSERT(fabs(slope) > 0.1);
+  CU_ASSERT_DOUBLE_EQUAL(measured, slope, 1e-7 * fabs(slope));
+  release(&t);
+  release(&draws);
 }
 
 static void one_segment(int64_t rows, int64_t heads, int64_t key_heads, int64_t width) {
@@ -192,23 +314,24 @@ static void test_large_scores(void) {
   fixture_check(&t);
 }
 
-/* For checks of bits alone: y and logsumexp need not belong to the inputs. */
-static void add_backward_inputs(fixture *t, const attention_case *c) {
-  fixture_real(t, SHAPE(c->rows, c->heads, c->width), -1, 1);
-  fixture_real(t, SHAPE(c->rows, c->heads), 4, 5);
-  fixture_real(t, SHAPE(c->rows, c->heads, c->width), -1, 1);
+/* For checks of bits alone: y and logsumexp need not belong to the inputs. `order`: of the derivative, 0 to 2. */
+static void add_inputs(fixture *t, const attention_case *c, int order) {
+  const cohort_shape query = SHAPE(c->rows, c->heads, c->width), key = SHAPE(c->rows, c->key_heads, c->width);
+  if (order == 1) fixture_real(t, query, -1, 1);
+  if (order > 0) fixture_real(t, SHAPE(c->rows, c->heads), 4, 5);
+  if (order > 0) fixture_real(t, query, -1, 1);
+  if (order < 2) return;
+  fixture_real(t, query, -1, 1);
+  fixture_real(t, key, -1, 1);
+  fixture_real(t, key, -1, 1);
 }
 
-static void add_outputs(fixture *t, int gradients) {
+static void add_outputs(fixture *t, int order) {
   const cohort_shape query = t->input[0].shape, key = t->input[1].shape;
   fixture_output(t, query, COHORT_TYPE_REAL);
-  fixture_output(t, gradients ? key : SHAPE(query.size[0], query.size[1]), COHORT_TYPE_REAL);
-  if (gradients) fixture_output(t, key, COHORT_TYPE_REAL);
-}
-
-static void release(fixture *t) {
-  for (int i = 0; i < t->inputs; i++) free(t->input[i].value);
-  for (int i = 0; i < t->outputs; i++) free(t->output[i].value);
+  fixture_output(t, order ? key : SHAPE(query.size[0], query.size[1]), COHORT_TYPE_REAL);
+  if (order) fixture_output(t, key, COHORT_TYPE_REAL);
+  if (order == 2) fixture_output(t, query, COHORT_TYPE_REAL);
 }
 
 /* Tasks of a millisecond or so, that do run at the same time, several times over. */
@@ -225,13 +348,13 @@ static void compare_teams(const fixture *t, const cohort_kernel_set *set) {
   for (int i = 0; i < t->outputs; i++) free(alone[i]);
 }
 
-static void check_teams(cohort_op op, int gradients) {
+static void check_teams(cohort_op op, int order) {
   const int lengths[] = {600, 300, -20, 400};
   const attention_case c = {1320, 6, 6, 32, 0.2, 1, lengths};
   naive n;
   fixture t = begin(op, &c, &n);
-  if (gradients) add_backward_inputs(&t, &c);
-  add_outputs(&t, gradients);
+  add_inputs(&t, &c, order);
+  add_outputs(&t, order);
   for (int isa = 0; isa <= (int)cohort_processor_isa(); isa++) {
     compare_teams(&t, cohort_kernels_float32((cohort_isa)isa));
     compare_teams(&t, cohort_kernels_bf16((cohort_isa)isa, cohort_processor_bf16()));
@@ -243,6 +366,7 @@ static void check_teams(cohort_op op, int gradients) {
 static void test_teams(void) {
   check_teams(COHORT_OP_ATTENTION, 0);
   check_teams(COHORT_OP_ATTENTION_BACKWARD, 1);
+  check_teams(COHORT_OP_ATTENTION_SECOND, 2);
 }
 
 enum { BODY = 100, BEFORE = 37, HEADS = 2, WIDTH = 24 };
@@ -269,18 +393,18 @@ static void compare_alone(const fixture *all, const fixture *alone, const cohort
 }
 
 /* A segment's bits are its own: the same alone and among others. */
-static void check_place(cohort_op op, int gradients) {
+static void check_place(cohort_op op, int order) {
   const int lengths[] = {BEFORE - 2, -2, BODY, 70};
   const attention_case c = {BEFORE + BODY + 70, HEADS, 1, WIDTH, 0.2, 1, lengths};
   naive n;
   fixture all = begin(op, &c, &n), alone = fixture_of(op);
   alone.attributes = all.attributes;
-  if (gradients) add_backward_inputs(&all, &c);
+  add_inputs(&all, &c, order);
   for (int i = 0; i < all.inputs; i++) {
     cut_rows(&alone, &all.input[i], BEFORE, cohort_shape_elements(all.input[i].shape) / c.rows);
   }
   fixture *fixtures[] = {&all, &alone};
-  for (int i = 0; i < 2; i++) add_outputs(fixtures[i], gradients);
+  for (int i = 0; i < 2; i++) add_outputs(fixtures[i], order);
   for (int isa = 0; isa <= (int)cohort_processor_isa(); isa++) {
     compare_alone(&all, &alone, cohort_kernels_float32((cohort_isa)isa));
     compare_alone(&all, &alone, cohort_kernels_bf16((cohort_isa)isa, cohort_processor_bf16()));
@@ -293,6 +417,7 @@ static void check_place(cohort_op op, int gradients) {
 static void test_place(void) {
   check_place(COHORT_OP_ATTENTION, 0);
   check_place(COHORT_OP_ATTENTION_BACKWARD, 1);
+  check_place(COHORT_OP_ATTENTION_SECOND, 2);
 }
 
 static const check checks[] = {
@@ -302,6 +427,7 @@ static const check checks[] = {
     {"segments", test_segments},
     {"many runs", test_many_runs},
     {"large scores", test_large_scores},
+    {"the second derivative is a slope", test_second_is_a_slope},
     {"bits do not depend on the team", test_teams},
     {"a segment's bits do not depend on its place", test_place},
 };
