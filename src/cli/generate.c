@@ -11,6 +11,7 @@
 #include "io/checkpoint.h"
 #include "kernel/peak.h"
 #include "train/rollout/generator.h"
+#include "train/run/run.h"
 #include "train/task/language.h"
 
 typedef struct generate_options {
@@ -96,8 +97,15 @@ static cohort_status read_options(const cohort_command_line *line, generate_opti
 
 static cohort_status load(const char *weights, cohort_space *space, cohort_error *error) {
   cohort_flat_contents contents = {0};
-  COHORT_TRY(cohort_checkpoint_read_flat(weights, "/model/flat/parameters", "/model/parameters", &contents, error));
-  cohort_status status = COHORT_DONE;
+  COHORT_TRY(cohort_space_hold(space, error));
+  char *vector = cohort_run_vector_in(weights, space->name);
+  char *flat = cohort_format_text("/%s/flat/%s", space->name, vector);
+  char *view = cohort_format_text("/%s/%s", space->name, vector);
+  cohort_status status = cohort_checkpoint_read_flat(weights, flat, view, &contents, error);
+  free(view);
+  free(flat);
+  free(vector);
+  COHORT_TRY(status);
   if (contents.elements != space->elements)
     status = cohort_fail(error, COHORT_BAD_DATA, "%s: the weights do not fit the run's model", weights);
   else
@@ -269,17 +277,49 @@ static int64_t chunk_rows(const text_list *own, const generate_options *options,
   return (rows + UNIT - 1) / UNIT * UNIT;
 }
 
-static cohort_status write_texts(const cohort_choice *model, const cohort_model_data *data, cohort_space *space,
+/* A model's weights, and its adapters' where there are some. */
+typedef struct weights_of {
+  cohort_space *model, *adapter_space;
+  cohort_adapter adapter;
+} weights_of;
+
+static cohort_status load_all(const cohort_settings *settings, const cohort_choice *model,
+                              const cohort_model_data *data, const char *file, weights_of *out, cohort_error *error) {
+  cohort_graph *graph = NULL;
+  cohort_faults faults = {0};
+  if (settings->lora) out->adapter = cohort_adapter_of(&settings->lora_settings, 1, &faults);
+  cohort_status status = cohort_faults_status(&faults, error);
+  cohort_faults_release(&faults);
+  COHORT_TRY(status);
+  COHORT_TRY(cohort_generator_graph(model, data, settings->lora ? &out->adapter : NULL, &graph, error));
+  out->model = cohort_space_create(graph, 0, "model");
+  if (settings->lora) out->adapter_space = cohort_space_create(graph, 1, COHORT_ADAPTER_SPACE);
+  cohort_graph_destroy(graph);
+  COHORT_TRY(load(file, out->model, error));
+  return out->adapter_space ? load(file, out->adapter_space, error) : COHORT_DONE;
+}
+
+static void release_weights(weights_of *own) {
+  cohort_space_destroy(own->model);
+  cohort_space_destroy(own->adapter_space);
+  cohort_adapter_release(&own->adapter);
+}
+
+static cohort_status write_texts(const cohort_choice *model, const cohort_model_data *data, const weights_of *weights,
                                  const cohort_tokenizer *tokenizer, const generate_options *options, text_list *own,
                                  cohort_error *error) {
   const int64_t slots = own->count < options->batch ? own->count : options->batch;
   const int64_t context = ((const cohort_model *)model->method->functions)->context(model->config);
-  const cohort_generator_options settings = {slots, chunk_rows(own, options, slots, context), cohort_processor_cores(),
-                                             options->bf16 != 0};
+  const cohort_generator_options settings = {.slots = slots,
+                                             .chunk = chunk_rows(own, options, slots, context),
+                                             .threads = cohort_processor_cores(),
+                                             .bf16 = options->bf16 != 0,
+                                             .adapter = weights->adapter_space ? &weights->adapter : NULL,
+                                             .adapter_space = weights->adapter_space};
   cohort_generator *generator = NULL;
   generate_speed speed = {0};
   const bool alone = own->count == 1;
-  COHORT_TRY(cohort_generator_create(model, data, space, &settings, &generator, error));
+  COHORT_TRY(cohort_generator_create(model, data, weights->model, &settings, &generator, error));
   for (int64_t first = 0; first < own->count; first += slots) {
     const int64_t count = own->count - first < slots ? own->count - first : slots;
     if (alone) printf("%s", own->text[0].prompt);
@@ -293,7 +333,7 @@ static cohort_status write_texts(const cohort_choice *model, const cohort_model_
   }
   if (alone) printf("\n");
   (void)fflush(stdout);
-  report(&speed, space, &settings);
+  report(&speed, weights->model, &settings);
   cohort_generator_destroy(generator);
   return COHORT_DONE;
 }
@@ -311,20 +351,13 @@ static cohort_status generate(const cohort_settings *settings, const char *weigh
   cohort_tokenizer *tokenizer = NULL;
   COHORT_TRY(cohort_language_tokenizer(settings->data_settings.tokenizer, &tokenizer, error));
   const cohort_model_data data = {.outputs = cohort_tokenizer_vocabulary(tokenizer)};
-  cohort_graph *graph = NULL;
-  cohort_space *space = NULL;
+  weights_of own = {0};
   text_list texts = {0};
-  status = cohort_generator_graph(&model, &data, &graph, error);
-  if (status == COHORT_DONE) {
-    space = cohort_space_create(graph, 0, "model");
-    status = cohort_space_hold(space, error);
-  }
-  if (status == COHORT_DONE) status = load(weights, space, error);
+  status = load_all(settings, &model, &data, weights, &own, error);
   if (status == COHORT_DONE) status = read_prompts(&texts, tokenizer, options, error);
-  if (status == COHORT_DONE) status = write_texts(&model, &data, space, tokenizer, options, &texts, error);
+  if (status == COHORT_DONE) status = write_texts(&model, &data, &own, tokenizer, options, &texts, error);
   release_texts(&texts);
-  cohort_space_destroy(space);
-  cohort_graph_destroy(graph);
+  release_weights(&own);
   cohort_tokenizer_destroy(tokenizer);
   cohort_choice_release(&model);
   return status;

@@ -118,9 +118,10 @@ static void vocabulary_head(cohort_rule *rule) {
   }
   const cohort_value d_log = cohort_rule_cotangent(rule, 0), d_mean = cohort_rule_cotangent(rule, 2);
   const cohort_value d_entropy = cohort_rule_cotangent(rule, 3);
-  give_outputs(rule, 2,
-               backward(rule, COHORT_OP_VOCABULARY_HEAD_BACKWARD, 8,
-                        (cohort_value[]){x[0], x[1], x[2], rule->y[1], rule->y[3], d_log, d_mean, d_entropy}));
+  const cohort_value input[8] = {x[0], x[1], x[2], rule->y[1], rule->y[3], d_log, d_mean, d_entropy};
+  const cohort_attributes attributes = {.integers = {!rule->wanted[1]}};
+  give_outputs(rule, rule->wanted[1] ? 2 : 1,
+               cohort_graph_add_node(rule->graph, COHORT_OP_VOCABULARY_HEAD_BACKWARD, 8, input, &attributes));
 }
 
 static void none(cohort_rule *rule) {

@@ -171,8 +171,8 @@ static bool infer_head_backward(infer *own) {
   bool holds = head_holds(own);
   for (int i = 3; i < own->inputs; i++) holds = holds && is_vector(own->in[i], own->in[0].size[0]);
   if (!fits(own, "rrirrrrr", "what the head took and gave, and three gradients [R]", holds)) return false;
-  give(own, own->in[0]);
-  return give(own, own->in[1]);
+  const bool gave = give(own, own->in[0]);
+  return own->attributes->integers[0] ? gave : give(own, own->in[1]);
 }
 
 bool cohort_infer_fused(cohort_inference *own) {

@@ -37,9 +37,9 @@ double cohort_op_flops(cohort_op op, const cohort_call *call) {
       return convolution(call->input[1].shape, call->output[0].shape);
     case COHORT_OP_VOCABULARY_HEAD:
       return head(call);
-    /* The logits again, then the two gradients. */
+    /* The logits again, then the gradients. */
     case COHORT_OP_VOCABULARY_HEAD_BACKWARD:
-      return 3 * head(call);
+      return (1 + call->outputs) * head(call);
     case COHORT_OP_ATTENTION:
       return attention(call);
     /* The scores again, then the gradients of queries, keys, values and probabilities: five products for two. */

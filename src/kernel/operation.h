@@ -134,7 +134,8 @@ typedef enum cohort_op {
   COHORT_OP_VOCABULARY_HEAD, /* (x [R, D], weight [V, D], target integer [R]), logits by chunks of rows, never all at once
                                 -> (log p(target) [R], logsumexp [R], mean_v log p(v) [R], entropy [R]); target < 0: zeros */
   COHORT_OP_VOCABULARY_HEAD_BACKWARD, /* (x, weight, target, logsumexp, entropy, d_logp [R], d_mean [R], d_entropy [R],
-                                         ) -> (dx, dweight); the logsumexp output's cotangent is not supported */
+                                         ) -> (dx, dweight), i0 = 1: dx alone; the logsumexp output's cotangent is not
+                                         supported */
   COHORT_OP_ATTENTION_CACHED, /* new rows of several texts against their caches: (q [R, H, D], k [R, G, D], v [R, G, D],
                                  slots integer [R] (-1: zeros), positions integer [R], keys [S, G, B, D, 64], values
                                  [S, G, 64 B, D]) r0 scale -> y [R, H, D]. Puts each row's k and v at its slot and

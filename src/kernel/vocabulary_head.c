@@ -153,7 +153,7 @@ static void run_panels(head_job *job, cohort_tile_function tile, void (*then)(co
   }
 }
 
-/* From a panel's gradient: its share of dx, and its rows of dweight. */
+/* From a panel's gradient: its share of dx, and its rows of dweight where that is wanted. */
 static void multiply_back(const head_job *job) {
   const cohort_call *call = job->call;
   const int64_t x = job->first * job->width, weight = job->column * job->width;
@@ -161,6 +161,7 @@ static void multiply_back(const head_job *job) {
   (call->team, 0, 0, job->count, job->width, job->columns, 1, job->logits, STEP,
    (const real *)call->input[1].data + weight, job->width, job->column == 0 ? 0 : 1, (real *)call->output[0].data + x,
    job->width);
+  if (call->outputs < 2) return;
   COHORT_VARIED(cohort_product)
   (call->team, 1, 0, job->columns, job->width, job->count, 1, job->logits, STEP, (const real *)call->input[0].data + x,
    job->width, job->first == 0 ? 0 : 1, (real *)call->output[1].data + weight, job->width);

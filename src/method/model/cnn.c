@@ -65,8 +65,7 @@ static cohort_value lenet(const cnn_config *settings, cohort_graph *graph, const
     x = cohort_graph_window_max(graph, cohort_graph_relu(graph, x), 2, 2);
   }
   x = cohort_layer_flatten(graph, x);
-  return cohort_graph_relu(graph,
-                           cohort_layer_dense(graph, "dense", inputs->space, x, settings->dense, COHORT_ROLE_MATRIX));
+  return cohort_graph_relu(graph, cohort_layer_dense(graph, "dense", inputs, x, settings->dense, COHORT_ROLE_MATRIX));
 }
 
 typedef struct norm {
@@ -141,7 +140,7 @@ static cohort_model_outputs build(const void *config, cohort_graph *graph, const
   const cnn_config *settings = config;
   cohort_value x = settings->kind == KIND_LENET ? lenet(settings, graph, inputs) : resnet(settings, graph, inputs);
   x = cohort_layer_dropout(graph, "dropout", x, inputs, settings->dropout);
-  const cohort_value logits = cohort_layer_dense(graph, "head", inputs->space, x, data->outputs, COHORT_ROLE_HEAD);
+  const cohort_value logits = cohort_layer_dense(graph, "head", inputs, x, data->outputs, COHORT_ROLE_HEAD);
   return (cohort_model_outputs){.logits = logits, .hidden = COHORT_NO_VALUE, .head = COHORT_NO_VALUE};
 }
 

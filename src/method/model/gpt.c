@@ -83,7 +83,7 @@ static cohort_value project(const builder *b, const char *name, cohort_value x, 
   cohort_graph_enter(b->graph, "%s", name);
   const cohort_value weight = cohort_graph_parameter(b->graph, b->inputs->space, "weight", COHORT_SHAPE(out, in),
                                                      COHORT_ROLE_MATRIX, COHORT_INITIAL_NORMAL, scale);
-  cohort_value y = cohort_graph_matmul(b->graph, x, weight, false, true);
+  cohort_value y = cohort_layer_product(b->graph, b->inputs, name, x, weight);
   if (is_gpt2(b)) {
     const cohort_value bias = cohort_graph_parameter(b->graph, b->inputs->space, "bias", COHORT_SHAPE(out),
                                                      COHORT_ROLE_VECTOR, COHORT_INITIAL_ZERO, 0);

@@ -1,17 +1,44 @@
 /* Layers that several models share: each declares its parameters under the scope `name`, initialised as PyTorch does
  * (nn.Linear, nn.Conv2d: kaiming_uniform(a = sqrt 5) for the weight and the same bound for the bias, which is uniform
  * in
- * +-1/sqrt(fan in)), and applies itself. */
+ * +-1/sqrt(fan in)), and applies itself. Matrices are multiplied with by cohort_layer_product, so that adapters can
+ * stand beside them. */
 #ifndef COHORT_METHOD_MODEL_LAYER_H
 #define COHORT_METHOD_MODEL_LAYER_H
 
 #include <math.h>
+#include <string.h>
 
 #include "method/model/model.h"
 
+static inline bool cohort_adapter_takes(const cohort_adapter *adapter, const char *layer) {
+  if (!adapter) return false;
+  for (int i = 0; i < adapter->targets; i++)
+    if (strcmp(adapter->target[i], layer) == 0) return true;
+  return adapter->targets == 0;
+}
+
+/* x [R, in] weight' [in, out], and what an adapter adds. In the scope of the layer, whose own name is `layer`. A begins
+ * as PEFT's (Kaiming uniform with a = sqrt 5). */
+static inline cohort_value cohort_layer_product(cohort_graph *graph, const cohort_model_inputs *inputs,
+                                                const char *layer, cohort_value x, cohort_value weight) {
+  const cohort_value y = cohort_graph_matmul(graph, x, weight, false, true);
+  const cohort_adapter *adapter = inputs->adapter;
+  if (!cohort_adapter_takes(adapter, layer)) return y;
+  const int64_t in = cohort_shape_columns(cohort_graph_shape(graph, x));
+  const int64_t out = cohort_shape_columns(cohort_graph_shape(graph, y));
+  const cohort_value a = cohort_graph_parameter(graph, adapter->space, "lora_a", COHORT_SHAPE(adapter->rank, in),
+                                                COHORT_ROLE_MATRIX, COHORT_INITIAL_UNIFORM, 1 / sqrt((double)in));
+  const cohort_value b = cohort_graph_parameter(graph, adapter->space, "lora_b", COHORT_SHAPE(out, adapter->rank),
+                                                COHORT_ROLE_MATRIX, COHORT_INITIAL_ZERO, 0);
+  const cohort_value narrow = cohort_graph_scale(graph, cohort_graph_matmul(graph, x, a, false, true), adapter->scale);
+  return cohort_graph_add(graph, y, cohort_graph_matmul(graph, narrow, b, false, true));
+}
+
 /* x [R, in] -> [R, out], with a bias. */
-static inline cohort_value cohort_layer_dense(cohort_graph *graph, const char *name, int space, cohort_value x,
-                                              int64_t out, cohort_role role) {
+static inline cohort_value cohort_layer_dense(cohort_graph *graph, const char *name, const cohort_model_inputs *inputs,
+                                              cohort_value x, int64_t out, cohort_role role) {
+  const int space = inputs->space;
   const int64_t in = cohort_shape_columns(cohort_graph_shape(graph, x));
   const double bound = 1 / sqrt((double)in);
   cohort_graph_enter(graph, "%s", name);
@@ -19,7 +46,9 @@ static inline cohort_value cohort_layer_dense(cohort_graph *graph, const char *n
       cohort_graph_parameter(graph, space, "weight", COHORT_SHAPE(out, in), role, COHORT_INITIAL_UNIFORM, bound);
   const cohort_value bias = cohort_graph_parameter(graph, space, "bias", COHORT_SHAPE(out), COHORT_ROLE_VECTOR,
                                                    COHORT_INITIAL_UNIFORM, bound);
-  const cohort_value y = cohort_graph_add(graph, cohort_graph_matmul(graph, x, weight, false, true), bias);
+  const cohort_value product = role == COHORT_ROLE_MATRIX ? cohort_layer_product(graph, inputs, name, x, weight)
+                                                          : cohort_graph_matmul(graph, x, weight, false, true);
+  const cohort_value y = cohort_graph_add(graph, product, bias);
   cohort_graph_leave(graph);
   return y;
 }

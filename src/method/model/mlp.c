@@ -42,12 +42,12 @@ static cohort_model_outputs build(const void *config, cohort_graph *graph, const
   for (int64_t layer = 0; layer < settings->layers; layer++) {
     char name[32];
     snprintf(name, sizeof name, "layer%lld", (long long)layer);
-    x = cohort_layer_dense(graph, name, inputs->space, x, settings->hidden, COHORT_ROLE_MATRIX);
+    x = cohort_layer_dense(graph, name, inputs, x, settings->hidden, COHORT_ROLE_MATRIX);
     x = activate(graph, x, settings->activation);
     snprintf(name, sizeof name, "dropout%lld", (long long)layer);
     x = cohort_layer_dropout(graph, name, x, inputs, settings->dropout);
   }
-  const cohort_value logits = cohort_layer_dense(graph, "head", inputs->space, x, data->outputs, COHORT_ROLE_HEAD);
+  const cohort_value logits = cohort_layer_dense(graph, "head", inputs, x, data->outputs, COHORT_ROLE_HEAD);
   return (cohort_model_outputs){.logits = logits, .hidden = COHORT_NO_VALUE, .head = COHORT_NO_VALUE};
 }
 

@@ -15,15 +15,27 @@ typedef struct cohort_model_data {
   int64_t outputs; /* SAMPLES: classes or target size; TOKENS: vocabulary */
 } cohort_model_data;
 
+/* Low-rank adapters beside the matrices of layers (LoRA: Hu et al., LoRA: Low-Rank Adaptation of Large Language Models,
+ * ICLR 2022): x W becomes x W + scale (x A) B. A and B are tensors lora_a and lora_b of a space of their own, B begins
+ * at zero; W + scale A B is never formed. */
+typedef struct cohort_adapter {
+  int space;
+  int64_t rank;
+  double scale; /* alpha / rank */
+  int targets;  /* names of layers; 0: all */
+  const char **target;
+} cohort_adapter;
+
 /* Inputs of the graph, made by the task. */
 typedef struct cohort_model_inputs {
   int space;
-  bool training;          /* dropout on */
-  cohort_value input;     /* SAMPLES: real [R, size...] */
-  cohort_value tokens;    /* TOKENS: integer [R], R rows of all sequences one after another */
-  cohort_value positions; /* integer [R]: SAMPLES: zeros; TOKENS: position inside the sequence */
-  cohort_value segments;  /* TOKENS: integer [R]: sequence number, -1: padding */
-  cohort_value ids;       /* integer [R]: sample id, the key of dropout */
+  const cohort_adapter *adapter; /* NULL: none */
+  bool training;                 /* dropout on */
+  cohort_value input;            /* SAMPLES: real [R, size...] */
+  cohort_value tokens;           /* TOKENS: integer [R], R rows of all sequences one after another */
+  cohort_value positions;        /* integer [R]: SAMPLES: zeros; TOKENS: position inside the sequence */
+  cohort_value segments;         /* TOKENS: integer [R]: sequence number, -1: padding */
+  cohort_value ids;              /* integer [R]: sample id, the key of dropout */
   double reads; /* TOKENS: rows that attention reads for a row, in the mean over all, for the count of FLOPs alone; a
                    sequence of n rows reads n (n + 1) / 2; 0: not known */
   /* TOKENS, decoding: 0, or how many texts the cache holds and how many tokens of each (a multiple of 64). Then

@@ -45,6 +45,7 @@ static void build(const cohort_decoder_options *settings, const cohort_decoder *
     out->buffer[i] = cohort_allocate((size_t)size * sizeof *out->buffer[i]);
   }
   const cohort_model_inputs inputs = {.input = COHORT_NO_VALUE,
+                                      .adapter = settings->adapter,
                                       .tokens = out->input[TOKENS],
                                       .positions = out->input[POSITIONS],
                                       .segments = out->input[SLOTS],

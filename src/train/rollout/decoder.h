@@ -13,6 +13,7 @@ typedef struct cohort_decoder cohort_decoder;
 typedef struct cohort_decoder_options {
   const cohort_choice *model; /* of kind COHORT_MODEL_TOKENS */
   const cohort_model_data *data;
+  const cohort_adapter *adapter; /* NULL: none */
   const cohort_kernel_set *kernels;
   bool bf16; /* matrices are held as bf16 too, for the kernels that read them so (float32 sets of bf16 products) */
   int64_t slots, chunk; /* texts at once; rows of a chunk */

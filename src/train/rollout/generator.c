@@ -20,14 +20,15 @@ struct cohort_generator {
 
 enum { TOKENS, POSITIONS, SEGMENTS, IDS, INPUTS };
 
-cohort_status cohort_generator_graph(const cohort_choice *model, const cohort_model_data *data, cohort_graph **out,
-                                     cohort_error *error) {
+cohort_status cohort_generator_graph(const cohort_choice *model, const cohort_model_data *data,
+                                     const cohort_adapter *adapter, cohort_graph **out, cohort_error *error) {
   static const char *const names[INPUTS] = {"tokens", "positions", "segments", "ids"};
   const cohort_model *functions = model->method->functions;
   cohort_value input[INPUTS];
   cohort_graph *graph = cohort_graph_create();
   for (int i = 0; i < INPUTS; i++) input[i] = cohort_graph_input(graph, names[i], COHORT_TYPE_INTEGER, COHORT_SHAPE(1));
   const cohort_model_inputs inputs = {.input = COHORT_NO_VALUE,
+                                      .adapter = adapter,
                                       .tokens = input[TOKENS],
                                       .positions = input[POSITIONS],
                                       .segments = input[SEGMENTS],
@@ -42,10 +43,12 @@ cohort_status cohort_generator_graph(const cohort_choice *model, const cohort_mo
   return COHORT_DONE;
 }
 
+/* The model's space and its adapters'; no name is in both. */
 static void *find_parameter(void *argument, const char *name) {
-  const cohort_space *space = argument;
-  for (int t = 0; t < space->tensors; t++)
-    if (strcmp(space->tensor[t].declared.name, name) == 0) return space->values + space->tensor[t].offset;
+  const cohort_space *const *spaces = argument;
+  for (int s = 0; s < 2 && spaces[s]; s++)
+    for (int t = 0; t < spaces[s]->tensors; t++)
+      if (strcmp(spaces[s]->tensor[t].declared.name, name) == 0) return spaces[s]->values + spaces[s]->tensor[t].offset;
   return NULL;
 }
 
@@ -61,16 +64,18 @@ cohort_status cohort_generator_create(const cohort_choice *model, const cohort_m
   own->weight = cohort_allocate((size_t)(own->slots * own->vocabulary) * sizeof *own->weight);
   own->order = cohort_allocate((size_t)(own->slots * own->vocabulary) * sizeof *own->order);
   const cohort_isa isa = cohort_processor_isa();
+  const cohort_space *spaces[2] = {space, settings->adapter_space};
   const cohort_decoder_options decoder = {
       .model = model,
       .data = data,
+      .adapter = settings->adapter,
       .kernels = settings->bf16 ? cohort_kernels_bf16(isa, cohort_processor_bf16()) : cohort_kernels_float32(isa),
       .bf16 = settings->bf16,
       .slots = settings->slots,
       .chunk = settings->chunk,
       .threads = settings->threads,
       .parameter = find_parameter,
-      .argument = space};
+      .argument = spaces};
   const cohort_status status = cohort_decoder_create(&decoder, &own->decoder, error);
   if (status != COHORT_DONE) {
     cohort_generator_destroy(own);

@@ -11,7 +11,9 @@ typedef struct cohort_generator cohort_generator;
 typedef struct cohort_generator_options {
   int64_t slots, chunk; /* texts at once; tokens of prompts that are read at once */
   int threads;
-  bool bf16; /* products of operands rounded to bf16; matrices are held as bf16 too */
+  bool bf16;                         /* products of operands rounded to bf16; matrices are held as bf16 too */
+  const cohort_adapter *adapter;     /* NULL: none */
+  const cohort_space *adapter_space; /* its weights */
 } cohort_generator_options;
 
 /* `space` holds the weights; `data` says the vocabulary. */
@@ -41,8 +43,9 @@ void cohort_generator_next(cohort_generator *generator, const cohort_generator_t
 /* Forgets all texts. */
 void cohort_generator_restart(cohort_generator *generator);
 
-/* A graph of the model alone, to make its space from; destroyed by the caller. */
-cohort_status cohort_generator_graph(const cohort_choice *model, const cohort_model_data *data, cohort_graph **out,
-                                     cohort_error *error);
+/* A graph of the model alone, in space 0, and its adapters (NULL: none), to make spaces from; destroyed by the caller.
+ */
+cohort_status cohort_generator_graph(const cohort_choice *model, const cohort_model_data *data,
+                                     const cohort_adapter *adapter, cohort_graph **out, cohort_error *error);
 
 #endif

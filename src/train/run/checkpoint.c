@@ -21,7 +21,7 @@ typedef struct stored_run {
   const cohort_shards *shards[MAX_FLATS]; /* NULL: every rank has all of it */
   char path[MAX_FLATS][2][PATH_ROOM];
   cohort_stored_tensor *tensor[COHORT_MAX_SPACES + 1]; /* of the spaces, of the table */
-  int vectors; /* of the flats; those behind them are row tables' */
+  int vectors;                                         /* of the flats; those behind them are row tables' */
 } stored_run;
 
 static void add_flat(const cohort_run *run, stored_run *stored, const char *flat_path, const char *view_path,

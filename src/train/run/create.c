@@ -129,7 +129,7 @@ static cohort_status make_train_graphs(cohort_run *run, cohort_lane_graph_option
   options.summed = needs.summed;
   memcpy(options.weight, needs.weight, sizeof options.weight);
   if (needs.wants & COHORT_WANTS_CLIPPED)
-    COHORT_TRY(cohort_per_sample_create(&run->task, run->spaces.space[0], run->kernels, run->settings->batch,
+    COHORT_TRY(cohort_per_sample_create(&run->task, &run->spaces, run->kernels, run->settings->batch,
                                         cohort_lane_engine_executors(run->engine), &run->per_sample, error));
   if (needs.wants & COHORT_WANTS_LOSS)
     COHORT_TRY(make_graph(run, &options, &run->losses, &run->losses_prefetch, error));
@@ -260,6 +260,13 @@ static cohort_status check_batch(const cohort_run *run, cohort_error *error) {
   return COHORT_DONE;
 }
 
+static cohort_status check_lora(const cohort_run *run, cohort_faults *faults, cohort_error *error) {
+  if (!run->settings->lora) return COHORT_DONE;
+  cohort_adapter_check(&run->task.adapter, run->spaces.space[run->task.adapter.space],
+                       run->spaces.space[run->task.model_space], cohort_settings_place(run->settings, "lora"), faults);
+  return cohort_faults_status(faults, error);
+}
+
 /* What each rank does alone. */
 static cohort_status plan_run(cohort_run *run, cohort_faults *faults, cohort_error *error) {
   COHORT_TRY(cohort_task_open(run->settings, run->log, faults, &run->task, error));
@@ -267,6 +274,7 @@ static cohort_status plan_run(cohort_run *run, cohort_faults *faults, cohort_err
   COHORT_TRY(check_batch(run, error));
   if (!run->task.spaces) return cohort_lane_engine_create(run->comm, run->lanes, run->threads, &run->engine, error);
   COHORT_TRY(cohort_spaces_create(&run->task.source, run->task.spaces, run->task.space, &run->spaces, error));
+  COHORT_TRY(check_lora(run, faults, error));
   COHORT_TRY(make_updater(run, faults, error));
   COHORT_TRY(cohort_lane_engine_create(run->comm, run->lanes, run->threads, &run->engine, error));
   return make_graphs(run, faults, error);

@@ -56,14 +56,25 @@ static char *describe_items(const cohort_run *run) {
                             (long long)settings->steps, (long long)settings->batch, words_of_samples(run), run->lanes);
 }
 
+/* A line, or nothing. */
+static char *describe_lora(const cohort_run *run) {
+  if (!run->settings->lora) return cohort_copy_text("");
+  const cohort_space *space = run->spaces.space[run->task.adapter.space];
+  return cohort_format_text("lora       rank %lld, scale %g: %lld parameters beside %d matrices; the model is frozen\n",
+                            (long long)run->task.adapter.rank, run->task.adapter.scale, (long long)space->parameters,
+                            space->tensors / 2);
+}
+
 char *cohort_run_describe(const cohort_run *run) {
   if (!run->task.spaces) return describe_items(run);
   char *data = describe_data(run), *batch = describe_batch(run), *steps = describe_steps(run);
   char *optimizer = cohort_updater_describe(run->updater);
+  char *lora = describe_lora(run);
+  const cohort_space *model = run->spaces.space[run->task.model_space];
   char *text = cohort_format_text(
-      "data       %s\nmodel      %s, %lld parameters in %d tensors\n%s\nbatch      %s\nsteps      %s", data,
-      run->task.model.method->key, (long long)run->spaces.space[0]->parameters, run->spaces.space[0]->tensors,
-      optimizer, batch, steps);
+      "data       %s\nmodel      %s, %lld parameters in %d tensors\n%s%s\nbatch      %s\nsteps      %s", data,
+      run->task.model.method->key, (long long)model->parameters, model->tensors, lora, optimizer, batch, steps);
+  free(lora);
   free(optimizer);
   free(steps);
   free(batch);

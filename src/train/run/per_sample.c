@@ -12,7 +12,8 @@
 
 struct cohort_per_sample {
   const cohort_task *task;
-  cohort_space *space;
+  const cohort_spaces *spaces;
+  const cohort_space *space; /* the trained one */
   const cohort_kernel_set *kernels;
   int64_t batch;
   double inverse_count; /* 1 / what a sample's sums are divided by */
@@ -23,11 +24,11 @@ struct cohort_per_sample {
 
 static cohort_status build(cohort_per_sample *own, cohort_error *error) {
   const cohort_lane_graph_options options = {.gradients = true, .training = true, .lanes = 1, .capacity = 1};
-  cohort_space *const spaces[1] = {own->space};
-  if (own->task->spaces > 1 || own->task->objectives > 1)
+  if (own->spaces->trained > 1 || own->task->objectives > 1)
     return cohort_fail(error, COHORT_BAD_CONFIG,
                        "optimizer: gradients of single samples serve one loss and one model; take another optimizer");
-  COHORT_TRY(cohort_lane_graph_create(&own->task->source, &options, spaces, own->kernels, &own->graph, error));
+  COHORT_TRY(
+      cohort_lane_graph_create(&own->task->source, &options, own->spaces->space, own->kernels, &own->graph, error));
   if (cohort_plan_phases(own->graph->plan) > 1)
     return cohort_fail(error, COHORT_BAD_CONFIG,
                        "loss: it looks across the batch, where the optimizer wants every sample alone; take another");
@@ -41,11 +42,13 @@ static cohort_status build(cohort_per_sample *own, cohort_error *error) {
   return COHORT_DONE;
 }
 
-cohort_status cohort_per_sample_create(const cohort_task *task, cohort_space *space, const cohort_kernel_set *kernels,
-                                       int64_t batch, int executors, cohort_per_sample **out, cohort_error *error) {
+cohort_status cohort_per_sample_create(const cohort_task *task, const cohort_spaces *spaces,
+                                       const cohort_kernel_set *kernels, int64_t batch, int executors,
+                                       cohort_per_sample **out, cohort_error *error) {
   cohort_per_sample *own = cohort_allocate(sizeof *own);
   own->task = task;
-  own->space = space;
+  own->spaces = spaces;
+  own->space = spaces->space[0];
   own->kernels = kernels;
   own->batch = batch;
   own->executors = executors;
@@ -79,10 +82,9 @@ static double norm_of(const cohort_per_sample *own, const float *gradient) {
 }
 
 bool cohort_per_sample_run(const cohort_per_sample *own, int executor, cohort_lane_context *context, int64_t first,
-                           int64_t last, const float *weights, double clip, cohort_random_key key, float *row,
+                           int64_t last, const float *const *point, double clip, cohort_random_key key, float *row,
                            double *scalars) {
   float *gradient = own->gradient[executor];
-  const float *const point[1] = {weights};
   const int64_t place[1] = {0};
   const cohort_lane_row into = {gradient, place, own->space->elements};
   memset(row, 0, (size_t)own->space->elements * sizeof *row);

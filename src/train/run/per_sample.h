@@ -10,15 +10,16 @@ typedef struct cohort_per_sample cohort_per_sample;
 
 /* For the samples of a batch of `batch`, on `executors` of this rank. BAD_CONFIG for a loss that looks across samples
  * or for several objectives. */
-cohort_status cohort_per_sample_create(const cohort_task *task, cohort_space *space, const cohort_kernel_set *kernels,
-                                       int64_t batch, int executors, cohort_per_sample **out, cohort_error *error);
+cohort_status cohort_per_sample_create(const cohort_task *task, const cohort_spaces *spaces,
+                                       const cohort_kernel_set *kernels, int64_t batch, int executors,
+                                       cohort_per_sample **out, cohort_error *error);
 void cohort_per_sample_destroy(cohort_per_sample *own);
 cohort_lane_graph *cohort_per_sample_graph(const cohort_per_sample *own);
 
-/* Samples [first, last) of the stream at `weights`; row = sum of min(1, clip / |g_i|) g_i / batch. False:
- * left before its end (cohort_executor_stop_on). */
+/* Samples [first, last) of the stream at point[spaces], whole weights; row = sum of min(1, clip / |g_i|) g_i / batch.
+ * False: left before its end (cohort_executor_stop_on). */
 bool cohort_per_sample_run(const cohort_per_sample *own, int executor, cohort_lane_context *context, int64_t first,
-                           int64_t last, const float *weights, double clip, cohort_random_key key, float *row,
+                           int64_t last, const float *const *point, double clip, cohort_random_key key, float *row,
                            double *scalars);
 
 #endif

@@ -151,8 +151,12 @@ static void run_clipped_lane(void *argument, int executor, int slot, int lane, i
   (void)slot, (void)phase;
   int64_t first, last;
   lane_range(work, lane, &first, &last);
+  const float *point[COHORT_MAX_SPACES];
+  const cohort_run *run = work->run;
+  for (int s = 0; s < run->spaces.count; s++) point[s] = run->spaces.vector[s].values;
+  point[0] = work->point->vector->values;
   if (!cohort_per_sample_run(work->run->per_sample, executor, &work->run->context[executor], work->base + first,
-                             work->base + last, work->point->vector->values, work->clip, work->key, row->base, scalars))
+                             work->base + last, point, work->clip, work->key, row->base, scalars))
     scalars[COHORT_LANE_LEFT] = 1;
 }
 

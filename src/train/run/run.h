@@ -88,6 +88,10 @@ cohort_status cohort_run_resume(cohort_run *run, const char *directory, const ch
  * start and is named in the log. `every_space`: each space what the file holds for it, which must be all of it. */
 cohort_status cohort_run_take_weights(cohort_run *run, const char *path, bool every_space, cohort_error *error);
 
+/* The vector to use of a space in a file: an optimizer may keep another for that than the one it trains. Owned by the
+ * caller. Not collective. */
+char *cohort_run_vector_in(const char *path, const char *space);
+
 /* Counters of this rank since the last call. */
 typedef struct cohort_run_counters {
   double busy_seconds; /* of its executors, summed */

@@ -54,6 +54,11 @@ static const cohort_scope central[] = {
      "these"},
     {.who = NULL},
 };
+static const cohort_scope adapted[] = {
+    {"tasks with a model", has_model, "this task trains no model; remove it"},
+    {"runs that are not federated", is_central, "a federated run's clients train whole models; remove it"},
+    {.who = NULL},
+};
 static const cohort_scope own_lanes[] = {
     {"runs that are not federated", is_central,
      "a federated run has a lane for each client of a round (federated.clients_per_round); remove it"},
@@ -261,6 +266,10 @@ const cohort_parameter cohort_settings_table[] = {
                         "size of the buckets in which gradients and parameters travel; 0: by the measured link",
                         .unit = "MiB", .may_change = true, .scopes = models),
     COHORT_METHOD_OF(cohort_settings, model, "null", "model", "the neural network; must be given", .scopes = models),
+    COHORT_SECTION(cohort_settings, lora, lora_settings, cohort_lora_table, "null",
+                   "low-rank adapters: they alone are trained, beside the model, which stays as it begins (init_from); "
+                   "null: none",
+                   .scopes = adapted),
     COHORT_METHOD_OF(cohort_settings, loss, "cross_entropy", "loss", "loss function", .scopes = one_loss),
     COHORT_TREE(cohort_settings, losses, "several loss functions, one objective each, instead of `loss`",
                 .family = "loss", .scopes = many_losses),

@@ -6,6 +6,7 @@
 #include "io/run_directory.h"
 #include "method/registry.h"
 #include "state/shards.h"
+#include "train/player/adapter.h"
 
 /* Who holds a copy of what is spread: all ranks together hold one, or those of every host do. */
 typedef enum { COHORT_REPLICATE_NONE, COHORT_REPLICATE_HOSTS } cohort_replicate;
@@ -77,7 +78,7 @@ typedef struct cohort_settings {
   const cohort_document *model, *loss, *losses, *aggregator, *preference, *optimizer, *groups, *schedule;
   double clip;
   int on_nan;
-  const cohort_document *data, *evaluate, *checkpoint, *federated;
+  const cohort_document *data, *evaluate, *checkpoint, *federated, *lora; /* lora: NULL when there is none */
   bool overwrite;
   double max_seconds, watchdog;
   int64_t log_every;
@@ -90,6 +91,7 @@ typedef struct cohort_settings {
   cohort_evaluate_settings evaluate_settings;
   cohort_checkpoint_settings checkpoint_settings;
   cohort_federated_settings federated_settings;
+  cohort_lora_settings lora_settings;
   bool is_federated;
   bool evaluates;                  /* set by who only evaluates: nothing need be left to train on */
   cohort_document *expanded;       /* owned: every key that the run uses, with its value */

@@ -35,9 +35,10 @@ struct cohort_run {
   cohort_lane_graph *train, *product, *losses, *evaluate;
   cohort_per_sample *per_sample; /* or NULL */
   cohort_prefetch *train_prefetch, *product_prefetch, *losses_prefetch, *evaluate_prefetch;
-  float *prefetched;       /* arena of sharded parameters */
-  cohort_space gathered[COHORT_MAX_SPACES]; /* with all weights on this rank, for tasks that ask; memory: of sharded ones */
-  const float **direction; /* [buckets of a row] */
+  float *prefetched; /* arena of sharded parameters */
+  cohort_space
+      gathered[COHORT_MAX_SPACES]; /* with all weights on this rank, for tasks that ask; memory: of sharded ones */
+  const float **direction;         /* [buckets of a row] */
   cohort_gradient_arena arena;
   cohort_federation *federation;
   cohort_document *server;          /* optimizer of a federated run */

@@ -69,17 +69,16 @@ static cohort_status copy_by_name(const reading *own, const cohort_flat_contents
   return COHORT_DONE;
 }
 
-/* Where the weights to use lie in a file: an optimizer may keep another vector for that than the one it trains. */
-static char *evaluated_of(const reading *own) {
+char *cohort_run_vector_in(const char *path, const char *space) {
   cohort_error ignored; /* most files have no such text */
-  char *text = NULL, *key = cohort_run_evaluated_text(own->name);
-  const bool there = cohort_checkpoint_text(own->path, key, &text, &ignored) == COHORT_DONE;
+  char *text = NULL, *key = cohort_run_evaluated_text(space);
+  const bool there = cohort_checkpoint_text(path, key, &text, &ignored) == COHORT_DONE;
   free(key);
   return there ? text : cohort_copy_text("parameters");
 }
 
 static cohort_status read_space(const reading *own, float *values, cohort_error *error) {
-  char flat_path[PATH_ROOM], view_path[PATH_ROOM], *vector = evaluated_of(own);
+  char flat_path[PATH_ROOM], view_path[PATH_ROOM], *vector = cohort_run_vector_in(own->path, own->name);
   (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/%s", own->name, vector);
   (void)snprintf(view_path, PATH_ROOM, "/%s/%s", own->name, vector);
   free(vector);

@@ -132,7 +132,8 @@ static void describe_outcome(cohort_document *out, const cohort_run *run, const 
   set_text(out, "task", task->functions->name);
   set_number(out, "steps", (double)where.step);
   set_number(out, "epochs", where.epoch);
-  if (cohort_run_space(run, 0)) set_number(out, "parameters", (double)cohort_run_space(run, 0)->parameters);
+  if (cohort_run_space(run, 0))
+    set_number(out, "parameters", (double)cohort_run_space(run, task->model_space)->parameters);
   set_number(out, "train_loss", train_loss(session));
   for (int s = 0; s < COHORT_SPLITS; s++)
     if (session->evaluated[s]) describe_evaluation(out, task, (cohort_split)s, &session->evaluation[s]);

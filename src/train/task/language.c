@@ -131,6 +131,7 @@ static cohort_lane_outputs build(const cohort_task *task, cohort_graph *graph, i
   const language *own = task->own;
   const cohort_shape rows = COHORT_SHAPE(capacity * own->context);
   cohort_model_inputs inputs = {.training = training, .reads = (double)(own->context + 1) / 2};
+  cohort_task_place_model(task, &inputs);
   inputs.tokens = cohort_graph_input(graph, "tokens", COHORT_TYPE_INTEGER, rows);
   const cohort_value targets = cohort_graph_input(graph, "targets", COHORT_TYPE_INTEGER, rows);
   inputs.positions = cohort_graph_input(graph, "positions", COHORT_TYPE_INTEGER, rows);

@@ -124,6 +124,9 @@ static void check_stored(const cohort_method *method, const cohort_settings *set
   if (!(method->needs & COHORT_NEEDS_REFERENCE))
     cohort_faults_add(faults, cohort_settings_place(settings, "reference"),
                       "reference: %s has none to store; remove the key", method->key);
+  if (settings->lora)
+    cohort_faults_add(faults, cohort_settings_place(settings, "reference"),
+                      "reference: with lora it is the model without adapters and takes no memory; set computed");
   if (method->needs & (COHORT_NEEDS_MISMATCHED | COHORT_NEEDS_DIVERGENCE))
     cohort_faults_add(faults, cohort_settings_place(settings, "reference"),
                       "reference: %s asks the reference for more than a number a completion; set computed",
@@ -154,8 +157,7 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   check_stored(method, settings, faults);
   COHORT_TRY(cohort_faults_status(faults, error));
   const bool stored = method->needs & COHORT_NEEDS_REFERENCE && settings->reference == COHORT_REFERENCE_STORED;
-  if (method->needs & COHORT_NEEDS_REFERENCE && !stored)
-    (void)cohort_task_add_space(task, "reference", COHORT_SPACE_FROZEN, 0);
+  if (method->needs & COHORT_NEEDS_REFERENCE && !stored) cohort_task_add_reference(task);
   task->objectives = 1;
   cohort_tokenizer *tokenizer = NULL;
   COHORT_TRY(cohort_language_tokenizer(settings->data_settings.tokenizer, &tokenizer, error));

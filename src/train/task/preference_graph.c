@@ -93,7 +93,8 @@ static scored score(const cohort_task *task, cohort_graph *graph, const sequence
 
 /* The frozen reference: never trained, no dropout. */
 static scored score_reference(const cohort_task *task, cohort_graph *graph, sequences from, cohort_value filler) {
-  from.inputs.space = 1;
+  from.inputs.space = task->reference;
+  from.inputs.adapter = NULL;
   from.inputs.training = false;
   cohort_graph_enter_space(graph, "reference");
   scored out = score(task, graph, &from, filler);
@@ -126,10 +127,12 @@ static cohort_preference_fields make_fields(const cohort_task *task, cohort_grap
   fields.completions = count;
   sequences all = add_sequences(graph, "", count, own->rows), others = {.count = count};
   all.inputs.training = training;
+  cohort_task_place_model(task, &all.inputs);
   all.inputs.reads = others.inputs.reads = mean_reads(own);
   if (needs & COHORT_NEEDS_MISMATCHED) {
     others = add_sequences(graph, "other_", count, own->other_rows);
     others.inputs.reads = all.inputs.reads;
+    cohort_task_place_model(task, &others.inputs);
   }
   fields.length = real_input(graph, "lengths", each);
   fields.weight = real_input(graph, "weight", COHORT_SHAPE(capacity));
@@ -141,7 +144,7 @@ static cohort_preference_fields make_fields(const cohort_task *task, cohort_grap
   const scored policy = score(task, graph, &all, filler);
   fields.policy = policy.sums;
   fields.segments = all.inputs.segments;
-  if (task->spaces > 1) fields.reference = score_reference(task, graph, all, filler).sums;
+  if (task->reference >= 0) fields.reference = score_reference(task, graph, all, filler).sums;
   if (needs & COHORT_NEEDS_MISMATCHED) add_mismatched(task, graph, &others, filler, &fields);
   return fields;
 }

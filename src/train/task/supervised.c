@@ -155,6 +155,7 @@ static cohort_lane_outputs build(const cohort_task *task, cohort_graph *graph, i
   cohort_shape shape = {.axes = 1 + task->model_data.axes, .size = {capacity}};
   for (int a = 0; a < task->model_data.axes; a++) shape.size[1 + a] = task->model_data.size[a];
   cohort_model_inputs inputs = {.training = training};
+  cohort_task_place_model(task, &inputs);
   inputs.input = cohort_graph_input(graph, "input", COHORT_TYPE_REAL, shape);
   const cohort_value target =
       classes ? cohort_graph_input(graph, "target", COHORT_TYPE_INTEGER, COHORT_SHAPE(capacity))

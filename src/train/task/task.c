@@ -53,13 +53,32 @@ int cohort_task_add_space(cohort_task *task, const char *name, cohort_space_rule
   return number;
 }
 
+void cohort_task_place_model(const cohort_task *task, cohort_model_inputs *inputs) {
+  inputs->space = task->model_space;
+  inputs->adapter = task->settings->lora ? &task->adapter : NULL;
+}
+
+void cohort_task_add_reference(cohort_task *task) {
+  const bool frozen = task->space[task->model_space].rule == COHORT_SPACE_FROZEN;
+  task->reference =
+      frozen ? task->model_space : cohort_task_add_space(task, "reference", COHORT_SPACE_FROZEN, task->model_space);
+}
+
 cohort_status cohort_task_open(const cohort_settings *settings, const cohort_log *log, cohort_faults *faults,
                                cohort_task *out, cohort_error *error) {
   memset(out, 0, sizeof *out);
   out->settings = settings;
   out->functions = settings->task;
   out->source = (cohort_lane_source){out, build_lane, feed_lane};
-  if (settings->task->uses & COHORT_TASK_MODEL) (void)cohort_task_add_space(out, "model", COHORT_SPACE_TRAINED, -1);
+  out->reference = -1;
+  const bool has_model = (settings->task->uses & COHORT_TASK_MODEL) != 0;
+  if (settings->lora && has_model) {
+    const int space = cohort_task_add_space(out, COHORT_ADAPTER_SPACE, COHORT_SPACE_TRAINED, -1);
+    out->adapter = cohort_adapter_of(&settings->lora_settings, space, faults);
+  }
+  if (has_model)
+    out->model_space =
+        cohort_task_add_space(out, "model", settings->lora ? COHORT_SPACE_FROZEN : COHORT_SPACE_TRAINED, -1);
   out->key = cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)settings->seed), "sampler");
   out->objectives = 1;
   if (settings->task->uses & COHORT_TASK_MODEL)
@@ -77,6 +96,7 @@ void cohort_task_close(cohort_task *task) {
   if (task->functions && task->own) task->functions->close(task);
   cohort_choice_release(&task->model);
   cohort_choice_release(&task->preference);
+  cohort_adapter_release(&task->adapter);
   for (int i = 0; i < COHORT_MAX_OBJECTIVES; i++) cohort_choice_release(&task->loss[i]);
   memset(task, 0, sizeof *task);
 }

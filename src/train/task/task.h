@@ -40,6 +40,8 @@ typedef struct cohort_task {
   int objectives;
   int spaces;
   cohort_declared_space space[COHORT_MAX_SPACES]; /* the first is trained */
+  int model_space, reference;                     /* numbers; reference -1: there is none */
+  cohort_adapter adapter;                         /* with `lora` */
   int64_t samples[COHORT_SPLITS];                 /* in each split; 0: there is none */
   int64_t tokens_per_sample;                      /* 0: samples are not tokens */
   int metrics;
@@ -106,6 +108,12 @@ typedef struct cohort_task_functions {
 /* Adds a space; returns its number, with which the task's graph declares its tensors. `of`: of which it is a copy at
  * the start, or -1. Before the graph is built. */
 int cohort_task_add_space(cohort_task *task, const char *name, cohort_space_rule rule, int of);
+
+/* Where the trained model's tensors are: sets space and adapter of a model's inputs. */
+void cohort_task_place_model(const cohort_task *task, cohort_model_inputs *inputs);
+/* What the frozen reference is: the model as it begins, of which nothing is stored twice where adapters are trained.
+ * Before the graph is built. */
+void cohort_task_add_reference(cohort_task *task);
 
 /* Classes of the training samples of a supervised task, or NULL. */
 const int32_t *cohort_supervised_labels(const cohort_task *task);

@@ -22,7 +22,10 @@ static void test_products(void) {
   CU_ASSERT_EQUAL(cohort_op_flops(COHORT_OP_CONVOLUTION, &call), 2.0 * 2 * 6 * 6 * 4 * 3 * 3 * 3);
   call = call_of(SHAPE(9, 4), SHAPE(13, 4), SHAPE(9));
   CU_ASSERT_EQUAL(cohort_op_flops(COHORT_OP_VOCABULARY_HEAD, &call), 2.0 * 9 * 4 * 13);
+  call.outputs = 2;
   CU_ASSERT_EQUAL(cohort_op_flops(COHORT_OP_VOCABULARY_HEAD_BACKWARD, &call), 3 * 2.0 * 9 * 4 * 13);
+  call.outputs = 1; /* the weight is frozen */
+  CU_ASSERT_EQUAL(cohort_op_flops(COHORT_OP_VOCABULARY_HEAD_BACKWARD, &call), 2 * 2.0 * 9 * 4 * 13);
   CU_ASSERT_EQUAL(cohort_op_flops(COHORT_OP_ADD, &call), 0);
 }
 
