@@ -23,10 +23,10 @@ static cohort_model_outputs build(const void *config, cohort_graph *graph, const
                                   const cohort_model_inputs *inputs) {
   const own_config *own = config;
   cohort_value x = cohort_layer_flatten(graph, inputs->input);
-  x = cohort_layer_dense(graph, "hidden", inputs->space, x, own->hidden, COHORT_ROLE_MATRIX);
+  x = cohort_layer_dense(graph, "hidden", inputs, x, own->hidden, COHORT_ROLE_MATRIX);
   x = cohort_graph_unary(graph, COHORT_OP_TANH, x);
   x = cohort_layer_dropout(graph, "dropout", x, inputs, own->dropout);
-  const cohort_value logits = cohort_layer_dense(graph, "head", inputs->space, x, data->outputs, COHORT_ROLE_HEAD);
+  const cohort_value logits = cohort_layer_dense(graph, "head", inputs, x, data->outputs, COHORT_ROLE_HEAD);
   return (cohort_model_outputs){.logits = logits, .hidden = COHORT_NO_VALUE, .head = COHORT_NO_VALUE};
 }
 
