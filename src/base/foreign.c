@@ -13,6 +13,13 @@ const cohort_foreign cohort_foreign_names[] = {
     {"cohort", "federated", "clients_per_round", "federated.clients_per_round", NULL},
     {"clients", "federated", "population.dirichlet.clients", "federated.population.dirichlet.clients", NULL},
     {"alpha", "federated", "population.dirichlet.alpha", "federated.population.dirichlet.alpha", NULL},
+    {"alpha", "", NULL, "lora.alpha or federated.population.dirichlet.alpha", NULL},
+    /* Adapters. */
+    {"lora_alpha", NULL, "alpha", "lora.alpha", NULL},
+    {"lora_r", NULL, "rank", "lora.rank", NULL},
+    {"lora_rank", NULL, "rank", "lora.rank", NULL},
+    {"r", "lora", "rank", "lora.rank", NULL},
+    {"target_modules", NULL, "targets", "lora.targets", NULL},
     /* The optimizer. */
     {"lr", NULL, "learning_rate", "optimizer.METHOD.learning_rate", NULL},
     {"learning_rate", NULL, NULL, "optimizer.METHOD.learning_rate", NULL},

@@ -117,7 +117,7 @@ static void test_foreign_names(void) {
   says("warmup_steps: 8", "write schedule.METHOD.warmup");
   says("schedule: {cosine: {warmup_steps: 8}}", "schedule.cosine.warmup_steps: unknown key; write warmup");
   says("crop: 8", "crop: unknown key; write data.crop");
-  says("alpha: 8", "alpha: unknown key; write federated.population.dirichlet.alpha");
+  says("alpha: 8", "alpha: unknown key; write lora.alpha or federated.population.dirichlet.alpha");
   says("n_layer: 8", "write model.METHOD.layers");
   says("federated: {cohort: 4}", "c.yaml:3:13: federated.cohort: unknown key; write clients_per_round");
   says("federated: {alpha: 4}", "federated.alpha: unknown key; write population.dirichlet.alpha");
