@@ -63,6 +63,7 @@ typedef struct cohort_pairs {
   char **prompt, **chosen, **rejected; /* UTF-8; unpaired: `chosen` is the completion, `rejected` NULL */
   uint64_t digest;
   bool *desirable; /* unpaired: the labels; else NULL */
+  float *margin;   /* pairs whose lines have a number "margin"; else NULL */
 } cohort_pairs;
 cohort_status cohort_pairs_read(const char *path, cohort_pairs *out, cohort_error *error);
 void cohort_pairs_release(cohort_pairs *pairs);

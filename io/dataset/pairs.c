@@ -107,6 +107,22 @@ static void make_columns(cohort_pairs *out, shape form, size_t lines) {
     out->rejected = cohort_allocate(lines * sizeof *out->rejected);
 }
 
+/* How much better chosen is: a number in every line, or in none. */
+static cohort_status take_margin(const place *where, const json_t *object, size_t lines, int64_t at, cohort_pairs *out,
+                                 cohort_error *error) {
+  const json_t *value = json_object_get(object, "margin");
+  if (at == 0 && value && out->rejected) out->margin = cohort_allocate(lines * sizeof *out->margin);
+  if (!value && !out->margin) return COHORT_DONE;
+  if (!value || !out->margin || !json_is_number(value))
+    return cohort_fail(error, COHORT_BAD_DATA, "%s:%lld:1: margin is %s; give pairs a number in every line or in none",
+                       where->path, where->number,
+                       !value        ? "missing"
+                       : out->margin ? "no number"
+                                     : "new here");
+  out->margin[at] = (float)json_number_value(value);
+  return COHORT_DONE;
+}
+
 static cohort_status read_line(const place *where, const char *line, size_t length, size_t lines, shape *form,
                                cohort_pairs *out, cohort_error *error) {
   json_error_t fault;
@@ -121,6 +137,7 @@ static cohort_status read_line(const place *where, const char *line, size_t leng
     const int64_t at = out->count++;
     take_line(object, *form, out, at);
     status = check_texts(where, out->prompt[at], out->chosen[at], out->rejected ? out->rejected[at] : NULL, error);
+    if (status == COHORT_DONE) status = take_margin(where, object, lines, at, out, error);
   }
   json_decref(object);
   return status;
@@ -164,5 +181,6 @@ void cohort_pairs_release(cohort_pairs *pairs) {
   free(pairs->chosen);
   free(pairs->rejected);
   free(pairs->desirable);
+  free(pairs->margin);
   memset(pairs, 0, sizeof *pairs);
 }

@@ -3,6 +3,7 @@
 #include "method/preference/preference.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "graph/gradient.h"
@@ -75,9 +76,34 @@ static cohort_value token_share(const bench *own, cohort_value lengths, cohort_v
                              cohort_graph_sum_all(own->graph, chosen));
 }
 
+/* Scores of both sides as one column, [C]; the loss is differentiated by each. */
+static cohort_value add_scores(bench *own) {
+  cohort_value part[2];
+  for (int side = 0; side < 2; side++) {
+    char *name = cohort_format_text("reward%s", own->side[side]);
+    own->wrt[own->varied] = add_leaf(own, name, COHORT_SHAPE(own->samples));
+    part[side] = cohort_graph_reshape(own->graph, own->wrt[own->varied], COHORT_SHAPE(own->samples, 1));
+    free(name);
+    own->name[own->varied++] = cohort_format_text("gradient%s", own->side[side]);
+  }
+  return cohort_graph_reshape(own->graph, cohort_graph_concat(own->graph, 1, 2, part), COHORT_SHAPE(2 * own->samples));
+}
+
+static cohort_preference_fields score_fields(bench *own) {
+  cohort_preference_fields fields;
+  memset(&fields, 0xff, sizeof fields); /* COHORT_NO_VALUE */
+  fields.completions = 2 * own->samples;
+  fields.score = add_scores(own);
+  if (cohort_probe_input(own->probe, "margin")) fields.margin = add_leaf(own, "margin", COHORT_SHAPE(own->samples));
+  fields.weight = cohort_graph_broadcast(own->graph, cohort_graph_constant(own->graph, 1), COHORT_SHAPE(own->samples));
+  return fields;
+}
+
 static cohort_preference_fields add_fields(bench *own) {
   cohort_graph *graph = own->graph;
   cohort_preference_fields fields = {.completions = own->samples * own->sides,
+                                     .score = COHORT_NO_VALUE,
+                                     .margin = COHORT_NO_VALUE,
                                      .reference = COHORT_NO_VALUE,
                                      .label = COHORT_NO_VALUE,
                                      .divergence = COHORT_NO_VALUE,
@@ -111,9 +137,10 @@ static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
                .needs = method->needs,
                .sides = pairs ? 2 : 1,
                .side = pairs ? pair_sides : no_side,
-               .samples = cohort_probe_size_of(probe, pairs ? "pairs" : "completions"),
-               .tokens = cohort_probe_size_of(probe, "T")};
-  const cohort_preference_fields fields = add_fields(&own);
+               .samples = cohort_probe_size_of(probe, pairs ? "pairs" : "completions")};
+  const bool scores = method->needs & COHORT_NEEDS_SCORES;
+  if (!scores) own.tokens = cohort_probe_size_of(probe, "T");
+  const cohort_preference_fields fields = scores ? score_fields(&own) : add_fields(&own);
   const cohort_preference_outputs outputs = cohort_preference_build(method, probe->choice.config, own.graph, &fields);
   const cohort_value sum = cohort_preference_objective(own.graph, method, &fields, &outputs);
   const cohort_value loss = cohort_graph_scale(own.graph, sum, 1 / (double)own.samples);
@@ -125,7 +152,8 @@ static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
   cohort_value gradient[4];
   cohort_graph_gradient(own.graph, loss, COHORT_NO_VALUE, own.varied, own.wrt, gradient);
   for (int i = 0; i < own.varied; i++)
-    wanted[results++] = (cohort_probe_wanted){gradient[i], own.name[i], COHORT_SHAPE(own.samples, own.tokens)};
+    wanted[results++] = (cohort_probe_wanted){
+        gradient[i], own.name[i], scores ? COHORT_SHAPE(own.samples) : COHORT_SHAPE(own.samples, own.tokens)};
   const cohort_status status = cohort_probe_evaluate(probe, own.graph, own.leaves, own.leaf, results, wanted, error);
   cohort_graph_destroy(own.graph);
   for (int i = 0; i < own.varied; i++) free(own.name[i]);

@@ -8,6 +8,9 @@ enum { COMPLETIONS = 12, TOKENS = 3 * COMPLETIONS };
 static const variant_setting settings[] = {
     {NULL, "label_smoothing", "0.15"}, {NULL, "beta", "0.7"}, {NULL, "gamma", "0.4"}, {NULL, NULL, NULL}};
 
+/* Not of the slopes' signs: it pulls both sides. */
+static const variant_setting centred[] = {{"rm", "center", "0.01"}, {NULL, NULL, NULL}};
+
 static cohort_value column(cohort_graph *graph, bool there, const char *name) {
   return there ? cohort_graph_input(graph, name, COHORT_TYPE_REAL, COHORT_SHAPE(COMPLETIONS)) : COHORT_NO_VALUE;
 }
@@ -20,10 +23,12 @@ static cohort_value slope(cohort_graph *graph, int64_t count, double first, doub
 
 static cohort_preference_fields make_fields(const cohort_method *method, cohort_graph *graph) {
   const bool unpaired = method->needs & COHORT_NEEDS_UNPAIRED;
-  const cohort_value one = cohort_graph_constant(graph, 1);
+  const cohort_value one = cohort_graph_constant(graph, 1), policy = column(graph, true, "policy");
   return (cohort_preference_fields){
       .completions = COMPLETIONS,
-      .policy = column(graph, true, "policy"),
+      .policy = policy,
+      .score = policy,
+      .margin = COHORT_NO_VALUE,
       .reference = column(graph, method->needs & COHORT_NEEDS_REFERENCE, "reference"),
       .length = column(graph, true, "length"),
       .label = column(graph, unpaired, "label"),
@@ -70,7 +75,10 @@ static void check_gradients(const cohort_choice *choice, const char *label) {
   graph_subject_release(&subject);
 }
 
-static void all_gradients(void) { CU_ASSERT(variants_run("preference", settings, check_gradients) > 0); }
+static void all_gradients(void) {
+  CU_ASSERT(variants_run("preference", settings, check_gradients) > 0);
+  CU_ASSERT(variants_run("preference", centred, check_gradients) > 0);
+}
 
 /* A more probable chosen completion never raises the loss while the pair is not yet ordered, and raises its reward; so
  * does a desirable one, and one that is not is the other way about. */

@@ -206,6 +206,19 @@ static cohort_value vocabulary_matrix(const builder *b, const char *name, int64_
   return weight;
 }
 
+/* Beside adapters it is trained with them: the frozen model has none. */
+static cohort_value scalar_head(const builder *b, cohort_value hidden) {
+  const cohort_model_inputs *inputs = b->inputs;
+  if (!inputs->scalar_head) return COHORT_NO_VALUE;
+  cohort_graph_enter(b->graph, "%s", inputs->scalar_head);
+  const cohort_value weight = cohort_graph_parameter(b->graph, inputs->adapter ? inputs->adapter->space : inputs->space,
+                                                     "weight", COHORT_SHAPE(1, b->settings->width), COHORT_ROLE_HEAD,
+                                                     COHORT_INITIAL_NORMAL, initial_scale);
+  const cohort_value y = cohort_graph_matmul(b->graph, hidden, weight, false, true);
+  cohort_graph_leave(b->graph);
+  return cohort_graph_reshape(b->graph, y, COHORT_SHAPE(cohort_shape_rows(cohort_graph_shape(b->graph, y))));
+}
+
 static cohort_model_outputs build(const void *config, cohort_graph *graph, const cohort_model_data *data,
                                   const cohort_model_inputs *inputs) {
   const gpt_config *settings = config;
@@ -219,13 +232,17 @@ static cohort_model_outputs build(const void *config, cohort_graph *graph, const
     cohort_graph_leave(graph);
   }
   const cohort_value hidden = normalise(&b, "norm", x);
-  const cohort_value head = settings->tied ? embedding : vocabulary_matrix(&b, "head", data->outputs, COHORT_ROLE_HEAD);
-  return (cohort_model_outputs){.logits = COHORT_NO_VALUE, .hidden = hidden, .head = head};
+  cohort_value head = embedding;
+  if (!settings->tied)
+    head = inputs->scores_only ? COHORT_NO_VALUE : vocabulary_matrix(&b, "head", data->outputs, COHORT_ROLE_HEAD);
+  return (cohort_model_outputs){
+      .logits = COHORT_NO_VALUE, .hidden = hidden, .scalar = scalar_head(&b, hidden), .head = head};
 }
 
 static int64_t context(const void *config) { return ((const gpt_config *)config)->context; }
 
-static const cohort_model functions = {.kind = COHORT_MODEL_TOKENS, .build = build, .context = context};
+static const cohort_model functions = {
+    .kind = COHORT_MODEL_TOKENS, .build = build, .context = context, .scalar_head = true};
 
 static const cohort_method gpt = {
     .family = "model",

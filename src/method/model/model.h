@@ -30,12 +30,16 @@ typedef struct cohort_adapter {
 typedef struct cohort_model_inputs {
   int space;
   const cohort_adapter *adapter; /* NULL: none */
-  bool training;                 /* dropout on */
-  cohort_value input;            /* SAMPLES: real [R, size...] */
-  cohort_value tokens;           /* TOKENS: integer [R], R rows of all sequences one after another */
-  cohort_value positions;        /* integer [R]: SAMPLES: zeros; TOKENS: position inside the sequence */
-  cohort_value segments;         /* TOKENS: integer [R]: sequence number, -1: padding */
-  cohort_value ids;              /* integer [R]: sample id, the key of dropout */
+  /* TOKENS: name of a head that gives a number for each row, a tensor of the trained space; NULL: none. `scores_only`:
+   * the vocabulary head is not asked for, and declared only where it is the embedding. */
+  const char *scalar_head;
+  bool scores_only;
+  bool training;          /* dropout on */
+  cohort_value input;     /* SAMPLES: real [R, size...] */
+  cohort_value tokens;    /* TOKENS: integer [R], R rows of all sequences one after another */
+  cohort_value positions; /* integer [R]: SAMPLES: zeros; TOKENS: position inside the sequence */
+  cohort_value segments;  /* TOKENS: integer [R]: sequence number, -1: padding */
+  cohort_value ids;       /* integer [R]: sample id, the key of dropout */
   double reads; /* TOKENS: rows that attention reads for a row, in the mean over all, for the count of FLOPs alone; a
                    sequence of n rows reads n (n + 1) / 2; 0: not known */
   /* TOKENS, decoding: 0, or how many texts the cache holds and how many tokens of each (a multiple of 64). Then
@@ -47,6 +51,7 @@ typedef struct cohort_model_inputs {
 typedef struct cohort_model_outputs {
   cohort_value logits; /* SAMPLES: [R, outputs] */
   cohort_value hidden; /* TOKENS: [R, width] after the last norm */
+  cohort_value scalar; /* TOKENS: [R], of the scalar head */
   cohort_value head;   /* TOKENS: weight [vocabulary, width] of the vocabulary head (the embedding itself when tied) */
 } cohort_model_outputs;
 
@@ -55,6 +60,7 @@ typedef struct cohort_model {
   cohort_model_outputs (*build)(const void *config, cohort_graph *graph, const cohort_model_data *data,
                                 const cohort_model_inputs *inputs);
   int64_t (*context)(const void *config); /* TOKENS: the longest sequence; NULL otherwise */
+  bool scalar_head;                       /* TOKENS: it can have one */
   int axes;                               /* SAMPLES: of one sample, when it takes nothing else: 3 for images; 0: any */
 } cohort_model;
 

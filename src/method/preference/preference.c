@@ -48,6 +48,9 @@ cohort_value cohort_preference_objective(cohort_graph *graph, const cohort_metho
 
 static bool takes_completions(const cohort_method *method) { return (method->needs & COHORT_NEEDS_UNPAIRED) != 0; }
 static bool takes_pairs(const cohort_method *method) { return !takes_completions(method); }
+static bool takes_scores(const cohort_method *method) { return (method->needs & COHORT_NEEDS_SCORES) != 0; }
+static bool takes_tokens(const cohort_method *method) { return !takes_scores(method); }
+static bool takes_token_pairs(const cohort_method *method) { return takes_pairs(method) && takes_tokens(method); }
 /* Each pair with a loss of its own. */
 static bool takes_single_pairs(const cohort_method *method) {
   return takes_pairs(method) && !(method->needs & COHORT_NEEDS_BATCH);
@@ -63,16 +66,28 @@ static bool takes_mismatched(const cohort_method *method) {
 }
 
 static const cohort_probe_array inputs[] = {
+    {"reward/chosen",
+     COHORT_ARRAY_OF_REAL,
+     {"pairs"},
+     .when = takes_scores,
+     .meaning = "score of the completion that is preferred"},
+    {"reward/rejected", COHORT_ARRAY_OF_REAL, {"pairs"}, .when = takes_scores, .meaning = "score of the other"},
+    {"margin",
+     COHORT_ARRAY_OF_REAL,
+     {"pairs"},
+     .optional = true,
+     .when = takes_scores,
+     .meaning = "how much better chosen is"},
     {"policy/chosen",
      COHORT_ARRAY_OF_REAL,
      {"pairs", "T"},
-     .when = takes_pairs,
+     .when = takes_token_pairs,
      .constraint = "value <= 0",
      .meaning = "log-probability of every token under the policy"},
     {"policy/rejected",
      COHORT_ARRAY_OF_REAL,
      {"pairs", "T"},
-     .when = takes_pairs,
+     .when = takes_token_pairs,
      .constraint = "value <= 0",
      .meaning = "see policy/chosen"},
     {"reference/chosen",
@@ -90,13 +105,13 @@ static const cohort_probe_array inputs[] = {
     {"mask/chosen",
      COHORT_ARRAY_OF_REAL,
      {"pairs", "T"},
-     .when = takes_pairs,
+     .when = takes_token_pairs,
      .constraint = "value = 0 or 1",
      .meaning = "1: a token of the completion"},
     {"mask/rejected",
      COHORT_ARRAY_OF_REAL,
      {"pairs", "T"},
-     .when = takes_pairs,
+     .when = takes_token_pairs,
      .constraint = "value = 0 or 1",
      .meaning = "1: a token of the completion"},
     {"kl/chosen",
@@ -157,17 +172,27 @@ static const cohort_probe_array inputs[] = {
 };
 
 static const cohort_probe_array outputs[] = {
+    {"gradient/chosen",
+     COHORT_ARRAY_OF_REAL,
+     {"pairs"},
+     .when = takes_scores,
+     .meaning = "of loss with respect to reward/chosen"},
+    {"gradient/rejected",
+     COHORT_ARRAY_OF_REAL,
+     {"pairs"},
+     .when = takes_scores,
+     .meaning = "of loss with respect to reward/rejected"},
     {"loss", COHORT_ARRAY_OF_REAL, {NULL}, .meaning = "mean over the pairs or completions"},
     {"per_pair", COHORT_ARRAY_OF_REAL, {"pairs"}, .when = takes_single_pairs, .meaning = "loss of each pair"},
     {"gradient/chosen",
      COHORT_ARRAY_OF_REAL,
      {"pairs", "T"},
-     .when = takes_pairs,
+     .when = takes_token_pairs,
      .meaning = "of loss with respect to policy/chosen"},
     {"gradient/rejected",
      COHORT_ARRAY_OF_REAL,
      {"pairs", "T"},
-     .when = takes_pairs,
+     .when = takes_token_pairs,
      .meaning = "of loss with respect to policy/rejected"},
     {"gradient_kl/chosen",
      COHORT_ARRAY_OF_REAL,
@@ -195,11 +220,12 @@ static const cohort_probe_array outputs[] = {
 static const cohort_probe_symbol symbols[] = {
     {"pairs", 1, 4, takes_pairs, "pairs of completions"},
     {"completions", 1, 4, takes_completions, "completions of prompts"},
-    {"T", 1, 7, NULL, "tokens; shorter completions are filled up with mask 0"},
+    {"T", 1, 7, takes_tokens, "tokens; shorter completions are filled up with mask 0"},
     {.name = NULL},
 };
 
-static const char *const needs[] = {"reference", "unpaired", "mismatched", "divergence", "batch", "tokens", NULL};
+static const char *const needs[] = {"reference", "unpaired", "mismatched", "divergence",
+                                    "batch",     "tokens",   "scores",     NULL};
 
 const cohort_family cohort_family_preference = {
     .name = "preference",

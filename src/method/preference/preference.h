@@ -23,11 +23,14 @@ enum {
   COHORT_NEEDS_DIVERGENCE = 1 << 3, /* of every token: KL from the reference's distribution to the policy's */
   COHORT_NEEDS_BATCH = 1 << 4,      /* one loss for the batch, of all its pairs together */
   COHORT_NEEDS_TOKENS = 1 << 5,     /* how many tokens the batch's chosen have: for token_loss */
+  COHORT_NEEDS_SCORES = 1 << 6,     /* the model's scalar head at the last token; no log p of the policy */
 };
 
 typedef struct cohort_preference_fields {
   int64_t completions;               /* C */
-  cohort_value policy, reference;    /* [C]: log p of the completion, a sum over its tokens */
+  cohort_value policy, reference;    /* [C]: log p of the completion, a sum over its tokens; policy: not SCORES */
+  cohort_value score;                /* [C], SCORES */
+  cohort_value margin;               /* [P], SCORES: how much better chosen is, where the data say so */
   cohort_value length;               /* [C]: its tokens, at least 1 */
   cohort_value label;                /* [C], UNPAIRED: 1 desirable, 0 not */
   cohort_value weight;               /* of each pair [P], or completion [C]: 1, or 0 for an empty place */

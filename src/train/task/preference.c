@@ -38,6 +38,7 @@ static cohort_pairs split_off(cohort_pairs *pairs, double share) {
   cohort_pairs tail = {.count = pairs->count - cut, .prompt = pairs->prompt + cut, .chosen = pairs->chosen + cut};
   if (pairs->rejected) tail.rejected = pairs->rejected + cut;
   if (pairs->desirable) tail.desirable = pairs->desirable + cut;
+  if (pairs->margin) tail.margin = pairs->margin + cut;
   pairs->count = cut;
   return tail;
 }
@@ -107,7 +108,7 @@ static void report(const cohort_task *task, const cohort_log *log, const cohort_
   }
   cohort_log_line(log, "%ss: %lld for training, %lld for validation; the longest sequence has %lld tokens", noun(own),
                   (long long)task->samples[COHORT_SPLIT_TRAIN], (long long)task->samples[COHORT_SPLIT_VALIDATION],
-                  (long long)own->rows + 1);
+                  (long long)own->rows + (own->place[COHORT_PREFERENCE_LAST] < 0));
   if (dropped)
     cohort_log_warning(log, "%ss: %lld dropped, their prompts leave no room in the model's context of %lld tokens",
                        noun(own), (long long)dropped, (long long)context);
@@ -154,6 +155,10 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
     cohort_faults_add(faults, cohort_settings_place(settings, "preference"),
                       "preference: %s compares completions of a batch with each other; set batch to 2 or more",
                       method->key);
+  if (method->needs & COHORT_NEEDS_SCORES && !model->scalar_head)
+    cohort_faults_add(faults, cohort_settings_place(settings, "preference"),
+                      "preference: %s wants a scalar head, which %s cannot have; take another model", method->key,
+                      task->model.method->key);
   check_stored(method, settings, faults);
   COHORT_TRY(cohort_faults_status(faults, error));
   const bool stored = method->needs & COHORT_NEEDS_REFERENCE && settings->reference == COHORT_REFERENCE_STORED;
@@ -164,13 +169,17 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   cohort_preference_data *own = cohort_allocate(sizeof *own);
   task->own = own;
   own->sides = method->needs & COHORT_NEEDS_UNPAIRED ? 1 : 2;
-  cohort_preference_place_inputs(method, stored, own->place);
-  const int64_t context = model->context(task->model.config);
+  /* A token that is only scored is read too. */
+  const bool scores = method->needs & COHORT_NEEDS_SCORES;
+  const int64_t context = model->context(task->model.config) - scores;
   const cohort_status status = load(task, tokenizer, context, own, error);
   task->model_data.outputs = cohort_tokenizer_vocabulary(tokenizer);
   cohort_tokenizer_destroy(tokenizer);
   COHORT_TRY(status);
+  cohort_preference_place_inputs(method, stored, scores && own->split[COHORT_SPLIT_TRAIN].margin, own->place);
   measure(task, own, context);
+  own->rows += scores;
+  task->tokens_per_sample += scores * own->sides;
   if (stored) make_table(task, own);
   report(task, log, own, context);
   if (!task->samples[COHORT_SPLIT_TRAIN] && !settings->evaluates)

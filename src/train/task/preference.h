@@ -18,6 +18,8 @@ typedef enum cohort_preference_input {
   COHORT_PREFERENCE_TOKEN_SHARE,                                /* scalar; TOKENS */
   COHORT_PREFERENCE_REFERENCE,                                  /* [sequences]: the reference's log p; stored */
   COHORT_PREFERENCE_FIRST_LANE,                                 /* scalar; BATCH */
+  COHORT_PREFERENCE_LAST,   /* [sequences] integer: the row of a sequence's last token; SCORES */
+  COHORT_PREFERENCE_MARGIN, /* [samples]; SCORES, where the data have one */
   COHORT_PREFERENCE_INPUTS,
 } cohort_preference_input;
 
@@ -33,7 +35,8 @@ typedef struct cohort_preference_data {
 enum { COHORT_PREFERENCE_OWN = 8 };
 
 /* Which of the inputs a method's graph has. */
-void cohort_preference_place_inputs(const cohort_method *method, bool stored, int place[COHORT_PREFERENCE_INPUTS]);
+void cohort_preference_place_inputs(const cohort_method *method, bool stored, bool margin,
+                                    int place[COHORT_PREFERENCE_INPUTS]);
 /* Names and order of the columns. */
 void cohort_preference_list_metrics(cohort_task *task, cohort_preference_data *own);
 

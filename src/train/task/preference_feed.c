@@ -57,11 +57,14 @@ static void put_rest(void *const *input, int64_t row, int64_t rows) {
   for (; row < rows; row++) put_row(input, row, 0, -1, 0, -1, 0);
 }
 
-static int64_t put_sequence(const cohort_token_pairs *pairs, int64_t number, int64_t segment, void *const *input,
-                            int64_t row) {
+/* With `last` a row for its last token too, which is scored on nothing. */
+static int64_t put_sequence(const cohort_token_pairs *pairs, int64_t number, int64_t segment, bool last,
+                            void *const *input, int64_t row) {
   const int32_t *sequence = pairs->sequence[number], prompt = pairs->prompt[number / pairs->sides];
   for (int32_t t = 0; t + 1 < pairs->length[number]; t++, row++)
     put_row(input, row, sequence[t], t + 1 >= prompt ? sequence[t + 1] : -1, t, segment, number);
+  const int32_t end = pairs->length[number] - 1;
+  if (last) put_row(input, row++, sequence[end], -1, end, segment, number);
   return row;
 }
 
@@ -110,14 +113,20 @@ void cohort_preference_feed(const cohort_task *task, cohort_feed *feed) {
   const int *place = own->place;
   const bool mismatched = place[COHORT_PREFERENCE_OTHER_ROWS] >= 0;
   void *const *others = mismatched ? feed->input + place[COHORT_PREFERENCE_OTHER_ROWS] : NULL;
+  const int last = place[COHORT_PREFERENCE_LAST];
   int64_t row = 0, other_row = 0;
   for (int64_t i = 0; i < feed->capacity; i++) {
     const int64_t sample = i < feed->count ? sample_at(task, feed->split, feed->position[i]) : -1;
     put_columns(own, pairs, sample, i, feed->input);
     if (place[COHORT_PREFERENCE_REFERENCE] >= 0) put_reference(task, feed, i);
+    for (int side = 0; side < own->sides; side++) {
+      const int64_t sequence = own->sides * i + side;
+      if (sample >= 0) row = put_sequence(pairs, own->sides * sample + side, sequence, last >= 0, feed->input, row);
+      if (last >= 0) ((int32_t *)feed->input[last])[sequence] = sample < 0 ? 0 : (int32_t)row - 1;
+    }
+    if (place[COHORT_PREFERENCE_MARGIN] >= 0)
+      ((float *)feed->input[place[COHORT_PREFERENCE_MARGIN]])[i] = sample < 0 ? 0 : pairs->margin[sample];
     if (sample < 0) continue;
-    for (int side = 0; side < own->sides; side++)
-      row = put_sequence(pairs, own->sides * sample + side, own->sides * i + side, feed->input, row);
     if (mismatched)
       other_row = put_mismatched(pairs, sample, sample_before(task, feed, feed->position[i]), own->other_rows, i,
                                  others, other_row);

@@ -6,7 +6,8 @@
 
 #include "train/task/preference.h"
 
-void cohort_preference_place_inputs(const cohort_method *method, bool stored, int place[COHORT_PREFERENCE_INPUTS]) {
+void cohort_preference_place_inputs(const cohort_method *method, bool stored, bool margin,
+                                    int place[COHORT_PREFERENCE_INPUTS]) {
   int next = 0;
   for (int i = 0; i < COHORT_PREFERENCE_INPUTS; i++) {
     bool there = true;
@@ -16,6 +17,8 @@ void cohort_preference_place_inputs(const cohort_method *method, bool stored, in
     if (i == COHORT_PREFERENCE_TOKEN_SHARE) there = method->needs & COHORT_NEEDS_TOKENS;
     if (i == COHORT_PREFERENCE_REFERENCE) there = stored;
     if (i == COHORT_PREFERENCE_FIRST_LANE) there = method->needs & COHORT_NEEDS_BATCH;
+    if (i == COHORT_PREFERENCE_LAST) there = method->needs & COHORT_NEEDS_SCORES;
+    if (i == COHORT_PREFERENCE_MARGIN) there = margin;
     place[i] = there ? next++ : -1;
   }
 }
@@ -91,6 +94,16 @@ static scored score(const cohort_task *task, cohort_graph *graph, const sequence
   return (scored){cohort_graph_add(graph, sums, filler), outputs.hidden, outputs.head};
 }
 
+/* What the scalar head says of each sequence at its last token. */
+static cohort_value score_last(const cohort_task *task, cohort_graph *graph, sequences from, cohort_value filler) {
+  const cohort_model *model = task->model.method->functions;
+  const cohort_value last = cohort_graph_input(graph, "last", COHORT_TYPE_INTEGER, COHORT_SHAPE(from.count));
+  from.inputs.scalar_head = "score";
+  from.inputs.scores_only = true;
+  const cohort_model_outputs outputs = model->build(task->model.config, graph, &task->model_data, &from.inputs);
+  return cohort_graph_add(graph, cohort_graph_gather(graph, outputs.scalar, last), filler);
+}
+
 /* The frozen reference: never trained, no dropout. */
 static scored score_reference(const cohort_task *task, cohort_graph *graph, sequences from, cohort_value filler) {
   from.inputs.space = task->reference;
@@ -141,9 +154,13 @@ static cohort_preference_fields make_fields(const cohort_task *task, cohort_grap
   if (needs & COHORT_NEEDS_TOKENS) fields.token_share = real_input(graph, "token_share", COHORT_SCALAR_SHAPE);
   if (task->table) fields.reference = real_input(graph, "reference", each);
   if (needs & COHORT_NEEDS_BATCH) fields.first_lane = real_input(graph, "first_lane", COHORT_SCALAR_SHAPE);
-  const scored policy = score(task, graph, &all, filler);
-  fields.policy = policy.sums;
   fields.segments = all.inputs.segments;
+  if (needs & COHORT_NEEDS_SCORES) {
+    fields.score = score_last(task, graph, all, filler);
+    if (own->place[COHORT_PREFERENCE_MARGIN] >= 0) fields.margin = real_input(graph, "margin", COHORT_SHAPE(capacity));
+    return fields;
+  }
+  fields.policy = score(task, graph, &all, filler).sums;
   if (task->reference >= 0) fields.reference = score_reference(task, graph, all, filler).sums;
   if (needs & COHORT_NEEDS_MISMATCHED) add_mismatched(task, graph, &others, filler, &fields);
   return fields;

@@ -62,6 +62,7 @@ void cohort_token_pairs_create(const cohort_pairs *pairs, const cohort_tokenizer
   out->length = cohort_allocate(sequences * sizeof *out->length);
   out->prompt = cohort_allocate(sequences * sizeof *out->prompt);
   if (out->sides == 1) out->desirable = cohort_allocate(sequences * sizeof *out->desirable);
+  if (out->sides == 2 && pairs->margin) out->margin = cohort_allocate(sequences * sizeof *out->margin);
   opening from = {.tokenizer = tokenizer, .context = context};
   for (int64_t i = 0; i < pairs->count; i++) {
     const char *const completion[2] = {pairs->chosen[i], labelled ? NULL : pairs->rejected[i]};
@@ -73,6 +74,7 @@ void cohort_token_pairs_create(const cohort_pairs *pairs, const cohort_tokenizer
         continue;
       }
       if (out->desirable) out->desirable[out->count] = labelled ? pairs->desirable[i] : k == 0;
+      if (out->margin) out->margin[out->count] = pairs->margin[i];
       add_sample(&from, &completion[k], out);
     }
     free(from.prompt);
@@ -85,6 +87,7 @@ void cohort_token_pairs_release(cohort_token_pairs *pairs) {
   free(pairs->length);
   free(pairs->prompt);
   free(pairs->desirable);
+  free(pairs->margin);
   memset(pairs, 0, sizeof *pairs);
 }
 

@@ -20,6 +20,7 @@ typedef struct cohort_token_pairs {
   int32_t *length;     /* [sides * count]: tokens */
   int32_t *prompt;     /* [count]: tokens of the prompt */
   bool *desirable;     /* [count]: labels of completions alone; else NULL */
+  float *margin;       /* [count]: of pairs, where the data have them; else NULL */
 } cohort_token_pairs;
 
 /* The end token, when the tokenizer has one, closes every completion. With `apart` a pair becomes two samples, one
