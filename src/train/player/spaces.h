@@ -18,6 +18,8 @@
 typedef enum cohort_space_rule {
   COHORT_SPACE_TRAINED,
   COHORT_SPACE_FROZEN,
+  COHORT_SPACE_COPY,    /* of another, every so many steps */
+  COHORT_SPACE_AVERAGE, /* a moving average of another */
 } cohort_space_rule;
 
 /* The space of low-rank adapters (method/model/model.h). */
@@ -27,7 +29,10 @@ typedef enum cohort_space_rule {
 typedef struct cohort_declared_space {
   const char *name; /* in checkpoints: /<name>/flat/parameters */
   cohort_space_rule rule;
-  int of; /* number of the space whose weights it begins with, and which is laid out alike; its own: none */
+  int of;        /* number of the space whose weights it begins with, and which is laid out alike; its own: none */
+  int64_t every; /* COPY */
+  double decay;  /* AVERAGE */
+  const char *init_from; /* a file of its own; NULL: none */
 } cohort_declared_space;
 
 typedef struct cohort_spaces {

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "train/player/rules.h"
 #include "train/run/state.h"
 
 /* What lane work needs to know while it runs. */
@@ -248,10 +249,7 @@ static void fill_row(const cohort_run *run, cohort_split split, int64_t count, c
   const cohort_updater_needs needs = cohort_updater_needs_of(run->updater);
   for (int i = 0; i < objectives; i++) row->loss += needs.weight[i] * (sums[i] / (double)count);
   for (int m = 0; m < COHORT_MAX_METRICS; m++) row->columns[m] = NAN;
-  if (run->task.functions->derive)
-    run->task.functions->derive(&run->task, split, count, sums + objectives, row->loss, row->columns);
-  else
-    for (int m = 0; m < run->task.metrics; m++) row->columns[m] = sums[objectives + m] / (double)count;
+  cohort_task_derive(&run->task, split, count, sums + objectives, row->loss, row->columns);
 }
 
 static cohort_status update(cohort_run *run, cohort_run_row *row, cohort_error *error) {
@@ -280,6 +278,11 @@ static cohort_status take_step(cohort_run *run, bool flag, cohort_run_row *row, 
   COHORT_TRY(cohort_run_prepare(run, error));
   COHORT_TRY(run->task.spaces ? update(run, row, error) : cohort_run_block(run, row, error));
   if (run->task.functions->commit) run->task.functions->commit(&run->task);
+  if (row->report.applied && cohort_spaces_some_follow(&run->spaces)) {
+    cohort_updater_wait(run->updater);
+    cohort_spaces_follow(&run->spaces, run->step + 1, run->sharding == COHORT_SHARDING_PARAMETERS,
+                         cohort_lane_engine_team(run->engine));
+  }
   run->step++;
   run->begun = true;
   run->ended = false;

@@ -84,8 +84,11 @@ cohort_status cohort_run_save(cohort_run *run, const char *directory, const char
  * end; either may be missing. path: owned by the caller. */
 cohort_status cohort_run_resume(cohort_run *run, const char *directory, const char *last, bool *found, char **path,
                                 cohort_error *error);
-/* Collective. Weights from a checkpoint, by name. A frozen reference becomes the model's; what the file lacks keeps its
- * start and is named in the log. `every_space`: each space what the file holds for it, which must be all of it. */
+/* Whether the config names files whose weights the run begins with. */
+bool cohort_run_begins_elsewhere(const cohort_run *run);
+/* Collective. Weights from a checkpoint, by name; NULL: from the spaces' own files alone. A frozen reference becomes
+ * the model's; what the file lacks keeps its start and is named in the log. `every_space`: each space what the file
+ * holds for it, which must be all of it. */
 cohort_status cohort_run_take_weights(cohort_run *run, const char *path, bool every_space, cohort_error *error);
 
 /* The vector to use of a space in a file: an optimizer may keep another for that than the one it trains. Owned by the

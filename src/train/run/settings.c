@@ -29,6 +29,9 @@ static bool is_language(const void *own) { return of(own)->task == &cohort_task_
 static bool is_preference(const void *own) { return of(own)->task == &cohort_task_preference; }
 static bool is_not_preference(const void *own) { return !is_preference(own); }
 static bool has_loss(const void *own) { return uses(own, COHORT_TASK_LOSS); }
+static bool has_teacher(const void *own) {
+  return is_supervised(own) && cohort_document_get(of(own)->spaces, "teacher") != NULL;
+}
 static bool has_list(const void *own) { return of(own)->losses != NULL; }
 static bool has_no_list(const void *own) { return !has_list(own); }
 static bool has_text(const void *own) { return uses(own, COHORT_TASK_TEXT); }
@@ -57,6 +60,11 @@ static const cohort_scope central[] = {
 static const cohort_scope adapted[] = {
     {"tasks with a model", has_model, "this task trains no model; remove it"},
     {"runs that are not federated", is_central, "a federated run's clients train whole models; remove it"},
+    {.who = NULL},
+};
+static const cohort_scope taught[] = {
+    {"task supervised, with spaces.teacher", has_teacher,
+     "belongs to spaces.teacher of task supervised; give both or none"},
     {.who = NULL},
 };
 static const cohort_scope own_lanes[] = {
@@ -270,6 +278,17 @@ const cohort_parameter cohort_settings_table[] = {
                    "low-rank adapters: they alone are trained, beside the model, which stays as it begins (init_from); "
                    "null: none",
                    .scopes = adapted),
+    COHORT_TREE(
+        cohort_settings, spaces,
+        "further weights by name, {NAME: {average: {decay} or copy: {every}, init_from: FILE}}: `teacher` follows the "
+        "model and is evaluated beside it; `reference` is that of the preference task, which stays frozen without a "
+        "rule",
+        .scopes = adapted),
+    COHORT_REAL_ATLEAST(
+        cohort_settings, consistency, "0", 0,
+        "weight of the squared distance between the model's probabilities and those of spaces.teacher, each "
+        "under dropout of its own",
+        .scopes = taught),
     COHORT_METHOD_OF(cohort_settings, loss, "cross_entropy", "loss", "loss function", .scopes = one_loss),
     COHORT_TREE(cohort_settings, losses, "several loss functions, one objective each, instead of `loss`",
                 .family = "loss", .scopes = many_losses),

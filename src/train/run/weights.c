@@ -155,6 +155,8 @@ static void name_lacking(const cohort_run *run, const reading *own) {
 static cohort_status take_space(const cohort_run *run, const char *path, int number, bool every_space,
                                 cohort_error *error) {
   const cohort_declared_space *declared = &run->spaces.declared[number];
+  if (declared->init_from && !every_space) path = declared->init_from;
+  if (!path) return COHORT_DONE;
   const cohort_space *space = run->spaces.space[number];
   const reading own = {.path = path,
                        .space = space,
@@ -177,14 +179,23 @@ static cohort_status check_adapters(const cohort_run *run, const char *path, boo
                      "%s: has adapters beside its weights, which this model lacks; set lora as it was trained", path);
 }
 
+bool cohort_run_begins_elsewhere(const cohort_run *run) {
+  for (int s = 0; s < run->spaces.count; s++)
+    if (run->spaces.declared[s].init_from) return true;
+  return run->settings->init_from != NULL;
+}
+
 cohort_status cohort_run_take_weights(cohort_run *run, const char *path, bool every_space, cohort_error *error) {
   bool has_adapter = false;
-  const cohort_status status = run->comm->rank == 0 ? check_adapters(run, path, &has_adapter, error) : COHORT_DONE;
+  const cohort_status status =
+      run->comm->rank == 0 && path ? check_adapters(run, path, &has_adapter, error) : COHORT_DONE;
   COHORT_TRY(cohort_comm_agree_error(run->comm, status, error));
   cohort_comm_broadcast(run->comm, 0, &has_adapter, sizeof has_adapter);
   for (int s = 0; s < run->spaces.count; s++) {
-    const bool adapter = strcmp(run->spaces.space[s]->name, COHORT_ADAPTER_SPACE) == 0;
-    if (!adapter || has_adapter || every_space) COHORT_TRY(take_space(run, path, s, every_space, error));
+    const cohort_declared_space *declared = &run->spaces.declared[s];
+    const bool adapter = strcmp(run->spaces.space[declared->of]->name, COHORT_ADAPTER_SPACE) == 0;
+    if (!adapter || has_adapter || every_space || declared->init_from)
+      COHORT_TRY(take_space(run, path, s, every_space, error));
   }
   if (every_space && run->task.table) COHORT_TRY(cohort_run_take_table(run, path, error));
   return COHORT_DONE;

@@ -95,9 +95,9 @@ static cohort_status resume(cohort_loop *own, bool *found, char **path, cohort_e
     const int64_t step = cohort_run_where(own->run).step;
     cohort_log_line(own->log, "resumed from %s at step %lld", *path, (long long)step);
     warn_of_schedule(own);
-  } else if (own->settings->init_from) {
+  } else if (cohort_run_begins_elsewhere(own->run)) {
     COHORT_TRY(cohort_run_take_weights(own->run, own->settings->init_from, false, error));
-    cohort_log_line(own->log, "weights from %s", own->settings->init_from);
+    if (own->settings->init_from) cohort_log_line(own->log, "weights from %s", own->settings->init_from);
   }
   return *found ? COHORT_DONE : cohort_run_score(own->run, error);
 }

@@ -173,6 +173,9 @@ static cohort_lane_outputs build(const cohort_task *task, cohort_graph *graph, i
     const cohort_value rows = loss->build(task->loss[i].config, graph, logits, wanted);
     out.objective[i] = cohort_graph_sum_all(graph, cohort_graph_multiply(graph, rows, weight));
   }
+  out.has_logits = classes;
+  out.logits = logits;
+  out.weight = weight;
   if (classes) {
     const cohort_value right = cohort_graph_equal(graph, cohort_graph_argmax(graph, logits), target);
     out.metric[out.metrics++] = cohort_graph_sum_all(graph, cohort_graph_multiply(graph, right, weight));

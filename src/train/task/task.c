@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/player/rules.h"
+
 const char *cohort_split_name(cohort_split split) {
   static const char *const names[] = {"train", "validation", "test"};
   return names[split];
@@ -39,7 +41,7 @@ static void read_losses(cohort_task *task, cohort_faults *faults) {
 
 static cohort_lane_outputs build_lane(const void *argument, cohort_graph *graph, int64_t capacity, bool training) {
   const cohort_task *task = argument;
-  return task->functions->build(task, graph, capacity, training);
+  return cohort_task_build(task, graph, capacity, training);
 }
 
 static void feed_lane(const void *argument, cohort_feed *feed) {
@@ -49,8 +51,22 @@ static void feed_lane(const void *argument, cohort_feed *feed) {
 
 int cohort_task_add_space(cohort_task *task, const char *name, cohort_space_rule rule, int of) {
   const int number = task->spaces++;
-  task->space[number] = (cohort_declared_space){name, rule, of < 0 ? number : of};
+  task->space[number] = (cohort_declared_space){.name = name, .rule = rule, .of = of < 0 ? number : of};
   return number;
+}
+
+/* A teacher that never moves must at least be another. */
+static void read_rules(cohort_task *task, cohort_faults *faults) {
+  const cohort_document *given = task->settings->spaces;
+  cohort_space_rules_read(given, task->spaces, task->space, faults);
+  if (task->teacher < 0 || faults->count) return;
+  const cohort_declared_space *teacher = &task->space[task->teacher];
+  if (teacher->rule == COHORT_SPACE_FROZEN && !teacher->init_from)
+    cohort_faults_add(faults, cohort_document_get(given, "teacher"),
+                      "spaces.teacher: it would stay as the model begins; give average, copy or init_from");
+  if (task->settings->consistency > 0 && !cohort_supervised_labels(task))
+    cohort_faults_add(faults, cohort_settings_place(task->settings, "consistency"),
+                      "consistency: it compares probabilities of classes, but y holds real targets; remove it");
 }
 
 void cohort_task_place_model(const cohort_task *task, cohort_model_inputs *inputs) {
@@ -70,7 +86,7 @@ cohort_status cohort_task_open(const cohort_settings *settings, const cohort_log
   out->settings = settings;
   out->functions = settings->task;
   out->source = (cohort_lane_source){out, build_lane, feed_lane};
-  out->reference = -1;
+  out->reference = out->teacher = -1;
   const bool has_model = (settings->task->uses & COHORT_TASK_MODEL) != 0;
   if (settings->lora && has_model) {
     const int space = cohort_task_add_space(out, COHORT_ADAPTER_SPACE, COHORT_SPACE_TRAINED, -1);
@@ -79,6 +95,9 @@ cohort_status cohort_task_open(const cohort_settings *settings, const cohort_log
   if (has_model)
     out->model_space =
         cohort_task_add_space(out, "model", settings->lora ? COHORT_SPACE_FROZEN : COHORT_SPACE_TRAINED, -1);
+  if (cohort_document_get(settings->spaces, "teacher") && settings->task->uses & COHORT_TASK_LOSS)
+    out->teacher = cohort_task_add_space(out, "teacher", COHORT_SPACE_FROZEN,
+                                         settings->lora ? out->adapter.space : out->model_space);
   out->key = cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)settings->seed), "sampler");
   out->objectives = 1;
   if (settings->task->uses & COHORT_TASK_MODEL)
@@ -89,7 +108,10 @@ cohort_status cohort_task_open(const cohort_settings *settings, const cohort_log
     cohort_choice_expand(COHORT_VARIANT_F64, "preference", settings->preference, "preference", &out->preference,
                          settings->expanded, faults);
   if (faults->count) return cohort_faults_status(faults, error);
-  return out->functions->open(out, log, faults, error);
+  COHORT_TRY(out->functions->open(out, log, faults, error));
+  read_rules(out, faults);
+  cohort_task_list_teacher(out);
+  return cohort_faults_status(faults, error);
 }
 
 void cohort_task_close(cohort_task *task) {

@@ -40,10 +40,11 @@ typedef struct cohort_task {
   int objectives;
   int spaces;
   cohort_declared_space space[COHORT_MAX_SPACES]; /* the first is trained */
-  int model_space, reference;                     /* numbers; reference -1: there is none */
+  int model_space, reference, teacher;            /* numbers; reference, teacher -1: there is none */
   cohort_adapter adapter;                         /* with `lora` */
   int64_t samples[COHORT_SPLITS];                 /* in each split; 0: there is none */
   int64_t tokens_per_sample;                      /* 0: samples are not tokens */
+  int teacher_metrics;                            /* of `metrics`, the last ones */
   int metrics;
   const char *metric[COHORT_MAX_METRICS]; /* names of the method columns */
   uint64_t digest;
@@ -114,6 +115,15 @@ void cohort_task_place_model(const cohort_task *task, cohort_model_inputs *input
 /* What the frozen reference is: the model as it begins, of which nothing is stored twice where adapters are trained.
  * Before the graph is built. */
 void cohort_task_add_reference(cohort_task *task);
+
+/* The graph with what belongs to the teacher, if there is one (teacher.c), and its columns. */
+void cohort_task_list_teacher(cohort_task *task);
+cohort_lane_outputs cohort_task_build(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training);
+void cohort_task_derive(const cohort_task *task, cohort_split split, int64_t count, const double *sums, double loss,
+                        double *columns);
+/* The squared distance of class probabilities, a mean over classes, of each row; `other` is a constant. (Tarvainen and
+ * Valpola, Mean teachers are better role models, NeurIPS 2017, with its code's scale.) */
+cohort_value cohort_task_consistency(cohort_graph *graph, cohort_value logits, cohort_value other);
 
 /* Classes of the training samples of a supervised task, or NULL. */
 const int32_t *cohort_supervised_labels(const cohort_task *task);
