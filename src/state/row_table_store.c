@@ -118,9 +118,10 @@ static void pack(cohort_row_table *table, int column, int64_t fragments, const f
       continue;
     }
     char *place = slice + own->in_slice, *packed = memory + next[other];
-    if (as_holder)
-      place = table->values[column] + (size_t)cohort_row_table_touch(table, own->id) * cohort_row_bytes(table, column) +
-              own->in_row;
+    if (as_holder) {
+      const int64_t row = cohort_row_table_touch(table, own->id); /* may move the values */
+      place = table->values[column] + (size_t)row * cohort_row_bytes(table, column) + own->in_row;
+    }
     memcpy(packs ? packed : place, packs ? place : packed, own->bytes);
     next[other] += own->bytes;
   }

@@ -25,7 +25,7 @@ static void begin(const void *config, cohort_bandit_size size, double *state) {
 
 /* An arm that was never pulled comes first. */
 static void score(const void *config, cohort_bandit_size size, const double *context, double *state, double *out) {
-  static const double before_all = 1e300;
+  static const double before_all = 1e30;
   const ucb1_config *own = config;
   (void)context;
   for (int64_t arm = 0; arm < size.arms; arm++) {

@@ -64,18 +64,19 @@ cohort_status cohort_generator_create(const cohort_choice *model, const cohort_m
   own->weight = cohort_allocate((size_t)(own->slots * own->vocabulary) * sizeof *own->weight);
   own->order = cohort_allocate((size_t)(own->slots * own->vocabulary) * sizeof *own->order);
   const cohort_isa isa = cohort_processor_isa();
+  const cohort_kernel_set *kernels =
+      settings->bf16 ? cohort_kernels_bf16(isa, cohort_processor_bf16()) : cohort_kernels_float32(isa);
   const cohort_space *spaces[2] = {space, settings->adapter_space};
-  const cohort_decoder_options decoder = {
-      .model = model,
-      .data = data,
-      .adapter = settings->adapter,
-      .kernels = settings->bf16 ? cohort_kernels_bf16(isa, cohort_processor_bf16()) : cohort_kernels_float32(isa),
-      .bf16 = settings->bf16,
-      .slots = settings->slots,
-      .chunk = settings->chunk,
-      .threads = settings->threads,
-      .parameter = find_parameter,
-      .argument = spaces};
+  const cohort_decoder_options decoder = {.model = model,
+                                          .data = data,
+                                          .adapter = settings->adapter,
+                                          .kernels = settings->kernels ? settings->kernels : kernels,
+                                          .bf16 = settings->bf16,
+                                          .slots = settings->slots,
+                                          .chunk = settings->chunk,
+                                          .threads = settings->threads,
+                                          .parameter = find_parameter,
+                                          .argument = spaces};
   const cohort_status status = cohort_decoder_create(&decoder, &own->decoder, error);
   if (status != COHORT_DONE) {
     cohort_generator_destroy(own);

@@ -14,6 +14,7 @@ typedef struct cohort_generator_options {
   bool bf16;                         /* products of operands rounded to bf16; matrices are held as bf16 too */
   const cohort_adapter *adapter;     /* NULL: none */
   const cohort_space *adapter_space; /* its weights */
+  const cohort_kernel_set *kernels;  /* float32; NULL: by `bf16` and this processor */
 } cohort_generator_options;
 
 /* `space` holds the weights; `data` says the vocabulary. */

@@ -269,7 +269,7 @@ static cohort_status check_lora(const cohort_run *run, cohort_faults *faults, co
 
 /* What each rank does alone. */
 static cohort_status plan_run(cohort_run *run, cohort_faults *faults, cohort_error *error) {
-  COHORT_TRY(cohort_task_open(run->settings, run->log, faults, &run->task, error));
+  COHORT_TRY(cohort_task_open(run->settings, run->comm, run->log, faults, &run->task, error));
   run->lanes = cohort_settings_lanes(run->settings, run->task.tokens_per_sample);
   COHORT_TRY(check_batch(run, error));
   if (!run->task.spaces) return cohort_lane_engine_create(run->comm, run->lanes, run->threads, &run->engine, error);

@@ -89,6 +89,7 @@ cohort_status cohort_run_prepare(cohort_run *run, cohort_error *error) {
                                    .isa = run->isa,
                                    .first = run->samples,
                                    .samples = run->settings->batch,
+                                   .stop = run->stop,
                                    .run = run,
                                    .weights = give_weights,
                                    .score = give_scores};

@@ -80,10 +80,11 @@ void cohort_task_add_reference(cohort_task *task) {
       frozen ? task->model_space : cohort_task_add_space(task, "reference", COHORT_SPACE_FROZEN, task->model_space);
 }
 
-cohort_status cohort_task_open(const cohort_settings *settings, const cohort_log *log, cohort_faults *faults,
-                               cohort_task *out, cohort_error *error) {
+cohort_status cohort_task_open(const cohort_settings *settings, cohort_comm *comm, const cohort_log *log,
+                               cohort_faults *faults, cohort_task *out, cohort_error *error) {
   memset(out, 0, sizeof *out);
   out->settings = settings;
+  out->comm = comm;
   out->functions = settings->task;
   out->source = (cohort_lane_source){out, build_lane, feed_lane};
   out->reference = out->teacher = -1;

@@ -43,6 +43,7 @@ typedef struct cohort_task {
   int model_space, reference, teacher;            /* numbers; reference, teacher -1: there is none */
   cohort_adapter adapter;                         /* with `lora` */
   int64_t samples[COHORT_SPLITS];                 /* in each split; 0: there is none */
+  cohort_comm *comm;                              /* of the run: for tables of the task's own */
   int64_t tokens_per_sample;                      /* 0: samples are not tokens */
   int teacher_metrics;                            /* of `metrics`, the last ones */
   int metrics;
@@ -66,8 +67,9 @@ typedef struct cohort_task_stage {
   const cohort_log *log;
   cohort_lane_engine *engine; /* to run lane work of the task's own on */
   int lanes;
-  cohort_isa isa;         /* of the run's kernels */
-  int64_t first, samples; /* positions of the batch of the step that comes */
+  cohort_isa isa;          /* of the run's kernels */
+  int64_t first, samples;  /* positions of the batch of the step that comes */
+  const _Atomic int *stop; /* not 0: lane work shall be left; or NULL */
   void *run;
   /* A space with the weights as they are, whole on this rank; its vector stays where it is from call to call. */
   cohort_status (*weights)(void *run, int number, const cohort_space **out, cohort_error *error);
@@ -131,8 +133,8 @@ const int32_t *cohort_supervised_labels(const cohort_task *task);
 extern const cohort_task_functions cohort_task_supervised, cohort_task_language, cohort_task_preference;
 
 /* Reads the task's methods from the settings and loads its data. */
-cohort_status cohort_task_open(const cohort_settings *settings, const cohort_log *log, cohort_faults *faults,
-                               cohort_task *out, cohort_error *error);
+cohort_status cohort_task_open(const cohort_settings *settings, cohort_comm *comm, const cohort_log *log,
+                               cohort_faults *faults, cohort_task *out, cohort_error *error);
 void cohort_task_close(cohort_task *task);
 
 /* The sample at a position of the stream of training samples: epoch permutations one after another, computed, never

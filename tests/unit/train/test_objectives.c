@@ -39,7 +39,7 @@ static void open_bench(bench *own, const char *losses) {
   const cohort_log log = {0};
   CU_ASSERT_EQUAL_FATAL(cohort_config_parse(text, strlen(text), "c.yaml", &own->document, &error), COHORT_DONE);
   cohort_settings_read(own->document, &own->settings, &faults);
-  CU_ASSERT_EQUAL_FATAL(cohort_task_open(&own->settings, &log, &faults, &own->task, &error), COHORT_DONE);
+  CU_ASSERT_EQUAL_FATAL(cohort_task_open(&own->settings, NULL, &log, &faults, &own->task, &error), COHORT_DONE);
   free(text);
   cohort_graph *graph = NULL;
   CU_ASSERT_EQUAL_FATAL(cohort_lane_source_graph(&own->task.source, &graph, &error), COHORT_DONE);

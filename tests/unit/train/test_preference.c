@@ -67,7 +67,7 @@ static void open_bench(bench *own) {
   CU_ASSERT_EQUAL_FATAL(cohort_config_parse(text, strlen(text), "c.yaml", &own->document, &error), COHORT_DONE);
   cohort_settings_read(own->document, &own->settings, &faults);
   CU_ASSERT_EQUAL_FATAL(faults.count, 0);
-  CU_ASSERT_EQUAL_FATAL(cohort_task_open(&own->settings, &log, &faults, &own->task, &error), COHORT_DONE);
+  CU_ASSERT_EQUAL_FATAL(cohort_task_open(&own->settings, NULL, &log, &faults, &own->task, &error), COHORT_DONE);
   CU_ASSERT_EQUAL(own->task.samples[COHORT_SPLIT_TRAIN], PAIRS);
   free(text);
   own->task.preference.method = &odds;
@@ -168,7 +168,7 @@ static double step_flops(const char *reference) {
   CU_ASSERT_EQUAL_FATAL(cohort_config_parse(text, strlen(text), "c.yaml", &document, &error), COHORT_DONE);
   cohort_settings_read(document, &settings, &faults);
   CU_ASSERT_EQUAL_FATAL(faults.count, 0);
-  CU_ASSERT_EQUAL_FATAL(cohort_task_open(&settings, &log, &faults, &task, &error), COHORT_DONE);
+  CU_ASSERT_EQUAL_FATAL(cohort_task_open(&settings, NULL, &log, &faults, &task, &error), COHORT_DONE);
   cohort_graph *graph = NULL;
   CU_ASSERT_EQUAL_FATAL(cohort_lane_source_graph(&task.source, &graph, &error), COHORT_DONE);
   cohort_space *spaces[2] = {cohort_space_create(graph, 0, "model"), NULL};

@@ -1,0 +1,144 @@
+/* Every policy loss, at every combination of its choices: gradients and Hessian-vector products; a first step that
+ * raises what is better than its group and lowers what is worse; masked tokens without a gradient; advantages that add
+ * up to 0 and do not see a shift of the rewards. */
+#include "graph_check.h"
+#include "method/policy/policy.h"
+#include "variants.h"
+
+enum { COMPLETIONS = 6, WIDTH = 4, TOKENS = COMPLETIONS * WIDTH };
+
+static const variant_setting settings[] = {{NULL, "beta", "0.3"}, {NULL, "delta", "1.5"}, {NULL, NULL, NULL}};
+
+/* Tokens of a completion: 4, 3, 2, 4 ... */
+static bool scored(int64_t token) { return token % WIDTH < WIDTH - token / WIDTH % 3; }
+
+static cohort_value column(cohort_graph *graph, const char *name) {
+  return cohort_graph_input(graph, name, COHORT_TYPE_REAL, COHORT_SHAPE(TOKENS));
+}
+
+/* Constants, which a method may not differentiate by: first, first + step ... and what is made of them. */
+static cohort_value slope(cohort_graph *graph, double first, double step) {
+  return cohort_graph_shift(
+      graph, cohort_graph_scale(graph, cohort_graph_cast(graph, cohort_graph_iota(graph, TOKENS)), step), first);
+}
+
+static cohort_value wave(cohort_graph *graph, double factor, double speed) {
+  return cohort_graph_scale(graph, cohort_graph_unary(graph, COHORT_OP_SINE, slope(graph, 0.3, speed)), factor);
+}
+
+/* 1 where the number is one of those that `chosen` names below `count`, else 0. */
+static cohort_value marks(cohort_graph *graph, cohort_value number, int64_t count, bool (*chosen)(int64_t)) {
+  cohort_value sum = cohort_graph_scale(graph, number, 0);
+  for (int64_t i = 0; i < count; i++)
+    if (chosen(i))
+      sum = cohort_graph_add(graph, sum, cohort_graph_equal(graph, number, cohort_graph_constant(graph, (double)i)));
+  return sum;
+}
+
+static bool odd(int64_t number) { return number % 2; }
+
+/* Of even completions above 0, of odd ones below. */
+static cohort_value advantage(cohort_graph *graph, cohort_value segments) {
+  const cohort_value number = cohort_graph_cast(graph, segments);
+  const cohort_value sign =
+      cohort_graph_shift(graph, cohort_graph_scale(graph, marks(graph, number, COMPLETIONS, odd), -2), 1);
+  return cohort_graph_multiply(graph, sign, cohort_graph_shift(graph, cohort_graph_scale(graph, number, 0.1), 0.5));
+}
+
+/* `moved`: the policy is no longer the one that wrote. */
+static cohort_policy_fields make_fields(const cohort_choice *choice, cohort_graph *graph, bool moved) {
+  cohort_policy_fields fields = {
+      .completions = COMPLETIONS, .limit = WIDTH, .policy = column(graph, "policy"), .reference = COHORT_NO_VALUE};
+  const cohort_value fixed = cohort_graph_stop_gradient(graph, fields.policy);
+  fields.old = moved ? cohort_graph_shift(graph, wave(graph, 0.4, 1.7), -1.5) : fixed;
+  if (cohort_policy_needs_reference(choice->method, choice->config))
+    fields.reference = moved ? cohort_graph_shift(graph, wave(graph, 0.4, 2.3), -1.5) : fixed;
+  fields.mask = marks(graph, slope(graph, 0, 1), TOKENS, scored);
+  fields.segments = cohort_graph_input(graph, "segments", COHORT_TYPE_INTEGER, COHORT_SHAPE(TOKENS));
+  fields.advantage = advantage(graph, fields.segments);
+  fields.length = cohort_graph_segment_sum(graph, fields.mask, fields.segments, COMPLETIONS);
+  fields.token_share = cohort_graph_constant(graph, 0.35);
+  return fields;
+}
+
+static void fill(const graph_subject *subject) {
+  int32_t segments[TOKENS];
+  double *policy = graph_subject_input(subject, "policy");
+  for (int64_t t = 0; t < TOKENS; t++) {
+    segments[t] = (int32_t)(t / WIDTH);
+    policy[t] = -1.5 + 0.3 * graph_random(301, t);
+  }
+  graph_set_integers(subject, "segments", segments);
+}
+
+static graph_subject make(const cohort_choice *choice, bool moved, cohort_value *policy) {
+  cohort_graph *graph = cohort_graph_create();
+  const cohort_policy *functions = choice->method->functions;
+  const cohort_policy_fields fields = make_fields(choice, graph, moved);
+  const cohort_policy_outputs outputs = functions->build(choice->config, graph, &fields);
+  CU_ASSERT_EQUAL(cohort_shape_elements(cohort_graph_shape(graph, outputs.loss)), COMPLETIONS);
+  for (int i = 0; i < COHORT_POLICY_COLUMNS; i++) CU_ASSERT(functions->column[i] || outputs.column[i] <= 0);
+  *policy = fields.policy;
+  return graph_subject_create(graph, cohort_graph_sum_all(graph, outputs.loss));
+}
+
+static void check_gradients(const cohort_choice *choice, const char *label) {
+  if (strstr(label, "cispo") || strstr(label, "vespo")) return; /* a factor that depends on it takes no gradient */
+  cohort_value policy;
+  graph_subject subject = make(choice, true, &policy);
+  fill(&subject);
+  graph_check_subject(label, &subject);
+  graph_subject_release(&subject);
+}
+
+static void all_gradients(void) { CU_ASSERT(variants_run("policy", settings, check_gradients) > 0); }
+
+static void check_direction(const cohort_choice *choice, const char *label) {
+  cohort_value policy, slope;
+  graph_subject subject = make(choice, false, &policy);
+  fill(&subject);
+  cohort_graph_gradient(subject.graph, subject.loss, COHORT_NO_VALUE, 1, &policy, &slope);
+  graph_runner runner;
+  if (graph_runner_create(&runner, subject.graph, &subject, NULL, 1, &slope)) {
+    graph_run(&runner);
+    const double *slopes = graph_output(&runner, 0);
+    for (int64_t t = 0; t < TOKENS; t++) {
+      const bool better = t / WIDTH % 2 == 0;
+      const bool right = !scored(t) ? slopes[t] == 0 : better ? slopes[t] < 0 : slopes[t] > 0;
+      if (!right) fprintf(stderr, "\n  %s: token %d, slope %g\n", label, (int)t, slopes[t]);
+      CU_ASSERT(right);
+    }
+  }
+  graph_runner_release(&runner);
+  graph_subject_release(&subject);
+}
+
+static void directions(void) { CU_ASSERT(variants_run("policy", settings, check_direction) > 0); }
+
+static void check_advantages(const cohort_choice *choice, const char *label) {
+  const cohort_policy *functions = choice->method->functions;
+  const double reward[5] = {1, 0, 0, 1, 1}, shifted[5] = {4, 3, 3, 4, 4}, equal[3] = {2, 2, 2};
+  double of[5], again[5], none[3], sum = 0;
+  functions->advantages(choice->config, 5, reward, of);
+  functions->advantages(choice->config, 5, shifted, again);
+  functions->advantages(choice->config, 3, equal, none);
+  for (int i = 0; i < 5; i++) {
+    sum += of[i];
+    CU_ASSERT_DOUBLE_EQUAL(of[i], again[i], 1e-12);
+    CU_ASSERT((of[i] > 0) == (reward[i] > 0.5));
+  }
+  for (int i = 0; i < 3; i++) CU_ASSERT_EQUAL(none[i], 0);
+  CU_ASSERT_DOUBLE_EQUAL(sum, 0, 1e-12);
+  if (strstr(label, "scale=group")) CU_ASSERT_DOUBLE_EQUAL(of[0], 0.73016343, 1e-8);
+  if (strstr(label, "scale=none")) CU_ASSERT_DOUBLE_EQUAL(of[0], 0.4, 1e-12);
+  functions->advantages(choice->config, 1, reward, of); /* alone it is what it is measured by */
+  CU_ASSERT_EQUAL(of[0], 0);
+}
+
+static void all_advantages(void) { CU_ASSERT(variants_run("policy", settings, check_advantages) > 0); }
+
+static const check checks[] = {{"gradients and Hessian-vector products", all_gradients},
+                               {"slopes of a first step", directions},
+                               {"advantages of a group", all_advantages}};
+
+int main(void) { return check_run("policy", checks, sizeof checks / sizeof *checks); }
