@@ -220,7 +220,7 @@ static int matrix_steps(const char *lora, double *flops, int *frozen_gradients) 
   CU_ASSERT_EQUAL_FATAL(cohort_config_parse(text, strlen(text), "c.yaml", &document, &error), COHORT_DONE);
   cohort_settings_read(document, &settings, &faults);
   CU_ASSERT_EQUAL_FATAL(faults.count, 0);
-  CU_ASSERT_EQUAL_FATAL(cohort_task_open(&settings, &log, &faults, &task, &error), COHORT_DONE);
+  CU_ASSERT_EQUAL_FATAL(cohort_task_open(&settings, NULL, &log, &faults, &task, &error), COHORT_DONE);
   cohort_spaces spaces;
   CU_ASSERT_EQUAL_FATAL(cohort_spaces_create(&task.source, task.spaces, task.space, &spaces, &error), COHORT_DONE);
   const cohort_lane_graph_options options = {
