@@ -34,6 +34,10 @@ static const placement placements[] = {
     {"aggregator", {SUPERVISED MLP SGD "losses: [cross_entropy, mse]\naggregator: KEY\n", NULL, NULL}},
     {"schedule", {SUPERVISED MLP SGD "schedule: KEY\n", NULL, NULL}},
     {"bandit", {"task: {bandit: {learner: KEY, arms: 3, features: 2, rounds: 20}}\nbatch: 8\nlanes: 4\n", NULL, NULL}},
+    {"policy",
+     {"task: {policy: {loss: KEY, reward: {contains: e}, group: 2, prompt: 4, completion: 5, updates: 3}}\nbatch: 5\n"
+      "lanes: 5\nclip: 0.5\ndata: {text: DATA/text}\n" GPT SGD,
+      NULL, NULL}},
     {"federated",
      {"task: supervised\n" IMAGES MLP "federated: {strategy: KEY, population: {dirichlet: {clients: 6, alpha: 0.5}}, "
       "clients_per_round: 4, local_steps: 2, local_batch: 5, client: {sgd: {learning_rate: 0.05}}}\n",
@@ -187,8 +191,9 @@ static void watch_alone(run_world *world, cohort_comm *comm, cohort_run *run, in
   int64_t *wrong = world->argument;
   (void)comm;
   if (step == 0 && !after) (void)visit_gaps(run, true, GUARD);
-  /* What is made once is there by then. A repeat of a task without a model is no step, and has memory of its own. */
-  counts = !after && step >= 2 && cohort_run_space(run, 0);
+  /* What is made once is there by then. A repeat of a task without a model is no step, and has memory of its own; so
+   * has what a task makes before a step: rollouts. */
+  counts = !after && step >= 2 && cohort_run_space(run, 0) && !cohort_run_task(run)->functions->prepare;
   if (step == RUN_STEPS - 1 && after) {
     *wrong = visit_gaps(run, false, GUARD);
     (void)visit_gaps(run, true, 0);
