@@ -101,6 +101,10 @@ cohort_status cohort_update_ask_oracle(cohort_update_step *step, const cohort_qu
   }
   if (question->direction > 0) *product = (char *)step->rows + (size_t)updater->gradients * updater->stride;
   if (!gradient) return COHORT_DONE;
+  if (question->objective > oracle->objectives)
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "an optimizer asks for objective %d, but there are %d; name one of them", question->objective,
+                       oracle->objectives);
   if (question->objective > 0 && oracle->objectives > 1) {
     if (updater->summed)
       return cohort_fail(error, COHORT_BUG, "an optimizer asked for an objective alone and has not declared it");

@@ -358,6 +358,22 @@ static void check_method(const placement *own, const cohort_method *method, int 
   free(half);
 }
 
+/* Of two objectives one alone is what a run of that loss has; a third is refused. */
+static void test_one_objective(void) {
+  static const char both[] = SUPERVISED MLP "losses: [cross_entropy, mse]\naggregator: pcgrad\noptimizer: KEY\n";
+  static const char second[] = SUPERVISED MLP "loss: mse\noptimizer: KEY\n";
+  run_world alone, of_two, third;
+  CU_ASSERT_FATAL(train_with(second, "sgd", "learning_rate=0.1", &alone));
+  CU_ASSERT_FATAL(train_with(both, "single", "objective=2 base=sgd{learning_rate=0.1}", &of_two));
+  for (int step = 0; step < RUN_STEPS; step++) {
+    const double norm = alone.row[step].report.gradient_norm;
+    CU_ASSERT_DOUBLE_EQUAL(of_two.row[step].report.gradient_norm, norm, 1e-6 * norm);
+    CU_ASSERT_DOUBLE_EQUAL(of_two.row[step].report.losses[1], alone.row[step].loss, 1e-6 * alone.row[step].loss);
+  }
+  CU_ASSERT_FALSE(train_with(both, "single", "objective=3", &third));
+  CU_ASSERT_PTR_NOT_NULL(strstr(third.error.text, "objective 3, but there are 2"));
+}
+
 static void note_family(void *argument, const char *path, const cohort_parameter *key) {
   const char **family = argument; /* becomes NULL where a key holds its methods */
   (void)path;
@@ -383,7 +399,8 @@ static void test_every_method(void) {
 }
 
 int main(void) {
-  static const check checks[] = {{"every method, by enumeration", test_every_method}};
+  static const check checks[] = {{"every method, by enumeration", test_every_method},
+                                 {"one objective alone", test_one_objective}};
   run_make_data();
   const int status = check_run("contract_run", checks, sizeof checks / sizeof *checks);
   run_remove_data();

@@ -102,7 +102,7 @@ static cohort_status make_graph(cohort_run *run, const cohort_lane_graph_options
 
 unsigned cohort_run_answers(const cohort_run *run) {
   if (run->settings->is_federated) return COHORT_WANTS_GRADIENT;
-  return COHORT_WANTS_GRADIENT | COHORT_WANTS_LOSS | COHORT_WANTS_PRODUCT | COHORT_WANTS_CLIPPED;
+  return COHORT_WANTS_GRADIENT | COHORT_WANTS_LOSS | COHORT_WANTS_PRODUCT | COHORT_WANTS_CLIPPED | COHORT_WANTS_EACH;
 }
 
 /* What the optimizer asks must be what the run can answer. */
@@ -113,6 +113,7 @@ static void check_answers(const cohort_run *run, cohort_faults *faults) {
                       "optimizer: it asks for %s, which a round of clients does not answer; take another",
                       missing & COHORT_WANTS_LOSS      ? "losses at other points"
                       : missing & COHORT_WANTS_PRODUCT ? "Hessian-vector products"
+                      : missing & COHORT_WANTS_EACH    ? "the gradient of one objective"
                                                        : "gradients of single samples");
   if (cohort_updater_needs_of(run->updater).wants & COHORT_WANTS_CLIPPED &&
       run->settings->sharding >= COHORT_SHARDING_GRADIENTS)
