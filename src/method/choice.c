@@ -108,6 +108,51 @@ void cohort_choice_expand(cohort_variant variant, const char *family, const coho
   if (kept) cohort_document_set(expanded, name, own);
 }
 
+static bool put_number(const cohort_method *method, char *config, const cohort_choice_number *number) {
+  for (const cohort_parameter *parameter = table_of(method); parameter->name; parameter++) {
+    if (strcmp(parameter->name, number->parameter) != 0) continue;
+    void *place = config + parameter->offset;
+    const int64_t whole = (int64_t)number->value;
+    const bool yes = whole != 0;
+    if (parameter->type == COHORT_PARAMETER_REAL)
+      memcpy(place, &number->value, sizeof number->value);
+    else if (parameter->type == COHORT_PARAMETER_INTEGER)
+      memcpy(place, &whole, sizeof whole);
+    else if (parameter->type == COHORT_PARAMETER_BOOLEAN)
+      memcpy(place, &yes, sizeof yes);
+    else
+      return false;
+    return true;
+  }
+  return false;
+}
+
+cohort_status cohort_choice_make(cohort_variant variant, const char *family, const char *key, int count,
+                                 const cohort_choice_number *number, cohort_choice *out, cohort_error *error) {
+  const cohort_method *method = cohort_registry_find(variant, family, key);
+  if (!method) return cohort_fail(error, COHORT_BUG, "%s: there is no %s; report this", key, family);
+  char *config = cohort_allocate(method->config_size + 1);
+  cohort_faults faults = {NULL, 0};
+  cohort_parameters_read(table_of(method), NULL, key, config, NULL, &faults);
+  cohort_status status = cohort_faults_status(&faults, error);
+  cohort_faults_release(&faults);
+  for (int i = 0; i < count && status == COHORT_DONE; i++)
+    if (!put_number(method, config, &number[i]))
+      status = cohort_fail(error, COHORT_BUG, "%s: has no number named %s; report this", key, number[i].parameter);
+  if (status != COHORT_DONE) {
+    free(config);
+    return status;
+  }
+  *out = (cohort_choice){method, config};
+  return COHORT_DONE;
+}
+
+cohort_choice cohort_choice_copy(const cohort_choice *choice) {
+  char *config = cohort_allocate(choice->method->config_size + 1);
+  if (choice->config) memcpy(config, choice->config, choice->method->config_size);
+  return (cohort_choice){choice->method, config};
+}
+
 void cohort_choice_release(cohort_choice *choice) {
   free(choice->config);
   *choice = (cohort_choice){NULL, NULL};

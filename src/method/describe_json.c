@@ -42,6 +42,8 @@ const char *cohort_word_of_owner(cohort_owner owner) {
       return "column";
     case COHORT_OWNER_TENSOR:
       return "tensor";
+    case COHORT_OWNER_CLIENT:
+      return "client";
     case COHORT_OWNER_SPACE:
       return "space";
   }
@@ -190,10 +192,11 @@ static void json_settings(cohort_writer *out, const cohort_family *family, const
     if (!cohort_array_applies(s->when, method)) continue;
     cohort_writer_open(out, NULL, '{');
     cohort_writer_text(out, "name", s->name);
-    cohort_writer_text(out, "type", cohort_word_of_type(COHORT_PARAMETER_INTEGER));
+    const cohort_parameter_type type = s->real ? COHORT_PARAMETER_REAL : COHORT_PARAMETER_INTEGER;
+    cohort_writer_text(out, "type", cohort_word_of_type(type));
     cohort_writer_boolean(out, "required", !s->standard);
-    json_value(out, "default", COHORT_PARAMETER_INTEGER, s->standard);
-    json_value(out, "minimum", COHORT_PARAMETER_INTEGER, s->minimum);
+    json_value(out, "default", type, s->standard);
+    json_value(out, "minimum", type, s->minimum);
     cohort_writer_text(out, "meaning", s->meaning);
     cohort_writer_close(out, '}');
   }

@@ -40,13 +40,14 @@ typedef struct cohort_probe_array {
   const char *meaning;
 } cohort_probe_array;
 
-/* A key=value of the command line beside the method's own parameters: an integer. */
+/* A key=value of the command line beside the method's own parameters. */
 typedef struct cohort_probe_setting {
   const char *name;     /* NULL ends the list */
   const char *standard; /* NULL: must be given */
   const char *minimum;
   cohort_array_when when;
   const char *meaning;
+  bool real; /* else an integer, which is the size of the symbol of its name */
 } cohort_probe_setting;
 
 /* A symbol in shapes. */

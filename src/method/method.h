@@ -35,6 +35,7 @@ typedef enum {
   COHORT_OWNER_COLUMN,  /* one per column (all other axes) */
   COHORT_OWNER_TENSOR,  /* one per tensor */
   COHORT_OWNER_SPACE,   /* one for all tensors that the method serves; of an aggregator, of a driver */
+  COHORT_OWNER_CLIENT,  /* one like the parameters for each client of a federation (method/federated/federated.h) */
 } cohort_owner;
 
 typedef enum {

@@ -51,6 +51,18 @@ void cohort_choice_read(cohort_variant variant, const char *family, const cohort
 void cohort_choice_expand(cohort_variant variant, const char *family, const cohort_document *document, const char *name,
                           cohort_choice *choice, cohort_document *expanded, cohort_faults *faults);
 
+/* A parameter by name, of a type that is a number: real, integer, or boolean (0 is false). */
+typedef struct cohort_choice_number {
+  const char *parameter;
+  double value;
+} cohort_choice_number;
+/* A method with these parameters, and its own defaults for the rest. COHORT_BUG when there is no such method, or
+ * parameter. */
+cohort_status cohort_choice_make(cohort_variant variant, const char *family, const char *key, int count,
+                                 const cohort_choice_number *number, cohort_choice *out, cohort_error *error);
+/* The same method with a copy of its parameters, which may point into the same documents. */
+cohort_choice cohort_choice_copy(const cohort_choice *choice);
+
 void cohort_choice_release(cohort_choice *choice);
 /* A real parameter of the choice by name, e.g. "learning_rate"; `otherwise` when it has none. */
 double cohort_choice_real(const cohort_choice *choice, const char *name, double otherwise);

@@ -21,13 +21,15 @@ static cohort_space *make_space(int tensors, const cohort_probe_tensor *tensor) 
   return space;
 }
 
-cohort_status cohort_probe_engine_create(cohort_probe_state *probe, const cohort_document *optimizer, const char *path,
-                                         int objectives, int tensors, const cohort_probe_tensor *tensor,
-                                         cohort_probe_engine *out, cohort_error *error) {
+cohort_status cohort_probe_engine_create(cohort_probe_state *probe, const cohort_document *optimizer,
+                                         const cohort_choice *made, const char *path, int objectives, int tensors,
+                                         const cohort_probe_tensor *tensor, cohort_probe_engine *out,
+                                         cohort_error *error) {
   *out = (cohort_probe_engine){.probe = probe, .alone = cohort_comm_alone()};
   out->space = make_space(tensors, tensor);
   COHORT_TRY(cohort_shard_group_create(&out->alone, false, &out->members, error));
   const cohort_updater_options plan = {.optimizer = optimizer,
+                                       .made = made,
                                        .optimizer_path = path,
                                        .groups_path = "groups",
                                        .seed = (uint64_t)cohort_probe_setting_value(probe, "seed"),

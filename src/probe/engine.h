@@ -21,10 +21,12 @@ typedef struct cohort_probe_engine {
   void *signs; /* and for draws that were given */
 } cohort_probe_engine;
 
-/* `optimizer` is {key: {parameters}} and stays the caller's; weights are zero. Destroy it also after a failure. */
-cohort_status cohort_probe_engine_create(cohort_probe_state *probe, const cohort_document *optimizer, const char *path,
-                                         int objectives, int tensors, const cohort_probe_tensor *tensor,
-                                         cohort_probe_engine *out, cohort_error *error);
+/* `optimizer` is {key: {parameters}} and stays the caller's, or NULL: `made` is set up already; weights are zero.
+ * Destroy it also after a failure. */
+cohort_status cohort_probe_engine_create(cohort_probe_state *probe, const cohort_document *optimizer,
+                                         const cohort_choice *made, const char *path, int objectives, int tensors,
+                                         const cohort_probe_tensor *tensor, cohort_probe_engine *out,
+                                         cohort_error *error);
 void cohort_probe_engine_destroy(cohort_probe_engine *engine);
 /* Adds "state/SLOT/TENSOR" for all that is kept. */
 void cohort_probe_engine_output_state(const cohort_probe_engine *engine);

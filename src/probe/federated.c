@@ -1,4 +1,6 @@
-/* Probe of a server's strategy: rounds of clients' changes through its optimizer. */
+/* Probe of a strategy: the server's optimizer on recorded changes of clients, or whole rounds of clients whose losses
+ * are quadratic, by the engine of clients that trains (train/engine/clients.h). A round of these costs a product with a
+ * client's matrix for each of its steps. */
 #include "train/engine/federated.h"
 
 #include <stdlib.h>
@@ -23,43 +25,161 @@ static void average(const cohort_probe_state *probe, int64_t round, void *gradie
 
 /* A round as an oracle. */
 typedef struct round_state {
-  const cohort_probe_engine *engine;
-  int64_t round;
+  cohort_probe_engine *engine;
+  cohort_clients *clients; /* NULL: changes are recorded */
+  cohort_round round;
+  int64_t *client, *steps; /* [clients] */
+  double *samples, *cost;
 } round_state;
 
 static cohort_status answer(void *argument, const cohort_ask *ask, void **rows, double *losses, cohort_error *error) {
-  (void)ask, (void)error;
   const round_state *own = argument;
-  average(own->engine->probe, own->round, own->engine->rows);
+  if (own->clients)
+    return cohort_clients_run(own->clients, &own->round, ask->point->vector->values, rows, losses, error);
+  average(own->engine->probe, own->round.number, own->engine->rows);
   *rows = own->engine->rows;
   losses[0] = 0;
   return COHORT_DONE;
 }
 
-static cohort_status serve(cohort_probe_engine *engine, cohort_error *error) {
+/* A client's loss w'Aw/2 - b'w + c and its gradient; of A the symmetric part counts. */
+static bool ask_quadratic(void *argument, int executor, int64_t round, int64_t client, int64_t step, const void *point,
+                          void *gradient, double *loss) {
+  (void)executor, (void)round, (void)step;
+  const cohort_probe_state *probe = argument;
+  const cohort_array *A = cohort_probe_input(probe, "problem/A"), *b = cohort_probe_input(probe, "problem/b");
+  const cohort_array *c = cohort_probe_input(probe, "problem/c");
+  const int64_t n = A->size[1], matrix = client * n * n;
+  *loss = c ? cohort_array_get(c, client) : 0;
+  for (int64_t i = 0; i < n; i++) {
+    const double linear = cohort_array_get(b, client * n + i);
+    double sum = 0;
+    for (int64_t j = 0; j < n; j++)
+      sum += 0.5 * (cohort_array_get(A, matrix + i * n + j) + cohort_array_get(A, matrix + j * n + i)) *
+             cohort_probe_get(probe, point, j);
+    cohort_probe_set(probe, gradient, i, sum - linear);
+    *loss += (0.5 * sum - linear) * cohort_probe_get(probe, point, i);
+  }
+  return true;
+}
+
+/* Who takes part, and how many steps each takes. */
+static void choose(round_state *own, int64_t round) {
+  const cohort_probe_state *probe = own->engine->probe;
+  const cohort_array *steps = cohort_probe_input(probe, "steps"), *present = cohort_probe_input(probe, "present");
+  const cohort_array *samples = cohort_probe_input(probe, "samples");
+  const int64_t clients = samples->size[1];
+  int count = 0;
+  for (int64_t c = 0; c < clients; c++) {
+    const int64_t at = round * clients + c;
+    if (present && cohort_array_get(present, at) <= 0) continue;
+    own->client[count] = c;
+    own->steps[count] = steps ? (int64_t)cohort_array_get(steps, at) : cohort_probe_setting_value(probe, "local_steps");
+    own->samples[count] = cohort_array_get(samples, at);
+    own->cost[count] = (double)own->steps[count];
+    count++;
+  }
+  own->round = (cohort_round){.number = round,
+                              .present = count,
+                              .client = own->client,
+                              .steps = own->steps,
+                              .samples = own->samples,
+                              .cost = own->cost,
+                              .factor = 1};
+}
+
+static cohort_status make_clients(round_state *own, cohort_error *error) {
+  cohort_probe_state *probe = own->engine->probe;
+  const size_t clients = (size_t)cohort_probe_size_of(probe, "clients");
+  own->client = cohort_probe_memory(probe, clients * sizeof *own->client);
+  own->steps = cohort_probe_memory(probe, clients * sizeof *own->steps);
+  own->samples = cohort_probe_memory(probe, clients * sizeof *own->samples);
+  own->cost = cohort_probe_memory(probe, clients * sizeof *own->cost);
+  const cohort_choice_number rate = {"learning_rate", cohort_probe_real_setting(probe, "client_learning_rate")};
+  cohort_choice client;
+  COHORT_TRY(cohort_choice_make(probe->variant, "optimizer", "sgd", 1, &rate, &client, error));
+  const cohort_clients_options options = {.comm = &own->engine->alone,
+                                          .threads = 1,
+                                          .strategy = &probe->choice,
+                                          .made = &client,
+                                          .population = (int64_t)clients,
+                                          .space = own->engine->space,
+                                          .variant = probe->variant,
+                                          .source = {probe, ask_quadratic}};
+  cohort_faults faults = {NULL, 0};
+  const cohort_status status = cohort_clients_create(&options, &faults, &own->clients, error);
+  cohort_faults_release(&faults);
+  cohort_choice_release(&client);
+  return status;
+}
+
+/* What the strategy keeps: the server's vectors, and the clients' by number. */
+static void output_states(const round_state *own) {
+  cohort_probe_state *probe = own->engine->probe;
+  const int64_t n = cohort_probe_size_of(probe, "n"), clients = cohort_probe_size_of(probe, "clients");
+  const size_t real = cohort_probe_real_size(probe);
+  for (int i = 0; i < cohort_clients_vectors(own->clients); i++) {
+    const char *name;
+    const void *values = cohort_clients_vector(own->clients, i, &name);
+    char *path = cohort_format_text("state/%s", name);
+    memcpy(cohort_probe_output(probe, path, COHORT_SHAPE(n)), values, (size_t)n * real);
+    free(path);
+  }
+  cohort_row_table *table = cohort_clients_table(own->clients);
+  if (!table) return;
+  void *rows[COHORT_MAX_ROW_COLUMNS];
+  const int64_t elements = own->engine->space->elements;
+  for (int c = 0; c < cohort_row_table_columns(table); c++)
+    rows[c] = cohort_probe_memory(probe, (size_t)(clients * elements) * real);
+  for (int64_t c = 0; c < clients; c++) own->client[c] = c;
+  cohort_row_table_read(table, clients, own->client, rows, NULL);
+  for (int c = 0; c < cohort_row_table_columns(table); c++) {
+    char *path = cohort_format_text("state/%s", cohort_row_table_column(table, c)->name);
+    char *out = cohort_probe_output(probe, path, COHORT_SHAPE(clients, n));
+    for (int64_t client = 0; client < clients; client++)
+      memcpy(out + (size_t)(client * n) * real, (char *)rows[c] + (size_t)(client * elements) * real, (size_t)n * real);
+    free(path);
+  }
+}
+
+static cohort_status take_rounds(round_state *own, cohort_error *error) {
+  cohort_probe_engine *engine = own->engine;
   cohort_probe_state *probe = engine->probe;
   const cohort_array *start = cohort_probe_input(probe, "parameters");
   const int64_t n = start->size[0], rounds = cohort_probe_size_of(probe, "rounds");
   const size_t bytes = (size_t)n * cohort_probe_real_size(probe);
   memcpy(engine->weights.values, start->data, bytes);
   char *out = cohort_probe_output(probe, "parameters", COHORT_SHAPE(rounds, n));
-  round_state own = {engine, 0};
-  const cohort_oracle oracle = {.argument = &own, .objectives = 1, .ask = answer};
-  for (; own.round < rounds; own.round++) {
-    cohort_step_report report;
-    COHORT_TRY(cohort_updater_step(engine->updater, &oracle, own.round, rounds, &report, error));
-    memcpy(out + (size_t)own.round * bytes, engine->weights.values, bytes);
+  const cohort_oracle oracle = {
+      .argument = own, .objectives = 1, .ask = answer};
+  for (int64_t round = 0; round < rounds; round++) {
+    own->round.number = round;
+    if (own->clients) choose(own, round);
+    cohort_step_report report = {.applied = true};
+    /* A round that nobody takes part in changes nothing. */
+    if (!own->clients || own->round.present)
+      COHORT_TRY(cohort_updater_step(engine->updater, &oracle, round, rounds, &report, error));
+    if (!report.applied)
+      return cohort_fail(error, COHORT_DIVERGED, "%s %s: round %lld is not finite", probe->family->name,
+                         probe->choice.method->key, (long long)round + 1);
+    if (own->clients && own->round.present) cohort_clients_commit(own->clients);
+    memcpy(out + (size_t)round * bytes, engine->weights.values, bytes);
   }
+  if (own->clients) output_states(own);
   return COHORT_DONE;
 }
 
 /* Weights given once stand for every round. */
 static void repeat_samples(cohort_probe_state *probe) {
-  const cohort_array *deltas = cohort_probe_input(probe, "deltas");
+  static const char *const by_round[] = {"deltas", "steps", "present"};
   cohort_array *samples = cohort_arrays_find(&probe->in, "samples");
-  if (!deltas || !samples || deltas->axes != 3 || samples->axes != 1 || samples->size[0] != deltas->size[1]) return;
-  if (samples->type != COHORT_ARRAY_INT32) return;
-  const int64_t rounds = deltas->size[0], clients = deltas->size[1];
+  if (!samples || samples->axes != 1 || samples->type != COHORT_ARRAY_INT32) return;
+  int64_t rounds = cohort_probe_setting_value(probe, "rounds");
+  for (size_t i = 0; i < sizeof by_round / sizeof *by_round; i++) {
+    const cohort_array *array = cohort_probe_input(probe, by_round[i]);
+    if (array && array->axes >= 2) rounds = array->size[0];
+  }
+  const int64_t clients = samples->size[0];
   int32_t *all = cohort_allocate((size_t)(rounds * clients) * sizeof *all + 1);
   for (int64_t i = 0; i < rounds * clients; i++) all[i] = ((const int32_t *)samples->data)[i % clients];
   free(samples->data);
@@ -72,12 +192,17 @@ static void repeat_samples(cohort_probe_state *probe) {
 static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
   const cohort_array *start = cohort_probe_input(probe, "parameters");
   const cohort_probe_tensor tensor = {.name = "parameters", .shape = COHORT_SHAPE(start->size[0])};
-  cohort_document *server = cohort_federation_server(&probe->choice);
-  cohort_probe_engine engine;
-  cohort_status status = cohort_probe_engine_create(probe, server, "server", 1, 1, &tensor, &engine, error);
-  if (status == COHORT_DONE) status = serve(&engine, error);
+  cohort_choice server = {NULL, NULL};
+  cohort_probe_engine engine = {NULL};
+  round_state own = {.engine = &engine};
+  cohort_status status = cohort_federation_server(probe->variant, &probe->choice, &server, error);
+  if (status == COHORT_DONE)
+    status = cohort_probe_engine_create(probe, NULL, &server, "server", 1, 1, &tensor, &engine, error);
+  if (status == COHORT_DONE && cohort_probe_input(probe, "problem/A")) status = make_clients(&own, error);
+  if (status == COHORT_DONE) status = take_rounds(&own, error);
+  cohort_clients_destroy(own.clients);
   cohort_probe_engine_destroy(&engine);
-  cohort_document_destroy(server);
+  cohort_choice_release(&server);
   return status;
 }
 

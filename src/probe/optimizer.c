@@ -157,8 +157,8 @@ static cohort_status run_with(run_state *state, cohort_error *error) {
   cohort_probe_state *probe = state->probe;
   int tensors = 0;
   const cohort_probe_tensor *tensor = list_tensors(probe, &tensors);
-  COHORT_TRY(
-      cohort_probe_engine_create(probe, probe->parameters, "optimizer", 1, tensors, tensor, &state->engine, error));
+  COHORT_TRY(cohort_probe_engine_create(probe, probe->parameters, NULL, "optimizer", 1, tensors, tensor, &state->engine,
+                                        error));
   gather(state, "parameters", 0, state->engine.weights.values);
   state->losses = cohort_probe_input(probe, "losses");
   const int64_t steps = cohort_probe_size_of(probe, "steps");

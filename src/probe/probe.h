@@ -35,8 +35,9 @@ typedef struct cohort_probe_size {
 typedef struct cohort_probe_state {
   const cohort_probe_request *request;
   const cohort_family *family;
-  cohort_document *parameters, *settings; /* owned; the choice points into them */
-  int64_t setting[COHORT_PROBE_SETTINGS]; /* in the order of the table */
+  cohort_document *parameters, *settings;     /* owned; the choice points into them */
+  int64_t setting[COHORT_PROBE_SETTINGS];     /* in the order of the table */
+  double real_setting[COHORT_PROBE_SETTINGS]; /* of those that are reals */
   cohort_choice choice;
   cohort_variant variant;
   const cohort_kernel_set *kernels;
@@ -51,6 +52,7 @@ typedef struct cohort_probe_state {
 /* words.c: splits the words into parameters of the method and settings of the family; unknown keys are faults. */
 cohort_status cohort_probe_read_words(cohort_probe_state *probe, const cohort_method *method, cohort_error *error);
 int64_t cohort_probe_setting_value(const cohort_probe_state *probe, const char *name);
+double cohort_probe_real_setting(const cohort_probe_state *probe, const char *name);
 
 /* check.c: every array of the file against the table. Symbols that are already bound must agree. */
 cohort_status cohort_probe_check(cohort_probe_state *probe, cohort_error *error);

@@ -73,16 +73,18 @@ static void read_settings(cohort_probe_state *probe, const cohort_method *method
   for (int i = 0; given && i < COHORT_PROBE_SETTINGS && given[i].name; i++) {
     const cohort_probe_setting *setting = &given[i];
     if (!cohort_array_applies(setting->when, method)) continue;
-    table[entries++] = (cohort_parameter){.name = setting->name,
-                                          .type = COHORT_PARAMETER_INTEGER,
-                                          .offset = (size_t)i * sizeof *probe->setting,
-                                          .standard = setting->standard,
-                                          .minimum = setting->minimum ? strtod(setting->minimum, NULL) : -INFINITY,
-                                          .maximum = INFINITY,
-                                          .meaning = setting->meaning};
+    table[entries++] = (cohort_parameter){
+        .name = setting->name,
+        .type = setting->real ? COHORT_PARAMETER_REAL : COHORT_PARAMETER_INTEGER,
+        .offset = (setting->real ? offsetof(cohort_probe_state, real_setting) : offsetof(cohort_probe_state, setting)) +
+                  (size_t)i * sizeof(int64_t),
+        .standard = setting->standard,
+        .minimum = setting->minimum ? strtod(setting->minimum, NULL) : -INFINITY,
+        .maximum = INFINITY,
+        .meaning = setting->meaning};
   }
   table[entries] = (cohort_parameter){.name = NULL};
-  cohort_parameters_read(table, probe->settings, "", probe->setting, NULL, faults);
+  cohort_parameters_read(table, probe->settings, "", probe, NULL, faults);
 }
 
 int64_t cohort_probe_setting_value(const cohort_probe_state *probe, const char *name) {
@@ -90,6 +92,13 @@ int64_t cohort_probe_setting_value(const cohort_probe_state *probe, const char *
   for (int i = 0; given && given[i].name; i++)
     if (strcmp(given[i].name, name) == 0 && cohort_array_applies(given[i].when, probe->choice.method))
       return probe->setting[i];
+  return 0;
+}
+
+double cohort_probe_real_setting(const cohort_probe_state *probe, const char *name) {
+  const cohort_probe_setting *given = probe->family->settings;
+  for (int i = 0; given && given[i].name; i++)
+    if (given[i].real && strcmp(given[i].name, name) == 0) return probe->real_setting[i];
   return 0;
 }
 

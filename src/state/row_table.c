@@ -54,6 +54,9 @@ void cohort_row_table_destroy(cohort_row_table *table) {
 
 const char *cohort_row_table_name(const cohort_row_table *table) { return table->name; }
 int cohort_row_table_columns(const cohort_row_table *table) { return table->columns; }
+const cohort_row_column *cohort_row_table_column(const cohort_row_table *table, int column) {
+  return &table->column[column];
+}
 
 void cohort_row_table_clear(cohort_row_table *table) {
   table->rows = 0;

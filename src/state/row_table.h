@@ -41,6 +41,7 @@ cohort_row_table *cohort_row_table_create(cohort_comm *comm, const char *name, i
 void cohort_row_table_destroy(cohort_row_table *table); /* NULL is fine */
 const char *cohort_row_table_name(const cohort_row_table *table);
 int cohort_row_table_columns(const cohort_row_table *table);
+const cohort_row_column *cohort_row_table_column(const cohort_row_table *table, int column);
 /* Every row is as it was at the start. */
 void cohort_row_table_clear(cohort_row_table *table);
 

@@ -166,7 +166,10 @@ static void read_listed(const cohort_updater_options *options, cohort_parameter_
 
 static void read_rest(const cohort_updater_options *options, const cohort_document *base, cohort_update_group *group,
                       cohort_faults *faults) {
-  cohort_choice_read(options->variant, "optimizer", base, options->optimizer_path, &group->choice, NULL, faults);
+  if (options->made)
+    group->choice = cohort_choice_copy(options->made);
+  else
+    cohort_choice_read(options->variant, "optimizer", base, options->optimizer_path, &group->choice, NULL, faults);
   if (group->choice.method) set_up(group, 1, true);
 }
 
@@ -175,12 +178,12 @@ cohort_status cohort_parameter_groups_create(const cohort_updater_options *optio
   const bool listed = options->groups && !cohort_document_is_null(options->groups);
   if (listed && options->groups->kind != COHORT_LIST)
     cohort_faults_add(faults, options->groups, "groups: wants a list of {role or name, optimizer, ...}");
-  if (listed && !base)
+  if (listed && !base && !options->made)
     cohort_faults_add(faults, options->groups,
                       "groups: the optimizer has no base that could share the tensors with them");
   COHORT_TRY(cohort_faults_status(faults, error));
   make_tables(options->space, out);
-  if (!base) {
+  if (!base && !options->made) {
     for (int t = 0; t < options->space->tensors; t++) out->cost[t] = (double)options->space->tensor[t].elements;
     return COHORT_DONE;
   }

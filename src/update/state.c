@@ -20,6 +20,8 @@ static int64_t owners_of(cohort_owner owner, cohort_shape shape) {
     case COHORT_OWNER_TENSOR:
     case COHORT_OWNER_SPACE:
       return 1;
+    case COHORT_OWNER_CLIENT: /* no optimizer's */
+      return 0;
   }
   return 0;
 }

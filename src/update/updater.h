@@ -23,10 +23,12 @@
 
 typedef struct cohort_updater cohort_updater;
 
-/* What to build one from. Documents may be NULL but for `optimizer`: one group, a constant schedule, the sum. */
+/* What to build one from. Documents may be NULL but for `optimizer` (or `made`): one group, a constant schedule, the
+ * sum. */
 typedef struct cohort_updater_options {
   const cohort_document *optimizer, *groups, *schedule, *aggregator;
-  cohort_document *expanded;                /* receives every method with all its parameters; may be NULL */
+  const cohort_choice *made; /* an update that is set up already, copied, instead of `optimizer` and groups; or NULL */
+  cohort_document *expanded; /* receives every method with all its parameters; may be NULL */
   const char *optimizer_path, *groups_path; /* their keys: "optimizer", "groups" */
   double clip;                              /* largest norm of a gradient; 0: none */
   uint64_t seed;

@@ -114,6 +114,11 @@ class Method:
         for entry in self.probe["outputs"]:
             if entry["optional"] and not optional:
                 continue
+            if entry["name"] == "state/<slot>":  # of a federation
+                for state in self.states:
+                    out[f"state/{state['name']}"] = tuple(self.sizes[s] for s in
+                                                          (["clients", "n"] if state["axis"] == "client" else ["n"]))
+                continue
             if "<t>" not in entry["name"]:
                 out[entry["name"]] = self.shape(entry)
                 continue

@@ -25,6 +25,7 @@ typedef struct fixture {
 typedef struct fixture_plan {
   cohort_variant variant;
   const char *key, *settings;
+  const cohort_choice *made; /* set up already, instead of them; or NULL */
   int tensors;
   const cohort_shape *shape;
   const cohort_role *role; /* NULL: matrices, which decay */
@@ -64,7 +65,8 @@ static inline void fixture_begin(fixture *t, const fixture_plan *plan) {
   cohort_document_set(t->document, plan->key, fixture_settings(plan->settings));
   t->space = fixture_space(plan);
   if (cohort_shard_group_create(t->comm, false, &t->members, &error) != COHORT_DONE) exit(1);
-  const cohort_updater_options own = {.optimizer = t->document,
+  const cohort_updater_options own = {.optimizer = plan->made ? NULL : t->document,
+                                      .made = plan->made,
                                       .optimizer_path = "optimizer",
                                       .groups_path = "groups",
                                       .activity = COHORT_ACTIVITY_UPDATE,

@@ -12,16 +12,24 @@ static void serve(const char *key, const char *settings, double changes[][SIZE],
   cohort_document *document = fixture_choose(COHORT_VARIANT_F64, "federated", key, settings, &choice);
   CU_ASSERT_PTR_NOT_NULL_FATAL(choice.method);
   const cohort_federated *functions = choice.method->functions;
-  char server[512];
-  functions->settings(choice.config, server, sizeof server);
-  CU_ASSERT(strlen(server) < sizeof server - 1);
+  cohort_choice_number number[COHORT_MAX_SERVER_SETTINGS];
+  cohort_choice server;
+  cohort_error error;
+  const int count = functions->settings(choice.config, number);
+  CU_ASSERT(count <= COHORT_MAX_SERVER_SETTINGS);
+  CU_ASSERT_EQUAL_FATAL(
+      cohort_choice_make(COHORT_VARIANT_F64, "optimizer", functions->server, count, number, &server, &error),
+      COHORT_DONE);
   fixture t;
   const cohort_shape shape = {.axes = 1, .size = {SIZE}};
-  const fixture_plan plan = {
-      .variant = COHORT_VARIANT_F64, .key = functions->server, .settings = server, .tensors = 1, .shape = &shape};
+  const fixture_plan plan = {.variant = COHORT_VARIANT_F64,
+                             .key = functions->server,
+                             .settings = "",
+                             .made = &server,
+                             .tensors = 1,
+                             .shape = &shape};
   fixture_begin(&t, &plan);
   memcpy(t.weights.values, parameters, SIZE * sizeof *parameters);
-  cohort_error error;
   cohort_step_report report;
   for (int round = 0; round < ROUNDS; round++) {
     for (int i = 0; i < SIZE; i++) fixture_set(t.rows, i, 8, -changes[round][i]);
@@ -29,6 +37,7 @@ static void serve(const char *key, const char *settings, double changes[][SIZE],
   }
   memcpy(parameters, t.weights.values, SIZE * sizeof *parameters);
   fixture_end(&t);
+  cohort_choice_release(&server);
   cohort_choice_release(&choice);
   cohort_document_destroy(document);
 }

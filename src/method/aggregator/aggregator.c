@@ -26,7 +26,7 @@ static const cohort_probe_array outputs[] = {
 };
 
 static const cohort_probe_setting settings[] = {
-    {"seed", "0", "0", NULL, "of what the method draws"},
+    {"seed", "0", "0", NULL, .meaning = "of what the method draws"},
     {.name = NULL},
 };
 

@@ -1,6 +1,4 @@
 /* FedAvg (McMahan et al., 2017): the server takes the clients' average change. */
-#include <stdio.h>
-
 #include "method/federated/federated.h"
 
 typedef struct fedavg_config {
@@ -14,9 +12,10 @@ static const cohort_parameter parameters[] = {
     {.name = NULL},
 };
 
-static void settings(const void *config, char *out, size_t size) {
+static int settings(const void *config, cohort_choice_number *out) {
   const fedavg_config *own = config;
-  snprintf(out, size, "learning_rate=%.17g momentum=0", own->learning_rate);
+  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
+  return 1;
 }
 
 static const cohort_federated functions = {.server = "sgd", .settings = settings};

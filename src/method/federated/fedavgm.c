@@ -1,6 +1,4 @@
 /* FedAvgM (Hsu, Qi and Brown, 2019): FedAvg with momentum at the server. */
-#include <stdio.h>
-
 #include "method/federated/federated.h"
 
 typedef struct fedavgm_config {
@@ -20,9 +18,11 @@ static const cohort_identity identities[] = {
     {.settings = NULL, .method = NULL},
 };
 
-static void settings(const void *config, char *out, size_t size) {
+static int settings(const void *config, cohort_choice_number *out) {
   const fedavgm_config *own = config;
-  snprintf(out, size, "learning_rate=%.17g momentum=%.17g", own->learning_rate, own->momentum);
+  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
+  out[1] = (cohort_choice_number){"momentum", own->momentum};
+  return 2;
 }
 
 static const cohort_federated functions = {.server = "sgd", .settings = settings};

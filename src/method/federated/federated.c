@@ -1,25 +1,73 @@
-/* The family federated: how `cohort probe` meets a strategy. Tables alone; costs nothing. */
+/* The family federated: how `cohort probe` meets a strategy, and what clients and server keep. Tables alone; costs
+ * nothing. */
 #include "method/federated/federated.h"
 
 #include "method/family.h"
+
+/* Whether clients' changes are all that the server gets. */
+static bool takes_changes(const cohort_method *method) {
+  return !((const cohort_federated *)method->functions)->receive;
+}
+
+static bool keeps(const cohort_method *method) { return ((const cohort_federated *)method->functions)->vectors; }
 
 static const cohort_probe_array inputs[] = {
     {"parameters", COHORT_ARRAY_OF_REAL, {"n"}, .meaning = "the server's start"},
     {"deltas",
      COHORT_ARRAY_OF_REAL,
      {"rounds", "clients", "n"},
+     .when = takes_changes,
+     .either = "recorded",
      .meaning = "client's result minus the server's parameters"},
+    {"problem/A",
+     COHORT_ARRAY_OF_REAL,
+     {"clients", "n", "n"},
+     .either = "quadratic",
+     .meaning = "a client's loss is w'Aw/2 - b'w + c; it takes steps of gradient descent on it"},
+    {"problem/b", COHORT_ARRAY_OF_REAL, {"clients", "n"}, .either = "quadratic", .meaning = "see problem/A"},
+    {"problem/c",
+     COHORT_ARRAY_OF_REAL,
+     {"clients"},
+     .optional = true,
+     .either = "quadratic",
+     .meaning = "see problem/A; else 0"},
     {"samples",
      COHORT_ARRAY_OF_INTEGER,
      {"rounds", "clients"},
      .constraint = "1 <= value",
      .whole = true,
      .meaning = "weight of each client; [clients] stands for every round"},
+    {"steps",
+     COHORT_ARRAY_OF_INTEGER,
+     {"rounds", "clients"},
+     .optional = true,
+     .either = "quadratic",
+     .constraint = "1 <= value",
+     .meaning = "local steps of each client; else local_steps"},
+    {"present",
+     COHORT_ARRAY_OF_INTEGER,
+     {"rounds", "clients"},
+     .optional = true,
+     .either = "quadratic",
+     .constraint = "0 <= value < 2",
+     .meaning = "1: the client takes part in the round; else all do"},
     {.name = NULL},
 };
 
 static const cohort_probe_array outputs[] = {
     {"parameters", COHORT_ARRAY_OF_REAL, {"rounds", "n"}, .meaning = "the server's parameters after every round"},
+    {"state/<slot>",
+     COHORT_ARRAY_OF_REAL,
+     {"shape"},
+     .when = keeps,
+     .meaning = "what the strategy keeps after the last round: [n] of the server, [clients, n] of the clients"},
+    {.name = NULL},
+};
+
+static const cohort_probe_setting settings[] = {
+    {"rounds", "1", "1", .meaning = "rounds on a problem; recorded changes have their own"},
+    {"local_steps", "1", "1", .meaning = "steps of a client in a round, unless the array steps says"},
+    {"client_learning_rate", "0.1", "0", .meaning = "of a client's gradient descent", .real = true},
     {.name = NULL},
 };
 
@@ -30,11 +78,26 @@ static const cohort_probe_symbol symbols[] = {
     {.name = NULL},
 };
 
+/* What a strategy keeps: of the server an element has one number, of the clients each has all. */
+static bool state(const cohort_method *method, int index, cohort_described_state *out) {
+  const cohort_federated *functions = method->functions;
+  for (const cohort_federated_vector *v = functions->vectors; v && v->name; v++) {
+    if (v->side == COHORT_SIDE_UPLOAD || index-- > 0) continue;
+    *out = (cohort_described_state){.name = v->name,
+                                    .owner = v->side == COHORT_SIDE_CLIENT ? COHORT_OWNER_CLIENT : COHORT_OWNER_ELEMENT,
+                                    .meaning = v->meaning};
+    return true;
+  }
+  return false;
+}
+
 const cohort_family cohort_family_federated = {
     .name = "federated",
     .noun = "federated strategy",
-    .summary = "a server's rule for the clients' changes",
+    .summary = "a rule for clients and server of a federation",
     .inputs = inputs,
     .outputs = outputs,
+    .settings = settings,
     .symbols = symbols,
+    .state = state,
 };

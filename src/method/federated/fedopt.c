@@ -1,7 +1,5 @@
 /* The three adaptive strategies of one paper: the server optimizers adagrad, adam and yogi without bias correction, tau
  * as their epsilon, second moment from tau^2. */
-#include <stdio.h>
-
 #include "method/federated/federated.h"
 
 typedef struct fedopt_config {
@@ -36,24 +34,31 @@ static const cohort_parameter moment_parameters[] = {
     {.name = NULL},
 };
 
-static void adagrad_settings(const void *config, char *out, size_t size) {
+static int adagrad_settings(const void *config, cohort_choice_number *out) {
   const fedopt_config *own = config;
-  snprintf(out, size, "learning_rate=%.17g epsilon=%.17g initial_accumulator=%.17g", own->learning_rate, own->tau,
-           own->tau * own->tau);
+  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
+  out[1] = (cohort_choice_number){"epsilon", own->tau};
+  out[2] = (cohort_choice_number){"initial_accumulator", own->tau * own->tau};
+  return 3;
 }
 
-static void adam_settings(const void *config, char *out, size_t size) {
-  const fedopt_config *own = config;
-  snprintf(out, size,
-           "learning_rate=%.17g beta1=%.17g beta2=%.17g epsilon=%.17g initial_second=%.17g bias_correction=false",
-           own->learning_rate, own->beta1, own->beta2, own->tau, own->tau * own->tau);
+/* `second` is what the optimizer calls the start of its second moment. */
+static int moment_settings(const fedopt_config *own, const char *second, cohort_choice_number *out) {
+  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
+  out[1] = (cohort_choice_number){"beta1", own->beta1};
+  out[2] = (cohort_choice_number){"beta2", own->beta2};
+  out[3] = (cohort_choice_number){"epsilon", own->tau};
+  out[4] = (cohort_choice_number){second, own->tau * own->tau};
+  out[5] = (cohort_choice_number){"bias_correction", 0};
+  return 6;
 }
 
-static void yogi_settings(const void *config, char *out, size_t size) {
-  const fedopt_config *own = config;
-  snprintf(out, size,
-           "learning_rate=%.17g beta1=%.17g beta2=%.17g epsilon=%.17g initial_accumulator=%.17g bias_correction=false",
-           own->learning_rate, own->beta1, own->beta2, own->tau, own->tau * own->tau);
+static int adam_settings(const void *config, cohort_choice_number *out) {
+  return moment_settings(config, "initial_second", out);
+}
+
+static int yogi_settings(const void *config, cohort_choice_number *out) {
+  return moment_settings(config, "initial_accumulator", out);
 }
 
 static const cohort_federated adagrad_functions = {.server = "adagrad", .settings = adagrad_settings};

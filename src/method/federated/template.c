@@ -1,40 +1,54 @@
 /* A complete strategy to start from: copy this file to src/method/federated/NAME.c, build, and NAME is a method like
  * any other: in `cohort methods federated`, in `cohort probe federated NAME`, in configs, and under the contract tests.
- * As it stands the server steps by the clients' weighted mean change, with decay. */
-#include <stdio.h>
-
+ * As it stands clients are pulled back to the round's weights, and the server steps by their weighted mean change, with
+ * decay. */
 #include "method/federated/federated.h"
 
 typedef struct own_config {
-  double learning_rate, weight_decay;
+  double learning_rate, weight_decay, pull;
 } own_config;
 
 static const cohort_parameter parameters[] = {
     {COHORT_FIELD(own_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1", .minimum = 0, .maximum = INFINITY,
      .maximum_open = true, .meaning = "the server's step size", .sweep_low = 1e-2, .sweep_high = 1, .sweep_log = true},
     COHORT_REAL_ATLEAST(own_config, weight_decay, "0", 0, "decay of the server's weights, times the step size"),
+    COHORT_REAL_ATLEAST(own_config, pull, "0.1", 0, "how strongly a client is pulled back to the round's weights"),
     {.name = NULL},
 };
 
 static const cohort_identity identities[] = {
-    {"weight_decay=0", "fedavg", ""},
+    {"weight_decay=0 pull=0", "fedavg", ""},
     {.settings = NULL, .method = NULL},
 };
 
-/* The server is any optimizer; its gradient is minus the weighted mean of what the clients changed. */
-static void settings(const void *config, char *out, size_t size) {
+/* The server is any optimizer, set up by numbers; its gradient is minus the weighted mean of what the clients changed.
+ */
+static int settings(const void *config, cohort_choice_number *out) {
   const own_config *own = config;
-  snprintf(out, size, "learning_rate=%.17g weight_decay=%.17g", own->learning_rate, own->weight_decay);
+  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
+  out[1] = (cohort_choice_number){"weight_decay", own->weight_decay};
+  return 2;
 }
 
-static const cohort_federated functions = {.server = "sgd", .settings = settings};
+/* The client's side, after each of its gradients: gradient += pull (local - start). A strategy that keeps vectors (of
+ * each client, of the server) or uploads more than the change declares them; scaffold.c does. */
+static void correct(const cohort_federated_client *client) {
+  const own_config *own = client->config;
+  if (own->pull <= 0) return;
+  client->combine(client, COHORT_CLIENT_SCRATCH, 1, COHORT_CLIENT_LOCAL, -1, COHORT_CLIENT_START);
+  client->combine(client, COHORT_CLIENT_GRADIENT, 1, COHORT_CLIENT_GRADIENT, own->pull, COHORT_CLIENT_SCRATCH);
+}
+
+static const cohort_federated functions = {.server = "sgd", .settings = settings, .correct = correct};
 
 static const cohort_method method = {
     .family = "federated",
     .key = COHORT_FILE_KEY,
-    .summary = "federated averaging with decay at the server (a template)",
+    .summary = "federated averaging with clients that are pulled back, and decay at the server (a template)",
     .source = "the template of the family federated",
-    .formula = "D = sum_i n_i delta_i / sum_i n_i; w = (1 - learning_rate weight_decay) w + learning_rate D",
+    .formula =
+        "a client's steps follow gradient + pull (y - x); "
+        "D = sum_i n_i delta_i / sum_i n_i; w = (1 - learning_rate weight_decay) w + learning_rate D",
     .config_size = sizeof(own_config),
     .parameters = parameters,
     .identities = identities,

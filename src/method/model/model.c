@@ -66,10 +66,10 @@ static const cohort_probe_array outputs[] = {
 };
 
 static const cohort_probe_setting settings[] = {
-    {"outputs", "10", "1", takes_samples, "number of classes"},
-    {"outputs", "10", "1", takes_images, "number of classes"},
-    {"outputs", "256", "1", takes_tokens, "size of the vocabulary"},
-    {"seed", "0", "0", NULL, "of the parameters, when none are given"},
+    {"outputs", "10", "1", takes_samples, .meaning = "number of classes"},
+    {"outputs", "10", "1", takes_images, .meaning = "number of classes"},
+    {"outputs", "256", "1", takes_tokens, .meaning = "size of the vocabulary"},
+    {"seed", "0", "0", NULL, .meaning = "of the parameters, when none are given"},
     {.name = NULL},
 };
 

@@ -109,9 +109,9 @@ static const cohort_probe_array outputs[] = {
 };
 
 static const cohort_probe_setting settings[] = {
-    {"steps", NULL, "1", asks, "number of steps"},
-    {"steps", "1", "1", takes_recorded, "number of steps on a problem; recorded gradients have their own"},
-    {"seed", "0", "0", NULL, "of draws that are not given"},
+    {"steps", NULL, "1", asks, .meaning = "number of steps"},
+    {"steps", "1", "1", takes_recorded, .meaning = "number of steps on a problem; recorded gradients have their own"},
+    {"seed", "0", "0", NULL, .meaning = "of draws that are not given"},
     {.name = NULL},
 };
 

@@ -19,7 +19,7 @@ static const cohort_probe_array outputs[] = {
 };
 
 static const cohort_probe_setting settings[] = {
-    {"steps", "1000", "1", NULL, "length of the run in steps"},
+    {"steps", "1000", "1", NULL, .meaning = "length of the run in steps"},
     {.name = NULL},
 };
 

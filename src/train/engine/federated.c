@@ -1,221 +1,64 @@
-/* Clients of a round as lanes: each is trained by one thread from the round's weights, with its own optimizer state,
- * and gives its change times its weight. Which samples and numbers a client draws depends on (round, client) alone.
- * Time is that of the slowest thread's clients; memory is a few vectors a thread. */
+/* Rounds on a task's samples: who holds which, who takes part, and a client's local step on a lane graph of its own. A
+ * function of (seed, round, client). Choosing a round costs its clients, a step one lane's work. */
 #include "train/engine/federated.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "method/federated/federated.h"
 #include "method/schedule/schedule.h"
-#include "update/updater.h"
-
-/* What one executor trains clients with, one after another: an update engine of its own, alone in the world. */
-typedef struct client_trainer {
-  cohort_space *space;
-  cohort_vector weights;
-  float *gradient;
-  cohort_comm alone;
-  cohort_shard_group *members;
-  cohort_updater *updater;
-} client_trainer;
 
 struct cohort_federation {
-  cohort_federation_options plan;
+  cohort_federation_options options;
   cohort_choice schedule; /* of clients, over rounds */
   cohort_population population;
   cohort_lane_graph *graph;
-  client_trainer *trainer; /* [executors] */
+  cohort_lane_context *context; /* [threads] */
+  cohort_clients *clients;
   cohort_random_key key;
-  int64_t round;
-  int64_t *chosen; /* [clients_per_round] */
-  double *weight;  /* [clients_per_round] */
+  /* Of the round. */
+  cohort_round round;
+  int64_t *client, *steps; /* [clients_per_round] */
+  double *weight, *cost;   /* [clients_per_round] */
 };
 
-cohort_document *cohort_federation_server(const cohort_choice *strategy) {
+cohort_status cohort_federation_server(cohort_variant variant, const cohort_choice *strategy, cohort_choice *server,
+                                       cohort_error *error) {
   const cohort_federated *functions = strategy->method->functions;
-  char text[1024] = "";
-  functions->settings(strategy->config, text, sizeof text);
-  cohort_document *settings = cohort_document_create(COHORT_MAP, "strategy", 0, 0);
-  char *rest = NULL;
-  for (char *word = strtok_r(text, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
-    char *equals = strchr(word, '=');
-    if (!equals) continue;
-    *equals = '\0';
-    cohort_document *value = cohort_document_create(COHORT_SCALAR, "strategy", 0, 0);
-    cohort_document_set_text(value, equals + 1);
-    cohort_document_set(settings, word, value);
-  }
-  cohort_document *server = cohort_document_create(COHORT_MAP, "strategy", 0, 0);
-  cohort_document_set(server, functions->server, settings);
-  return server;
+  cohort_choice_number number[COHORT_MAX_SERVER_SETTINGS];
+  const int count = functions->settings(strategy->config, number);
+  return cohort_choice_make(variant, "optimizer", functions->server, count, number, server, error);
 }
 
-static cohort_status check_client(cohort_federation *federation, cohort_faults *faults, cohort_error *error) {
-  const cohort_federated_settings *settings = &federation->plan.settings->federated_settings;
-  const cohort_task *task = federation->plan.task;
+static const cohort_federated_settings *settings_of(const cohort_federation *federation) {
+  return &federation->options.settings->federated_settings;
+}
+
+static cohort_status check_clients(const cohort_federation *federation, cohort_faults *faults, cohort_error *error) {
+  const cohort_federated_settings *settings = settings_of(federation);
+  const cohort_task *task = federation->options.task;
+  const cohort_document *where = federation->options.settings->federated;
   if (task->functions != &cohort_task_supervised || task->objectives != 1)
-    cohort_faults_add(faults, federation->plan.settings->federated,
-                      "federated: clients train the supervised task with one loss");
+    cohort_faults_add(faults, where, "federated: clients train the supervised task with one loss");
   const int64_t clients = settings->population_settings.dirichlet_settings.clients;
   if (settings->clients_per_round > clients)
-    cohort_faults_add(faults, federation->plan.settings->federated,
+    cohort_faults_add(faults, where,
                       "federated.clients_per_round: %lld is more than the %lld clients of the population",
                       (long long)settings->clients_per_round, (long long)clients);
   if (clients > task->samples[COHORT_SPLIT_TRAIN])
-    cohort_faults_add(faults, federation->plan.settings->federated,
-                      "federated.population: %lld clients, but only %lld training samples", (long long)clients,
-                      (long long)task->samples[COHORT_SPLIT_TRAIN]);
+    cohort_faults_add(faults, where, "federated.population: %lld clients, but only %lld training samples",
+                      (long long)clients, (long long)task->samples[COHORT_SPLIT_TRAIN]);
   return cohort_faults_status(faults, error);
 }
-
-/* The model's tensors once more: weights and pieces of a client are its own. */
-static cohort_space *copy_space(const cohort_space *space) {
-  cohort_parameter_tensor *declared = cohort_allocate((size_t)(space->tensors + 1) * sizeof *declared);
-  for (int t = 0; t < space->tensors; t++) declared[t] = space->tensor[t].declared;
-  cohort_space *copy = cohort_space_of(space->name, space->tensors, declared);
-  free(declared);
-  return copy;
-}
-
-static cohort_status create_trainer(const cohort_federation *federation, cohort_document *expanded,
-                                    client_trainer *trainer, cohort_faults *faults, cohort_error *error) {
-  const cohort_federation_options *plan = &federation->plan;
-  const cohort_federated_settings *settings = &plan->settings->federated_settings;
-  trainer->space = copy_space(plan->space);
-  trainer->alone = cohort_comm_alone();
-  COHORT_TRY(cohort_shard_group_create(&trainer->alone, false, &trainer->members, error));
-  void *memory = NULL;
-  const size_t bytes = (size_t)trainer->space->elements * sizeof(float);
-  if (!plan->plan_only) {
-    COHORT_TRY(cohort_space_hold(trainer->space, error));
-    COHORT_TRY(cohort_memory_create(bytes, "client gradient", &memory, error));
-    trainer->gradient = memory;
-  }
-  const cohort_updater_options own = {.optimizer = settings->client,
-                                      .groups = settings->client_groups,
-                                      .expanded = expanded,
-                                      .optimizer_path = "client",
-                                      .groups_path = "client_groups",
-                                      .clip = settings->client_clip,
-                                      .activity = COHORT_ACTIVITY_LOCAL,
-                                      .unjudged = settings->client_clip <= 0,
-                                      .seed = (uint64_t)plan->settings->seed,
-                                      .space = trainer->space,
-                                      .comm = &trainer->alone,
-                                      .kernels = cohort_updater_kernels(plan->variant),
-                                      .variant = plan->variant,
-                                      .threads = 1,
-                                      .plan_only = plan->plan_only,
-                                      .objectives = 1,
-                                      .sharding = COHORT_SHARDING_OPTIMIZER,
-                                      .members = trainer->members,
-                                      .sizes = {trainer->space->elements + 1, trainer->space->elements + 1}};
-  COHORT_TRY(cohort_updater_create(&own, faults, &trainer->updater, error));
-  const cohort_updater_needs needs = cohort_updater_needs_of(trainer->updater);
-  if (needs.wants & ~(unsigned)COHORT_WANTS_GRADIENT)
-    cohort_faults_add(faults, settings->client,
-                      "federated.client: it asks for more than gradients, which clients do not give; take another");
-  COHORT_TRY(cohort_faults_status(faults, error));
-  if (plan->plan_only) return COHORT_DONE;
-  trainer->weights.values = trainer->space->values;
-  return cohort_updater_connect(trainer->updater, &(cohort_updater_connection){.weights = &trainer->weights}, error);
-}
-
-double cohort_federation_client_bytes(const cohort_federation *federation) {
-  const client_trainer *const own = &federation->trainer[0];
-  const double vectors = 2 + cohort_updater_needs_of(own->updater).vectors;
-  return vectors * (double)own->space->elements * sizeof(float) + cohort_updater_state_bytes(own->updater);
-}
-
-static void destroy_trainer(client_trainer *trainer) {
-  cohort_updater_destroy(trainer->updater);
-  cohort_shard_group_destroy(trainer->members);
-  cohort_memory_release(trainer->gradient);
-  cohort_space_destroy(trainer->space);
-}
-
-static cohort_status build(cohort_federation *federation, cohort_document *expanded, cohort_faults *faults,
-                           cohort_error *error) {
-  const cohort_federation_options *plan = &federation->plan;
-  const cohort_federated_settings *settings = &plan->settings->federated_settings;
-  COHORT_TRY(check_client(federation, faults, error));
-  federation->key =
-      cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)plan->settings->seed), "federated");
-  const cohort_dirichlet_settings *dirichlet = &settings->population_settings.dirichlet_settings;
-  cohort_population_create(dirichlet->clients, plan->task->samples[COHORT_SPLIT_TRAIN],
-                           cohort_supervised_labels(plan->task), dirichlet->alpha,
-                           cohort_random_key_derive_name(federation->key, "partition"), &federation->population);
-  federation->chosen = cohort_allocate((size_t)settings->clients_per_round * sizeof *federation->chosen);
-  federation->weight = cohort_allocate((size_t)settings->clients_per_round * sizeof *federation->weight);
-  const int64_t room = settings->local_batch ? settings->local_batch : federation->population.largest;
-  const cohort_lane_graph_options options = {.gradients = true, .training = true, .lanes = 1, .capacity = room};
-  cohort_space *const spaces[1] = {plan->space};
-  COHORT_TRY(cohort_lane_graph_create(&plan->task->source, &options, spaces, plan->kernels, &federation->graph, error));
-  if (cohort_plan_phases(federation->graph->plan) > 1)
-    return cohort_settings_fail(plan->settings, "loss", error,
-                                "federated: the loss looks across the batch; clients train alone, take another loss");
-  cohort_choice_expand(plan->variant, "schedule", settings->client_schedule, "client_schedule", &federation->schedule,
-                       expanded, faults);
-  COHORT_TRY(cohort_faults_status(faults, error));
-  federation->trainer = cohort_allocate((size_t)plan->executors * sizeof *federation->trainer);
-  for (int e = 0; e < plan->executors; e++)
-    COHORT_TRY(create_trainer(federation, e ? NULL : expanded, &federation->trainer[e], faults, error));
-  return COHORT_DONE;
-}
-
-cohort_status cohort_federation_create(const cohort_federation_options *plan, cohort_document *expanded,
-                                       cohort_faults *faults, cohort_federation **out, cohort_error *error) {
-  cohort_federation *federation = cohort_allocate(sizeof *federation);
-  federation->plan = *plan;
-  const cohort_status status = build(federation, cohort_document_get(expanded, "federated"), faults, error);
-  if (status != COHORT_DONE) {
-    cohort_federation_destroy(federation);
-    return status;
-  }
-  *out = federation;
-  return COHORT_DONE;
-}
-
-void cohort_federation_destroy(cohort_federation *federation) {
-  if (!federation) return;
-  for (int e = 0; federation->trainer && e < federation->plan.executors; e++) destroy_trainer(&federation->trainer[e]);
-  free(federation->trainer);
-  free(federation->chosen);
-  free(federation->weight);
-  cohort_lane_graph_destroy(federation->graph);
-  cohort_population_release(&federation->population);
-  cohort_choice_release(&federation->schedule);
-  free(federation);
-}
-
-cohort_lane_graph *cohort_federation_graph(const cohort_federation *federation) { return federation->graph; }
 
 static int64_t size_of(const cohort_federation *federation, int64_t client) {
   return federation->population.first[client + 1] - federation->population.first[client];
 }
 
-void cohort_federation_begin(cohort_federation *federation, int64_t round) {
-  const cohort_federated_settings *settings = &federation->plan.settings->federated_settings;
-  const cohort_random_key key =
-      cohort_random_key_derive(cohort_random_key_derive_name(federation->key, "cohort"), (uint64_t)round);
-  int64_t samples = 0;
-  federation->round = round;
-  for (int64_t i = 0; i < settings->clients_per_round; i++) {
-    federation->chosen[i] = (int64_t)cohort_random_permute(key, (uint64_t)federation->population.clients, (uint64_t)i);
-    samples += size_of(federation, federation->chosen[i]);
-  }
-  for (int64_t i = 0; i < settings->clients_per_round; i++)
-    federation->weight[i] = (double)size_of(federation, federation->chosen[i]) / (double)samples;
-}
-
 /* Positions of local step `step`: a stream of permutations of the client's samples; or all of them. */
 static int64_t choose_samples(const cohort_federation *federation, int64_t client, int64_t step, cohort_random_key key,
                               int64_t *position) {
-  const int64_t batch = federation->plan.settings->federated_settings.local_batch;
-  const int64_t size = size_of(federation, client);
+  const int64_t batch = settings_of(federation)->local_batch, size = size_of(federation, client);
   const int32_t *samples = federation->population.sample + federation->population.first[client];
   const int64_t count = batch ? batch : size;
   for (int64_t i = 0; i < count; i++) {
@@ -226,84 +69,172 @@ static int64_t choose_samples(const cohort_federation *federation, int64_t clien
   return count;
 }
 
-/* A client's local step as an oracle: the gradient of its next samples. */
-typedef struct local_oracle {
-  const cohort_federation *federation;
-  client_trainer *trainer;
-  cohort_lane_context *context;
-  int64_t client, step;
-  cohort_random_key key;
-  double loss; /* of the step */
-} local_oracle;
-
-static cohort_status ask_client(void *argument, const cohort_ask *ask, void **rows, double *losses,
-                                cohort_error *error) {
-  local_oracle *own = argument;
-  const cohort_federation *federation = own->federation;
-  const int64_t count = choose_samples(federation, own->client, own->step, own->key, own->context->position);
-  const float *const weights[1] = {ask->point->vector->values};
+/* A client's local step: the gradient of its next samples. */
+static bool ask(void *argument, int executor, int64_t round, int64_t client, int64_t step, const void *point,
+                void *gradient, double *loss) {
+  const cohort_federation *federation = argument;
+  cohort_lane_context *context = &federation->context[executor];
+  const cohort_random_key of_round =
+      cohort_random_key_derive(cohort_random_key_derive_name(federation->key, "client"), (uint64_t)round);
+  const cohort_random_key key = cohort_random_key_derive(of_round, (uint64_t)client);
+  const int64_t count = choose_samples(federation, client, step, key, context->position);
+  const float *const weights[1] = {point};
   const int64_t place[1] = {0};
-  const cohort_lane_row gradient = {own->trainer->gradient, place, own->trainer->space->elements};
+  const cohort_lane_row row = {gradient, place, federation->options.space->elements};
   double local[COHORT_MAX_SCALARS] = {0};
   const cohort_lane_pass run = {.split = COHORT_SPLIT_TRAIN,
                                 .direct = true,
                                 .count = count,
                                 .inverse_count = 1.0 / (double)count,
                                 .point = weights,
-                                .random_key = cohort_random_key_derive(own->key, (uint64_t)own->step),
-                                .row = &gradient,
+                                .random_key = cohort_random_key_derive(key, (uint64_t)step),
+                                .row = &row,
                                 .scalars = local};
-  if (!cohort_lane_graph_run(&federation->plan.task->source, federation->graph, own->context, 0, 0, &run))
-    return cohort_fail(error, COHORT_STOPPED, "stopped");
-  losses[0] = local[0] / (double)count;
-  *rows = own->trainer->gradient;
-  return COHORT_DONE;
-}
-
-bool cohort_federation_client(cohort_federation *federation, int executor, int lane, cohort_lane_context *context,
-                              const float *point, float *row, double *scalars) {
-  const cohort_federated_settings *settings = &federation->plan.settings->federated_settings;
-  const cohort_schedule *schedule = federation->schedule.method->functions;
-  client_trainer *trainer = &federation->trainer[executor];
-  const int64_t elements = trainer->space->elements;
-  const int64_t client = federation->chosen[lane];
-  const cohort_random_key round =
-      cohort_random_key_derive(cohort_random_key_derive_name(federation->key, "client"), (uint64_t)federation->round);
-  local_oracle own = {.federation = federation,
-                      .trainer = trainer,
-                      .context = context,
-                      .client = client,
-                      .key = cohort_random_key_derive(round, (uint64_t)client)};
-  const cohort_oracle oracle = {.argument = &own, .objectives = 1, .ask = ask_client};
-  const double factor =
-      schedule->factor(federation->schedule.config, federation->round, federation->plan.settings->steps);
-  double loss = 0;
-  memcpy(trainer->space->values, point, (size_t)elements * sizeof *point);
-  cohort_updater_reset(trainer->updater);
-  cohort_updater_record(trainer->updater, context->recorder);
-  for (own.step = 0; own.step < settings->local_steps; own.step++) {
-    cohort_step_report report;
-    cohort_error error;
-    const cohort_status status =
-        cohort_updater_step_by(trainer->updater, &oracle, own.step, settings->local_steps, factor, &report, &error);
-    if (status == COHORT_STOPPED) return false;
-    loss += status == COHORT_DONE ? report.losses[0] : NAN;
-  }
-  const float weight = (float)federation->weight[lane];
-  for (int64_t e = 0; e < elements; e++) row[e] = weight * (point[e] - trainer->space->values[e]);
-  scalars[0] = federation->weight[lane] * loss / (double)settings->local_steps;
+  if (!cohort_lane_graph_run(&federation->options.task->source, federation->graph, context, 0, 0, &run)) return false;
+  *loss = local[0] / (double)count;
   return true;
 }
 
-int64_t cohort_federation_client_samples(const cohort_federation *federation, int lane) {
-  const cohort_federated_settings *settings = &federation->plan.settings->federated_settings;
-  return settings->local_steps *
-         (settings->local_batch ? settings->local_batch : size_of(federation, federation->chosen[lane]));
+static cohort_status make_graph(cohort_federation *federation, cohort_error *error) {
+  const cohort_federation_options *options = &federation->options;
+  const int64_t batch = settings_of(federation)->local_batch;
+  const cohort_lane_graph_options plan = {
+      .gradients = true, .training = true, .lanes = 1, .capacity = batch ? batch : federation->population.largest};
+  cohort_space *const spaces[1] = {options->space};
+  COHORT_TRY(
+      cohort_lane_graph_create(&options->task->source, &plan, spaces, options->kernels, &federation->graph, error));
+  if (cohort_plan_phases(federation->graph->plan) > 1)
+    return cohort_settings_fail(options->settings, "loss", error,
+                                "federated: the loss looks across the batch; clients train alone, take another loss");
+  federation->context = cohort_allocate((size_t)options->threads * sizeof *federation->context);
+  for (int e = 0; e < options->threads && !options->plan_only; e++)
+    COHORT_TRY(cohort_lane_context_create(1, &federation->graph, 1, 1, &federation->context[e], error));
+  return COHORT_DONE;
 }
 
-int64_t cohort_federation_samples(const cohort_federation *federation) {
-  int64_t samples = 0;
-  for (int lane = 0; lane < federation->plan.settings->federated_settings.clients_per_round; lane++)
-    samples += cohort_federation_client_samples(federation, lane);
-  return samples;
+static cohort_status make_clients(cohort_federation *federation, cohort_faults *faults, cohort_error *error) {
+  const cohort_federation_options *options = &federation->options;
+  const cohort_federated_settings *settings = settings_of(federation);
+  const cohort_clients_options own = {.comm = options->comm,
+                                      .threads = options->threads,
+                                      .strategy = options->strategy->method ? options->strategy : NULL,
+                                      .client = settings->client,
+                                      .client_groups = settings->client_groups,
+                                      .client_clip = settings->client_clip,
+                                      .place = options->settings->federated,
+                                      .expanded = options->expanded,
+                                      .population = federation->population.clients,
+                                      .seed = (uint64_t)options->settings->seed,
+                                      .space = options->space,
+                                      .variant = options->variant,
+                                      .plan_only = options->plan_only,
+                                      .source = {federation, ask}};
+  return cohort_clients_create(&own, faults, &federation->clients, error);
+}
+
+static cohort_status build(cohort_federation *federation, cohort_faults *faults, cohort_error *error) {
+  const cohort_federation_options *options = &federation->options;
+  const cohort_federated_settings *settings = settings_of(federation);
+  COHORT_TRY(check_clients(federation, faults, error));
+  federation->key =
+      cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)options->settings->seed), "federated");
+  const cohort_dirichlet_settings *dirichlet = &settings->population_settings.dirichlet_settings;
+  cohort_population_create(dirichlet->clients, options->task->samples[COHORT_SPLIT_TRAIN],
+                           cohort_supervised_labels(options->task), dirichlet->alpha,
+                           cohort_random_key_derive_name(federation->key, "partition"), &federation->population);
+  const size_t present = (size_t)settings->clients_per_round;
+  federation->client = cohort_allocate(present * sizeof *federation->client);
+  federation->steps = cohort_allocate(present * sizeof *federation->steps);
+  federation->weight = cohort_allocate(present * sizeof *federation->weight);
+  federation->cost = cohort_allocate(present * sizeof *federation->cost);
+  COHORT_TRY(make_graph(federation, error));
+  cohort_choice_expand(options->variant, "schedule", settings->client_schedule, "client_schedule",
+                       &federation->schedule, options->expanded, faults);
+  COHORT_TRY(cohort_faults_status(faults, error));
+  return make_clients(federation, faults, error);
+}
+
+cohort_status cohort_federation_create(const cohort_federation_options *options, cohort_faults *faults,
+                                       cohort_federation **out, cohort_error *error) {
+  cohort_federation *federation = cohort_allocate(sizeof *federation);
+  federation->options = *options;
+  const cohort_status status = build(federation, faults, error);
+  if (status != COHORT_DONE) {
+    cohort_federation_destroy(federation);
+    return status;
+  }
+  *out = federation;
+  return COHORT_DONE;
+}
+
+void cohort_federation_destroy(cohort_federation *federation) {
+  if (!federation) return;
+  cohort_clients_destroy(federation->clients);
+  for (int e = 0; federation->context && e < federation->options.threads; e++)
+    cohort_lane_context_release(&federation->context[e]);
+  free(federation->context);
+  free(federation->client);
+  free(federation->steps);
+  free(federation->weight);
+  free(federation->cost);
+  cohort_lane_graph_destroy(federation->graph);
+  cohort_population_release(&federation->population);
+  cohort_choice_release(&federation->schedule);
+  free(federation);
+}
+
+cohort_clients *cohort_federation_clients(const cohort_federation *federation) { return federation->clients; }
+cohort_lane_graph *cohort_federation_graph(const cohort_federation *federation) { return federation->graph; }
+
+double cohort_federation_thread_bytes(const cohort_federation *federation) {
+  return cohort_clients_bytes(federation->clients) + (double)cohort_plan_arena_bytes(federation->graph->plan);
+}
+
+void cohort_federation_stop_on(cohort_federation *federation, const _Atomic int *flag) {
+  for (int e = 0; e < federation->options.threads; e++) cohort_executor_stop_on(federation->context[e].executor, flag);
+}
+
+void cohort_federation_record(cohort_federation *federation, cohort_recorder *const *recorder) {
+  for (int e = 0; e < federation->options.threads; e++)
+    cohort_lane_context_record(&federation->context[e], recorder ? recorder[e] : NULL);
+  cohort_clients_record(federation->clients, recorder);
+}
+
+/* Who takes part in a round, and what each has to do. */
+static void choose_clients(cohort_federation *federation, int64_t round) {
+  const cohort_federated_settings *settings = settings_of(federation);
+  const cohort_schedule *schedule = federation->schedule.method->functions;
+  const cohort_random_key key =
+      cohort_random_key_derive(cohort_random_key_derive_name(federation->key, "cohort"), (uint64_t)round);
+  for (int64_t i = 0; i < settings->clients_per_round; i++) {
+    const int64_t client = (int64_t)cohort_random_permute(key, (uint64_t)federation->population.clients, (uint64_t)i);
+    const int64_t size = size_of(federation, client);
+    federation->client[i] = client;
+    federation->steps[i] = settings->local_steps;
+    federation->weight[i] = (double)size;
+    federation->cost[i] =
+        (double)settings->local_steps * (double)(settings->local_batch ? settings->local_batch : size);
+  }
+  federation->round = (cohort_round){
+      .number = round,
+      .present = (int)settings->clients_per_round,
+      .client = federation->client,
+      .steps = federation->steps,
+      .samples = federation->weight,
+      .cost = federation->cost,
+      .factor = schedule->factor(federation->schedule.config, round, federation->options.settings->steps)};
+}
+
+cohort_status cohort_federation_run(cohort_federation *federation, int64_t round, const float *weights, void **gradient,
+                                    double *loss, cohort_error *error) {
+  choose_clients(federation, round);
+  return cohort_clients_run(federation->clients, &federation->round, weights, gradient, loss, error);
+}
+
+int64_t cohort_federation_samples(const cohort_federation *federation, bool own) {
+  int count = federation->round.present;
+  const int *client = own ? cohort_clients_own(federation->clients, &count) : NULL;
+  double samples = 0;
+  for (int i = 0; i < count; i++) samples += federation->cost[own ? client[i] : i];
+  return (int64_t)samples;
 }

@@ -1,49 +1,53 @@
-/* Federated rounds. A round is an oracle: its lanes are the clients that take part, its gradient is minus the mean of
- * their changes weighted by samples, so that any optimizer serves as the server's. Each client is trained by one thread
- * of one rank from the round's weights, with a fresh optimizer of its own. */
+/* Federated rounds of a run. A round is an oracle: its gradient is minus the joined change of the clients that take
+ * part, so that any optimizer serves as the server's. Who takes part and what a client draws depends on the round and
+ * the client alone; the clients themselves are train/engine/clients.h. */
 #ifndef COHORT_TRAIN_ENGINE_FEDERATED_H
 #define COHORT_TRAIN_ENGINE_FEDERATED_H
 
 #include "lane/graph.h"
+#include "train/engine/clients.h"
 #include "train/engine/population.h"
 #include "train/task/task.h"
 
 typedef struct cohort_federation cohort_federation;
 
-/* The server's optimizer as a document {key: {settings}}, made from the strategy; owned by the caller. */
-cohort_document *cohort_federation_server(const cohort_choice *strategy);
+/* The server's optimizer as a strategy sets it up; released by the caller. */
+cohort_status cohort_federation_server(cohort_variant variant, const cohort_choice *strategy, cohort_choice *server,
+                                       cohort_error *error);
 
-/* Samples of a client's local step: what a lane graph for the clients needs room for. */
 typedef struct cohort_federation_options {
+  cohort_comm *comm;
   const cohort_task *task;
   const cohort_settings *settings;
+  const cohort_choice *strategy; /* stays the caller's; its method is NULL when an optimizer is the strategy */
+  cohort_document *expanded;     /* of the section federated */
   cohort_space *space;
   const cohort_kernel_set *kernels;
   cohort_variant variant;
-  int executors;  /* of this rank */
+  int threads;    /* of this rank */
   bool plan_only; /* layout and sizes alone: no memory of clients */
 } cohort_federation_options;
 
-cohort_status cohort_federation_create(const cohort_federation_options *plan, cohort_document *expanded,
-                                       cohort_faults *faults, cohort_federation **out, cohort_error *error);
+cohort_status cohort_federation_create(const cohort_federation_options *options, cohort_faults *faults,
+                                       cohort_federation **out, cohort_error *error);
 void cohort_federation_destroy(cohort_federation *federation);
 
-/* Memory of the client that an executor trains: weights, gradient and the optimizer's state. */
-double cohort_federation_client_bytes(const cohort_federation *federation);
-
-/* The graph that the clients' executors must have room for. */
+cohort_clients *cohort_federation_clients(const cohort_federation *federation);
+/* The graph of a client's local step, and one executor's memory for it. */
 cohort_lane_graph *cohort_federation_graph(const cohort_federation *federation);
+/* Memory of one thread: a client's vectors and the arena of its graph. */
+double cohort_federation_thread_bytes(const cohort_federation *federation);
 
-/* Before the lanes of a round run: which clients take part, their weights. */
-void cohort_federation_begin(cohort_federation *federation, int64_t round);
+/* What follows is left as soon as *flag is not 0 (cohort_executor_stop_on); NULL: never. */
+void cohort_federation_stop_on(cohort_federation *federation, const _Atomic int *flag);
 
-/* Trains the client of lane `lane` from `point`; row = weight * (point - its weights); scalars[0] = weight * its mean
- * loss in the round. False: left before its end (cohort_executor_stop_on). */
-bool cohort_federation_client(cohort_federation *federation, int executor, int lane, cohort_lane_context *context,
-                              const float *point, float *row, double *scalars);
+/* Collective. Round `round` from `weights`: *gradient is minus the joined change, whole on every rank; *loss the
+ * clients' mean. */
+cohort_status cohort_federation_run(cohort_federation *federation, int64_t round, const float *weights, void **gradient,
+                                    double *loss, cohort_error *error);
 
-/* Samples that the client of a lane trained on in the round; of all clients. */
-int64_t cohort_federation_client_samples(const cohort_federation *federation, int lane);
-int64_t cohort_federation_samples(const cohort_federation *federation);
+/* Samples that the clients of the last round trained on: of all, of this rank's. */
+int64_t cohort_federation_samples(const cohort_federation *federation, bool own);
+void cohort_federation_record(cohort_federation *federation, cohort_recorder *const *recorder);
 
 #endif

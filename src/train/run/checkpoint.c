@@ -60,6 +60,21 @@ static cohort_stored_type stored_type(cohort_state_type type) {
   return type == COHORT_STATE_FLOAT64 ? COHORT_STORED_FLOAT64 : COHORT_STORED_FLOAT32;
 }
 
+/* What the server of a federated run keeps beside its optimizer: vectors that every rank has. */
+static void list_server(const cohort_run *run, stored_run *stored) {
+  const cohort_clients *clients = cohort_federation_clients(run->federation);
+  const cohort_space *space = run->spaces.space[0];
+  char flat_path[PATH_ROOM], view_path[PATH_ROOM];
+  for (int i = 0; i < cohort_clients_vectors(clients); i++) {
+    const char *name, *key = run->strategy.method->key;
+    void *values = cohort_clients_vector(clients, i, &name);
+    (void)snprintf(flat_path, PATH_ROOM, "/%s/flat/main/%s.%s", space->name, key, name);
+    (void)snprintf(view_path, PATH_ROOM, "/%s/main/%s.%s", space->name, key, name);
+    add_flat(run, stored, flat_path, view_path, COHORT_STORED_FLOAT32, space->elements, space->tensors,
+             stored->tensor[0], values, NULL);
+  }
+}
+
 static void list_flats(const cohort_run *run, stored_run *stored) {
   char flat_path[PATH_ROOM], view_path[PATH_ROOM];
   memset(stored, 0, sizeof *stored);
@@ -87,13 +102,21 @@ static void list_flats(const cohort_run *run, stored_run *stored) {
     add_flat(run, stored, flat_path, view_path, stored_type(slot->type), slot->elements, slot->tensors, slot->tensor,
              slot->values, slot->shards);
   }
+  if (run->federation) list_server(run, stored);
 }
 
-/* Behind the vectors: for a save what the task's tables hold, for a load what they expect. */
+/* Row tables of the run, by index: the task's, and what clients keep; NULL past the last. */
+static cohort_row_table *table_at(const cohort_run *run, int index) {
+  if (index < run->task.tables) return run->task.rows[index];
+  return run->federation && index == run->task.tables ? cohort_clients_table(cohort_federation_clients(run->federation))
+                                                      : NULL;
+}
+
+/* Behind the vectors: for a save what the tables hold, for a load what they expect. */
 static void list_tables(const cohort_run *run, stored_run *stored, bool save) {
   stored->vectors = stored->flats;
-  for (int t = 0; t < run->task.tables; t++) {
-    cohort_row_table *table = run->task.rows[t];
+  cohort_row_table *table;
+  for (int t = 0; (table = table_at(run, t)); t++) {
     (save ? cohort_row_table_gather : cohort_row_table_expect)(table, &stored->flat[stored->flats]);
     stored->flats += 1 + cohort_row_table_columns(table);
   }
@@ -102,18 +125,20 @@ static void list_tables(const cohort_run *run, stored_run *stored, bool save) {
 static cohort_status take_tables(const cohort_run *run, stored_run *stored, cohort_error *error) {
   cohort_stored_flat *flat = &stored->flat[stored->vectors];
   cohort_status status = COHORT_DONE;
-  for (int t = 0; t < run->task.tables && status == COHORT_DONE; t++) {
-    status = cohort_row_table_scatter(run->task.rows[t], flat, error);
-    flat += 1 + cohort_row_table_columns(run->task.rows[t]);
+  cohort_row_table *table;
+  for (int t = 0; (table = table_at(run, t)) && status == COHORT_DONE; t++) {
+    status = cohort_row_table_scatter(table, flat, error);
+    flat += 1 + cohort_row_table_columns(table);
   }
   return status;
 }
 
 static void release(const cohort_run *run, stored_run *stored) {
   cohort_stored_flat *flat = &stored->flat[stored->vectors];
-  for (int t = 0; t < run->task.tables; t++) {
-    cohort_row_table_release(run->task.rows[t], flat);
-    flat += 1 + cohort_row_table_columns(run->task.rows[t]);
+  cohort_row_table *table;
+  for (int t = 0; (table = table_at(run, t)); t++) {
+    cohort_row_table_release(table, flat);
+    flat += 1 + cohort_row_table_columns(table);
   }
   for (int s = 0; s <= COHORT_MAX_SPACES; s++) free(stored->tensor[s]);
 }

@@ -20,16 +20,13 @@ static cohort_status make_weights(cohort_run *run, cohort_error *error) {
 
 /* Any optimizer's update as the server's: it steps by minus the clients' average change. */
 static void take_optimizer(cohort_run *run, const cohort_document *strategy, cohort_faults *faults) {
-  cohort_choice server = {0};
-  cohort_choice_expand(run->variant, "optimizer", strategy, "strategy", &server,
+  cohort_choice_expand(run->variant, "optimizer", strategy, "strategy", &run->server,
                        cohort_document_get(run->settings->expanded, "federated"), faults);
-  if (!server.method) return;
-  const cohort_optimizer *functions = server.method->functions;
-  if (!functions->update || server.method->needs & COHORT_NEEDS_HVP_DIAGONAL)
+  if (!run->server.method) return;
+  const cohort_optimizer *functions = run->server.method->functions;
+  if (!functions->update || run->server.method->needs & COHORT_NEEDS_HVP_DIAGONAL)
     cohort_faults_add(faults, strategy, "federated.strategy: %s asks for more than a round gives; take an update",
-                      server.method->key);
-  run->server = cohort_document_copy(strategy);
-  cohort_choice_release(&server);
+                      run->server.method->key);
 }
 
 static cohort_status read_strategy(cohort_run *run, cohort_faults *faults, cohort_error *error) {
@@ -38,19 +35,18 @@ static cohort_status read_strategy(cohort_run *run, cohort_faults *faults, cohor
     take_optimizer(run, settings->strategy, faults);
     return cohort_faults_status(faults, error);
   }
-  cohort_choice strategy = {0};
-  cohort_choice_expand(run->variant, "federated", settings->strategy, "strategy", &strategy,
+  cohort_choice_expand(run->variant, "federated", settings->strategy, "strategy", &run->strategy,
                        cohort_document_get(run->settings->expanded, "federated"), faults);
-  if (strategy.method) run->server = cohort_federation_server(&strategy);
-  cohort_choice_release(&strategy);
-  return cohort_faults_status(faults, error);
+  COHORT_TRY(cohort_faults_status(faults, error));
+  return cohort_federation_server(run->variant, &run->strategy, &run->server, error);
 }
 
 static cohort_status make_updater(cohort_run *run, cohort_faults *faults, cohort_error *error) {
   if (run->settings->is_federated) COHORT_TRY(read_strategy(run, faults, error));
   const cohort_settings *settings = run->settings;
   const cohort_shard_sizes sizes = cohort_shard_sizes_of(settings->bucket, &run->link, run->members->count);
-  const cohort_updater_options plan = {.optimizer = run->server ? run->server : settings->optimizer,
+  const cohort_updater_options plan = {.optimizer = settings->is_federated ? NULL : settings->optimizer,
+                                       .made = settings->is_federated ? &run->server : NULL,
                                        .groups = settings->groups,
                                        .schedule = settings->schedule,
                                        .aggregator = settings->aggregator,
@@ -145,24 +141,31 @@ static cohort_status make_train_graphs(cohort_run *run, cohort_lane_graph_option
   return COHORT_DONE;
 }
 
+/* Samples a lane of a federated evaluation at least: there may be as many lanes as clients in a round. */
+enum { FEDERATED_CAPACITY = 32 };
+
 static cohort_status make_graphs(cohort_run *run, cohort_faults *faults, cohort_error *error) {
   check_answers(run, faults);
   COHORT_TRY(cohort_faults_status(faults, error));
-  const int64_t capacity = capacity_of(run->settings->batch, run->lanes);
+  int64_t capacity = capacity_of(run->settings->batch, run->lanes);
+  if (run->settings->is_federated && capacity < FEDERATED_CAPACITY) capacity = FEDERATED_CAPACITY;
   const cohort_lane_graph_options options = {.trained = run->spaces.trained, .lanes = run->lanes, .capacity = capacity};
   COHORT_TRY(make_graph(run, &options, &run->evaluate, &run->evaluate_prefetch, error));
   if (!run->settings->is_federated) return make_train_graphs(run, options, error);
   if (run->sharding >= COHORT_SHARDING_GRADIENTS)
     cohort_faults_add(faults, run->settings->federated,
                       "sharding: a client holds the whole model and its gradient; take none or optimizer");
-  const cohort_federation_options plan = {.task = &run->task,
+  const cohort_federation_options plan = {.comm = run->comm,
+                                          .task = &run->task,
                                           .settings = run->settings,
+                                          .strategy = &run->strategy,
+                                          .expanded = cohort_document_get(run->settings->expanded, "federated"),
                                           .space = run->spaces.space[0],
                                           .kernels = run->kernels,
                                           .variant = run->variant,
-                                          .executors = cohort_lane_engine_executors(run->engine),
+                                          .threads = run->threads,
                                           .plan_only = run->plan_only};
-  return cohort_federation_create(&plan, run->settings->expanded, faults, &run->federation, error);
+  return cohort_federation_create(&plan, faults, &run->federation, error);
 }
 
 /* Parts on their way: what another rank may still have to read, or the network to carry. */
@@ -180,6 +183,7 @@ static cohort_status make_rows(cohort_run *run, cohort_error *error) {
                            .separate = run->sharding >= COHORT_SHARDING_GRADIENTS,
                            .allreduce = run->sharding == COHORT_SHARDING_NONE,
                            .overlap = run->settings->overlap};
+  if (run->federation) rows.vectors = 0; /* clients are items, which have their own */
   if (run->train) rows.lockstep = cohort_run_lockstep(run, run->train);
   /* Two plans with gradients write and send buckets at different times, and gradients of samples are summed in whole
    * rows: then a row has all its room at once. */
@@ -200,8 +204,9 @@ static cohort_status make_rows(cohort_run *run, cohort_error *error) {
 static void poll_collective(void *argument) { (void)cohort_collective_progress(argument, true); }
 
 static cohort_status make_contexts(cohort_run *run, cohort_error *error) {
-  cohort_lane_graph *graphs[5] = {run->evaluate, run->train ? run->train : cohort_federation_graph(run->federation)};
-  int count = 2;
+  cohort_lane_graph *graphs[5] = {run->evaluate};
+  int count = 1;
+  if (run->train) graphs[count++] = run->train;
   if (run->product) graphs[count++] = run->product;
   if (run->losses) graphs[count++] = run->losses;
   if (run->per_sample) graphs[count++] = cohort_per_sample_graph(run->per_sample);
@@ -232,20 +237,24 @@ static cohort_status make_contexts(cohort_run *run, cohort_error *error) {
 static void make_profile(cohort_run *run) {
   const cohort_settings *settings = run->settings;
   if (!settings->profile) return;
-  const int executors = cohort_lane_engine_executors(run->engine);
+  const int lanes = cohort_lane_engine_executors(run->engine);
   const cohort_lane_graph *graph = run->train ? run->train : cohort_federation_graph(run->federation);
+  const int executors = run->federation ? run->threads : lanes; /* clients are items: one a thread */
+  const int64_t threads = (int64_t)run->comm->size * run->threads;
+  const int64_t clients = (settings->federated_settings.clients_per_round + threads - 1) / threads;
   const cohort_profile_options plan = {
       .comm = run->comm,
       .executors = executors,
-      .runs = cohort_lane_engine_slots(run->engine) *
-              (run->train ? cohort_updater_needs_of(run->updater).asks : settings->federated_settings.local_steps),
+      .runs = run->train ? cohort_lane_engine_slots(run->engine) * cohort_updater_needs_of(run->updater).asks
+                         : clients * settings->federated_settings.local_steps,
       .train = graph->plan,
       .evaluate = run->evaluate->plan};
   run->profile = cohort_profile_create(&plan);
   cohort_recorder *const *recorder = cohort_profile_recorders(run->profile);
   cohort_lane_engine_record(run->engine, recorder);
   cohort_updater_record(run->updater, recorder[0]);
-  for (int e = 0; e < executors; e++) cohort_lane_context_record(&run->context[e], recorder[e]);
+  for (int e = 0; e < lanes; e++) cohort_lane_context_record(&run->context[e], recorder[e]);
+  if (run->federation) cohort_federation_record(run->federation, recorder);
 }
 
 static cohort_status check_batch(const cohort_run *run, cohort_error *error) {
@@ -388,7 +397,8 @@ void cohort_run_destroy(cohort_run *run) {
   cohort_updater_destroy(run->updater);
   cohort_spaces_release(&run->spaces);
   cohort_shard_group_destroy(run->members);
-  cohort_document_destroy(run->server);
+  cohort_choice_release(&run->server);
+  cohort_choice_release(&run->strategy);
   cohort_task_close(&run->task);
   join_hosts(run);
   free(run);

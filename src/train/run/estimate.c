@@ -2,6 +2,7 @@
  * asked for other ranks. Nothing is taken; a plan is walked once for each number. */
 #include "train/run/estimate.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,14 +48,22 @@ static void estimate_rows(const estimate_case *own, cohort_estimate *out) {
     arena_elements = (double)arena.elements;
     cohort_gradient_arena_release(&arena);
   }
-  const double rows = needs.whole * own->elements + needs.arena * arena_elements + (separate ? own->share : 0);
+  double rows = needs.whole * own->elements + needs.arena * arena_elements + (separate ? own->share : 0);
+  if (run->federation) {
+    /* A row a thread, those that wait for a neighbour in the tree, their sum, and slices of other ranks' on their way.
+     */
+    const double clients = larger(1, (double)run->lanes / own->ranks);
+    const double open = own->threads < clients ? own->threads + log2(clients) : clients;
+    rows = cohort_clients_uploads(cohort_federation_clients(run->federation)) * (open + 2) * own->elements;
+  }
   out->gradients = rows * own->vectors * sizeof(float);
   const bool as_planned = own->ranks == run->comm->size && own->threads == run->threads;
   const size_t arena = as_planned ? cohort_plan_arena_bytes(graph->plan) : cohort_plan_whole_bytes(graph->plan);
   const size_t other = cohort_plan_arena_bytes(run->evaluate->plan);
   const int alive = needs.executors * (lockstep ? needs.slots : 1);
   out->activations = larger((double)arena, (double)other) * alive;
-  if (run->federation) out->activations += needs.executors * cohort_federation_client_bytes(run->federation);
+  if (run->federation)
+    out->activations = (double)other * needs.executors + own->threads * cohort_federation_thread_bytes(run->federation);
 }
 
 static void estimate_vectors(const estimate_case *own, cohort_estimate *out) {

@@ -1,7 +1,7 @@
 /* Steps and evaluations of a run: connects the player's questions with lanes, and lanes with the task.
  *
  *   step -> player -> ask_batch -> lane engine -> lane graph -> executor
- *                  -> ask_clients -> lane engine -> client
+ *                  -> ask_clients -> items -> clients (train/engine/clients.h)
  *
  * A step is a function of (weights, state, step): the batch is a range of the training stream, all draws are keyed by
  * it. The fixed cost of a step is a few agreements between ranks. */
@@ -90,15 +90,6 @@ static void after_phase(void *argument, int phase) {
                              work->run->exchange);
 }
 
-static void run_client(void *argument, int executor, int slot, int lane, int phase, const cohort_lane_row *row,
-                       double *scalars) {
-  const batch_work *work = argument;
-  (void)slot, (void)phase;
-  if (!cohort_federation_client(work->run->federation, executor, lane, &work->run->context[executor],
-                                work->point->vector->values, row->base, scalars))
-    scalars[COHORT_LANE_LEFT] = 1;
-}
-
 bool cohort_run_lockstep(const cohort_run *run, const cohort_lane_graph *graph) {
   const bool sharded = graph->options.gradients ? run->sharding >= COHORT_SHARDING_GRADIENTS
                                                 : run->sharding >= COHORT_SHARDING_PARAMETERS;
@@ -115,6 +106,7 @@ void cohort_run_stop_on(cohort_run *run, const _Atomic int *flag) {
   run->stop = flag;
   for (int e = 0; run->context && e < cohort_lane_engine_executors(run->engine); e++)
     cohort_executor_stop_on(run->context[e].executor, flag);
+  if (run->federation) cohort_federation_stop_on(run->federation, flag);
 }
 
 static void run_batch(cohort_run *run, batch_work *work, int vectors, double *sums, float **rows) {
@@ -211,19 +203,13 @@ static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **row
 
 static cohort_status ask_clients(void *argument, const cohort_ask *ask, void **rows, double *losses,
                                  cohort_error *error) {
-  step_oracle *oracle = argument;
+  const step_oracle *oracle = argument;
   cohort_run *run = oracle->run;
   cohort_updater_wait(run->updater);
-  cohort_federation_begin(run->federation, run->step);
-  batch_work work = {.run = run, .point = ask->point};
-  const cohort_lane_work lanes = {.argument = &work, .phases = 1, .vectors = 1, .scalars = 1, .run = run_client};
-  float *sum = NULL;
-  cohort_lane_engine_run(run->engine, &lanes, losses, NULL, &sum);
-  COHORT_TRY(left(run, error));
-  *rows = sum;
-  int first, last;
-  cohort_lane_engine_own(run->engine, &first, &last);
-  run->counters.flops += (double)(last - first) * (double)run->settings->federated_settings.local_steps *
+  COHORT_TRY(cohort_federation_run(run->federation, run->step, ask->point->vector->values, rows, losses, error));
+  int own;
+  (void)cohort_clients_own(cohort_federation_clients(run->federation), &own);
+  run->counters.flops += (double)own * (double)run->settings->federated_settings.local_steps *
                          cohort_plan_flops(cohort_federation_graph(run->federation)->plan);
   return COHORT_DONE;
 }
@@ -258,13 +244,15 @@ static cohort_status update(cohort_run *run, cohort_run_row *row, cohort_error *
                                 .objectives = run->task.objectives,
                                 .samples = run->settings->batch,
                                 .ask = run->federation ? ask_clients : ask_batch,
-                                .squares = squares_of,
+                                .squares = run->federation ? NULL : squares_of,
                                 .hold = hold};
   COHORT_TRY(cohort_updater_step(run->updater, &oracle, run->step, run->settings->steps, &row->report, error));
   if (run->federation) {
     row->loss = row->report.losses[0];
     for (int m = 0; m < COHORT_MAX_METRICS; m++) row->columns[m] = NAN;
-    run->samples += cohort_federation_samples(run->federation);
+    run->samples += cohort_federation_samples(run->federation, false);
+    run->counters.samples += cohort_federation_samples(run->federation, true);
+    if (row->report.applied) cohort_clients_commit(cohort_federation_clients(run->federation));
   } else {
     const int64_t count = run->task.functions->count(&run->task, COHORT_SPLIT_TRAIN, run->settings->batch);
     fill_row(run, COHORT_SPLIT_TRAIN, count, own.sums, row);
@@ -288,12 +276,9 @@ static cohort_status take_step(cohort_run *run, bool flag, cohort_run_row *row, 
   run->ended = false;
   int first, last;
   cohort_lane_engine_own(run->engine, &first, &last);
-  for (int lane = first; lane < last; lane++) {
-    int64_t begin = 0, end = 0;
-    if (run->federation)
-      end = cohort_federation_client_samples(run->federation, lane);
-    else
-      cohort_lane_samples(run->settings->batch, run->lanes, lane, &begin, &end);
+  for (int lane = first; lane < last && !run->federation; lane++) {
+    int64_t begin, end;
+    cohort_lane_samples(run->settings->batch, run->lanes, lane, &begin, &end);
     run->counters.samples += end - begin;
   }
   row->flagged = cohort_comm_agree(run->comm, flag) != 0;
@@ -429,6 +414,7 @@ cohort_run_position cohort_run_where(const cohort_run *run) {
 cohort_run_counters cohort_run_take_counters(cohort_run *run) {
   cohort_run_counters counters = run->counters;
   counters.busy_seconds = cohort_lane_engine_busy_seconds(run->engine);
+  if (run->federation) counters.busy_seconds += cohort_clients_busy_seconds(cohort_federation_clients(run->federation));
   memset(&run->counters, 0, sizeof run->counters);
   return counters;
 }
@@ -436,7 +422,10 @@ cohort_run_counters cohort_run_take_counters(cohort_run *run) {
 double cohort_run_flops(const cohort_run *run) {
   int first, last;
   cohort_lane_engine_own(run->engine, &first, &last);
-  return run->counters.flops * run->lanes / (last - first);
+  if (!run->federation) return run->counters.flops * run->lanes / (last - first);
+  int own;
+  (void)cohort_clients_own(cohort_federation_clients(run->federation), &own);
+  return own ? run->counters.flops * (double)run->settings->federated_settings.clients_per_round / own : 0;
 }
 
 int cohort_run_idle_threads(const cohort_run *run) {

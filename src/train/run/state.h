@@ -41,7 +41,7 @@ struct cohort_run {
   const float **direction;         /* [buckets of a row] */
   cohort_gradient_arena arena;
   cohort_federation *federation;
-  cohort_document *server;          /* optimizer of a federated run */
+  cohort_choice strategy, server;   /* of a federated run; strategy without a method: the server is any optimizer */
   cohort_lane_context *context;     /* [executors] */
   void *exchange;                   /* for lane operations */
   int64_t step, samples;            /* of the stream */

@@ -15,7 +15,7 @@ static const cohort_probe_array outputs[] = {
 };
 
 static const cohort_probe_setting settings[] = {
-    {"first_pair", "0", "0", NULL, "the first pair that is compared; the others are 0"},
+    {"first_pair", "0", "0", NULL, .meaning = "the first pair that is compared; the others are 0"},
     {.name = NULL},
 };
 
