@@ -306,7 +306,7 @@ static void hold_replay(taping *own, const cohort_run *run) {
   replay again = {.from = space, .tensor = number};
   cohort_error error = {0};
   cohort_status status =
-      cohort_probe_engine_create(&probe, document, "optimizer", 1, tensors, tensor, &again.engine, &error);
+      cohort_probe_engine_create(&probe, document, NULL, "optimizer", 1, tensors, tensor, &again.engine, &error);
   if (status == COHORT_DONE) take(&again, heard.start, again.engine.weights.values);
   const cohort_oracle oracle = {.argument = &again, .objectives = 1, .samples = BATCH, .ask = answer_again};
   bool applied = true;
