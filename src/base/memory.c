@@ -84,3 +84,17 @@ char *cohort_format_text(const char *format, ...) {
   va_end(again);
   return text;
 }
+
+void *cohort_scratch_take(cohort_scratch *scratch, size_t bytes) {
+  if (bytes < scratch->bytes) return scratch->memory;
+  const bool first = !scratch->memory;
+  free(scratch->memory);
+  scratch->bytes = bytes + (first ? 0 : bytes / 4) + 1;
+  scratch->memory = cohort_allocate(scratch->bytes);
+  return scratch->memory;
+}
+
+void cohort_scratch_release(cohort_scratch *scratch) {
+  free(scratch->memory);
+  *scratch = (cohort_scratch){NULL, 0};
+}

@@ -27,6 +27,15 @@ void *cohort_reallocate(void *memory, size_t bytes);
 char *cohort_copy_text(const char *text);
 char *cohort_format_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Memory that is used again and again and only grows, so that no step allocates in the long run. Zero to begin with. */
+typedef struct cohort_scratch {
+  void *memory;
+  size_t bytes;
+} cohort_scratch;
+/* At least so many bytes, of any content; valid until the next call. */
+void *cohort_scratch_take(cohort_scratch *scratch, size_t bytes);
+void cohort_scratch_release(cohort_scratch *scratch);
+
 /* Rounds up to a multiple of `unit`, a power of two. */
 static inline size_t cohort_round_up(size_t value, size_t unit) { return (value + unit - 1) & ~(unit - 1); }
 

@@ -49,6 +49,10 @@ void cohort_row_table_destroy(cohort_row_table *table) {
   free(table->place);
   free(table->counts);
   free(table->message);
+  cohort_scratch_release(&table->order);
+  cohort_scratch_release(&table->wanted);
+  cohort_scratch_release(&table->packed);
+  cohort_scratch_release(&table->given);
   free(table);
 }
 
@@ -188,11 +192,12 @@ void cohort_row_table_read(cohort_row_table *table, int64_t count, const int64_t
   const void *columns[COHORT_MAX_ROW_COLUMNS];
   for (int c = 0; c < table->columns; c++) columns[c] = out[c];
   const size_t bytes = packed_bytes(table, columns, 1);
-  int64_t *order = cohort_allocate(2 * (size_t)(count + 1) * sizeof *order), *mine = order + count + 1;
+  int64_t *order = cohort_scratch_take(&table->order, 2 * (size_t)count * sizeof *order), *mine = order + count;
   const int64_t asked = count_rows(table, count, id, order);
   const int64_t *sent = table->counts, *received = sent + size;
-  int64_t *wanted = cohort_allocate((size_t)(asked + 1) * sizeof *wanted);
-  char *going = cohort_allocate((size_t)(asked + count + 1) * bytes), *coming = going + (size_t)asked * bytes;
+  int64_t *wanted = cohort_scratch_take(&table->wanted, (size_t)asked * sizeof *wanted);
+  char *going = cohort_scratch_take(&table->packed, (size_t)(asked + count) * bytes);
+  char *coming = going + (size_t)asked * bytes;
   for (int64_t i = 0; i < count; i++) mine[i] = id[order[i]];
   cohort_row_table_exchange(table, mine, sent, wanted, received, sizeof *wanted);
   answer(table, asked, wanted, columns, going);
@@ -207,9 +212,6 @@ void cohort_row_table_read(cohort_row_table *table, int64_t count, const int64_t
       at += cohort_row_bytes(table, c);
     }
   }
-  free(going);
-  free(wanted);
-  free(order);
 }
 
 /* A row that a write brings; `row` is its columns, one after another. */
@@ -282,9 +284,10 @@ void cohort_row_table_write(cohort_row_table *table, int64_t count, const int64_
   enum { HEAD = 2 * sizeof(int64_t) };
   const int size = table->comm->size;
   const size_t bytes = packed_bytes(table, rows, HEAD);
-  int64_t *order = cohort_allocate((size_t)(count + 1) * sizeof *order);
+  int64_t *order = cohort_scratch_take(&table->order, (size_t)count * sizeof *order);
   const int64_t brought = count_rows(table, count, id, order);
-  char *going = cohort_allocate((size_t)(count + brought + 1) * bytes), *coming = going + (size_t)count * bytes;
+  char *going = cohort_scratch_take(&table->packed, (size_t)(count + brought) * bytes);
+  char *coming = going + (size_t)count * bytes;
   for (int64_t i = 0; i < count; i++) {
     char *at = going + (size_t)i * bytes;
     memcpy(at, &id[order[i]], sizeof *id);
@@ -297,7 +300,7 @@ void cohort_row_table_write(cohort_row_table *table, int64_t count, const int64_
     }
   }
   cohort_row_table_exchange(table, going, table->counts, coming, table->counts + size, bytes);
-  contribution *given = cohort_allocate((size_t)(brought + 1) * sizeof *given);
+  contribution *given = cohort_scratch_take(&table->given, (size_t)brought * sizeof *given);
   for (int64_t i = 0; i < brought; i++) {
     const char *at = coming + (size_t)i * bytes;
     memcpy(&given[i].id, at, sizeof given[i].id);
@@ -309,7 +312,4 @@ void cohort_row_table_write(cohort_row_table *table, int64_t count, const int64_
     for (last = first + 1; last < brought && given[last].id == given[first].id;) last++;
     join_rows(table, given + first, last - first, rows, join);
   }
-  free(given);
-  free(going);
-  free(order);
 }

@@ -2,6 +2,7 @@
 #ifndef COHORT_STATE_ROW_TABLE_STATE_H
 #define COHORT_STATE_ROW_TABLE_STATE_H
 
+#include "base/memory.h"
 #include "state/row_table.h"
 
 struct cohort_row_table {
@@ -15,6 +16,7 @@ struct cohort_row_table {
   int64_t places, *place;                           /* a hash: row of an id, -1: free; `places` is a power of two */
   int64_t *counts;                                  /* [4][ranks]: of an exchange */
   cohort_message *message;                          /* [2][ranks] */
+  cohort_scratch order, wanted, packed, given;      /* of an exchange */
 };
 
 /* Bytes of a row of one column. */

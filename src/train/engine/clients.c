@@ -43,11 +43,12 @@ struct cohort_clients {
   const void *weights;
   cohort_item_order order;
   double *share; /* [present] */
-  int own, room; /* clients of this rank; there is room for the rows of */
+  int own;       /* clients of this rank */
   int *own_of;   /* [present]: which of them; -1 */
   int64_t *own_client, *own_position;
   char *row[COHORT_MAX_FEDERATED_VECTORS]; /* [own][elements], by vector; NULL: not the clients' */
-  const char *sum;                         /* change, uploads */
+  cohort_scratch row_room[COHORT_MAX_FEDERATED_VECTORS], share_room, own_of_room, client_room, position_room;
+  const char *sum; /* change, uploads */
 };
 
 /* ---- making ---- */
@@ -180,16 +181,16 @@ void cohort_clients_destroy(cohort_clients *clients) {
   for (int e = 0; clients->trainer && e < clients->options.threads; e++) destroy_trainer(&clients->trainer[e]);
   for (int v = 0; v < COHORT_MAX_FEDERATED_VECTORS; v++) {
     cohort_memory_release(clients->server[v]);
-    free(clients->row[v]);
+    cohort_scratch_release(&clients->row_room[v]);
   }
   free(clients->trainer);
   cohort_items_destroy(clients->items);
   cohort_row_table_destroy(clients->table);
   cohort_item_order_release(&clients->order);
-  free(clients->share);
-  free(clients->own_of);
-  free(clients->own_client);
-  free(clients->own_position);
+  cohort_scratch_release(&clients->share_room);
+  cohort_scratch_release(&clients->own_of_room);
+  cohort_scratch_release(&clients->client_room);
+  cohort_scratch_release(&clients->position_room);
   free(clients);
 }
 
@@ -285,9 +286,7 @@ static cohort_status train(void *argument, int executor, int item, void *row, do
   client_trainer *trainer = &clients->trainer[executor];
   const int64_t steps = clients->round.steps[item];
   training own = {.clients = clients, .trainer = trainer, .executor = executor, .item = item, .row = row};
-  const cohort_oracle oracle = {.argument = &own,
-                                .objectives = 1,
-                                .ask = ask};
+  const cohort_oracle oracle = {.argument = &own, .objectives = 1, .ask = ask};
   double loss = 0;
   memcpy(trainer->memory[0], clients->weights, (size_t)clients->elements * clients->real);
   cohort_updater_reset(trainer->updater);
@@ -323,28 +322,20 @@ static void bring_rows(cohort_clients *clients) {
   const int rank = clients->options.comm->rank, present = order->items;
   const int first = order->first[rank], own = order->first[rank + 1] - first;
   clients->own = own;
-  clients->own_of = cohort_reallocate(clients->own_of, (size_t)(present + 1) * sizeof *clients->own_of);
+  clients->own_of = cohort_scratch_take(&clients->own_of_room, (size_t)present * sizeof *clients->own_of);
   for (int i = 0; i < own; i++) clients->own_of[order->item[first + i]] = i;
   if (!clients->table) return;
-  if (own > clients->room) {
-    clients->room = own;
-    clients->own_client = cohort_reallocate(clients->own_client, (size_t)own * sizeof *clients->own_client);
-    clients->own_position = cohort_reallocate(clients->own_position, (size_t)own * sizeof *clients->own_position);
-    for (int v = 0; v < clients->vectors; v++)
-      if (clients->strategy->vectors[v].side == COHORT_SIDE_CLIENT)
-        clients->row[v] = cohort_reallocate(clients->row[v], (size_t)(own * clients->elements) * clients->real);
-  }
+  clients->own_client = cohort_scratch_take(&clients->client_room, (size_t)own * sizeof *clients->own_client);
+  clients->own_position = cohort_scratch_take(&clients->position_room, (size_t)own * sizeof *clients->own_position);
   void *column[COHORT_MAX_FEDERATED_VECTORS] = {NULL};
   for (int v = 0; v < clients->vectors; v++)
-    if (clients->strategy->vectors[v].side == COHORT_SIDE_CLIENT) column[clients->place[v]] = clients->row[v];
+    if (clients->strategy->vectors[v].side == COHORT_SIDE_CLIENT)
+      column[clients->place[v]] = clients->row[v] =
+          cohort_scratch_take(&clients->row_room[v], (size_t)(own * clients->elements) * clients->real);
   for (int i = 0; i < own; i++) {
     clients->own_position[i] = order->item[first + i];
     clients->own_client[i] = clients->round.client[order->item[first + i]];
   }
-  /* A rank without clients still says which columns are wanted. */
-  char none;
-  for (int c = 0; c < clients->rows; c++)
-    if (!column[c]) column[c] = &none;
   cohort_row_table_read(clients->table, own, clients->own_client, column, NULL);
 }
 
@@ -354,10 +345,9 @@ cohort_status cohort_clients_run(cohort_clients *clients, const cohort_round *ro
   double samples = 0;
   clients->round = *round;
   clients->weights = weights;
-  cohort_item_order_release(&clients->order);
   cohort_item_order_create(round->present, round->cost, clients->options.comm->size, &clients->order);
   for (int i = 0; i < round->present; i++) samples += round->samples[i];
-  clients->share = cohort_reallocate(clients->share, (size_t)(round->present + 1) * sizeof *clients->share);
+  clients->share = cohort_scratch_take(&clients->share_room, (size_t)round->present * sizeof *clients->share);
   for (int i = 0; i < round->present; i++)
     clients->share[i] = uniform ? 1.0 / round->present : round->samples[i] / samples;
   bring_rows(clients);
@@ -394,11 +384,9 @@ static void combine_server(const cohort_federated_server *server, int out, doubl
 void cohort_clients_commit(cohort_clients *clients) {
   if (!clients->strategy) return;
   if (clients->table) {
-    char none;
     const void *column[COHORT_MAX_FEDERATED_VECTORS];
     for (int v = 0; v < clients->vectors; v++)
-      if (clients->strategy->vectors[v].side == COHORT_SIDE_CLIENT)
-        column[clients->place[v]] = clients->row[v] ? clients->row[v] : &none;
+      if (clients->strategy->vectors[v].side == COHORT_SIDE_CLIENT) column[clients->place[v]] = clients->row[v];
     cohort_row_table_write(clients->table, clients->own, clients->own_client, clients->own_position, column,
                            COHORT_ROW_LAST);
   }

@@ -90,21 +90,21 @@ static void deal(const priced_item *list, int ranks, cohort_item_order *out) {
 }
 
 void cohort_item_order_create(int items, const double *cost, int ranks, cohort_item_order *out) {
-  *out = (cohort_item_order){.items = items};
-  out->item = cohort_allocate((size_t)(items + 1) * sizeof *out->item);
-  out->first = cohort_allocate((size_t)(ranks + 1) * sizeof *out->first);
-  priced_item *list = cohort_allocate(2 * (size_t)(items + 1) * sizeof *list);
+  out->items = items;
+  out->item = cohort_scratch_take(&out->item_room, (size_t)items * sizeof *out->item);
+  out->first = cohort_scratch_take(&out->first_room, (size_t)(ranks + 1) * sizeof *out->first);
+  priced_item *list = cohort_scratch_take(&out->list_room, 2 * (size_t)items * sizeof *list);
   for (int i = 0; i < items; i++) list[i] = (priced_item){cost[i], i};
   qsort(list, (size_t)items, sizeof *list, by_cost);
-  halve(items, list, list + items + 1);
+  halve(items, list, list + items);
   for (int i = 0; i < items; i++) out->item[i] = list[i].item;
   deal(list, ranks, out);
-  free(list);
 }
 
 void cohort_item_order_release(cohort_item_order *order) {
-  free(order->item);
-  free(order->first);
+  cohort_scratch_release(&order->item_room);
+  cohort_scratch_release(&order->first_room);
+  cohort_scratch_release(&order->list_room);
   memset(order, 0, sizeof *order);
 }
 
@@ -126,6 +126,8 @@ struct cohort_items {
   char **free_row, **row; /* room for `rows`; all that there are */
   waiting_row *wait;
   char *sum;
+  /* Of a run. */
+  cohort_scratch records, column, places, nodes, owners, coming, slices, messages;
   double *seconds;                  /* [executors] */
   cohort_recorder *const *recorder; /* or NULL */
 };
@@ -148,6 +150,9 @@ void cohort_items_destroy(cohort_items *engine) {
   free(engine->free_row);
   free(engine->wait);
   free(engine->sum);
+  cohort_scratch *const scratch[] = {&engine->records, &engine->column, &engine->places, &engine->nodes,
+                                     &engine->owners,  &engine->coming, &engine->slices, &engine->messages};
+  for (size_t i = 0; i < sizeof scratch / sizeof *scratch; i++) cohort_scratch_release(scratch[i]);
   free(engine->seconds);
   pthread_mutex_destroy(&engine->mutex);
   free(engine);
@@ -316,12 +321,11 @@ static void join_slices(const cohort_items *engine, int leaves, int count, const
 }
 
 /* The subtrees of all ranks from left to right: node, and the rank that has it; returns how many. */
-static int list_subtrees(const cohort_items *engine, const cohort_item_order *order, cohort_subtree **nodes,
-                         int **owner) {
+static int list_subtrees(cohort_items *engine, const cohort_item_order *order, cohort_subtree **nodes, int **owner) {
   const int ranks = engine->comm->size;
   const size_t most = (size_t)ranks * MOST_SUBTREES;
-  *nodes = cohort_allocate(most * sizeof **nodes);
-  *owner = cohort_allocate(most * sizeof **owner);
+  *nodes = cohort_scratch_take(&engine->nodes, most * sizeof **nodes);
+  *owner = cohort_scratch_take(&engine->owners, most * sizeof **owner);
   int count = 0;
   for (int r = 0; r < ranks; r++) {
     const int own = cohort_lanes_subtrees(order->items, order->first[r], order->first[r + 1], *nodes + count);
@@ -338,9 +342,10 @@ static void sum_between(cohort_items *engine, const cohort_item_order *order) {
   const int count = list_subtrees(engine, order, &node, &owner), me = comm->rank;
   const int64_t begin = slice_begin(engine, me), elements = slice_begin(engine, me + 1) - begin;
   const size_t bytes = (size_t)elements * engine->real;
-  char *coming = cohort_allocate((size_t)(count + 1) * bytes + 1);
-  char **row = cohort_allocate((size_t)(count + 1) * sizeof *row);
-  cohort_message *send = cohort_allocate((size_t)(engine->waiting * comm->size + count + 1) * sizeof *send);
+  char *coming = cohort_scratch_take(&engine->coming, (size_t)count * bytes);
+  char **row = cohort_scratch_take(&engine->slices, (size_t)count * sizeof *row);
+  cohort_message *send =
+      cohort_scratch_take(&engine->messages, (size_t)(engine->waiting * comm->size + count) * sizeof *send);
   cohort_message *receive = send + engine->waiting * comm->size;
   int sends = 0, receives = 0;
   qsort(engine->wait, (size_t)engine->waiting, sizeof *engine->wait, compare_waiting);
@@ -359,34 +364,29 @@ static void sum_between(cohort_items *engine, const cohort_item_order *order) {
   comm->exchange(comm, sends, send, receives, receive);
   join_slices(engine, order->items, count, node, row, elements);
   memcpy(engine->sum + (size_t)begin * engine->real, row[0], bytes);
-  free(send);
-  free(row);
-  free(coming);
-  free(owner);
-  free(node);
 }
 
 static void gather_sum(cohort_items *engine) {
   const int ranks = engine->comm->size;
-  size_t *offsets = cohort_allocate(2 * (size_t)ranks * sizeof *offsets), *bytes = offsets + ranks;
+  size_t *offsets = cohort_scratch_take(&engine->places, 2 * (size_t)ranks * sizeof *offsets);
+  size_t *bytes = offsets + ranks;
   for (int r = 0; r < ranks; r++) {
     offsets[r] = (size_t)slice_begin(engine, r) * engine->real;
     bytes[r] = (size_t)slice_begin(engine, r + 1) * engine->real - offsets[r];
   }
   cohort_comm_gather_all(engine->comm, engine->sum, offsets, bytes);
-  free(offsets);
 }
 
 static void gather_records(const running *own) {
   cohort_comm *comm = own->engine->comm;
-  size_t *offsets = cohort_allocate(2 * (size_t)comm->size * sizeof *offsets), *bytes = offsets + comm->size;
+  size_t *offsets = cohort_scratch_take(&own->engine->places, 2 * (size_t)comm->size * sizeof *offsets);
+  size_t *bytes = offsets + comm->size;
   const size_t record = RECORD * sizeof(double);
   for (int r = 0; r < comm->size; r++) {
     offsets[r] = (size_t)own->order->first[r] * record;
     bytes[r] = (size_t)(own->order->first[r + 1] - own->order->first[r]) * record;
   }
   cohort_comm_gather_all(comm, own->record, offsets, bytes);
-  free(offsets);
 }
 
 /* The text of the failed item of the lowest number, from the rank that has run it. */
@@ -410,7 +410,7 @@ static void share_error(const running *own, cohort_item_results *results) {
 /* Numbers by the item's number; sums along the tree, without those of failed items. */
 static void list_results(const running *own, cohort_item_results *results) {
   const int items = own->order->items, numbers = own->work->numbers;
-  double *column = cohort_allocate((size_t)(items + 1) * sizeof *column);
+  double *column = cohort_scratch_take(&own->engine->column, (size_t)items * sizeof *column);
   for (int leaf = 0; leaf < items; leaf++) {
     const double *record = own->record + (size_t)leaf * RECORD;
     const size_t item = (size_t)own->order->item[leaf];
@@ -424,7 +424,6 @@ static void list_results(const running *own, cohort_item_results *results) {
     }
     results->sums[n] = cohort_lanes_sum(items, column);
   }
-  free(column);
 }
 
 void cohort_items_run(cohort_items *engine, const cohort_item_order *order, const cohort_item_work *work,
@@ -435,7 +434,7 @@ void cohort_items_run(cohort_items *engine, const cohort_item_order *order, cons
   running own = {.engine = engine,
                  .order = order,
                  .work = work,
-                 .record = cohort_allocate((size_t)(order->items + 1) * RECORD * sizeof(double)),
+                 .record = cohort_scratch_take(&engine->records, (size_t)order->items * RECORD * sizeof(double)),
                  .next = order->first[comm->rank],
                  .last = order->first[comm->rank + 1],
                  .failed_item = order->items};
@@ -458,5 +457,4 @@ void cohort_items_run(cohort_items *engine, const cohort_item_order *order, cons
     while (engine->waiting) engine->free_row[engine->free_rows++] = engine->wait[--engine->waiting].row;
   }
   cohort_recorder_stop(recorder, COHORT_ACTIVITY_REDUCE, exchange, 0);
-  free(own.record);
 }

@@ -15,15 +15,18 @@
 #define COHORT_TRAIN_ENGINE_ITEMS_H
 
 #include "base/comm.h"
+#include "base/memory.h"
 #include "graph/recorder.h"
 
 typedef struct cohort_item_order {
   int items;
   int *item;  /* [items]: which item stands at a leaf */
   int *first; /* [ranks + 1]: a rank's leaves are [first[rank], first[rank + 1]) */
+  cohort_scratch item_room, first_room, list_room;
 } cohort_item_order;
 
-/* cost[items] > 0, in any unit. Items of equal cost stay in the order of their numbers. */
+/* cost[items] > 0, in any unit. Items of equal cost stay in the order of their numbers. `out` is zero, or an order that
+ * was made before, whose memory is used again. */
 void cohort_item_order_create(int items, const double *cost, int ranks, cohort_item_order *out);
 void cohort_item_order_release(cohort_item_order *order);
 

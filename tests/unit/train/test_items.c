@@ -42,7 +42,7 @@ static cohort_status run_item(void *argument, int executor, int item, void *row,
 
 static cohort_status run_ranks(cohort_comm *comm, void *argument) {
   outcome *all = argument;
-  cohort_item_order order;
+  cohort_item_order order = {0};
   cohort_item_order_create(all->items, all->cost, comm->size, &order);
   cohort_items *engine = cohort_items_create(comm, all->threads, all->real, all->real ? WIDTH : 0);
   const cohort_item_work work = {.argument = all, .run = run_item, .numbers = NUMBERS};
@@ -100,7 +100,7 @@ static void price(double *cost, int items, uint64_t seed) {
 static void check_case(int items, int broken, size_t real, const double *cost) {
   static outcome first, other;
   double sum[WIDTH];
-  cohort_item_order order;
+  cohort_item_order order = {0};
   cohort_item_order_create(items, cost, 1, &order);
   for (int ranks = 1; ranks <= 5; ranks += ranks == 3 ? 2 : 1)
     for (int threads = 1; threads <= 3; threads++) {
@@ -153,7 +153,7 @@ static void an_item_fails_alone(void) {
 static void equal_items_stay_in_order(void) {
   double cost[MOST];
   for (int i = 0; i < MOST; i++) cost[i] = 3;
-  cohort_item_order order;
+  cohort_item_order order = {0};
   cohort_item_order_create(MOST, cost, 3, &order);
   for (int i = 0; i < MOST; i++) CU_ASSERT_EQUAL(order.item[i], i);
   for (int r = 0; r <= 3; r++) CU_ASSERT(abs(order.first[r] - MOST * r / 3) <= 1);
@@ -165,10 +165,10 @@ static void ranks_cost_about_the_same(void) {
   double cost[MOST], worst = 0;
   for (uint64_t seed = 0; seed < 8; seed++) {
     price(cost, 100, seed);
-    cohort_item_order one;
+    cohort_item_order one = {0};
     cohort_item_order_create(100, cost, 1, &one);
     for (int ranks = 2; ranks <= 8; ranks *= 2) {
-      cohort_item_order order;
+      cohort_item_order order = {0};
       cohort_item_order_create(100, cost, ranks, &order);
       CU_ASSERT_EQUAL(memcmp(one.item, order.item, 100 * sizeof *one.item), 0);
       double total = 0, most = 0, largest = 0;
