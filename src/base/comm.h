@@ -82,6 +82,16 @@ typedef struct cohort_comm {
 /* A world of one rank; never fails, needs no release. */
 cohort_comm cohort_comm_alone(void);
 
+/* Some ranks of a world as a world of their own: its rank i is rank[i] of `whole`, ascending, this one among them; with
+ * `apart` each counts as a host by itself. Worlds that share no rank work side by side; those that share some are used
+ * in turn, by all their ranks in one order. What it waits and sends counts for both. `whole` stays the caller's,
+ * outlives it, and is not changed but for its counters. Not collective; close does nothing to others. */
+void cohort_comm_part_open(cohort_comm *whole, int ranks, const int *rank, bool apart, cohort_comm *out);
+void cohort_comm_part_close(cohort_comm *part);
+/* This rank's part of equally large runs of ranks, as far as that goes: part `number` of `parts` is the ranks
+ * [size * number / parts, size * (number + 1) / parts). Returns the number. */
+int cohort_comm_split(cohort_comm *whole, int parts, cohort_comm *out);
+
 /* Not collective: what this rank does, and what its next exchanges are for; a store or two. */
 static inline void cohort_comm_phase(const cohort_comm *comm, const char *phase, int64_t step) {
   if (!comm->watched) return;

@@ -314,33 +314,34 @@ static void choose_kernels(cohort_run *run) {
 
 /* Every rank is a host by itself. */
 static void separate_hosts(cohort_run *run) {
-  cohort_comm *comm = run->comm;
-  run->own_host = cohort_allocate((size_t)comm->size * sizeof *run->own_host);
-  for (int r = 0; r < comm->size; r++) run->own_host[r] = r;
-  run->hosts = comm->hosts;
-  run->host = comm->host;
-  comm->hosts = comm->size;
-  comm->host = run->own_host;
+  cohort_comm *whole = run->comm;
+  if (whole->size == 1) return;
+  int *rank = cohort_allocate((size_t)whole->size * sizeof *rank);
+  for (int r = 0; r < whole->size; r++) rank[r] = r;
+  cohort_comm_part_open(whole, whole->size, rank, true, &run->apart);
+  run->comm = &run->apart;
+  free(rank);
 }
 
-static void join_hosts(cohort_run *run) {
-  if (!run->own_host) return;
-  run->comm->hosts = run->hosts;
-  run->comm->host = run->host;
-  free(run->own_host);
+/* Nothing of the caller's changes: what the builders write goes into a copy. */
+static void take_settings(cohort_run *run, const cohort_settings *settings) {
+  run->own = *settings;
+  run->own.expanded = cohort_document_copy(settings->expanded);
+  run->own.shared_text = NULL;
+  run->settings = &run->own;
 }
 
-static cohort_status create(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
+static cohort_status create(const cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
                             bool plan_only, cohort_run **out, cohort_error *error) {
   cohort_run *run = cohort_allocate(sizeof *run);
-  run->settings = settings;
+  take_settings(run, settings);
   run->comm = comm;
   run->log = log;
   run->threads = threads;
   run->best = run->before_end = (cohort_run_best){.step = -1};
   run->plan_only = plan_only;
   if (!settings->shared_memory) separate_hosts(run);
-  run->link = cohort_link_measure(comm);
+  run->link = cohort_link_measure(run->comm);
   choose_kernels(run);
   cohort_faults faults = {0};
   cohort_status status = plan_only ? COHORT_DONE : cohort_team_check(threads, error);
@@ -355,12 +356,12 @@ static cohort_status create(cohort_settings *settings, cohort_comm *comm, const 
   return COHORT_DONE;
 }
 
-cohort_status cohort_run_plan(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
+cohort_status cohort_run_plan(const cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
                               cohort_run **out, cohort_error *error) {
   return create(settings, comm, log, threads, true, out, error);
 }
 
-cohort_status cohort_run_create(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
+cohort_status cohort_run_create(const cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
                                 cohort_run **out, cohort_error *error) {
   COHORT_TRY(create(settings, comm, log, threads, false, out, error));
   make_profile(*out);
@@ -400,6 +401,9 @@ void cohort_run_destroy(cohort_run *run) {
   cohort_choice_release(&run->server);
   cohort_choice_release(&run->strategy);
   cohort_task_close(&run->task);
-  join_hosts(run);
+  cohort_document_destroy(run->own.expanded);
+  if (run->own.shared_text) free(run->own.shared_text->text);
+  free(run->own.shared_text);
+  cohort_comm_part_close(&run->apart);
   free(run);
 }

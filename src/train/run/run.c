@@ -394,6 +394,8 @@ bool cohort_run_borrow(const cohort_run *run, size_t bytes, int count, void **pi
   return found >= count;
 }
 
+const cohort_document *cohort_run_expanded(const cohort_run *run) { return run->settings->expanded; }
+cohort_comm *cohort_run_comm(const cohort_run *run) { return run->comm; }
 const cohort_task *cohort_run_task(const cohort_run *run) { return &run->task; }
 const cohort_space *cohort_run_space(const cohort_run *run, int number) {
   return number < run->spaces.count ? run->spaces.space[number] : NULL;

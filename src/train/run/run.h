@@ -11,17 +11,22 @@
 
 typedef struct cohort_run cohort_run;
 
-/* Collective. `threads` of this rank. The settings stay the caller's and must outlive the run. All faults of the config
- * are reported together, before big memory is taken. */
-cohort_status cohort_run_create(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
+/* Collective. `threads` of this rank. Settings and communicator stay as they are; both, and the config behind the
+ * settings, must outlive the run. All faults of the config are reported together, before big memory is taken. Runs
+ * nest: a process may hold many, on a communicator of some of the ranks (cohort_comm_part_open) or of one. */
+cohort_status cohort_run_create(const cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
                                 cohort_run **out, cohort_error *error);
 /* The same without the memory it needs: it can be described and estimated (train/run/estimate.h), not stepped.
  * Collective.
  */
-cohort_status cohort_run_plan(cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
+cohort_status cohort_run_plan(const cohort_settings *settings, cohort_comm *comm, const cohort_log *log, int threads,
                               cohort_run **out, cohort_error *error);
 void cohort_run_destroy(cohort_run *run);
 
+/* The config with every key that the run uses, and its methods in full. */
+const cohort_document *cohort_run_expanded(const cohort_run *run);
+/* The world that the run lives in, for its counters. */
+cohort_comm *cohort_run_comm(const cohort_run *run);
 const cohort_task *cohort_run_task(const cohort_run *run);
 const cohort_space *cohort_run_space(const cohort_run *run, int number); /* NULL past the last */
 const cohort_updater *cohort_run_updater(const cohort_run *run);

@@ -12,7 +12,8 @@
 #include "train/task/task.h"
 
 struct cohort_run {
-  cohort_settings *settings;
+  cohort_settings *settings; /* own: with its own expanded config, and what a |command printed */
+  cohort_settings own;
   cohort_comm *comm;
   const cohort_log *log;
   int threads, lanes;
@@ -25,8 +26,7 @@ struct cohort_run {
   bool plan_only;              /* to know what it would take */
   cohort_shard_group *members; /* between whom spaces are dealt */
   cohort_link link;
-  int hosts, *own_host; /* what the launcher says, when ranks shall not share memory, and what is said instead */
-  const int *host;
+  cohort_comm apart; /* the same ranks, each a host by itself, when they shall not share memory */
   cohort_updater *updater;
   bool begun; /* it has stepped or was resumed: vectors of its optimizer count */
   cohort_lane_engine *engine;

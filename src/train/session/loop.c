@@ -69,7 +69,7 @@ void cohort_loop_restore_traffic(cohort_comm *comm, const cohort_traffic *then) 
 /* What the last step has sent is the step's, though it arrives later. */
 static cohort_traffic traffic_of_steps(cohort_loop *own) {
   cohort_run_wait(own->run);
-  return traffic_now(own->comm);
+  return traffic_now(cohort_run_comm(own->run));
 }
 
 /* Once a second: the system takes longer to tell than some steps take. */
@@ -90,7 +90,7 @@ static void write_timing(cohort_loop *own) {
   const double samples = (double)(where.samples - own->last_logged_samples);
   const cohort_task *task = cohort_run_task(own->run);
   const double flops = cohort_run_flops(own->run);
-  const cohort_traffic now = traffic_now(own->comm), *last = &own->last_traffic;
+  const cohort_traffic now = traffic_now(cohort_run_comm(own->run)), *last = &own->last_traffic;
   const cohort_timing_row row = {.step = where.step,
                                  .seconds = cohort_clock_seconds() - own->start,
                                  .samples_per_second = samples / seconds,
@@ -139,7 +139,7 @@ static cohort_status evaluate(cohort_loop *own, cohort_split split, bool end, co
   const cohort_traffic before = traffic_of_steps(own);
   cohort_comm_phase(own->comm, "evaluation", step);
   COHORT_TRY(cohort_run_evaluate(own->run, split, &row, error));
-  cohort_loop_restore_traffic(own->comm, &before);
+  cohort_loop_restore_traffic(cohort_run_comm(own->run), &before);
   own->session.evaluation_seconds += cohort_clock_seconds() - start;
   own->session.evaluation[split] = row;
   own->session.evaluated[split] = true;
@@ -178,7 +178,7 @@ cohort_status cohort_loop_save(cohort_loop *own, const char *directory, const ch
   if (!name && own->comm->rank == 0)
     cohort_checkpoint_prune(directory, (int)own->settings->checkpoint_settings.keep,
                             cohort_run_best_evaluation(own->run).step);
-  cohort_loop_restore_traffic(own->comm, &before);
+  cohort_loop_restore_traffic(cohort_run_comm(own->run), &before);
   own->session.checkpoint_seconds += cohort_clock_seconds() - start;
   own->saved_bytes += (double)own->session.checkpoint_bytes;
   return COHORT_DONE;
@@ -283,7 +283,7 @@ static cohort_status train(cohort_loop *own, cohort_error *error) {
   cohort_progress_open(&own->progress, own->log, own->settings->is_federated ? "round" : "step",
                        own->session.first_step, own->settings->steps);
   COHORT_TRY(cohort_loop_listen(own, error));
-  cohort_loop_restore_traffic(own->comm, &own->last_traffic); /* nothing */
+  cohort_loop_restore_traffic(cohort_run_comm(own->run), &own->last_traffic); /* nothing */
   (void)cohort_run_take_counters(own->run);
   const double first = cohort_clock_seconds();
   /* What the last session has left undone. */

@@ -58,7 +58,7 @@ static void describe(const cohort_loop *own) {
 }
 
 static cohort_status open_directory(cohort_loop *own, const char *path, cohort_error *error) {
-  COHORT_TRY(cohort_run_directory_open(own->comm, path, own->settings->expanded, &cohort_settings_rules,
+  COHORT_TRY(cohort_run_directory_open(own->comm, path, cohort_run_expanded(own->run), &cohort_settings_rules,
                                        &own->directory, error));
   cohort_run_guard(own->run, &own->directory.lock);
   own->checkpoints = cohort_format_text("%s/checkpoints", path);

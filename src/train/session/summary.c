@@ -56,13 +56,14 @@ static void gather(cohort_run *run, const cohort_session *session, cohort_comm *
   const cohort_run_counters counters = cohort_run_take_counters(run);
   const cohort_updater_counters updates = cohort_run_take_updater_counters(run);
   double *own = table + comm->rank * COUNTERS;
-  cohort_comm_count(comm, cohort_clock_seconds());
-  const double received = (double)(comm->bytes_received + comm->bytes_shared);
+  cohort_comm *used = cohort_run_comm(run);
+  cohort_comm_count(used, cohort_clock_seconds());
+  const double received = (double)(used->bytes_received + used->bytes_shared);
   const double values[COUNTERS] = {(double)counters.samples,  counters.flops,         received,
-                                   (double)comm->bytes_sent,  (double)comm->messages, comm->seconds,
+                                   (double)used->bytes_sent,  (double)used->messages, used->seconds,
                                    counters.busy_seconds,     cohort_peak_memory(),   (double)session->checkpoint_bytes,
-                                   updates.update_seconds,    updates.update_bytes,   comm->hidden,
-                                   (double)comm->bytes_shared};
+                                   updates.update_seconds,    updates.update_bytes,   used->hidden,
+                                   (double)used->bytes_shared};
   memcpy(own, values, sizeof values);
   size_t *offsets = cohort_allocate(2 * (size_t)comm->size * sizeof *offsets), *bytes = offsets + comm->size;
   for (int r = 0; r < comm->size; r++) {

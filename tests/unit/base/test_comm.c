@@ -244,6 +244,74 @@ static void test_alone(void) {
   CU_ASSERT_EQUAL(all.wrong, 0);
 }
 
+/* Parts of a world: even and odd ranks, halves, all; with the whole used in between. Each works like a world. */
+typedef struct parts {
+  shared whole, part[2 * MOST_RANKS];
+} parts;
+
+static void use(cohort_comm *comm, shared *all) {
+  barrier(comm, all);
+  broadcast(comm, all);
+  gather_all(comm, all);
+  agree(comm, all);
+  agree_error(comm, all);
+  comm->bytes_sent = comm->bytes_received = comm->messages = 0;
+  exchange(comm, all);
+}
+
+/* Every rank of the part writes into memory that the others of its host read. */
+static void share(cohort_comm *comm, shared *all) {
+  cohort_shared_memory *memory = NULL;
+  expect(all, cohort_shared_memory_create(comm, sizeof(int), "a test", &memory, NULL) == COHORT_DONE);
+  *(int *)(void *)memory->part[comm->rank] = 100 + comm->rank;
+  cohort_comm_barrier(comm);
+  for (int r = 0; r < comm->size; r++) {
+    const bool near = r == comm->rank || !comm->host || comm->host[r] == comm->host[comm->rank];
+    expect(all, near ? *(const int *)(void *)memory->part[r] == 100 + r : !memory->part[r]);
+  }
+  cohort_comm_barrier(comm);
+  cohort_shared_memory_destroy(memory);
+}
+
+static cohort_status split(cohort_comm *comm, void *argument) {
+  parts *all = argument;
+  int rank[MOST_RANKS], ranks = 0;
+  cohort_comm part, half, apart;
+  for (int r = comm->rank % 2; r < comm->size; r += 2) rank[ranks++] = r;
+  cohort_comm_part_open(comm, ranks, rank, false, &part);
+  shared *own = &all->part[comm->rank % 2];
+  expect(own, part.size == ranks && rank[part.rank] == comm->rank);
+  use(&part, own);
+  use(comm, &all->whole);
+  share(&part, own);
+  const uint64_t sent = part.messages;
+  const int number = cohort_comm_split(comm, 2, &half);
+  expect(own, half.size == comm->size * (number + 1) / 2 - comm->size * number / 2);
+  use(&half, &all->part[MOST_RANKS + number]);
+  expect(own, part.messages == sent && (half.size == 1 || half.messages > 0) && comm->messages >= half.messages);
+  for (int r = 0; r < comm->size; r++) rank[r] = r;
+  cohort_comm_part_open(comm, comm->size, rank, true, &apart);
+  expect(own, apart.hosts == comm->size);
+  if (comm->size > 1) share(&apart, own);
+  expect(own, comm->hosts <= 2);
+  cohort_comm_part_close(&apart);
+  cohort_comm_part_close(&half);
+  cohort_comm_part_close(&part);
+  return COHORT_DONE;
+}
+
+static void test_parts(void) {
+  for (int i = 0; i < SIZES; i++)
+    for (int hosts = 1; hosts <= 2 && hosts <= sizes[i]; hosts++) {
+      static parts all;
+      memset(&all, 0, sizeof all);
+      const int per_host = (sizes[i] + hosts - 1) / hosts;
+      CU_ASSERT_EQUAL(cohort_comm_run_threads_on_hosts(sizes[i], per_host, split, &all), COHORT_DONE);
+      CU_ASSERT_EQUAL(all.whole.wrong, 0);
+      for (int p = 0; p < 2 * MOST_RANKS; p++) CU_ASSERT_EQUAL(all.part[p].wrong, 0);
+    }
+}
+
 static void test_barrier(void) { run_everywhere(barrier); }
 static void test_broadcast(void) { run_everywhere(broadcast); }
 static void test_gather_all(void) { run_everywhere(gather_all); }
@@ -263,6 +331,7 @@ static const check checks[] = {
     {"the largest status", test_the_largest_status},
     {"crowded", test_crowded},
     {"alone", test_alone},
+    {"parts", test_parts},
 };
 
 int main(void) { return check_run("comm", checks, sizeof checks / sizeof *checks); }
