@@ -111,8 +111,13 @@ typedef struct run_world {
 static inline cohort_status run_world_steps(run_world *world, cohort_comm *comm, cohort_run *run, cohort_error *error) {
   bool found = false;
   char *path = NULL;
-  if (world->from) COHORT_TRY(cohort_run_resume(run, world->from, NULL, &found, &path, error));
-  free(path);
+  if (world->from) {
+    char *last = cohort_format_text("%s/final.h5", world->from); /* there is none */
+    const cohort_status status = cohort_run_resume(run, world->from, last, &found, &path, error);
+    free(last);
+    free(path);
+    COHORT_TRY(status);
+  }
   if (world->from && !found) return cohort_fail(error, COHORT_BUG, "there is no checkpoint");
   if (!world->from) COHORT_TRY(cohort_run_score(run, error));
   for (int64_t step = cohort_run_where(run).step; step < RUN_STEPS; step++) {
