@@ -47,6 +47,26 @@ static void test_families(void) {
   CU_ASSERT_PTR_NULL(cohort_registry_find(plain, "schedule", "adamw"));
 }
 
+/* Whatever says what a family is is there, and every bit that its methods set has a word. */
+static void test_family_descriptors(void) {
+  const cohort_family *family, *last = NULL;
+  for (int f = 0; (family = cohort_registry_family_at(f)); f++) {
+    const bool complete = filled(family->name) && filled(family->summary) && (!family->noun || filled(family->noun)) &&
+                          family->inputs && family->inputs->name && family->outputs && family->outputs->name;
+    if (!complete) fprintf(stderr, "family %s has an incomplete descriptor\n", family->name);
+    CU_ASSERT(complete);
+    CU_ASSERT(!last || strcmp(last->name, family->name) < 0);
+    last = family;
+    unsigned words = 0;
+    while (family->needs && family->needs[words]) words++;
+    const cohort_method *method;
+    for (int i = 0; (method = cohort_registry_at(plain, i)); i++)
+      if (strcmp(method->family, family->name) == 0)
+        expect(!(method->needs >> words), method, "needs what its family has no word for", NULL);
+  }
+  CU_ASSERT_PTR_NULL(cohort_registry_family_at(-1));
+}
+
 static void check_parameter(const cohort_method *method, const cohort_parameter *p) {
   expect(filled(p->name) && strspn(p->name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(p->name), method,
          "has an ill-formed parameter", p->name);
@@ -310,6 +330,7 @@ int main(void) {
   static const check checks[] = {
       {"order and uniqueness", test_order_and_uniqueness},
       {"families", test_families},
+      {"families are described", test_family_descriptors},
       {"descriptors are complete", test_descriptors},
       {"bounds", test_bounds},
       {"defaults", test_defaults},

@@ -58,6 +58,12 @@ while read -r lines folder; do
 done < <(git ls-files -- 'src/*.[ch]' 'mpi/*.[ch]' 'io/*.[ch]' | xargs wc -l | grep -v ' total$' |
   awk '{folder = $2; sub("/[^/]*$", "", folder); lines[folder] += $1} END {for (f in lines) print lines[f], f}')
 
+# A family is its folder: what serves all of them names none (texts in comments apart).
+families=$(ls -d src/method/*/ | xargs -n1 basename | paste -sd'|')
+found=$(git ls-files -- 'src/method/*.[ch]' 'src/probe/*.[ch]' | grep -vE "^src/method/[^/]*/|^src/probe/($families)\.c\$" |
+  xargs grep -nE "\"($families)\"|cohort_(${families})_[a-z]+\b" | grep -vE '^[^:]*:[0-9]+: *(/\*|\*)')
+[ -z "$found" ] || fault "a family is named outside its folder: $found"
+
 # A public name (a type, or a function that a header declares) stands for one thing.
 twice=$(git ls-files -- 'src/*.h' 'mpi/*.h' 'io/*.h' | while read -r file; do
   sed -nE 's/^\} (cohort_[a-z0-9_]+);.*/\1/p; s/^typedef enum \{.*\} (cohort_[a-z0-9_]+);.*/\1/p; s/^typedef struct cohort_[a-z0-9_]+ (cohort_[a-z0-9_]+);.*/\1/p; s/^(static inline )?[a-z][a-zA-Z0-9_ *]*[ *](cohort_[a-z0-9_]+)\(.*/\2/p' "$file" | sort -u
