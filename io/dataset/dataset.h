@@ -8,6 +8,16 @@
 
 #include "base/status.h"
 
+/* A further array of samples, by name: a class or group of each, or numbers. */
+enum { COHORT_MAX_SAMPLE_COLUMNS = 8 };
+typedef struct cohort_column {
+  const char *name; /* the caller's */
+  int32_t *labels;  /* [count], or NULL */
+  int64_t classes;  /* largest label + 1 */
+  float *values;    /* [count, width], or NULL */
+  int64_t width;
+} cohort_column;
+
 /* Samples with a dense input and a target. */
 typedef struct cohort_samples {
   int64_t count;
@@ -20,6 +30,8 @@ typedef struct cohort_samples {
   int64_t classes;            /* largest label + 1 */
   float *targets;             /* [count, target_size] real targets, or NULL */
   int64_t target_size;
+  int columns;
+  cohort_column column[COHORT_MAX_SAMPLE_COLUMNS];
   uint64_t digest; /* of the file's contents, for provenance and resume */
 } cohort_samples;
 
@@ -34,6 +46,12 @@ typedef enum { COHORT_LAYOUT_AUTO, COHORT_LAYOUT_CHANNELS_LAST, COHORT_LAYOUT_CH
 cohort_status cohort_samples_read(const char *path, cohort_layout layout, cohort_samples *out, cohort_error *error);
 cohort_status cohort_samples_read_hdf5(const char *path, cohort_layout layout, cohort_samples *out,
                                        cohort_error *error);
+/* Further arrays of the same file, [n] integers from 0, or real [n] or [n, ...], which become columns under these names
+ * (NULL-ended; they stay the caller's) and part of the digest. */
+cohort_status cohort_samples_read_columns(const char *path, const char *const *names, cohort_samples *samples,
+                                          cohort_error *error);
+/* The column of this name, or NULL. */
+const cohort_column *cohort_samples_column(const cohort_samples *samples, const char *name);
 /* .npz: a zip archive with x.npy and y.npy, as numpy.savez and savez_compressed write it (members stored or deflated,
  * zip64 too). Types <f2 <f4 <f8, |b1, |u1 |i1 and <u2 <i2 <u4 <i4 <i8; order C or Fortran. What else may stand in such
  * a file, and every damage, is refused with the member's name. */

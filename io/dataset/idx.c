@@ -102,5 +102,9 @@ void cohort_samples_release(cohort_samples *samples) {
   free(samples->file);
   free(samples->labels);
   free(samples->targets);
+  for (int c = 0; c < samples->columns; c++) {
+    free(samples->column[c].labels);
+    free(samples->column[c].values);
+  }
   memset(samples, 0, sizeof *samples);
 }

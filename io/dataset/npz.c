@@ -183,16 +183,22 @@ static cohort_status read_member(const archive *own, const char *name, const mem
   return status;
 }
 
-static cohort_status read_samples(const archive *own, cohort_layout layout, cohort_samples *out) {
-  static const char *const names[] = {"x", "y"};
-  cohort_arrays arrays = {0};
+/* The members of these names, of those that are there. */
+static cohort_status read_members(const archive *own, const char *const *names, cohort_arrays *arrays) {
   cohort_status status = COHORT_DONE;
-  for (int n = 0; n < 2 && status == COHORT_DONE; n++) {
+  for (int n = 0; names[n] && status == COHORT_DONE; n++) {
     member of;
     bool found = false;
     status = find_member(own, names[n], &found, &of);
-    if (status == COHORT_DONE && found) status = read_member(own, names[n], &of, &arrays);
+    if (status == COHORT_DONE && found) status = read_member(own, names[n], &of, arrays);
   }
+  return status;
+}
+
+static cohort_status read_samples(const archive *own, cohort_layout layout, cohort_samples *out) {
+  static const char *const names[] = {"x", "y", NULL};
+  cohort_arrays arrays = {0};
+  cohort_status status = read_members(own, names, &arrays);
   const cohort_array *x = cohort_arrays_find(&arrays, "x"), *y = cohort_arrays_find(&arrays, "y");
   if (status == COHORT_DONE) status = cohort_samples_check_shapes(own->path, x, y, layout, own->error);
   if (status == COHORT_DONE) status = cohort_samples_take(own->path, x, y, layout, out, own->error);
@@ -200,9 +206,8 @@ static cohort_status read_samples(const archive *own, cohort_layout layout, coho
   return status;
 }
 
-cohort_status cohort_samples_read_npz(const char *path, cohort_layout layout, cohort_samples *out,
-                                      cohort_error *error) {
-  memset(out, 0, sizeof *out);
+/* The file in memory, which the caller unmaps. */
+static cohort_status map_archive(const char *path, archive *own, cohort_error *error) {
   const int file = open(path, O_RDONLY | O_CLOEXEC);
   struct stat about = {0};
   if (file < 0 || fstat(file, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size == 0) {
@@ -215,9 +220,28 @@ cohort_status cohort_samples_read_npz(const char *path, cohort_layout layout, co
   void *const memory = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, file, 0);
   (void)close(file);
   if (memory == MAP_FAILED) return cohort_fail(error, COHORT_BAD_DATA, "%s: cannot be read: %s", path, strerror(errno));
-  const archive own = {.path = path, .data = memory, .bytes = bytes, .error = error};
+  *own = (archive){.path = path, .data = memory, .bytes = bytes, .error = error};
+  return COHORT_DONE;
+}
+
+static void unmap(const archive *own) { (void)munmap((void *)(uintptr_t)own->data, own->bytes); }
+
+cohort_status cohort_samples_read_npz(const char *path, cohort_layout layout, cohort_samples *out,
+                                      cohort_error *error) {
+  archive own;
+  memset(out, 0, sizeof *out);
+  COHORT_TRY(map_archive(path, &own, error));
   const cohort_status status = read_samples(&own, layout, out);
-  (void)munmap(memory, bytes);
+  unmap(&own);
+  return status;
+}
+
+static cohort_status read_npz_arrays(const char *path, const char *const *names, cohort_arrays *out,
+                                     cohort_error *error) {
+  archive own;
+  COHORT_TRY(map_archive(path, &own, error));
+  const cohort_status status = read_members(&own, names, out);
+  unmap(&own);
   return status;
 }
 
@@ -232,4 +256,16 @@ static bool is_zip(const char *path) {
 
 cohort_status cohort_samples_read(const char *path, cohort_layout layout, cohort_samples *out, cohort_error *error) {
   return (is_zip(path) ? cohort_samples_read_npz : cohort_samples_read_hdf5)(path, layout, out, error);
+}
+
+cohort_status cohort_samples_read_columns(const char *path, const char *const *names, cohort_samples *samples,
+                                          cohort_error *error) {
+  cohort_arrays arrays = {0};
+  if (!names[0]) return COHORT_DONE;
+  cohort_status status = is_zip(path) ? read_npz_arrays(path, names, &arrays, error)
+                                      : cohort_arrays_read_named(path, names, &arrays, error);
+  for (int n = 0; names[n] && status == COHORT_DONE; n++)
+    status = cohort_samples_add_column(path, names[n], cohort_arrays_find(&arrays, names[n]), samples, error);
+  cohort_arrays_release(&arrays);
+  return status;
 }

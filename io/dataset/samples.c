@@ -106,19 +106,25 @@ static cohort_status take_input(const char *path, const cohort_array *x, cohort_
   return COHORT_DONE;
 }
 
+static cohort_status take_classes(const char *path, const char *name, const cohort_array *array, int32_t *labels,
+                                  int64_t *classes, cohort_error *error) {
+  const int64_t elements = cohort_array_elements(array);
+  for (int64_t i = 0; i < elements; i++) {
+    const double value = element(array, i);
+    if (!(value >= 0 && value < 1 << 24))
+      return cohort_fail(error, COHORT_BAD_DATA, "%s: %s[%lld] is %.0f; classes are numbered from 0", path, name,
+                         (long long)i, value);
+    labels[i] = (int32_t)value;
+    if (labels[i] >= *classes) *classes = labels[i] + 1;
+  }
+  return COHORT_DONE;
+}
+
 static cohort_status take_target(const char *path, const cohort_array *y, cohort_samples *out, cohort_error *error) {
   const int64_t elements = cohort_array_elements(y);
   if (is_integer(y) && y->axes == 1) {
     out->labels = cohort_allocate((size_t)elements * sizeof *out->labels);
-    for (int64_t i = 0; i < elements; i++) {
-      const double value = element(y, i);
-      if (!(value >= 0 && value < 1 << 24))
-        return cohort_fail(error, COHORT_BAD_DATA, "%s: y[%lld] is %.0f; classes are numbered from 0", path,
-                           (long long)i, value);
-      out->labels[i] = (int32_t)value;
-      if (out->labels[i] >= out->classes) out->classes = out->labels[i] + 1;
-    }
-    return COHORT_DONE;
+    return take_classes(path, "y", y, out->labels, &out->classes, error);
   }
   out->target_size = y->axes == 2 ? y->size[1] : 1;
   out->targets = cohort_allocate((size_t)elements * sizeof *out->targets + 1);
@@ -148,6 +154,39 @@ cohort_status cohort_samples_take(const char *path, const cohort_array *x, const
                     ? cohort_digest(out->labels, (size_t)out->count * sizeof *out->labels, inputs)
                     : cohort_digest(out->targets, (size_t)(out->count * out->target_size) * sizeof(float), inputs);
   return COHORT_DONE;
+}
+
+cohort_status cohort_samples_add_column(const char *path, const char *name, const cohort_array *array,
+                                        cohort_samples *own, cohort_error *error) {
+  if (!array) return cohort_fail(error, COHORT_BAD_DATA, "%s: has no array %s, which the config names", path, name);
+  if (array->axes < 1 || array->size[0] != own->count)
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: %s wants a row for each of the %lld samples", path, name,
+                       (long long)own->count);
+  if (own->columns == COHORT_MAX_SAMPLE_COLUMNS)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "data: samples have at most %d columns beside x and y",
+                       COHORT_MAX_SAMPLE_COLUMNS);
+  cohort_column *column = &own->column[own->columns++];
+  const int64_t elements = cohort_array_elements(array);
+  *column = (cohort_column){.name = name, .width = elements / own->count};
+  if (is_integer(array) && array->axes == 1) {
+    column->labels = cohort_allocate((size_t)elements * sizeof *column->labels);
+    COHORT_TRY(take_classes(path, name, array, column->labels, &column->classes, error));
+    own->digest = cohort_digest(column->labels, (size_t)elements * sizeof *column->labels, own->digest + 1);
+    return COHORT_DONE;
+  }
+  column->values = cohort_allocate((size_t)elements * sizeof *column->values + 1);
+  for (int64_t i = 0; i < elements; i++) {
+    column->values[i] = (float)element(array, i);
+    if (!isfinite(column->values[i])) return refuse_value(path, name, i, column->width, element(array, i), error);
+  }
+  own->digest = cohort_digest(column->values, (size_t)elements * sizeof *column->values, own->digest + 1);
+  return COHORT_DONE;
+}
+
+const cohort_column *cohort_samples_column(const cohort_samples *own, const char *name) {
+  for (int c = 0; c < own->columns; c++)
+    if (strcmp(own->column[c].name, name) == 0) return &own->column[c];
+  return NULL;
 }
 
 int64_t cohort_samples_first_row(const cohort_samples *own, int32_t label) {

@@ -69,6 +69,11 @@ cohort_value cohort_graph_stop_gradient(cohort_graph *graph, cohort_value x) {
   return add1(graph, COHORT_OP_STOP_GRADIENT, x, NULL);
 }
 
+/* 2 x - x, exactly. */
+cohort_value cohort_graph_reverse_gradient(cohort_graph *graph, cohort_value x) {
+  return cohort_graph_subtract(graph, cohort_graph_scale(graph, cohort_graph_stop_gradient(graph, x), 2), x);
+}
+
 cohort_value cohort_graph_log_sigmoid(cohort_graph *graph, cohort_value x) {
   const cohort_value opposite = cohort_graph_unary(graph, COHORT_OP_NEGATE, x);
   return cohort_graph_unary(graph, COHORT_OP_NEGATE, cohort_graph_unary(graph, COHORT_OP_SOFTPLUS, opposite));

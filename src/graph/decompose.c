@@ -31,6 +31,8 @@ static cohort_value copy_input(cohort_graph *to, const cohort_graph *from, cohor
   const cohort_value_entry *entry = &from->value[value];
   for (int i = 0; i < from->inputs; i++)
     if (from->input[i].value == value) return cohort_graph_input(to, from->input[i].name, entry->type, entry->shape);
+  for (int i = 0; i < from->states; i++)
+    if (from->state[i]->value == value) return cohort_graph_add_state(to, &from->state[i]->tensor);
   return COHORT_NO_VALUE;
 }
 
@@ -71,6 +73,9 @@ cohort_graph *cohort_graph_decompose(const cohort_graph *graph, cohort_decompose
   for (int32_t v = 0; v < graph->values; v++) own[v] = COHORT_NO_VALUE;
   for (int32_t n = 0; n < graph->nodes && !cohort_graph_failed(to); n++)
     replace_node(to, graph, &graph->node[n], which, own);
+  for (int i = 0; i < graph->states && !cohort_graph_failed(to); i++)
+    if (graph->state[i]->next != COHORT_NO_VALUE)
+      cohort_graph_set_next(to, own[graph->state[i]->value], own[graph->state[i]->next]);
   for (int32_t v = 0; map && v < graph->values; v++) map[v] = own[v];
   free(own);
   return to;

@@ -11,8 +11,8 @@ typedef enum {
 } cohort_decompose_which;
 
 /* A new graph with the same parameters (same order), inputs and lanes. map[v] is the new value of old value v; map has
- * room for cohort_graph_values(graph) entries, or is NULL. Backward fused operations cannot be decomposed: decompose
- * before differentiating. */
+ * room for cohort_graph_values(graph) entries, or is NULL. Fused backward operations become the
+ * derivative of their forward's definition. */
 cohort_graph *cohort_graph_decompose(const cohort_graph *graph, cohort_decompose_which which, cohort_value *map);
 int32_t cohort_graph_values(const cohort_graph *graph);
 

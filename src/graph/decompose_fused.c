@@ -142,7 +142,7 @@ bool cohort_decompose_node(cohort_graph *graph, const cohort_node *node, const c
     return true;
   }
   if (node->op < COHORT_OP_GELU) return false;
-  cohort_graph_fault(graph, node->name, "%s cannot be decomposed; decompose the graph before differentiating it",
-                     cohort_op_name(node->op));
+  if (!cohort_decompose_backward(graph, node, input, output))
+    cohort_graph_fault(graph, node->name, "%s cannot be decomposed", cohort_op_name(node->op));
   return true;
 }

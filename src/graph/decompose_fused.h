@@ -4,11 +4,13 @@
 
 #include "graph/node.h"
 
-/* Builds what `node` computes from `input` and sets its outputs; false when it is a small operation already. A fused
- * backward is a fault of the graph: decompose before differentiating. */
+/* Builds what `node` computes from `input` and sets its outputs; false when it is a small operation already. */
 bool cohort_decompose_node(cohort_graph *graph, const cohort_node *node, const cohort_value *input,
                            cohort_value *output);
 
+/* Of a fused backward operation; false when it is none. */
+bool cohort_decompose_backward(cohort_graph *graph, const cohort_node *node, const cohort_value *input,
+                               cohort_value *output);
 /* Attention and the vocabulary. */
 void cohort_decompose_attention(cohort_graph *graph, const cohort_node *node, const cohort_value *input,
                                 cohort_value *output);

@@ -27,6 +27,8 @@ void cohort_graph_destroy(cohort_graph *graph) {
   free(graph->node);
   free(graph->value);
   free(graph->parameter);
+  for (int i = 0; i < graph->states; i++) free(graph->state[i]);
+  free(graph->state);
   free(graph->input);
   free(graph->constant);
   free(graph->name);
@@ -292,21 +294,64 @@ cohort_value cohort_graph_add_parameter(cohort_graph *graph, const cohort_parame
   return entry->value;
 }
 
-cohort_value cohort_graph_parameter(cohort_graph *graph, int space, const char *name, cohort_shape shape,
-                                    cohort_role role, cohort_initial initial, double scale) {
-  if (cohort_graph_failed(graph)) return COHORT_NO_VALUE;
-  cohort_parameter_tensor tensor = {.space = space, .shape = shape, .role = role, .initial = initial, .scale = scale};
+bool cohort_graph_name_tensor(cohort_graph *graph, const char *name, cohort_parameter_tensor *tensor) {
   char full[COHORT_MAX_SCOPE + 128];
   const size_t whole = strlen(graph->scope);
   const char *const scope = graph->scope + (graph->space_length < whole ? graph->space_length : whole);
   const int length = snprintf(full, sizeof full, "%s%s%s", scope, scope[0] ? "/" : "", name);
-  if (length < 0 || (size_t)length >= sizeof tensor.name) {
+  if (length < 0 || (size_t)length >= sizeof tensor->name) {
     cohort_graph_fault(graph, full, "a parameter's name has at most %zu characters; use shorter scopes",
-                       sizeof tensor.name - 1);
-    return COHORT_NO_VALUE;
+                       sizeof tensor->name - 1);
+    return false;
   }
-  for (int i = 0; i <= length; i++) tensor.name[i] = full[i] == '/' ? '.' : full[i];
+  for (int i = 0; i <= length; i++) tensor->name[i] = full[i] == '/' ? '.' : full[i];
+  return true;
+}
+
+cohort_value cohort_graph_parameter(cohort_graph *graph, int space, const char *name, cohort_shape shape,
+                                    cohort_role role, cohort_initial initial, double scale) {
+  if (cohort_graph_failed(graph)) return COHORT_NO_VALUE;
+  cohort_parameter_tensor tensor = {.space = space, .shape = shape, .role = role, .initial = initial, .scale = scale};
+  if (!cohort_graph_name_tensor(graph, name, &tensor)) return COHORT_NO_VALUE;
   return cohort_graph_add_parameter(graph, &tensor);
+}
+
+void cohort_graph_bound(cohort_graph *graph, cohort_value parameter, double minimum) {
+  for (int p = 0; p < graph->parameters; p++)
+    if (graph->parameter[p]->value == parameter) {
+      graph->parameter[p]->tensor.bounded = true;
+      graph->parameter[p]->tensor.minimum = minimum;
+    }
+}
+
+cohort_value cohort_graph_add_state(cohort_graph *graph, const cohort_parameter_tensor *tensor) {
+  if (cohort_graph_failed(graph) || !sizes_fit(graph, tensor->name, tensor->shape)) return COHORT_NO_VALUE;
+  for (int i = 0; i < graph->states; i++)
+    if (strcmp(graph->state[i]->tensor.name, tensor->name) == 0)
+      return agree(graph, tensor->name, graph->state[i]->value, tensor->shape, COHORT_TYPE_REAL);
+  graph->state = grown(graph->state, graph->states, &graph->state_room, sizeof *graph->state);
+  cohort_graph_state_entry *entry = cohort_allocate(sizeof *entry);
+  entry->tensor = *tensor;
+  entry->value = append_leaf(graph, tensor->name, COHORT_OP_INPUT, NULL, tensor->shape, COHORT_TYPE_REAL);
+  entry->next = COHORT_NO_VALUE;
+  graph->state[graph->states++] = entry;
+  return entry->value;
+}
+
+cohort_value cohort_graph_state(cohort_graph *graph, const char *name, cohort_shape shape, double initial) {
+  if (cohort_graph_failed(graph)) return COHORT_NO_VALUE;
+  cohort_parameter_tensor tensor = {
+      .shape = shape, .role = COHORT_ROLE_VECTOR, .initial = COHORT_INITIAL_NUMBER, .scale = initial};
+  if (!cohort_graph_name_tensor(graph, name, &tensor)) return COHORT_NO_VALUE;
+  return cohort_graph_add_state(graph, &tensor);
+}
+
+void cohort_graph_set_next(cohort_graph *graph, cohort_value state, cohort_value next) {
+  for (int i = 0; i < graph->states && !cohort_graph_failed(graph); i++) {
+    cohort_graph_state_entry *entry = graph->state[i];
+    if (entry->value != state || entry->next != COHORT_NO_VALUE) continue;
+    if (agree(graph, entry->tensor.name, next, entry->tensor.shape, COHORT_TYPE_REAL) == next) entry->next = next;
+  }
 }
 
 cohort_value cohort_graph_input(cohort_graph *graph, const char *name, cohort_type type, cohort_shape shape) {
@@ -368,4 +413,13 @@ int cohort_graph_inputs(const cohort_graph *graph) { return graph->inputs; }
 cohort_value cohort_graph_input_at(const cohort_graph *graph, int index, const char **name) {
   if (name) *name = graph->input[index].name;
   return graph->input[index].value;
+}
+
+int cohort_graph_states(const cohort_graph *graph) { return graph->states; }
+
+const cohort_parameter_tensor *cohort_graph_state_at(const cohort_graph *graph, int index, cohort_value *value,
+                                                     cohort_value *next) {
+  if (value) *value = graph->state[index]->value;
+  if (next) *next = graph->state[index]->next;
+  return &graph->state[index]->tensor;
 }

@@ -52,7 +52,13 @@ typedef enum cohort_role {
 } cohort_role;
 const char *cohort_role_name(cohort_role role);
 
-typedef enum { COHORT_INITIAL_ZERO, COHORT_INITIAL_ONE, COHORT_INITIAL_NORMAL, COHORT_INITIAL_UNIFORM } cohort_initial;
+typedef enum {
+  COHORT_INITIAL_ZERO,
+  COHORT_INITIAL_ONE,
+  COHORT_INITIAL_NORMAL,
+  COHORT_INITIAL_UNIFORM,
+  COHORT_INITIAL_NUMBER
+} cohort_initial;
 
 /* How far an update sees: its pieces are whole elements, rows or tensors. */
 typedef enum { COHORT_CUT_ELEMENT, COHORT_CUT_ROW, COHORT_CUT_TENSOR } cohort_cut;
@@ -64,13 +70,27 @@ typedef struct cohort_parameter_tensor {
   cohort_shape shape;
   cohort_role role;
   cohort_initial initial;
-  double scale; /* NORMAL: standard deviation; UNIFORM: bound */
+  double scale; /* NORMAL: standard deviation; UNIFORM: bound; NUMBER: the number */
+  bool bounded; /* its elements stay at least `minimum` after every update */
+  double minimum;
 } cohort_parameter_tensor;
 
 /* Leaves. Declaring the same (space, name) twice returns the same value and must agree in shape. */
 cohort_value cohort_graph_parameter(cohort_graph *graph, int space, const char *name, cohort_shape shape,
                                     cohort_role role, cohort_initial initial, double scale);
+/* Keeps the elements of a parameter at least `minimum`. */
+void cohort_graph_bound(cohort_graph *graph, cohort_value parameter, double minimum);
 cohort_value cohort_graph_input(cohort_graph *graph, const char *name, cohort_type type, cohort_shape shape);
+/* Numbers that are kept from one batch to the next: a model's running statistics, a loss's weights. Bound like an
+ * input, named by the scope like a parameter; a second declaration gives the same value. */
+cohort_value cohort_graph_state(cohort_graph *graph, const char *name, cohort_shape shape, double initial);
+/* What a state becomes when the step is applied: of its shape, and the same in every lane. The first call for a state
+ * counts: a model that is asked again changes nothing. */
+void cohort_graph_set_next(cohort_graph *graph, cohort_value state, cohort_value next);
+int cohort_graph_states(const cohort_graph *graph);
+/* `value` and `next` may be NULL; *next: COHORT_NO_VALUE when it stays as it is. */
+const cohort_parameter_tensor *cohort_graph_state_at(const cohort_graph *graph, int index, cohort_value *value,
+                                                     cohort_value *next);
 cohort_value cohort_graph_constant(cohort_graph *graph, double number);
 cohort_value cohort_graph_iota(cohort_graph *graph, int64_t count);
 
@@ -103,7 +123,8 @@ cohort_value cohort_graph_equal(cohort_graph *graph, cohort_value a, cohort_valu
 cohort_value cohort_graph_select(cohort_graph *graph, cohort_value condition, cohort_value a, cohort_value b);
 cohort_value cohort_graph_cast(cohort_graph *graph, cohort_value integer);
 cohort_value cohort_graph_stop_gradient(cohort_graph *graph, cohort_value x);
-cohort_value cohort_graph_log_sigmoid(cohort_graph *graph, cohort_value x); /* -softplus(-x) */
+cohort_value cohort_graph_reverse_gradient(cohort_graph *graph, cohort_value x); /* x, with minus its derivative */
+cohort_value cohort_graph_log_sigmoid(cohort_graph *graph, cohort_value x);      /* -softplus(-x) */
 cohort_value cohort_graph_reshape(cohort_graph *graph, cohort_value x, cohort_shape shape);
 cohort_value cohort_graph_permute(cohort_graph *graph, cohort_value x, const int *axes);
 cohort_value cohort_graph_broadcast(cohort_graph *graph, cohort_value x, cohort_shape shape);

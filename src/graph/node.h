@@ -25,6 +25,11 @@ typedef struct cohort_graph_parameter_entry {
   cohort_value value;
 } cohort_graph_parameter_entry;
 
+typedef struct cohort_graph_state_entry {
+  cohort_parameter_tensor tensor;
+  cohort_value value, next;
+} cohort_graph_state_entry;
+
 typedef struct cohort_graph_input_entry {
   char *name;
   cohort_value value;
@@ -45,6 +50,8 @@ struct cohort_graph {
   int32_t node_room, value_room;
   cohort_graph_parameter_entry **parameter; /* pointers, so that an entry never moves */
   int parameters, parameter_room;
+  cohort_graph_state_entry **state; /* pointers, too */
+  int states, state_room;
   cohort_graph_input_entry *input;
   int inputs, input_room;
   cohort_value *constant; /* constants so far: each number is one node */
@@ -90,6 +97,8 @@ cohort_value cohort_graph_append(cohort_graph *graph, const char *name, cohort_o
                                  const cohort_shape *shape, const cohort_type *type);
 /* A leaf under exactly this name. */
 cohort_value cohort_graph_add_parameter(cohort_graph *graph, const cohort_parameter_tensor *tensor);
+bool cohort_graph_name_tensor(cohort_graph *graph, const char *name, cohort_parameter_tensor *tensor);
+cohort_value cohort_graph_add_state(cohort_graph *graph, const cohort_parameter_tensor *tensor);
 /* An integer scalar. */
 cohort_value cohort_graph_integer(cohort_graph *graph, int32_t number);
 

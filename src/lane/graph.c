@@ -85,6 +85,28 @@ static bool is_trained(const cohort_lane_graph *own, int tensor) {
   return own->space[tensor] < (own->options.trained ? own->options.trained : 1);
 }
 
+/* What the graph keeps, and where. */
+static cohort_status list_states(cohort_lane_graph *own, const cohort_graph *graph, cohort_error *error) {
+  const cohort_space *space = own->options.state;
+  own->states = cohort_graph_states(graph);
+  const size_t count = (size_t)own->states + 1;
+  own->state = cohort_allocate(count * sizeof *own->state);
+  own->next = cohort_allocate(count * sizeof *own->next);
+  own->kept = cohort_allocate(count * sizeof *own->kept);
+  for (int i = 0; i < own->states; i++) {
+    const cohort_parameter_tensor *declared = cohort_graph_state_at(graph, i, &own->state[i], &own->next[i]);
+    if (!space)
+      return cohort_fail(error, COHORT_BAD_CONFIG,
+                         "%s: a model or loss that keeps numbers from step to step sees whole batches, not samples or "
+                         "clients alone; take another",
+                         declared->name);
+    for (int t = 0; t < space->tensors; t++)
+      if (strcmp(space->tensor[t].declared.name, declared->name) == 0) own->kept[i] = &space->tensor[t];
+    if (!own->kept[i]) return cohort_fail(error, COHORT_BUG, "state: the graph's %s is in no space", declared->name);
+  }
+  return COHORT_DONE;
+}
+
 /* The trained tensors, packed; at[i] is the tensor's number. */
 static int trained(const cohort_lane_graph *own, cohort_value *wrt, int *at) {
   int count = 0;
@@ -160,10 +182,13 @@ static void add_products(cohort_lane_graph *own, const built_graph *from) {
 static cohort_status make_plan(cohort_lane_graph *own, const built_graph *from, const cohort_kernel_set *kernels,
                                cohort_error *error) {
   const int vectors = own->options.gradients ? own->vectors + own->options.hessian_product : 0;
-  cohort_plan_output *output = cohort_allocate((size_t)(own->tensors * vectors + own->scalars + 2) * sizeof *output);
+  cohort_plan_output *output =
+      cohort_allocate((size_t)(own->tensors * vectors + own->scalars + own->states + 2) * sizeof *output);
   int outputs = 0;
   for (int i = 0; i < own->scalars; i++) output[outputs++] = (cohort_plan_output){own->scalar[i], false};
   if (own->row != COHORT_NO_VALUE) output[outputs++] = (cohort_plan_output){own->row, false};
+  for (int i = 0; i < own->states; i++)
+    if (own->next[i] != COHORT_NO_VALUE) output[outputs++] = (cohort_plan_output){own->next[i], false};
   for (int i = 0; own->options.gradients && i < own->vectors * own->tensors; i++)
     if (own->gradient[i] != COHORT_NO_VALUE) output[outputs++] = (cohort_plan_output){own->gradient[i], true};
   for (int t = 0; own->options.hessian_product && t < own->tensors; t++)
@@ -208,6 +233,7 @@ cohort_status cohort_lane_graph_create(const cohort_lane_source *source, const c
       own->row_elements = cohort_shape_elements(cohort_graph_shape(from.graph, own->row));
     list_inputs(own, from.graph, kernels->real_size);
     status = list_parameters(own, from.graph, spaces, error);
+    if (status == COHORT_DONE) status = list_states(own, from.graph, error);
   }
   if (status == COHORT_DONE) {
     if (options->gradients) add_gradients(own, &from);
@@ -234,6 +260,9 @@ void cohort_lane_graph_destroy(cohort_lane_graph *graph) {
   free(graph->gradient);
   free(graph->direction);
   free(graph->product);
+  free(graph->state);
+  free(graph->next);
+  free(graph->kept);
   free(graph);
 }
 
@@ -356,6 +385,8 @@ static void bind(const cohort_lane_graph *graph, cohort_lane_context *context, i
   for (int i = 0; i < graph->inputs; i++) memory[graph->input[i]] = context->input[slot * COHORT_MAX_TASK_INPUTS + i];
   context->inverse_count = (float)run->inverse_count;
   memory[graph->inverse_count] = &context->inverse_count;
+  for (int i = 0; i < graph->states; i++)
+    memory[graph->state[i]] = (void *)(uintptr_t)(run->state + graph->kept[i]->offset);
   cohort_plan_bind_overlaid(graph->plan, run->executor, run->leftmost, memory);
   for (int t = 0; t < graph->tensors; t++) {
     const int64_t offset = graph->offset[t];
@@ -413,6 +444,11 @@ bool cohort_lane_graph_run(const cohort_lane_source *source, const cohort_lane_g
   if (run->kept && graph->row != COHORT_NO_VALUE)
     memcpy(run->kept, cohort_executor_value(context->executor, graph->plan, slot, graph->row, &bindings),
            (size_t)graph->row_elements * sizeof(float));
+  for (int i = 0; run->next && i < graph->states; i++)
+    if (graph->next[i] != COHORT_NO_VALUE)
+      memcpy(run->next + graph->kept[i]->offset,
+             cohort_executor_value(context->executor, graph->plan, slot, graph->next[i], &bindings),
+             (size_t)graph->kept[i]->elements * sizeof(float));
   for (int i = 0; i < graph->scalars; i++)
     run->scalars[i] = (double)*(const float *)cohort_executor_value(context->executor, graph->plan, slot,
                                                                     graph->scalar[i], &bindings);

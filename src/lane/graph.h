@@ -20,6 +20,7 @@ typedef struct cohort_lane_graph_options {
   bool training;                        /* dropout on */
   int lanes;                            /* in the whole batch, for lane operations */
   int64_t capacity;                     /* samples a lane has room for */
+  const cohort_space *state;            /* where what the graph keeps lies; NULL: a graph that keeps any is refused */
 } cohort_lane_graph_options;
 
 typedef struct cohort_lane_graph {
@@ -42,6 +43,9 @@ typedef struct cohort_lane_graph {
   int64_t row_elements;
   cohort_value *gradient;            /* [vectors][tensors], NO_VALUE for frozen ones */
   cohort_value *direction, *product; /* [tensors] */
+  int states;                        /* numbers kept from batch to batch, by tensor */
+  cohort_value *state, *next;        /* [states]; next: COHORT_NO_VALUE when it stays as it is */
+  const cohort_space_tensor **kept;  /* [states]: where each lies */
 } cohort_lane_graph;
 
 /* `spaces` may be NULL when only the shape of the graph matters; else offsets are looked up by name. */
@@ -97,6 +101,8 @@ typedef struct cohort_lane_pass {
   const cohort_lane_row *row; /* for the gradients of the objectives, then the product; NULL or empty: forward only */
   double *scalars;            /* [scalars]; filled in the last phase */
   float *kept;                /* [row_elements], filled in the last phase; or NULL */
+  const float *state;         /* laid out as options.state; NULL: the graph keeps none */
+  float *next;                /* the same, receives in the last phase what it becomes; or NULL */
 } cohort_lane_pass;
 
 /* Runs one phase; in phase 0 the samples at context->position[0..count) are fed. False: it was left before its end

@@ -225,6 +225,14 @@ static void json_symbols(cohort_writer *out, const cohort_family *family, const 
   cohort_writer_close(out, ']');
 }
 
+/* The tensors that a name with <t> stands for, where the method fixes them. */
+static void json_tensors(cohort_writer *out, const cohort_family *family, const cohort_method *method) {
+  if (!family->tensor || !family->tensor(method, 0)) return;
+  cohort_writer_open(out, "tensors", '[');
+  for (int t = 0; family->tensor(method, t); t++) cohort_writer_text(out, NULL, family->tensor(method, t));
+  cohort_writer_close(out, ']');
+}
+
 static void json_probe(cohort_writer *out, const cohort_method *method) {
   const cohort_family *family = cohort_registry_family(method->family);
   if (!family->inputs) {
@@ -236,6 +244,7 @@ static void json_probe(cohort_writer *out, const cohort_method *method) {
   json_arrays(out, "outputs", family->outputs, method);
   json_settings(out, family, method);
   json_symbols(out, family, method);
+  json_tensors(out, family, method);
   cohort_writer_text(
       out, "notes",
       "real: float32 or float64, the same for all, decides the arithmetic; integer: int32 or int64. Of the "

@@ -4,7 +4,8 @@
  *
  * The descriptor says how the family is called and what `cohort probe` takes and gives: one table for the probe itself
  * and for what `cohort methods` tells about it, so that the two cannot differ. Array names stand as in the HDF5 file
- * without the leading '/'. A name or axis in angle brackets is filled in by who asks: "<t>" is any tensor's name and
+ * without the leading '/'. A symbol that is called as an integer parameter of the method is as large as that says. A
+ * name or axis in angle brackets is filled in by who asks: "<t>" is any tensor's name and
  * the array is repeated for every tensor. An axis is a number or a symbol; equal symbols are equal sizes; "shape"
  * stands for all axes of the tensor <t>.
  *
@@ -89,6 +90,9 @@ typedef struct cohort_family {
   const cohort_probe_array *inputs, *outputs;
   const cohort_probe_setting *settings;
   const cohort_probe_symbol *symbols;
+  /* Names of the tensors <t> of a method that fixes them, NULL past the last, and NULL at once where any will do; NULL:
+   * any. */
+  const char *(*tensor)(const cohort_method *method, int index);
   /* How many axes a tensor <t> of a probe has at least; NULL: 1. */
   int (*least_axes)(const cohort_method *method);
   /* State number `index` of a method, false past the last; NULL: those of the descriptor's table. */

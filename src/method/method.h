@@ -55,6 +55,7 @@ typedef struct cohort_state {
    * not kept. `shape` is the tensor's; of an aggregator's state the number of objectives, on one axis. */
   int64_t (*size)(const void *config, cohort_shape shape);
   const char *initial_parameter; /* filled with this parameter of the method at start; NULL: zeros */
+  bool shares;                   /* at start an owner's numbers are equal, with sum 1; of losses */
   bool from_weights;             /* a copy of the parameters as they are before the first step; element states alone */
   bool scratch;                  /* of one step alone: neither saved nor counted as state */
   const char *meaning;

@@ -310,9 +310,37 @@ static void bind_settings(cohort_probe_state *probe, bool given) {
   }
 }
 
+/* Symbols that the method's own parameters name. */
+static void bind_parameters(cohort_probe_state *probe) {
+  for (const cohort_probe_symbol *s = probe->family->symbols; s && s->name; s++) {
+    const int64_t size = cohort_choice_integer(&probe->choice, s->name, -1);
+    if (size >= 0 && cohort_array_applies(s->when, probe->choice.method)) (void)cohort_probe_bind(probe, s->name, size);
+  }
+}
+
+/* Tensors of other names than the method's. */
+static cohort_status check_tensors(const cohort_probe_state *probe, cohort_error *error) {
+  const cohort_method *method = probe->choice.method;
+  const char *(*const tensor)(const cohort_method *, int) = probe->family->tensor;
+  for (const cohort_probe_array *entry = probe->family->inputs; tensor && entry->name; entry++) {
+    if (!applies(probe, entry) || !is_pattern(entry) || !tensor(method, 0)) continue;
+    for (int t = 0; tensor(method, t); t++)
+      if (!is_given(probe, entry, tensor(method, t))) return missing(probe, entry, tensor(method, t), error);
+    for (int i = 0; i < probe->in.count; i++) {
+      const char *found = cohort_probe_tensor_name(entry->name, probe->in.items[i].name);
+      bool known = !found;
+      for (int t = 0; !known && tensor(method, t); t++) known = strcmp(tensor(method, t), found) == 0;
+      if (!known) return refuse_extra(probe, probe->in.items[i].name, error);
+    }
+  }
+  return COHORT_DONE;
+}
+
 cohort_status cohort_probe_check(cohort_probe_state *probe, cohort_error *error) {
   bind_settings(probe, true);
+  bind_parameters(probe);
   COHORT_TRY(check_presence(probe, error));
+  COHORT_TRY(check_tensors(probe, error));
   for (const cohort_probe_array *entry = probe->family->inputs; entry->name; entry++)
     for (int i = 0; i < probe->in.count; i++) {
       const cohort_array *array = &probe->in.items[i];

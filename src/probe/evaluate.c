@@ -21,7 +21,7 @@ static void exchange(const cohort_probe_state *probe, const cohort_executor *exe
 }
 
 static cohort_status run(cohort_probe_state *probe, const cohort_plan *plan, const cohort_bindings *bindings,
-                         int outputs, const cohort_probe_wanted *wanted, cohort_error *error) {
+                         int outputs, const cohort_probe_wanted *wanted, void *const *data, cohort_error *error) {
   cohort_executor *executor = NULL;
   COHORT_TRY(cohort_executor_create(cohort_plan_arena_bytes(plan), 1, 1, &executor, error));
   for (int phase = 0; phase < cohort_plan_phases(plan); phase++) {
@@ -29,16 +29,16 @@ static cohort_status run(cohort_probe_state *probe, const cohort_plan *plan, con
     exchange(probe, executor, plan, phase, bindings);
   }
   for (int i = 0; i < outputs; i++)
-    memcpy(cohort_probe_output(probe, wanted[i].name, wanted[i].shape),
+    memcpy(data ? data[i] : cohort_probe_output(probe, wanted[i].name, wanted[i].shape),
            cohort_executor_value(executor, plan, 0, wanted[i].value, bindings),
            (size_t)cohort_shape_elements(wanted[i].shape) * cohort_probe_real_size(probe));
   cohort_executor_destroy(executor);
   return COHORT_DONE;
 }
 
-cohort_status cohort_probe_evaluate(cohort_probe_state *probe, const cohort_graph *graph, int leaves,
-                                    const cohort_probe_leaf *leaf, int outputs, const cohort_probe_wanted *wanted,
-                                    cohort_error *error) {
+cohort_status cohort_probe_evaluate_into(cohort_probe_state *probe, const cohort_graph *graph, int leaves,
+                                         const cohort_probe_leaf *leaf, int outputs, const cohort_probe_wanted *wanted,
+                                         void *const *data, cohort_error *error) {
   COHORT_TRY(cohort_graph_status(graph, error));
   cohort_plan_output *output = cohort_probe_memory(probe, (size_t)outputs * sizeof *output);
   for (int i = 0; i < outputs; i++) {
@@ -52,7 +52,13 @@ cohort_status cohort_probe_evaluate(cohort_probe_state *probe, const cohort_grap
   cohort_plan *plan = NULL;
   COHORT_TRY(cohort_plan_create(graph, probe->kernels, outputs, output, &plan, error));
   const cohort_bindings bindings = {.memory = memory, .random_key = cohort_random_key_from_seed(0)};
-  const cohort_status status = run(probe, plan, &bindings, outputs, wanted, error);
+  const cohort_status status = run(probe, plan, &bindings, outputs, wanted, data, error);
   cohort_plan_destroy(plan);
   return status;
+}
+
+cohort_status cohort_probe_evaluate(cohort_probe_state *probe, const cohort_graph *graph, int leaves,
+                                    const cohort_probe_leaf *leaf, int outputs, const cohort_probe_wanted *wanted,
+                                    cohort_error *error) {
+  return cohort_probe_evaluate_into(probe, graph, leaves, leaf, outputs, wanted, NULL, error);
 }

@@ -48,7 +48,8 @@ static cohort_model_outputs build_model(cohort_probe_state *probe, model_graph *
   int32_t *positions = cohort_probe_memory(probe, bytes), *segments = cohort_probe_memory(probe, bytes);
   number_rows(input, tokens, own->rows, positions, segments);
   cohort_model_data data = {.outputs = own->classes};
-  cohort_model_inputs inputs = {.input = COHORT_NO_VALUE, .tokens = COHORT_NO_VALUE, .segments = COHORT_NO_VALUE};
+  cohort_model_inputs inputs = {
+      .input = COHORT_NO_VALUE, .tokens = COHORT_NO_VALUE, .segments = COHORT_NO_VALUE, .weight = COHORT_NO_VALUE};
   if (tokens) {
     inputs.tokens = add_integers(own, "tokens", cohort_probe_integers(probe, input));
     inputs.segments = add_integers(own, "segments", segments);

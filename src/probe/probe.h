@@ -101,6 +101,10 @@ typedef struct cohort_probe_wanted {
 cohort_status cohort_probe_evaluate(cohort_probe_state *probe, const cohort_graph *graph, int leaves,
                                     const cohort_probe_leaf *leaf, int outputs, const cohort_probe_wanted *wanted,
                                     cohort_error *error);
+/* The same into memory of the caller, of wanted[i] into data[i], instead of arrays. */
+cohort_status cohort_probe_evaluate_into(cohort_probe_state *probe, const cohort_graph *graph, int leaves,
+                                         const cohort_probe_leaf *leaf, int outputs, const cohort_probe_wanted *wanted,
+                                         void *const *data, cohort_error *error);
 
 /* functions.c: a family that brings its own probe. */
 cohort_status cohort_probe_functions(cohort_probe_state *probe, cohort_error *error);

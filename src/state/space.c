@@ -87,6 +87,15 @@ void cohort_space_cut_like(cohort_space *space, const cohort_space *other) {
   }
 }
 
+cohort_space *cohort_space_of_states(const cohort_graph *graph) {
+  const int states = cohort_graph_states(graph);
+  cohort_parameter_tensor *declared = cohort_allocate((size_t)(states + 1) * sizeof *declared);
+  for (int i = 0; i < states; i++) declared[i] = *cohort_graph_state_at(graph, i, NULL, NULL);
+  cohort_space *space = states ? cohort_space_of("state", states, declared) : NULL;
+  free(declared);
+  return space;
+}
+
 bool cohort_space_alike(const cohort_space *a, const cohort_space *b) {
   bool alike = a->pieces == b->pieces && a->elements == b->elements && a->tensors == b->tensors;
   for (int p = 0; alike && p < a->pieces; p++)
@@ -115,6 +124,8 @@ static float draw(const cohort_parameter_tensor *declared, cohort_random_key key
       return 0;
     case COHORT_INITIAL_ONE:
       return 1;
+    case COHORT_INITIAL_NUMBER:
+      return (float)declared->scale;
     case COHORT_INITIAL_NORMAL:
       return (float)(declared->scale * cohort_random_normal_at(key, 0, (uint64_t)element));
     case COHORT_INITIAL_UNIFORM:

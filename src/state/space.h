@@ -35,6 +35,8 @@ typedef struct cohort_space {
 cohort_space *cohort_space_create(const cohort_graph *graph, int number, const char *name);
 /* The table of tensors that nobody has declared in a graph: a probe's, a test's. */
 cohort_space *cohort_space_of(const char *name, int tensors, const cohort_parameter_tensor *tensor);
+/* What `graph` keeps from batch to batch, as a space "state"; NULL: nothing. */
+cohort_space *cohort_space_of_states(const cohort_graph *graph);
 void cohort_space_destroy(cohort_space *space);
 
 /* Cuts the space into pieces anew: tensors that are cut by rows into whole rows (cut[tensor]; NULL: none). Before

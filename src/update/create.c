@@ -180,6 +180,13 @@ static void make_keys(cohort_updater *updater) {
     updater->tensor_key[t] = cohort_random_key_derive_name(updater->key, space->tensor[t].declared.name);
 }
 
+static void list_bounded(cohort_updater *updater) {
+  const cohort_space *space = updater->options.space;
+  updater->bounded = cohort_allocate((size_t)(space->tensors + 1) * sizeof *updater->bounded);
+  for (int t = 0; t < space->tensors; t++)
+    if (space->tensor[t].declared.bounded) updater->bounded[updater->bounded_count++] = t;
+}
+
 static cohort_status make_room(cohort_updater *updater, cohort_error *error) {
   const cohort_updater_options *options = &updater->options;
   const int pairs = options->objectives * (options->objectives + 1) / 2;
@@ -211,6 +218,7 @@ static cohort_status build(cohort_updater *updater, cohort_faults *faults, cohor
   for (int p = 0; p < options->space->pieces; p++)
     updater->updates[p] = options->sharding == COHORT_SHARDING_NONE || cohort_shards_own(updater->shards, p);
   make_keys(updater);
+  list_bounded(updater);
   COHORT_TRY(cohort_update_state_create(options, &updater->groups, updater->shards, &updater->state, error));
   if (!options->plan_only)
     cohort_update_state_reset(options, &updater->groups, updater->updates, true, &updater->state);
@@ -300,6 +308,7 @@ void cohort_updater_destroy(cohort_updater *updater) {
   free(updater->tensor_key);
   free(updater->updates);
   free(updater->arrival);
+  free(updater->bounded);
   free(updater->piece_sums);
   free(updater->packed);
   free(updater);

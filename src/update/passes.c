@@ -156,12 +156,32 @@ static const cohort_optimizer *functions_of(const cohort_updater *updater, int t
   return updater->groups.group[updater->groups.of_tensor[tensor]].functions;
 }
 
+/* What an update has made of a range goes back to the least value of its tensors. */
+static void keep_bounds(const cohort_update_step *step, int64_t offset, int64_t elements) {
+  const cohort_updater *updater = step->updater;
+  for (int i = 0; i < updater->bounded_count; i++) {
+    const cohort_space_tensor *tensor = &updater->options.space->tensor[updater->bounded[i]];
+    const double least = tensor->declared.minimum;
+    const int64_t first = tensor->offset > offset ? tensor->offset : offset;
+    const int64_t end = tensor->offset + tensor->elements, last = end < offset + elements ? end : offset + elements;
+    for (int64_t e = first; e < last; e++)
+      if (updater->real == sizeof(float)) {
+        float *value = (float *)(void *)step->target + e;
+        if ((double)*value < least) *value = (float)least;
+      } else {
+        double *value = (double *)(void *)step->target + e;
+        if (*value < least) *value = least;
+      }
+  }
+}
+
 static void update_piece(const cohort_update_step *step, const cohort_piece *piece) {
   const cohort_team alone = {1};
   cohort_update update = update_for(step, piece->tensor);
   update.team = &alone;
   bind(step, &update, piece->tensor, piece->offset, piece->elements);
   functions_of(step->updater, piece->tensor)->update(&update);
+  keep_bounds(step, piece->offset, piece->elements);
 }
 
 /* A thread's share lies in its cache, where what came before has left it. Every other step goes through it backwards:
@@ -188,6 +208,7 @@ static void update_exact(void *argument, int64_t thread) {
     bind(step, &update, piece->tensor, piece->offset, piece->elements);
     bind_sums(step, &update, piece->tensor, updater->exact[i]);
     group->functions->update(&update);
+    keep_bounds(step, piece->offset, piece->elements);
   }
 }
 
@@ -207,6 +228,7 @@ static void update_whole(void *argument, int64_t thread) {
     bind(step, &update, tensor, own->offset, own->elements);
     bind_sums(step, &update, tensor, own->first_piece);
     group->functions->update(&update);
+    keep_bounds(step, own->offset, own->elements);
   }
 }
 

@@ -102,6 +102,8 @@ struct cohort_updater {
   int *whole;        /* whole tensors of this rank, costliest first */
   int *whole_thread; /* which thread takes each */
   int whole_count;
+  int *bounded; /* tensors whose elements have a least value */
+  int bounded_count;
   double *piece_sums; /* [pieces][dots] */
   int dots;           /* room for so many inner products at once */
   double *packed;     /* of their exchange */

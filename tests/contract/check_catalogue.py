@@ -52,6 +52,8 @@ class Method:
         axes = next((s["axes"] for s in self.probe["symbols"] if "axes" in s), {"minimum": 1})
         self.tensors = {name: tuple(2 + i + 3 * a for a in range(max(count, axes["minimum"])))
                         for i, (name, count) in enumerate(TENSORS.items())}
+        if "tensors" in self.probe:
+            self.tensors = {name: (1,) for name in self.probe["tensors"]}
         names = [entry["name"] for entry in self.probe["inputs"]]
         if "parameters/<t>" in names and "n" in self.sizes:
             self.sizes["n"] = sum(int(np.prod(shape)) for shape in self.tensors.values())
@@ -171,8 +173,9 @@ class Checker:
         if method.family != "model":
             tensors = method.tensors
         sized = tuple(f"state/{state['name']}" for state in method.states if state["sized"])
-        found = {name: array.shape for name, array in out.items() if not (sized and name.startswith(sized))}
         expected = method.expected(tensors, optional)
+        found = {name: array.shape for name, array in out.items()
+                 if name in expected or not (sized and name.startswith(sized))}
         if found != expected:
             self.fault(method, f"results are {found}, not {expected}")
         takes_reals = any(entry["type"] == "real" for entry in method.probe["inputs"])

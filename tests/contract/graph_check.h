@@ -22,6 +22,7 @@ typedef struct graph_leaf {
   cohort_type type;
   int64_t elements;
   void *data; /* double * or int32_t * */
+  bool kept;  /* from batch to batch: not varied */
 } graph_leaf;
 
 /* A graph with values for all its leaves. */
@@ -60,7 +61,7 @@ static inline void graph_fill_parameter(graph_leaf *leaf, const cohort_parameter
 static inline graph_subject graph_subject_create(cohort_graph *graph, cohort_value loss) {
   const int parameters = cohort_graph_parameters(graph), inputs = cohort_graph_inputs(graph);
   graph_subject subject = {.graph = graph, .loss = loss, .key = cohort_random_key_from_seed(7)};
-  subject.leaf = cohort_allocate((size_t)(parameters + inputs + 1) * sizeof *subject.leaf);
+  subject.leaf = cohort_allocate((size_t)(parameters + inputs + cohort_graph_states(graph) + 1) * sizeof *subject.leaf);
   for (int i = 0; i < parameters; i++) {
     cohort_value value;
     const cohort_parameter_tensor *tensor = cohort_graph_parameter_at(graph, i, &value);
@@ -74,6 +75,14 @@ static inline graph_subject graph_subject_create(cohort_graph *graph, cohort_val
     const graph_leaf *leaf = &subject.leaf[parameters + i];
     if (leaf->type != COHORT_TYPE_REAL) continue;
     for (int64_t e = 0; e < leaf->elements; e++) ((double *)leaf->data)[e] = graph_random(1000 + (uint64_t)i, e);
+  }
+  for (int i = 0; i < cohort_graph_states(graph); i++) {
+    cohort_value value;
+    const cohort_parameter_tensor *tensor = cohort_graph_state_at(graph, i, &value, NULL);
+    graph_add_leaf(&subject, value, tensor->name);
+    graph_leaf *leaf = &subject.leaf[subject.leaves - 1];
+    leaf->kept = true;
+    for (int64_t e = 0; e < leaf->elements; e++) ((double *)leaf->data)[e] = tensor->scale;
   }
   return subject;
 }
@@ -175,7 +184,7 @@ static inline graph_wrt graph_wrt_create(const graph_subject *subject) {
   graph_wrt wrt = {.leaf = cohort_allocate((size_t)(subject->leaves + 1) * sizeof *wrt.leaf),
                    .offset = cohort_allocate((size_t)(subject->leaves + 1) * sizeof *wrt.offset)};
   for (int i = 0; i < subject->leaves; i++) {
-    if (subject->leaf[i].type != COHORT_TYPE_REAL) continue;
+    if (subject->leaf[i].type != COHORT_TYPE_REAL || subject->leaf[i].kept) continue;
     wrt.leaf[wrt.count] = &subject->leaf[i];
     wrt.offset[wrt.count++] = wrt.elements;
     wrt.elements += subject->leaf[i].elements;

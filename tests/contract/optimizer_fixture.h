@@ -93,7 +93,8 @@ static inline void fixture_begin(fixture *t, const fixture_plan *plan) {
   t->rows = calloc(2 * (size_t)t->elements, t->real_size);
   t->factor = 1;
   t->steps = 1000;
-  if (cohort_updater_connect(t->updater, &(cohort_updater_connection){.weights = &t->weights}, &error) != COHORT_DONE) exit(1);
+  if (cohort_updater_connect(t->updater, &(cohort_updater_connection){.weights = &t->weights}, &error) != COHORT_DONE)
+    exit(1);
 }
 
 static inline void fixture_end(fixture *t) {

@@ -35,12 +35,15 @@ static inline FILE *run_create_file(const char *name) {
   return file;
 }
 
-/* Images and labels as IDX, and a text. */
+/* Images and labels as IDX, labels of two classes, and a text. */
 static inline void run_make_data(void) {
   /* Every save is synchronised: in memory, where there is such a folder, that takes no time. */
   (void)snprintf(run_scratch, sizeof run_scratch, "%s/contract_XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
   if (!mkdtemp(run_scratch)) exit(1);
   FILE *images = run_create_file("images"), *labels = run_create_file("labels"), *text = run_create_file("text");
+  FILE *halves = run_create_file("halves");
+  run_put_big(halves, 0x801);
+  run_put_big(halves, RUN_SAMPLES);
   run_put_big(images, 0x803);
   run_put_big(labels, 0x801);
   run_put_big(images, RUN_SAMPLES);
@@ -49,6 +52,7 @@ static inline void run_make_data(void) {
   run_put_big(images, RUN_SIDE);
   for (int s = 0; s < RUN_SAMPLES; s++) {
     (void)fputc(s % RUN_CLASSES, labels);
+    (void)fputc(s % RUN_CLASSES / 2, halves);
     for (int i = 0; i < RUN_SIDE * RUN_SIDE; i++)
       (void)fputc((s % RUN_CLASSES) * 40 + (s * 131 + i * i * 17) % 90, images);
   }
@@ -56,6 +60,7 @@ static inline void run_make_data(void) {
     (void)fprintf(text, "line %d says that %d is not %d\n", line, line * line % 61, line % 7);
   (void)fclose(images);
   (void)fclose(labels);
+  (void)fclose(halves);
   (void)fclose(text);
 }
 

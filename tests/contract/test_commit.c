@@ -9,6 +9,10 @@
 #define SUPERVISED                                                         \
   "steps: 6\nseed: 3\nbind: none\ntask: supervised\nbatch: 10\nlanes: 5\n" \
   "data: {train_images: DATA/images, train_labels: DATA/labels}\nmodel: {mlp: {hidden: 19, layers: 1}}\n"
+#define GROUPED                                                              \
+  "steps: 6\nseed: 3\nbind: none\ntask: supervised\nbatch: 10\nlanes: 5\n"   \
+  "data: {train_images: DATA/images, train_labels: DATA/labels, group: y}\n" \
+  "model: {mlp: {hidden: 19, layers: 1, norm: batch}}\n"
 #define PREFERENCE                                                                                             \
   "steps: 6\nseed: 3\nbind: none\ntask: preference\nbatch: 5\nlanes: 5\ndata: {lines: DATA/text, pairs: 30}\n" \
   "model: {gpt: {layers: 1, width: 16, heads: 2, context: 24}}\n"
@@ -17,7 +21,7 @@ static const struct {
   const char *family, *config;
 } placements[] = {
     {"aggregator", SUPERVISED "losses: [cross_entropy, mse]\naggregator: KEY\n"},
-    {"loss", SUPERVISED "loss: KEY\n"},
+    {"loss", GROUPED "loss: {KEY: {groups: 4}}\n"},
     {"preference", PREFERENCE "preference: KEY\n"},
 };
 static const char *const once = "optimizer: adamw\n", *const twice = "optimizer: {sam: {rho: 0, base: adamw}}\n",
@@ -35,25 +39,35 @@ typedef struct kept {
   bool refuses, moved, applied;
 } kept;
 
-static void keep(kept *own, const cohort_updater *updater, char **to) {
-  own->slots = cohort_updater_slots(updater);
+/* Of the updater, and behind them what losses and models keep. */
+static const void *values_of(const cohort_run *run, int slot) {
+  const cohort_updater *updater = cohort_run_updater(run);
+  const int slots = cohort_updater_slots(updater);
+  return slot < slots ? cohort_updater_slot(updater, slot)->values : cohort_run_state(run)->values;
+}
+
+static void keep(kept *own, const cohort_run *run, char **to) {
+  const cohort_updater *updater = cohort_run_updater(run);
+  const int slots = cohort_updater_slots(updater);
+  own->slots = slots + (cohort_run_state(run) != NULL);
   for (int s = 0; s < own->slots; s++) {
-    const cohort_slot *slot = cohort_updater_slot(updater, s);
-    (void)snprintf(own->name[s], sizeof own->name[s], "%s", slot->name);
-    own->bytes[s] = slot->scratch ? 0 : cohort_slot_bytes(updater, slot);
+    const cohort_slot *slot = s < slots ? cohort_updater_slot(updater, s) : NULL;
+    (void)snprintf(own->name[s], sizeof own->name[s], "%s", slot ? slot->name : "state");
+    own->bytes[s] = !slot           ? (size_t)cohort_run_state(run)->elements * sizeof(float)
+                    : slot->scratch ? 0
+                                    : cohort_slot_bytes(updater, slot);
     to[s] = cohort_allocate(own->bytes[s]);
-    memcpy(to[s], slot->values, own->bytes[s]);
+    memcpy(to[s], values_of(run, s), own->bytes[s]);
   }
 }
 
 static void watch(run_world *world, cohort_comm *comm, cohort_run *run, int64_t step, bool after) {
   kept *own = world->argument;
-  const cohort_updater *updater = cohort_run_updater(run);
   const cohort_space *space = cohort_run_space(run, 0);
   const size_t bytes = (size_t)space->elements * sizeof(float);
   (void)comm;
   if (own->refuses && step == REFUSED_STEP && !after) {
-    keep(own, updater, own->before);
+    keep(own, run, own->before);
     own->weights = cohort_allocate(bytes);
     memcpy(own->weights, space->values, bytes);
     for (int64_t e = 0; e < space->elements; e++) space->values[e] = NAN;
@@ -61,10 +75,10 @@ static void watch(run_world *world, cohort_comm *comm, cohort_run *run, int64_t 
   if (own->refuses && step == REFUSED_STEP && after) {
     memcpy(space->values, own->weights, bytes);
     for (int s = 0; s < own->slots; s++)
-      own->moved = own->moved || memcmp(own->before[s], cohort_updater_slot(updater, s)->values, own->bytes[s]) != 0;
+      own->moved = own->moved || memcmp(own->before[s], values_of(run, s), own->bytes[s]) != 0;
   }
-  if (step == 0 && after) keep(own, updater, own->first);
-  if (step == RUN_STEPS - 1 && after) keep(own, updater, own->values);
+  if (step == 0 && after) keep(own, run, own->first);
+  if (step == RUN_STEPS - 1 && after) keep(own, run, own->values);
 }
 
 static bool train(const char *config, const char *key, const char *optimizer, bool refuses, kept *out) {

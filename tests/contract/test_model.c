@@ -31,6 +31,7 @@ static cohort_value sample_loss(const cohort_choice *choice, cohort_graph *graph
   inputs.input = cohort_graph_input(graph, "input", COHORT_TYPE_REAL, COHORT_SHAPE(SAMPLES, SIDE, SIDE, CHANNELS));
   inputs.positions = integers(graph, "positions", SAMPLES);
   inputs.ids = integers(graph, "ids", SAMPLES);
+  inputs.weight = COHORT_NO_VALUE;
   const cohort_value logits = model->build(choice->config, graph, &data, &inputs).logits;
   const cohort_value rows = cohort_graph_softmax_cross_entropy(graph, logits, integers(graph, "classes", SAMPLES), 0.1);
   const cohort_value weight = cohort_graph_input(graph, "weight", COHORT_TYPE_REAL, COHORT_SHAPE(SAMPLES));

@@ -9,13 +9,17 @@
 
 #define IMAGES "data: {train_images: DATA/images, train_labels: DATA/labels}\n"
 #define SUPERVISED "task: supervised\nbatch: 10\nlanes: 5\n" IMAGES
+#define SUPERVISED_BY(words) \
+  "task: supervised\nbatch: 10\nlanes: 5\ndata: {train_images: DATA/images, train_labels: DATA/labels, " words "}\n"
 #define MLP "model: {mlp: {hidden: 39, layers: 1, dropout: 0.1}}\n"
 #define GPT "model: {gpt: {layers: 1, width: 16, heads: 2, context: 24, dropout: 0.1}}\n"
 #define SGD "optimizer: {sgd: {learning_rate: 0.05, momentum: 0.9}}\n"
 
+enum { CONFIGS = 4 };
+
 /* How a method of a family stands in a config: in the place of KEY. The first config that takes it is trained. */
 typedef struct placement {
-  const char *family, *config[3];
+  const char *family, *config[CONFIGS];
 } placement;
 
 static const placement placements[] = {
@@ -26,7 +30,11 @@ static const placement placements[] = {
      {SUPERVISED SGD "clip: 0.5\nmodel: KEY\n",
       "task: language\nbatch: 6\nlanes: 5\nclip: 0.5\ndata: {text: DATA/text}\n" SGD "model: {KEY: {context: 24}}\n",
       NULL}},
-    {"loss", {SUPERVISED MLP SGD "loss: KEY\n", NULL, NULL}},
+    {"loss",
+     {SUPERVISED MLP SGD "loss: KEY\n", SUPERVISED_BY("group: y") MLP SGD "loss: {KEY: {groups: 4}}\n",
+      SUPERVISED_BY("views: 2, crop: 1") MLP SGD "loss: KEY\n",
+      "task: supervised\nbatch: 10\nlanes: 5\ndata: {train_images: DATA/images, train_labels: DATA/halves}\n" MLP SGD
+      "loss: KEY\n"}},
     {"preference",
      {"task: preference\nbatch: 5\nlanes: 5\nclip: 0.5\ndata: {lines: DATA/text, pairs: 30}\n" GPT SGD
       "preference: KEY\n",
@@ -204,7 +212,7 @@ static void watch_alone(run_world *world, cohort_comm *comm, cohort_run *run, in
 static const char *train_alone(const placement *own, const cohort_method *method, run_world *alone, char *to) {
   int64_t wrong = 0;
   allocations = 0;
-  for (int i = 0; i < 3 && own->config[i]; i++) {
+  for (int i = 0; i < CONFIGS && own->config[i]; i++) {
     char *config = with_method(own->config[i], method->key, "optimizer");
     *alone =
         (run_world){.config = config, .ranks = 1, .threads = 1, .to = to, .watch = watch_alone, .argument = &wrong};

@@ -21,8 +21,7 @@ static loss_values evaluate_loss(const char *key, const char *settings, const do
   cohort_graph *graph = cohort_graph_create();
   const cohort_value input = cohort_graph_input(graph, "input", COHORT_TYPE_REAL, COHORT_SHAPE(ROWS, CLASSES));
   const cohort_value target = cohort_graph_input(graph, "target", COHORT_TYPE_INTEGER, COHORT_SHAPE(ROWS));
-  const cohort_loss *loss = choice.method->functions;
-  cohort_value outputs[2] = {loss->build(choice.config, graph, input, target)};
+  cohort_value outputs[2] = {cohort_loss_rows(choice.method, choice.config, graph, input, target)};
   graph_subject subject = graph_subject_create(graph, cohort_graph_sum_all(graph, outputs[0]));
   cohort_graph_gradient(graph, subject.loss, COHORT_NO_VALUE, 1, &input, &outputs[1]);
   graph_set_integers(&subject, "target", targets);

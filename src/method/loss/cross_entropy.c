@@ -14,9 +14,10 @@ static const cohort_parameter parameters[] = {
     {.name = NULL},
 };
 
-static cohort_value build(const void *config, cohort_graph *graph, cohort_value input, cohort_value target) {
-  const cross_entropy_config *settings = config;
-  return cohort_graph_softmax_cross_entropy(graph, input, target, settings->label_smoothing);
+static cohort_loss_outputs build(const void *config, cohort_graph *graph, const cohort_loss_fields *fields) {
+  const double smoothing = ((const cross_entropy_config *)config)->label_smoothing;
+  return (cohort_loss_outputs){
+      .loss = cohort_graph_softmax_cross_entropy(graph, fields->output, fields->target, smoothing)};
 }
 
 static cohort_value build_head(const void *config, cohort_graph *graph, const cohort_head_outputs *head,

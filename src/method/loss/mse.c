@@ -1,14 +1,14 @@
 /* The mean squared error, by row. */
 #include "method/loss/loss.h"
 
-static cohort_value build(const void *config, cohort_graph *graph, cohort_value input, cohort_value target) {
+static cohort_loss_outputs build(const void *config, cohort_graph *graph, const cohort_loss_fields *fields) {
   (void)config;
-  const cohort_shape shape = cohort_graph_shape(graph, input);
-  const cohort_value error = cohort_graph_subtract(graph, input, target);
+  const cohort_shape shape = cohort_graph_shape(graph, fields->output);
+  const cohort_value error = cohort_graph_subtract(graph, fields->output, fields->target);
   const cohort_value sum = cohort_graph_sum(graph, cohort_graph_multiply(graph, error, error), 1u << 1);
   const double columns = (double)cohort_shape_columns(shape);
-  return cohort_graph_scale(graph, cohort_graph_reshape(graph, sum, COHORT_SHAPE(cohort_shape_rows(shape))),
-                            1 / columns);
+  const cohort_value rows = cohort_graph_reshape(graph, sum, COHORT_SHAPE(cohort_shape_rows(shape)));
+  return (cohort_loss_outputs){.loss = cohort_graph_scale(graph, rows, 1 / columns)};
 }
 
 static const cohort_loss functions = {.target = COHORT_TARGET_REAL, .build = build};

@@ -14,14 +14,16 @@ static cohort_value wrong_squares(cohort_graph *graph, cohort_value logits, coho
   return cohort_graph_multiply(graph, cohort_graph_reshape(graph, sum, COHORT_SHAPE(rows)), scored);
 }
 
-static cohort_value build(const void *config, cohort_graph *graph, cohort_value input, cohort_value target) {
+static cohort_loss_outputs build(const void *config, cohort_graph *graph, const cohort_loss_fields *fields) {
   (void)config;
+  const cohort_value input = fields->output, target = fields->target;
   const cohort_shape shape = cohort_graph_shape(graph, input);
   const int64_t rows = cohort_shape_rows(shape), classes = cohort_shape_columns(shape);
   const cohort_value cross_entropy = cohort_graph_softmax_cross_entropy(graph, input, target, 0);
-  if (classes < 2) return cross_entropy; /* no wrong class: the second sum is empty */
+  if (classes < 2) return (cohort_loss_outputs){.loss = cross_entropy}; /* no wrong class: the second sum is empty */
   const cohort_value squares = wrong_squares(graph, input, target, rows, classes);
-  return cohort_graph_add(graph, cross_entropy, cohort_graph_scale(graph, squares, 1 / (double)(classes - 1)));
+  return (cohort_loss_outputs){
+      .loss = cohort_graph_add(graph, cross_entropy, cohort_graph_scale(graph, squares, 1 / (double)(classes - 1)))};
 }
 
 static const cohort_loss functions = {.target = COHORT_TARGET_CLASS, .build = build};

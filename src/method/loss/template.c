@@ -15,16 +15,18 @@ static const cohort_parameter parameters[] = {
     {.name = NULL},
 };
 
-/* input and target [rows, columns] -> [rows]. */
-static cohort_value build(const void *config, cohort_graph *graph, cohort_value input, cohort_value target) {
+/* The fields that it reads: outputs and targets, [rows, columns]; it gives [rows]. What else there is, loss.h says:
+ * groups, the model again, sums over the batch, state, parameters of its own. */
+static cohort_loss_outputs build(const void *config, cohort_graph *graph, const cohort_loss_fields *fields) {
   const double scale = ((const own_config *)config)->scale;
-  const cohort_shape shape = cohort_graph_shape(graph, input);
-  const cohort_value error = cohort_graph_scale(graph, cohort_graph_subtract(graph, input, target), 1 / scale);
+  const cohort_shape shape = cohort_graph_shape(graph, fields->output);
+  const cohort_value error =
+      cohort_graph_scale(graph, cohort_graph_subtract(graph, fields->output, fields->target), 1 / scale);
   const cohort_value square = cohort_graph_shift(graph, cohort_graph_multiply(graph, error, error), 1);
   const cohort_value root = cohort_graph_shift(graph, cohort_graph_unary(graph, COHORT_OP_SQUARE_ROOT, square), -1);
   const cohort_value rows =
       cohort_graph_reshape(graph, cohort_graph_sum(graph, root, 1u << 1), COHORT_SHAPE(cohort_shape_rows(shape)));
-  return cohort_graph_scale(graph, rows, scale / (double)cohort_shape_columns(shape));
+  return (cohort_loss_outputs){.loss = cohort_graph_scale(graph, rows, scale / (double)cohort_shape_columns(shape))};
 }
 
 static const cohort_loss functions = {.target = COHORT_TARGET_REAL, .build = build};

@@ -6,6 +6,7 @@
 
 enum { KIND_LENET, KIND_RESNET };
 enum { SHORTCUT_PROJECTION, SHORTCUT_PADDED };
+enum { NORM_GROUP, NORM_BATCH };
 
 static const double epsilon = 1e-5; /* of norms */
 
@@ -13,12 +14,13 @@ typedef struct cnn_config {
   int kind;
   int64_t channels, channels2, dense;
   int64_t depth, width, groups;
-  int shortcut;
+  int shortcut, norm;
   double dropout;
 } cnn_config;
 
 static const char *const kinds[] = {"lenet", "resnet", NULL};
 static const char *const shortcuts[] = {"projection", "padded", NULL};
+static const char *const norm_kinds[] = {"group", "batch", NULL};
 
 static const cohort_parameter parameters[] = {
     {COHORT_FIELD(cnn_config, kind, COHORT_PARAMETER_CHOICE), .standard = "lenet", .choices = kinds,
@@ -38,6 +40,8 @@ static const cohort_parameter parameters[] = {
     {COHORT_FIELD(cnn_config, shortcut, COHORT_PARAMETER_CHOICE), .standard = "projection", .choices = shortcuts,
      .meaning = "resnet, where a stage begins: projection: 1x1 convolution and group norm; padded: every second pixel, "
                 "zeros in the new channels"},
+    {COHORT_FIELD(cnn_config, norm, COHORT_PARAMETER_CHOICE), .standard = "group", .choices = norm_kinds,
+     .meaning = "resnet: over groups of a sample's channels, or over the batch, evaluated with running statistics"},
     COHORT_REAL_UNIT(cnn_config, dropout, "0", "share of units dropped in training before the last layer"),
     {.name = NULL},
 };
@@ -82,20 +86,23 @@ static norm norm_parameters(cohort_graph *graph, const char *name, int space, co
   return own;
 }
 
-/* relu(norm(x) + added). */
-static cohort_value norm_relu(const cnn_config *settings, cohort_graph *graph, norm own, cohort_value x,
-                              cohort_value added) {
-  return cohort_graph_group_norm_relu(graph, x, own.gain, own.bias, added, (int)settings->groups, epsilon);
+/* relu(norm(x)). */
+static cohort_value norm_relu(const cnn_config *settings, cohort_graph *graph, const cohort_model_inputs *inputs,
+                              const char *name, cohort_value x) {
+  if (settings->norm == NORM_BATCH) return cohort_graph_relu(graph, cohort_layer_batch_norm(graph, name, x, inputs));
+  const norm own = norm_parameters(graph, name, inputs->space, x);
+  return cohort_graph_group_norm_relu(graph, x, own.gain, own.bias, COHORT_NO_VALUE, (int)settings->groups, epsilon);
 }
 
 /* The identity, or what fits it to a stage's first block. */
-static cohort_value shortcut(const cnn_config *settings, cohort_graph *graph, int space, cohort_value x,
-                             int64_t channels, int stride) {
+static cohort_value shortcut(const cnn_config *settings, cohort_graph *graph, const cohort_model_inputs *inputs,
+                             cohort_value x, int64_t channels, int stride) {
   const int64_t in = cohort_shape_columns(cohort_graph_shape(graph, x));
   if (stride == 1 && in == channels) return x;
   if (settings->shortcut == SHORTCUT_PROJECTION) {
-    x = cohort_layer_convolution(graph, "shortcut", space, x, channels, 1, stride, 0, false);
-    const norm own = norm_parameters(graph, "shortcut_norm", space, x);
+    x = cohort_layer_convolution(graph, "shortcut", inputs->space, x, channels, 1, stride, 0, false);
+    if (settings->norm == NORM_BATCH) return cohort_layer_batch_norm(graph, "shortcut_norm", x, inputs);
+    const norm own = norm_parameters(graph, "shortcut_norm", inputs->space, x);
     return cohort_graph_group_norm(graph, x, own.gain, own.bias, (int)settings->groups, epsilon);
   }
   const cohort_value every_second = cohort_graph_window_max(graph, x, 1, stride);
@@ -103,13 +110,19 @@ static cohort_value shortcut(const cnn_config *settings, cohort_graph *graph, in
   return cohort_graph_pad(graph, every_second, 3, before, channels - in - before);
 }
 
-static cohort_value block(const cnn_config *settings, cohort_graph *graph, int space, cohort_value x, int64_t channels,
-                          int stride) {
+static cohort_value block(const cnn_config *settings, cohort_graph *graph, const cohort_model_inputs *inputs,
+                          cohort_value x, int64_t channels, int stride) {
+  const int space = inputs->space;
   cohort_value y = cohort_layer_convolution(graph, "convolution0", space, x, channels, 3, stride, 1, false);
-  y = norm_relu(settings, graph, norm_parameters(graph, "norm0", space, y), y, COHORT_NO_VALUE);
+  y = norm_relu(settings, graph, inputs, "norm0", y);
   y = cohort_layer_convolution(graph, "convolution1", space, y, channels, 3, 1, 1, false);
+  if (settings->norm == NORM_BATCH) {
+    y = cohort_layer_batch_norm(graph, "norm1", y, inputs);
+    return cohort_graph_relu(graph, cohort_graph_add(graph, y, shortcut(settings, graph, inputs, x, channels, stride)));
+  }
   const norm last = norm_parameters(graph, "norm1", space, y);
-  return norm_relu(settings, graph, last, y, shortcut(settings, graph, space, x, channels, stride));
+  const cohort_value added = shortcut(settings, graph, inputs, x, channels, stride);
+  return cohort_graph_group_norm_relu(graph, y, last.gain, last.bias, added, (int)settings->groups, epsilon);
 }
 
 static cohort_value mean_over_pixels(cohort_graph *graph, cohort_value x) {
@@ -124,11 +137,11 @@ static cohort_value resnet(const cnn_config *settings, cohort_graph *graph, cons
   const int64_t blocks = (settings->depth - 2) / 6;
   cohort_value x =
       cohort_layer_convolution(graph, "stem", inputs->space, inputs->input, settings->width, 3, 1, 1, false);
-  x = norm_relu(settings, graph, norm_parameters(graph, "stem_norm", inputs->space, x), x, COHORT_NO_VALUE);
+  x = norm_relu(settings, graph, inputs, "stem_norm", x);
   for (int stage = 0; stage < 3; stage++) {
     for (int64_t i = 0; i < blocks; i++) {
       cohort_graph_enter(graph, "stage%d_block%lld", stage, (long long)i);
-      x = block(settings, graph, inputs->space, x, settings->width << stage, stage && i == 0 ? 2 : 1);
+      x = block(settings, graph, inputs, x, settings->width << stage, stage && i == 0 ? 2 : 1);
       cohort_graph_leave(graph);
     }
   }
@@ -140,9 +153,7 @@ static cohort_model_outputs build(const void *config, cohort_graph *graph, const
   const cnn_config *settings = config;
   cohort_value x = settings->kind == KIND_LENET ? lenet(settings, graph, inputs) : resnet(settings, graph, inputs);
   x = cohort_layer_dropout(graph, "dropout", x, inputs, settings->dropout);
-  const cohort_value logits = cohort_layer_dense(graph, "head", inputs, x, data->outputs, COHORT_ROLE_HEAD);
-  return (cohort_model_outputs){
-      .logits = logits, .hidden = COHORT_NO_VALUE, .scalar = COHORT_NO_VALUE, .head = COHORT_NO_VALUE};
+  return cohort_layer_heads(graph, cohort_layer_join(graph, x, data, inputs), data, inputs);
 }
 
 static const cohort_model functions = {.kind = COHORT_MODEL_SAMPLES, .build = build, .axes = 3};

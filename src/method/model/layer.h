@@ -7,6 +7,7 @@
 #define COHORT_METHOD_MODEL_LAYER_H
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "method/model/model.h"
@@ -87,6 +88,83 @@ static inline cohort_value cohort_layer_flatten(cohort_graph *graph, cohort_valu
   const int64_t rows = shape.axes ? shape.size[0] : 1;
   const int64_t features = rows ? cohort_shape_elements(shape) / rows : 0;
   return cohort_graph_reshape(graph, x, COHORT_SHAPE(rows, features));
+}
+
+/* Rows and the further inputs of the data side by side. */
+static inline cohort_value cohort_layer_join(cohort_graph *graph, cohort_value x, const cohort_model_data *data,
+                                             const cohort_model_inputs *inputs) {
+  cohort_value parts[2] = {x};
+  for (int i = 0; i < data->inputs; i++) {
+    parts[1] = inputs->further[i];
+    parts[0] = cohort_graph_concat(graph, 1, 2, parts);
+  }
+  return parts[0];
+}
+
+/* All heads on x [R, hidden]. */
+static inline cohort_model_outputs cohort_layer_heads(cohort_graph *graph, cohort_value x,
+                                                      const cohort_model_data *data,
+                                                      const cohort_model_inputs *inputs) {
+  cohort_model_outputs out = {.hidden = COHORT_NO_VALUE, .scalar = COHORT_NO_VALUE, .head = COHORT_NO_VALUE};
+  out.logits = cohort_layer_dense(graph, "head", inputs, x, data->outputs, COHORT_ROLE_HEAD);
+  for (int h = 0; h < data->heads; h++) {
+    char name[64];
+    (void)snprintf(name, sizeof name, "head_%s", data->head[h].name);
+    out.further[h] = cohort_layer_dense(graph, name, inputs, x, data->head[h].width, COHORT_ROLE_HEAD);
+  }
+  return out;
+}
+
+/* Ioffe and Szegedy, 2015: every channel (the last axis) with mean 0 and variance 1 over the batch, all lanes of it,
+ * rows of weight 0 left out; then a gain and a bias. Keeps a running mean and variance (momentum 0.1, the variance's
+ * unbiased form, as torch.nn.BatchNorm), with which an evaluation normalises. Costs two exchanges of a number a
+ * channel, and two backward. */
+static inline cohort_value cohort_layer_batch_norm(cohort_graph *graph, const char *name, cohort_value x,
+                                                   const cohort_model_inputs *inputs) {
+  static const double epsilon = 1e-5, momentum = 0.1;
+  const cohort_shape shape = cohort_graph_shape(graph, x);
+  const int64_t channels = cohort_shape_columns(shape), places = cohort_shape_rows(shape) / shape.size[0];
+  const cohort_shape vector = COHORT_SHAPE(channels);
+  cohort_graph_enter(graph, "%s", name);
+  const cohort_value gain =
+      cohort_graph_parameter(graph, inputs->space, "gain", vector, COHORT_ROLE_GAIN, COHORT_INITIAL_ONE, 0);
+  const cohort_value bias =
+      cohort_graph_parameter(graph, inputs->space, "bias", vector, COHORT_ROLE_VECTOR, COHORT_INITIAL_ZERO, 0);
+  cohort_value mean = cohort_graph_state(graph, "mean", vector, 0);
+  cohort_value variance = cohort_graph_state(graph, "variance", vector, 1);
+  if (inputs->training) {
+    const cohort_value before[2] = {mean, variance};
+    cohort_shape each = {.axes = shape.axes, .size = {shape.size[0], 1, 1, 1}};
+    for (int a = 1; a < shape.axes; a++) each.size[a] = 1;
+    const unsigned all = (1u << (shape.axes - 1)) - 1;
+    const cohort_value one = cohort_graph_constant(graph, 1);
+    const cohort_value weight = inputs->weight == COHORT_NO_VALUE ? cohort_graph_broadcast(graph, one, each)
+                                                                  : cohort_graph_reshape(graph, inputs->weight, each);
+    const cohort_value rows = cohort_graph_lane_sum(graph, cohort_graph_sum_all(graph, weight));
+    const cohort_value count = cohort_graph_scale(graph, rows, (double)places);
+    const cohort_value sum = cohort_graph_lane_sum(
+        graph,
+        cohort_graph_reshape(graph, cohort_graph_sum(graph, cohort_graph_multiply(graph, x, weight), all), vector));
+    mean = cohort_graph_divide(graph, sum, count);
+    const cohort_value off = cohort_graph_subtract(graph, x, mean);
+    const cohort_value square = cohort_graph_multiply(graph, cohort_graph_multiply(graph, off, off), weight);
+    const cohort_value squares =
+        cohort_graph_lane_sum(graph, cohort_graph_reshape(graph, cohort_graph_sum(graph, square, all), vector));
+    variance = cohort_graph_divide(graph, squares, count);
+    const cohort_value others =
+        cohort_graph_binary(graph, COHORT_OP_MAXIMUM, cohort_graph_shift(graph, count, -1), one);
+    const cohort_value found[2] = {mean, cohort_graph_divide(graph, squares, others)};
+    for (int i = 0; i < 2; i++)
+      cohort_graph_set_next(graph, before[i],
+                            cohort_graph_add(graph, cohort_graph_scale(graph, before[i], 1 - momentum),
+                                             cohort_graph_scale(graph, found[i], momentum)));
+  }
+  const cohort_value rstd =
+      cohort_graph_unary(graph, COHORT_OP_RECIPROCAL_ROOT, cohort_graph_shift(graph, variance, epsilon));
+  const cohort_value normal = cohort_graph_multiply(graph, cohort_graph_subtract(graph, x, mean), rstd);
+  const cohort_value y = cohort_graph_add(graph, cohort_graph_multiply(graph, normal, gain), bias);
+  cohort_graph_leave(graph);
+  return y;
 }
 
 #endif

@@ -1,5 +1,5 @@
-/* Family model: graphs from inputs to logits. Parameters are declared in space 0 unless `space` says otherwise, so that
- * the same builder makes the frozen reference. */
+/* Family model: graphs from named inputs to named heads. Parameters are declared in space 0 unless `space` says
+ * otherwise, so that the same builder makes the frozen reference. */
 #ifndef COHORT_METHOD_MODEL_MODEL_H
 #define COHORT_METHOD_MODEL_MODEL_H
 
@@ -8,11 +8,21 @@
 
 typedef enum { COHORT_MODEL_SAMPLES, COHORT_MODEL_TOKENS } cohort_model_kind;
 
+/* Names of a model beside its first input and head: further features of a sample, as vectors, and further heads, each
+ * on the last hidden layer and named head_NAME. */
+enum { COHORT_MAX_FURTHER = 8 };
+typedef struct cohort_model_name {
+  const char *name;
+  int64_t width;
+} cohort_model_name;
+
 /* What the data look like; known before the graph. */
 typedef struct cohort_model_data {
-  int axes;        /* SAMPLES: 1 or 3 */
-  int64_t size[3]; /* of one sample: features, or height, width, channels */
-  int64_t outputs; /* SAMPLES: classes or target size; TOKENS: vocabulary */
+  int axes;          /* SAMPLES: 1 or 3 */
+  int64_t size[3];   /* of one sample: features, or height, width, channels */
+  int64_t outputs;   /* SAMPLES: classes or target size; TOKENS: vocabulary */
+  int inputs, heads; /* SAMPLES: further ones */
+  cohort_model_name input[COHORT_MAX_FURTHER], head[COHORT_MAX_FURTHER];
 } cohort_model_data;
 
 /* Low-rank adapters beside the matrices of layers (LoRA: Hu et al., LoRA: Low-Rank Adaptation of Large Language Models,
@@ -34,8 +44,11 @@ typedef struct cohort_model_inputs {
    * the vocabulary head is not asked for, and declared only where it is the embedding. */
   const char *scalar_head;
   bool scores_only;
-  bool training;          /* dropout on */
-  cohort_value input;     /* SAMPLES: real [R, size...] */
+  bool training;                            /* dropout on */
+  cohort_value input;                       /* SAMPLES: real [R, size...] */
+  cohort_value further[COHORT_MAX_FURTHER]; /* SAMPLES: real [R, width], as many as the data have */
+  cohort_value
+      weight; /* SAMPLES: real [R], 0: an empty place, of which nothing counts; COHORT_NO_VALUE: all are real */
   cohort_value tokens;    /* TOKENS: integer [R], R rows of all sequences one after another */
   cohort_value positions; /* integer [R]: SAMPLES: zeros; TOKENS: position inside the sequence */
   cohort_value segments;  /* TOKENS: integer [R]: sequence number, -1: padding */
@@ -49,10 +62,11 @@ typedef struct cohort_model_inputs {
 } cohort_model_inputs;
 
 typedef struct cohort_model_outputs {
-  cohort_value logits; /* SAMPLES: [R, outputs] */
-  cohort_value hidden; /* TOKENS: [R, width] after the last norm */
-  cohort_value scalar; /* TOKENS: [R], of the scalar head */
-  cohort_value head;   /* TOKENS: weight [vocabulary, width] of the vocabulary head (the embedding itself when tied) */
+  cohort_value logits;                      /* SAMPLES: [R, outputs] */
+  cohort_value further[COHORT_MAX_FURTHER]; /* SAMPLES: [R, width], of each further head */
+  cohort_value hidden;                      /* TOKENS: [R, width] after the last norm */
+  cohort_value scalar;                      /* TOKENS: [R], of the scalar head */
+  cohort_value head; /* TOKENS: weight [vocabulary, width] of the vocabulary head (the embedding itself when tied) */
 } cohort_model_outputs;
 
 typedef struct cohort_model {

@@ -20,6 +20,7 @@ cohort_status cohort_spaces_create(const cohort_lane_source *source, int count, 
     out->space[s] = cohort_space_create(graph, s, declared[s].name);
     if (declared[s].rule == COHORT_SPACE_TRAINED) out->trained = s + 1;
   }
+  out->state = cohort_space_of_states(graph);
   cohort_graph_destroy(graph);
   for (int s = 0; s < count; s++)
     if (!cohort_space_alike(out->space[s], out->space[declared[s].of]))
@@ -64,7 +65,9 @@ cohort_status cohort_spaces_hold(cohort_spaces *spaces, cohort_comm *comm, cohor
                                         layout->first[s]};
     spaces->space[s]->values = spaces->vector[s].values;
   }
-  return COHORT_DONE;
+  if (!spaces->state) return COHORT_DONE;
+  spaces->next = cohort_allocate((size_t)spaces->state->elements * sizeof *spaces->next);
+  return cohort_space_hold(spaces->state, error);
 }
 
 void cohort_spaces_initialise(cohort_spaces *spaces, cohort_random_key key, bool sharded) {
@@ -75,6 +78,17 @@ void cohort_spaces_initialise(cohort_spaces *spaces, cohort_random_key key, bool
     cohort_space_initialise(spaces->space[s], key, held);
     free(held);
   }
+  if (spaces->state) cohort_space_initialise(spaces->state, key, NULL);
+}
+
+void cohort_spaces_begin(cohort_spaces *spaces) {
+  if (spaces->state)
+    memcpy(spaces->next, spaces->state->values, (size_t)spaces->state->elements * sizeof *spaces->next);
+}
+
+void cohort_spaces_commit(cohort_spaces *spaces) {
+  if (spaces->state)
+    memcpy(spaces->state->values, spaces->next, (size_t)spaces->state->elements * sizeof *spaces->next);
 }
 
 void cohort_spaces_release(cohort_spaces *spaces) {
@@ -83,6 +97,8 @@ void cohort_spaces_release(cohort_spaces *spaces) {
     cohort_shards_destroy(spaces->dealt[s]);
     cohort_space_destroy(spaces->space[s]);
   }
+  cohort_space_destroy(spaces->state);
+  free(spaces->next);
   cohort_vector_release(&spaces->whole);
   memset(spaces, 0, sizeof *spaces);
 }

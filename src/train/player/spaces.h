@@ -43,6 +43,9 @@ typedef struct cohort_spaces {
   cohort_space_layout *layout;
   cohort_vector whole;                     /* all of them */
   cohort_vector vector[COHORT_MAX_SPACES]; /* each: a part of it */
+  /* What model and losses keep from step to step, the same on every rank: no space of an optimizer; NULL: nothing. */
+  cohort_space *state;
+  float *next; /* laid out like it: what it becomes when the step is applied */
 } cohort_spaces;
 
 /* COHORT_BUG when a space that begins as another is not laid out like it. Not collective. */
@@ -55,6 +58,9 @@ void cohort_spaces_lay_out(cohort_spaces *spaces, const cohort_shards *const *sh
 cohort_status cohort_spaces_hold(cohort_spaces *spaces, cohort_comm *comm, cohort_error *error);
 /* Draws initial weights; of `sharded` spaces this rank's pieces. Two spaces of one model begin alike. */
 void cohort_spaces_initialise(cohort_spaces *spaces, cohort_random_key key, bool sharded);
+/* Before a step, and once it is applied: what is kept becomes what its first answer has made of it. */
+void cohort_spaces_begin(cohort_spaces *spaces);
+void cohort_spaces_commit(cohort_spaces *spaces);
 void cohort_spaces_release(cohort_spaces *spaces);
 
 /* Parameters of all spaces, padding included, as a rank holds them: whole, or a `share` of each. */

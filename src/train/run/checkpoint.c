@@ -20,7 +20,7 @@ typedef struct stored_run {
   size_t size[MAX_FLATS];                 /* bytes of an element */
   const cohort_shards *shards[MAX_FLATS]; /* NULL: every rank has all of it */
   char path[MAX_FLATS][2][PATH_ROOM];
-  cohort_stored_tensor *tensor[COHORT_MAX_SPACES + 1]; /* of the spaces, of the table */
+  cohort_stored_tensor *tensor[COHORT_MAX_SPACES + 2]; /* of the spaces, of the table, of what is kept */
   int vectors;                                         /* of the flats; those behind them are row tables' */
 } stored_run;
 
@@ -87,6 +87,12 @@ static void list_flats(const cohort_run *run, stored_run *stored) {
     add_flat(run, stored, flat_path, view_path, COHORT_STORED_FLOAT32, space->elements, space->tensors,
              stored->tensor[s], space->values, sharded ? run->spaces.layout->own[s] : NULL);
   }
+  const cohort_space *state = run->spaces.state;
+  if (state) {
+    const cohort_stored_tensor *tensor = stored->tensor[COHORT_MAX_SPACES + 1] = table_of(state);
+    add_flat(run, stored, "/state/flat/parameters", "/state/parameters", COHORT_STORED_FLOAT32, state->elements,
+             state->tensors, tensor, state->values, NULL);
+  }
   if (run->task.table) {
     cohort_stored_tensor *scores = stored->tensor[COHORT_MAX_SPACES] = cohort_allocate(sizeof *scores);
     *scores = (cohort_stored_tensor){
@@ -140,7 +146,7 @@ static void release(const cohort_run *run, stored_run *stored) {
     cohort_row_table_release(table, flat);
     flat += 1 + cohort_row_table_columns(table);
   }
-  for (int s = 0; s <= COHORT_MAX_SPACES; s++) free(stored->tensor[s]);
+  for (int s = 0; s < COHORT_MAX_SPACES + 2; s++) free(stored->tensor[s]);
 }
 
 /* The runs of elements of a sharded vector that `owner` holds of `writer`'s slice, as messages to or from `other`;

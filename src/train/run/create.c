@@ -149,7 +149,8 @@ static cohort_status make_graphs(cohort_run *run, cohort_faults *faults, cohort_
   COHORT_TRY(cohort_faults_status(faults, error));
   int64_t capacity = capacity_of(run->settings->batch, run->lanes);
   if (run->settings->is_federated && capacity < FEDERATED_CAPACITY) capacity = FEDERATED_CAPACITY;
-  const cohort_lane_graph_options options = {.trained = run->spaces.trained, .lanes = run->lanes, .capacity = capacity};
+  const cohort_lane_graph_options options = {
+      .trained = run->spaces.trained, .lanes = run->lanes, .capacity = capacity, .state = run->spaces.state};
   COHORT_TRY(make_graph(run, &options, &run->evaluate, &run->evaluate_prefetch, error));
   if (!run->settings->is_federated) return make_train_graphs(run, options, error);
   if (run->sharding >= COHORT_SHARDING_GRADIENTS)

@@ -29,6 +29,7 @@ typedef struct batch_work {
   const float *const *direction;
   cohort_random_key key;
   float *kept; /* [lanes][row_elements] of the graph; or NULL */
+  float *next; /* receives what the graph keeps; or NULL */
 } batch_work;
 
 /* What an ask of the step's oracle shares with the step. */
@@ -61,6 +62,8 @@ static void run_lane(void *argument, int executor, int slot, int lane, int phase
   int64_t first, last;
   lane_range(work, lane, &first, &last);
   for (int64_t i = first; phase == 0 && i < last; i++) context->position[i - first] = work->base + i;
+  int first_lane, last_lane; /* what is kept is the same in all */
+  cohort_lane_engine_own(run->engine, &first_lane, &last_lane);
   const cohort_lane_pass own = {.split = work->split,
                                 .count = last - first,
                                 .first = work->base,
@@ -74,7 +77,9 @@ static void run_lane(void *argument, int executor, int slot, int lane, int phase
                                 .leftmost = cohort_lane_engine_sum(run->engine)->values,
                                 .row = row,
                                 .scalars = scalars,
-                                .kept = work->kept ? work->kept + lane * work->graph->row_elements : NULL};
+                                .kept = work->kept ? work->kept + lane * work->graph->row_elements : NULL,
+                                .state = run->spaces.state ? run->spaces.state->values : NULL,
+                                .next = lane == first_lane ? work->next : NULL};
   if (!cohort_lane_graph_run(&run->task.source, work->graph, context, phase, slot, &own)) scalars[COHORT_LANE_LEFT] = 1;
 }
 
@@ -184,7 +189,8 @@ static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **row
                      .point = ask->point,
                      .clip = ask->clip,
                      .direction = direction ? run->direction : NULL,
-                     .key = cohort_run_key(run->settings, "batch", run->step)};
+                     .key = cohort_run_key(run->settings, "batch", run->step),
+                     .next = oracle->asked ? NULL : run->spaces.next};
   const cohort_shards *shards = cohort_updater_shards(run->updater);
   for (int b = 0; direction && b < shards->buckets; b++) run->direction[b] = direction + shards->bucket[b].offset;
   double sums[COHORT_MAX_SCALARS];
@@ -240,6 +246,7 @@ static void fill_row(const cohort_run *run, cohort_split split, int64_t count, c
 
 static cohort_status update(cohort_run *run, cohort_run_row *row, cohort_error *error) {
   step_oracle own = {.run = run};
+  cohort_spaces_begin(&run->spaces);
   const cohort_oracle oracle = {.argument = &own,
                                 .objectives = run->task.objectives,
                                 .samples = run->settings->batch,
@@ -247,6 +254,7 @@ static cohort_status update(cohort_run *run, cohort_run_row *row, cohort_error *
                                 .squares = run->federation ? NULL : squares_of,
                                 .hold = hold};
   COHORT_TRY(cohort_updater_step(run->updater, &oracle, run->step, run->settings->steps, &row->report, error));
+  if (own.asked && row->report.applied) cohort_spaces_commit(&run->spaces);
   if (run->federation) {
     row->loss = row->report.losses[0];
     for (int m = 0; m < COHORT_MAX_METRICS; m++) row->columns[m] = NAN;
@@ -397,6 +405,7 @@ bool cohort_run_borrow(const cohort_run *run, size_t bytes, int count, void **pi
 const cohort_document *cohort_run_expanded(const cohort_run *run) { return run->settings->expanded; }
 cohort_comm *cohort_run_comm(const cohort_run *run) { return run->comm; }
 const cohort_task *cohort_run_task(const cohort_run *run) { return &run->task; }
+const cohort_space *cohort_run_state(const cohort_run *run) { return run->spaces.state; }
 const cohort_space *cohort_run_space(const cohort_run *run, int number) {
   return number < run->spaces.count ? run->spaces.space[number] : NULL;
 }

@@ -29,6 +29,7 @@ const cohort_document *cohort_run_expanded(const cohort_run *run);
 cohort_comm *cohort_run_comm(const cohort_run *run);
 const cohort_task *cohort_run_task(const cohort_run *run);
 const cohort_space *cohort_run_space(const cohort_run *run, int number); /* NULL past the last */
+const cohort_space *cohort_run_state(const cohort_run *run);             /* what model and losses keep; NULL: nothing */
 const cohort_updater *cohort_run_updater(const cohort_run *run);
 int cohort_run_lanes(const cohort_run *run);
 const char *cohort_run_kernels(const cohort_run *run);

@@ -174,6 +174,16 @@ static const cohort_parameter data_table[] = {
     COHORT_INTEGER_RANGE(cohort_data_settings, crop, "0", 0, 64, "random shift of images by up to so much",
                          .unit = "pixels", .scopes = pixels),
     COHORT_BOOLEAN(cohort_data_settings, flip, "false", "random mirror images", .scopes = pixels),
+    COHORT_INTEGER_RANGE(
+        cohort_data_settings, views, "1", 1, 16,
+        "rows that each sample gives, shifted and mirrored by draws of their own; 2 or more for losses "
+        "over views of a sample",
+        .scopes = supervised),
+    COHORT_TEXT(cohort_data_settings, group, "group",
+                "array that says of which group each sample is, for losses over groups; y: its class",
+                .scopes = supervised),
+    COHORT_TREE(cohort_data_settings, inputs, "arrays that the model reads beside x: [name, ...]",
+                .scopes = array_file),
     {.name = NULL},
 };
 
@@ -290,7 +300,9 @@ const cohort_parameter cohort_settings_table[] = {
         "under dropout of its own",
         .scopes = taught),
     COHORT_METHOD_OF(cohort_settings, loss, "cross_entropy", "loss", "loss function", .scopes = one_loss),
-    COHORT_TREE(cohort_settings, losses, "several loss functions, one objective each, instead of `loss`",
+    COHORT_TREE(cohort_settings, losses,
+                "several loss functions, one objective each, instead of `loss`; {loss: ..., head: NAME, target: ARRAY, "
+                "outputs: WIDTH} gives one a head of its own and another array of the data than y",
                 .family = "loss", .scopes = many_losses),
     COHORT_METHOD_OF(cohort_settings, aggregator, "sum", "aggregator",
                      "how the gradients of several objectives become one", .scopes = objectives),
@@ -379,6 +391,11 @@ static void check_replicate(const cohort_document *document, const cohort_settin
                       "shared_memory: true or replicate: none");
 }
 
+const cohort_document *cohort_settings_loss(const cohort_document *entry) {
+  const cohort_document *loss = entry->kind == COHORT_MAP ? cohort_document_get(entry, "loss") : NULL;
+  return loss ? loss : entry;
+}
+
 static void check_method(const char *family, const cohort_document *document, const char *path, cohort_faults *faults) {
   if (cohort_document_is_null(document)) return;
   cohort_choice choice = {0};
@@ -399,7 +416,7 @@ static void check_methods(const cohort_settings *own, cohort_faults *faults) {
   check_method("model", own->model, "model", faults);
   check_method("loss", own->loss, "loss", faults);
   for (size_t i = 0; own->losses && own->losses->kind == COHORT_LIST && i < own->losses->count; i++)
-    check_method("loss", own->losses->children[i], "losses", faults);
+    check_method("loss", cohort_settings_loss(own->losses->children[i]), "losses", faults);
   check_method("aggregator", own->aggregator, "aggregator", faults);
   check_method("preference", own->preference, "preference", faults);
   check_method("optimizer", own->optimizer, "optimizer", faults);

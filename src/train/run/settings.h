@@ -20,8 +20,10 @@ typedef struct cohort_data_settings {
   const char *lines; /* preference: pairs are made from the lines of a text */
   int64_t pairs;
   double validation_share;
-  int64_t crop;
+  int64_t crop, views;
   bool flip;
+  const char *group;             /* supervised: the column that says whose a sample is */
+  const cohort_document *inputs; /* supervised: columns that the model reads beside x */
 } cohort_data_settings;
 
 typedef struct cohort_evaluate_settings {
@@ -116,6 +118,9 @@ const cohort_document *cohort_settings_place(const cohort_settings *settings, co
 /* COHORT_BAD_CONFIG with "FILE:LINE:COLUMN: " of the key before the text. */
 cohort_status cohort_settings_fail(const cohort_settings *settings, const char *key, cohort_error *error,
                                    const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* The loss of an element of `losses`, which is it or holds it under `loss`. */
+const cohort_document *cohort_settings_loss(const cohort_document *entry);
+
 /* The expanded config with every method in full, as it is once the run has been built; without data. Owned by the
  * caller; NULL when a method is at fault. */
 cohort_document *cohort_settings_expand(const cohort_settings *settings);

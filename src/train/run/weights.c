@@ -15,6 +15,7 @@ typedef struct reading {
   const cohort_space *space;
   const char *name; /* of the space in the file */
   bool whole;       /* the file must hold all of it */
+  bool no_losses;   /* what losses keep is left as it is */
   bool *found;      /* [tensors] */
 } reading;
 
@@ -58,13 +59,14 @@ static cohort_status copy_by_name(const reading *own, const cohort_flat_contents
   int found = 0;
   for (int t = 0; t < own->space->tensors; t++) {
     const cohort_space_tensor *tensor = &own->space->tensor[t];
-    const cohort_stored_tensor *stored = find_stored(contents, tensor->declared.name);
+    const bool skipped = own->no_losses && strncmp(tensor->declared.name, "loss", 4) == 0;
+    const cohort_stored_tensor *stored = skipped ? NULL : find_stored(contents, tensor->declared.name);
     own->found[t] = stored != NULL;
     found += own->found[t];
     if (stored) COHORT_TRY(copy_tensor(own, contents, stored, tensor, values, error));
     if (!stored && !lacking) lacking = tensor->declared.name;
   }
-  if (lacking && (own->whole || !found))
+  if (lacking && (own->whole || (!found && !own->no_losses)))
     return cohort_fail(error, COHORT_BAD_DATA, "%s: has no tensor %s of this model", own->path, lacking);
   return COHORT_DONE;
 }
@@ -171,6 +173,27 @@ static cohort_status take_space(const cohort_run *run, const char *path, int num
   return status;
 }
 
+/* Running statistics belong to the weights; what a loss keeps belongs to the run. */
+static cohort_status take_state(const cohort_run *run, const char *path, bool every_space, cohort_error *error) {
+  const cohort_space *space = run->spaces.state;
+  bool there = every_space;
+  cohort_status status = COHORT_DONE;
+  if (run->comm->rank == 0 && !every_space)
+    status = cohort_checkpoint_has(path, "/state/flat/parameters", &there, error);
+  COHORT_TRY(cohort_comm_agree_error(run->comm, status, error));
+  cohort_comm_broadcast(run->comm, 0, &there, sizeof there);
+  if (!there) return COHORT_DONE;
+  const reading own = {.path = path,
+                       .space = space,
+                       .name = space->name,
+                       .whole = every_space,
+                       .no_losses = !every_space,
+                       .found = cohort_allocate((size_t)space->tensors + 1)};
+  status = take_whole(run, &own, error);
+  free(own.found);
+  return status;
+}
+
 /* Rank 0: a file's space that this run would leave out, and one of this run that the file need not have. */
 static cohort_status check_adapters(const cohort_run *run, const char *path, bool *has_adapter, cohort_error *error) {
   COHORT_TRY(cohort_checkpoint_has(path, "/" COHORT_ADAPTER_SPACE "/flat/parameters", has_adapter, error));
@@ -197,6 +220,7 @@ cohort_status cohort_run_take_weights(cohort_run *run, const char *path, bool ev
     if (!adapter || has_adapter || every_space || declared->init_from)
       COHORT_TRY(take_space(run, path, s, every_space, error));
   }
+  if (run->spaces.state) COHORT_TRY(take_state(run, path, every_space, error));
   if (every_space && run->task.table) COHORT_TRY(cohort_run_take_table(run, path, error));
   return COHORT_DONE;
 }

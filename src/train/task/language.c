@@ -151,7 +151,7 @@ static cohort_lane_outputs build(const cohort_task *task, cohort_graph *graph, i
       per_token = loss->build_head(task->loss[i].config, graph, &head, targets);
     } else {
       if (logits == COHORT_NO_VALUE) logits = cohort_graph_matmul(graph, outputs.hidden, outputs.head, false, true);
-      per_token = loss->build(task->loss[i].config, graph, logits, targets);
+      per_token = cohort_loss_rows(task->loss[i].method, task->loss[i].config, graph, logits, targets);
     }
     out.objective[i] = cohort_graph_sum_all(graph, per_token);
   }

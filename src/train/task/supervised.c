@@ -1,20 +1,69 @@
-/* Task supervised: samples with a class or a real target. Inputs: input, target, weight, positions, ids. */
+/* Task supervised: samples with classes or real targets, and any further arrays by name. Loads the data and joins
+ * losses, heads and arrays by their names; supervised_graph.c builds, supervised_feed.c fills. Memory is that of the
+ * data, which every rank holds. */
+#include "train/task/supervised.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "io/dataset/dataset.h"
-#include "method/loss/loss.h"
-#include "train/task/task.h"
 
-typedef struct supervised {
-  cohort_samples split[COHORT_SPLITS];
-  int64_t features;  /* of one sample */
-  float number[256]; /* of a byte */
-} supervised;
+/* The arrays beside x and y that the config names, each once. */
+typedef struct named_columns {
+  int count;
+  const char *name[COHORT_MAX_SAMPLE_COLUMNS + 1]; /* NULL-ended */
+} named_columns;
 
-static cohort_status read_data(const cohort_task *task, supervised *own, cohort_error *error) {
+static int add_name(named_columns *own, const char *name, cohort_faults *faults, const cohort_document *where) {
+  int at = 0;
+  while (at < own->count && strcmp(own->name[at], name) != 0) at++;
+  if (at < own->count) return at;
+  if (own->count == COHORT_MAX_SAMPLE_COLUMNS) {
+    cohort_faults_add(faults, where, "data: at most %d arrays beside x and y can be read", COHORT_MAX_SAMPLE_COLUMNS);
+    return 0;
+  }
+  own->name[own->count++] = name;
+  return at;
+}
+
+static bool is_first(const char *target) { return !target || strcmp(target, "y") == 0; }
+
+/* The place of `name` among the targets beside y. */
+static int place_target(cohort_supervised *own, const char *name) {
+  int at = 0;
+  while (at < own->targets && strcmp(own->target[at].name, name) != 0) at++;
+  if (at == own->targets && at < COHORT_MAX_FURTHER) own->target[own->targets++].name = name;
+  return at;
+}
+
+/* What the losses and the model read beside x and y. */
+static void list_columns(const cohort_task *task, cohort_supervised *own, named_columns *columns,
+                         cohort_faults *faults) {
+  const cohort_data_settings *data = &task->settings->data_settings;
+  const cohort_document *list = data->inputs;
+  if (list && list->kind != COHORT_LIST)
+    cohort_faults_add(faults, list, "data.inputs: wants a list of names of arrays");
+  for (size_t i = 0; list && list->kind == COHORT_LIST && i < list->count && i < COHORT_MAX_FURTHER; i++) {
+    own->input[own->inputs++] = list->children[i]->text;
+    (void)add_name(columns, list->children[i]->text, faults, list);
+  }
+  for (int l = 0; l < task->objectives; l++) {
+    const char *target = task->names[l].target;
+    own->target_of[l] = is_first(target) ? -1 : place_target(own, target);
+    if (!is_first(target)) (void)add_name(columns, target, faults, task->settings->losses);
+    if (task->loss[l].method->needs & COHORT_LOSS_GROUPS) own->group = data->group;
+  }
+  if (own->group && !is_first(own->group)) (void)add_name(columns, own->group, faults, task->settings->data);
+  if (columns->count && data->train_images)
+    cohort_faults_add(faults, cohort_settings_place(task->settings, "data"),
+                      "data: IDX files hold images and classes alone, and the config names %s; store the samples in "
+                      "HDF5 or .npz, or (for groups) set data.group: y",
+                      columns->name[0]);
+}
+
+static cohort_status read_data(const cohort_task *task, const named_columns *columns, cohort_supervised *own,
+                               cohort_error *error) {
   const cohort_data_settings *data = &task->settings->data_settings;
   const cohort_layout layout = (cohort_layout)data->layout;
   if (data->train_images) {
@@ -23,9 +72,12 @@ static cohort_status read_data(const cohort_task *task, supervised *own, cohort_
       COHORT_TRY(cohort_samples_read_idx(data->test_images, data->test_labels, &own->split[COHORT_SPLIT_TEST], error));
     return COHORT_DONE;
   }
-  COHORT_TRY(cohort_samples_read(data->train, layout, &own->split[COHORT_SPLIT_TRAIN], error));
-  if (data->validation)
-    COHORT_TRY(cohort_samples_read(data->validation, layout, &own->split[COHORT_SPLIT_VALIDATION], error));
+  const char *const paths[2] = {data->train, data->validation};
+  const cohort_split splits[2] = {COHORT_SPLIT_TRAIN, COHORT_SPLIT_VALIDATION};
+  for (int i = 0; i < 2 && paths[i]; i++) {
+    COHORT_TRY(cohort_samples_read(paths[i], layout, &own->split[splits[i]], error));
+    COHORT_TRY(cohort_samples_read_columns(paths[i], columns->name, &own->split[splits[i]], error));
+  }
   return COHORT_DONE;
 }
 
@@ -70,33 +122,165 @@ static cohort_status check_splits(const cohort_samples *train, const cohort_samp
   return COHORT_DONE;
 }
 
+/* A column is of one kind, and no wider, in all splits. */
+static cohort_status check_columns(const cohort_samples *train, const cohort_samples *other, const char *name,
+                                   cohort_error *error) {
+  for (int c = 0; other->count && c < train->columns; c++) {
+    const cohort_column *here = &train->column[c], *there = &other->column[c];
+    if (!here->labels != !there->labels || here->width != there->width || there->classes > here->classes)
+      return cohort_fail(error, COHORT_BAD_DATA,
+                         "data: %s of %s holds other classes or sizes than that of train; store both alike", here->name,
+                         name);
+  }
+  return COHORT_DONE;
+}
+
+const int32_t *cohort_supervised_groups(const cohort_supervised *own, cohort_split split) {
+  const cohort_samples *samples = &own->split[split];
+  return is_first(own->group) ? samples->labels : cohort_samples_column(samples, own->group)->labels;
+}
+
 static void close_task(cohort_task *task) {
-  supervised *own = task->own;
+  cohort_supervised *own = task->own;
   for (int s = 0; s < COHORT_SPLITS; s++) cohort_samples_release(&own->split[s]);
+  for (int m = 0; m < task->metrics; m++) free(own->metric[m]);
+  free(own->counts);
   free(own);
 }
 
-static cohort_status check_losses(const cohort_task *task, const cohort_samples *train, cohort_faults *faults,
-                                  cohort_error *error) {
-  /* the first target that is no class, to be named */
+/* What each loss is about, once the data are there. */
+static void fill_targets(cohort_supervised *own) {
+  const cohort_samples *train = &own->split[COHORT_SPLIT_TRAIN];
+  own->first = (cohort_supervised_target){"y", train->labels, train->labels ? train->classes : train->target_size};
+  for (int t = 0; t < own->targets; t++) {
+    const cohort_column *column = cohort_samples_column(train, own->target[t].name);
+    own->target[t].labels = column->labels;
+    own->target[t].width = column->labels ? column->classes : column->width;
+  }
+}
+
+/* The first target of y that is no class, to be named. */
+static int64_t first_odd(const cohort_samples *train, bool *is_whole) {
   const int64_t targets = train->targets ? train->count * train->target_size : 0;
   int64_t odd = 0;
   while (odd < targets && train->targets[odd] >= 0 && train->targets[odd] == floorf(train->targets[odd])) odd++;
-  const bool odd_is_whole = odd == targets && train->target_size == 1;
-  if (odd == targets) odd = 0;
-  for (int i = 0; i < task->objectives; i++) {
-    const cohort_loss *loss = task->loss[i].method->functions;
-    if (loss->target == COHORT_TARGET_REAL && !train->targets && !train->labels)
-      cohort_faults_add(faults, cohort_settings_place(task->settings, "loss"), "loss: %s needs targets",
-                        task->loss[i].method->key);
-    if (loss->target == COHORT_TARGET_CLASS && !train->labels)
-      cohort_faults_add(
-          faults, cohort_settings_place(task->settings, "loss"),
-          "loss: %s needs integer classes, but the data hold real targets, such as %g in row %lld of y; %s",
-          task->loss[i].method->key, (double)train->targets[odd], (long long)(odd / train->target_size),
-          odd_is_whole ? "store y as integers [n]" : "take a loss for real targets, such as mse");
+  *is_whole = odd == targets && train->target_size == 1;
+  return odd == targets ? 0 : odd;
+}
+
+static void check_loss(const cohort_task *task, const cohort_supervised *own, int i, cohort_faults *faults) {
+  const cohort_samples *train = &own->split[COHORT_SPLIT_TRAIN];
+  const cohort_method *method = task->loss[i].method;
+  const cohort_target kind = ((const cohort_loss *)method->functions)->target;
+  const cohort_supervised_target *target = cohort_supervised_target_of(own, i);
+  const cohort_document *place = cohort_settings_place(task->settings, "loss");
+  bool odd_is_whole = false;
+  const int64_t odd = first_odd(train, &odd_is_whole);
+  if (kind == COHORT_TARGET_CLASS && !target->labels && own->target_of[i] < 0)
+    cohort_faults_add(faults, place,
+                      "loss: %s needs integer classes, but the data hold real targets, such as %g in row %lld of y; %s",
+                      method->key, (double)train->targets[odd], (long long)(odd / train->target_size),
+                      odd_is_whole ? "store y as integers [n]" : "take a loss for real targets, such as mse");
+  else if (kind == COHORT_TARGET_CLASS && !target->labels)
+    cohort_faults_add(faults, place, "loss: %s needs integer classes, but %s holds real numbers; store integers [n]",
+                      method->key, target->name);
+  if (method->needs & COHORT_LOSS_BINARY && target->labels && target->width != 2)
+    cohort_faults_add(faults, place, "loss: %s is for two classes, 0 and 1; %s has %lld", method->key, target->name,
+                      (long long)target->width);
+  if (kind == COHORT_TARGET_SAMPLE && own->views < 2)
+    cohort_faults_add(faults, place,
+                      "loss: %s compares views of a sample; set data.views: 2, and data.crop or data.flip",
+                      method->key);
+}
+
+static cohort_status check_groups(const cohort_task *task, cohort_supervised *own, cohort_faults *faults,
+                                  cohort_error *error) {
+  const cohort_samples *train = &own->split[COHORT_SPLIT_TRAIN];
+  if (!own->group) return COHORT_DONE;
+  for (int l = 0; l < task->objectives; l++)
+    if (task->loss[l].method->needs & COHORT_LOSS_GROUPS)
+      own->groups = cohort_loss_groups(task->loss[l].method, task->loss[l].config);
+  for (int s = 0; s < COHORT_SPLITS; s++) {
+    const int32_t *group = own->split[s].count ? cohort_supervised_groups(own, (cohort_split)s) : NULL;
+    if (own->split[s].count && !group)
+      return cohort_fail(error, COHORT_BAD_DATA, "data: group: %s holds no integers; store the group of each sample",
+                         own->group);
+    for (int64_t i = 0; group && i < own->split[s].count; i++)
+      if (group[i] >= own->groups)
+        return cohort_fail(error, COHORT_BAD_DATA,
+                           "data: %s[%lld] is group %d, and the loss has groups: %lld; set groups: %d", own->group,
+                           (long long)i, (int)group[i], (long long)own->groups, (int)group[i] + 1);
   }
-  return cohort_faults_status(faults, error);
+  own->counts = cohort_allocate((size_t)own->groups * sizeof *own->counts);
+  for (int64_t i = 0; i < train->count; i++) own->counts[cohort_supervised_groups(own, COHORT_SPLIT_TRAIN)[i]]++;
+  for (int64_t g = 0; g < own->groups; g++)
+    if (own->counts[g] == 0) own->counts[g] = 1; /* a group of nobody is never asked */
+  (void)faults;
+  return COHORT_DONE;
+}
+
+/* The place of a head among those beside the first, which is made when it is not there. */
+static int place_head(cohort_task *task, const char *name, int64_t width, cohort_faults *faults) {
+  cohort_model_data *data = &task->model_data;
+  int at = 0;
+  while (at < data->heads && strcmp(data->head[at].name, name) != 0) at++;
+  if (at == COHORT_MAX_FURTHER) {
+    cohort_faults_add(faults, task->settings->losses, "losses: a model has at most %d heads beside the first",
+                      COHORT_MAX_FURTHER);
+    return -1;
+  }
+  if (at == data->heads) data->head[data->heads++] = (cohort_model_name){name, width};
+  if (data->head[at].width != width)
+    cohort_faults_add(faults, task->settings->losses, "losses: head %s is wanted with %lld outputs and with %lld", name,
+                      (long long)data->head[at].width, (long long)width);
+  return at;
+}
+
+/* A loss about another array than y, or with a width or name of its own, has a head of its own. */
+static void join_heads(cohort_task *task, cohort_supervised *own, cohort_faults *faults) {
+  for (int l = 0; l < task->objectives; l++) {
+    const cohort_loss_names *names = &task->names[l];
+    const cohort_supervised_target *target = cohort_supervised_target_of(own, l);
+    const bool first = !names->head && !names->outputs && own->target_of[l] < 0;
+    const char *name = names->head ? names->head : target->name;
+    own->head_of[l] = first ? -1 : place_head(task, name, names->outputs ? names->outputs : target->width, faults);
+  }
+}
+
+/* One for every head with classes. */
+static void list_metrics(cohort_task *task, cohort_supervised *own) {
+  for (int l = 0; l < task->objectives; l++) {
+    const cohort_target kind = ((const cohort_loss *)task->loss[l].method->functions)->target;
+    bool known = kind == COHORT_TARGET_SAMPLE || !cohort_supervised_target_of(own, l)->labels ||
+                 task->names[l].outputs || task->metrics == COHORT_MAX_METRICS;
+    for (int m = 0; m < task->metrics && !known; m++) known = own->head_of[own->accuracy_of[m]] == own->head_of[l];
+    if (known) continue;
+    const int head = own->head_of[l], at = task->metrics++;
+    own->accuracy_of[at] = l;
+    own->metric[at] = head < 0 ? cohort_copy_text("supervised/accuracy")
+                               : cohort_format_text("supervised/accuracy_%s", task->model_data.head[head].name);
+    task->metric[at] = own->metric[at];
+  }
+}
+
+/* Which inputs the graph has, and in which place. */
+static void place_inputs(const cohort_task *task, cohort_supervised *own) {
+  unsigned needs = 0;
+  bool samples = false;
+  for (int l = 0; l < task->objectives; l++) {
+    needs |= task->loss[l].method->needs;
+    samples = samples || ((const cohort_loss *)task->loss[l].method->functions)->target == COHORT_TARGET_SAMPLE;
+  }
+  int next = 0;
+  for (int i = 0; i < COHORT_SUPERVISED_INPUTS; i++) {
+    bool there = i <= COHORT_SUPERVISED_IDS;
+    if (i == COHORT_SUPERVISED_SAMPLE) there = samples;
+    if (i == COHORT_SUPERVISED_GROUP || i == COHORT_SUPERVISED_COUNTS) there = own->group != NULL;
+    if (i == COHORT_SUPERVISED_LANE) there = needs & COHORT_LOSS_COUPLED;
+    if (i >= COHORT_SUPERVISED_FURTHER) there = i - COHORT_SUPERVISED_FURTHER < own->inputs;
+    if (i >= COHORT_SUPERVISED_TARGETS) there = i - COHORT_SUPERVISED_TARGETS < own->targets;
+    own->place[i] = there ? next++ : -1;
+  }
 }
 
 static cohort_status check_images(const cohort_task *task, const cohort_samples *train, cohort_error *error) {
@@ -104,6 +288,17 @@ static cohort_status check_images(const cohort_task *task, const cohort_samples 
   if (train->axes == 3 || (!data->crop && !data->flip)) return COHORT_DONE;
   return cohort_settings_fail(task->settings, data->crop ? "data.crop" : "data.flip", error,
                               "data.%s: the samples are vectors, not images; remove it", data->crop ? "crop" : "flip");
+}
+
+/* The columns that the model reads. */
+static cohort_status describe_inputs(cohort_task *task, const cohort_supervised *own, cohort_error *error) {
+  for (int c = 0; c < own->inputs; c++) {
+    const cohort_column *column = cohort_samples_column(&own->split[COHORT_SPLIT_TRAIN], own->input[c]);
+    if (!column->values)
+      return cohort_fail(error, COHORT_BAD_DATA, "data: inputs: %s holds integers; store real numbers", own->input[c]);
+    task->model_data.input[task->model_data.inputs++] = (cohort_model_name){own->input[c], column->width};
+  }
+  return COHORT_DONE;
 }
 
 static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_faults *faults, cohort_error *error) {
@@ -119,179 +314,39 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   if (data->test_images && !data->test_labels)
     cohort_faults_add(faults, cohort_settings_place(task->settings, "data"), "data: test_images needs test_labels");
   COHORT_TRY(cohort_faults_status(faults, error));
-  supervised *own = cohort_allocate(sizeof *own);
+  cohort_supervised *own = cohort_allocate(sizeof *own);
+  named_columns columns = {0};
   task->own = own;
-  COHORT_TRY(read_data(task, own, error));
+  own->views = data->views;
+  list_columns(task, own, &columns, faults);
+  COHORT_TRY(cohort_faults_status(faults, error));
+  COHORT_TRY(read_data(task, &columns, own, error));
   const cohort_samples *train = &own->split[COHORT_SPLIT_TRAIN];
   for (int s = 0; s < COHORT_SPLITS; s++) {
     COHORT_TRY(check_splits(train, &own->split[s], cohort_split_name((cohort_split)s), error));
+    COHORT_TRY(check_columns(train, &own->split[s], cohort_split_name((cohort_split)s), error));
     task->samples[s] = own->split[s].count;
     task->digest = cohort_digest(&own->split[s].digest, sizeof own->split[s].digest, task->digest + 1);
   }
   char *const empty = cohort_samples_empty_classes(train);
   if (empty) cohort_log_warning(log, "data: %s; the model has an output for each", empty);
   free(empty);
-  COHORT_TRY(check_losses(task, train, faults, error));
+  fill_targets(own);
+  for (int l = 0; l < task->objectives; l++) check_loss(task, own, l, faults);
+  COHORT_TRY(cohort_faults_status(faults, error));
+  COHORT_TRY(check_groups(task, own, faults, error));
   COHORT_TRY(check_images(task, train, error));
   COHORT_TRY(check_model(task, train, error));
   task->model_data.axes = train->axes;
   for (int byte = 0; byte < 256; byte++) own->number[byte] = (float)byte / 255.0f;
   own->features = 1;
   for (int a = 0; a < train->axes; a++) own->features *= task->model_data.size[a] = train->size[a];
-  task->model_data.outputs = train->labels ? train->classes : train->target_size;
-  if (train->labels) task->metric[task->metrics++] = "supervised/accuracy";
-  return COHORT_DONE;
-}
-
-/* One-hot targets, so that a real-valued loss can be used on classes. */
-static cohort_value one_hot(cohort_graph *graph, cohort_value target, int64_t capacity, int64_t classes) {
-  const cohort_value column = cohort_graph_reshape(graph, target, COHORT_SHAPE(capacity, 1));
-  return cohort_graph_equal(graph, column, cohort_graph_iota(graph, classes));
-}
-
-static cohort_lane_outputs build(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training) {
-  const supervised *own = task->own;
-  const bool classes = own->split[COHORT_SPLIT_TRAIN].labels != NULL;
-  cohort_shape shape = {.axes = 1 + task->model_data.axes, .size = {capacity}};
-  for (int a = 0; a < task->model_data.axes; a++) shape.size[1 + a] = task->model_data.size[a];
-  cohort_model_inputs inputs = {.training = training};
-  cohort_task_place_model(task, &inputs);
-  inputs.input = cohort_graph_input(graph, "input", COHORT_TYPE_REAL, shape);
-  const cohort_value target =
-      classes ? cohort_graph_input(graph, "target", COHORT_TYPE_INTEGER, COHORT_SHAPE(capacity))
-              : cohort_graph_input(graph, "target", COHORT_TYPE_REAL, COHORT_SHAPE(capacity, task->model_data.outputs));
-  const cohort_value weight = cohort_graph_input(graph, "weight", COHORT_TYPE_REAL, COHORT_SHAPE(capacity));
-  inputs.positions = cohort_graph_input(graph, "positions", COHORT_TYPE_INTEGER, COHORT_SHAPE(capacity));
-  inputs.ids = cohort_graph_input(graph, "ids", COHORT_TYPE_INTEGER, COHORT_SHAPE(capacity));
-  const cohort_model *model = task->model.method->functions;
-  const cohort_value logits = model->build(task->model.config, graph, &task->model_data, &inputs).logits;
-  cohort_lane_outputs out = {.objectives = task->objectives, .row = COHORT_NO_VALUE};
-  for (int i = 0; i < task->objectives; i++) {
-    const cohort_loss *loss = task->loss[i].method->functions;
-    const bool real = loss->target == COHORT_TARGET_REAL;
-    const cohort_value wanted = real && classes ? one_hot(graph, target, capacity, task->model_data.outputs) : target;
-    const cohort_value rows = loss->build(task->loss[i].config, graph, logits, wanted);
-    out.objective[i] = cohort_graph_sum_all(graph, cohort_graph_multiply(graph, rows, weight));
-  }
-  out.has_logits = classes;
-  out.logits = logits;
-  out.weight = weight;
-  if (classes) {
-    const cohort_value right = cohort_graph_equal(graph, cohort_graph_argmax(graph, logits), target);
-    out.metric[out.metrics++] = cohort_graph_sum_all(graph, cohort_graph_multiply(graph, right, weight));
-  }
-  return out;
-}
-
-/* Copies `count` features of a split from feature `first` on. */
-static inline void take(const supervised *own, const cohort_samples *samples, int64_t first, int64_t count,
-                        float *restrict to) {
-  if (!samples->bytes) {
-    memcpy(to, samples->input + first, (size_t)count * sizeof *to);
-    return;
-  }
-  const unsigned char *restrict from = samples->bytes + first;
-  const float *restrict number = own->number;
-  for (int64_t i = 0; i < count; i++) to[i] = number[from[i]];
-}
-
-/* Asks for a sample's features early: samples lie anywhere in memory. */
-static void call_up(const supervised *own, const cohort_samples *samples, int64_t sample) {
-  const int64_t bytes = own->features * (samples->bytes ? 1 : (int64_t)sizeof *samples->input);
-  const char *from = samples->bytes ? (const char *)samples->bytes : (const char *)samples->input;
-  for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(from + sample * bytes + at);
-}
-
-/* Shift by up to `crop` pixels (zeros outside) and mirror, drawn by (position in the stream). */
-static void augment(const cohort_task *task, int64_t position, const cohort_samples *samples, int64_t first,
-                    float *to) {
-  const cohort_data_settings *data = &task->settings->data_settings;
-  const int64_t height = task->model_data.size[0], width = task->model_data.size[1],
-                channels = task->model_data.size[2];
-  const cohort_random_key key = cohort_random_key_derive_name(task->key, "augment");
-  const philox4x32_ctr_t words = cohort_random_words(key, 0, (uint64_t)position);
-  const uint32_t span = 2 * (uint32_t)data->crop + 1;
-  const int64_t down = (int64_t)cohort_random_below(words.v[0], span) - data->crop;
-  const int64_t right = (int64_t)cohort_random_below(words.v[1], span) - data->crop;
-  const bool mirror = data->flip && (words.v[2] & 1);
-  for (int64_t y = 0; y < height; y++)
-    for (int64_t x = 0; x < width; x++, to += channels) {
-      const int64_t source_y = y + down, straight = x + right, source_x = mirror ? width - 1 - straight : straight;
-      if (source_y < 0 || source_y >= height || source_x < 0 || source_x >= width)
-        memset(to, 0, (size_t)channels * sizeof *to);
-      else
-        take(task->own, samples, first + (source_y * width + source_x) * channels, channels, to);
-    }
-}
-
-/* The samples [first, last) of a batch; 0 where there is none. */
-static void find_samples(const cohort_task *task, const cohort_feed *feed, int64_t first, int64_t last,
-                         int32_t *sample) {
-  const int64_t end = last < feed->count ? last : feed->count;
-  memset(sample + first, 0, (size_t)(last - first) * sizeof *sample);
-  if (feed->split == COHORT_SPLIT_TRAIN && !feed->direct)
-    cohort_task_samples(task, end - first, feed->position + first, sample + first);
-  else
-    for (int64_t i = first; i < end; i++) sample[i] = (int32_t)feed->position[i];
-}
-
-typedef struct feed_job {
-  const cohort_task *task;
-  const cohort_feed *feed;
-  int32_t *sample; /* [capacity] */
-  bool augmented;
-  int64_t tile; /* samples */
-} feed_job;
-
-static void feed_sample(const feed_job *job, int64_t i) {
-  const cohort_task *task = job->task;
-  const cohort_feed *feed = job->feed;
-  const supervised *own = task->own;
-  const cohort_samples *samples = &own->split[feed->split];
-  const bool real = i < feed->count;
-  const int64_t sample = job->sample[i], first = sample * own->features, outputs = task->model_data.outputs;
-  float *input = (float *)feed->input[0] + i * own->features, *weight = feed->input[2];
-  if (!real)
-    memset(input, 0, (size_t)own->features * sizeof *input);
-  else if (job->augmented)
-    augment(task, feed->position[i], samples, first, input);
-  else
-    take(own, samples, first, own->features, input);
-  if (samples->labels)
-    ((int32_t *)feed->input[1])[i] = real ? samples->labels[sample] : -1;
-  else
-    for (int64_t o = 0; o < outputs; o++)
-      ((float *)feed->input[1])[i * outputs + o] = real ? samples->targets[sample * outputs + o] : 0;
-  weight[i] = real ? 1 : 0;
-  ((int32_t *)feed->input[3])[i] = 0;
-}
-
-static void feed_tile(void *argument, int64_t tile) {
-  enum { AHEAD = 4 };
-  const feed_job *job = argument;
-  const supervised *own = job->task->own;
-  const cohort_samples *samples = &own->split[job->feed->split];
-  const int64_t first = tile * job->tile, end = first + job->tile, capacity = job->feed->capacity;
-  const int64_t last = end < capacity ? end : capacity;
-  find_samples(job->task, job->feed, first, last, job->sample);
-  for (int64_t i = first; i < last; i++) {
-    if (i + AHEAD < last) call_up(own, samples, job->sample[i + AHEAD]);
-    feed_sample(job, i);
-  }
-}
-
-/* Threads share what is worth waking them. */
-static void feed(const cohort_task *task, cohort_feed *feed) {
-  enum { LEAST_FEATURES = 1 << 13 };
-  const supervised *own = task->own;
-  const cohort_data_settings *data = &task->settings->data_settings;
-  const bool train = feed->split == COHORT_SPLIT_TRAIN;
-  feed_job job = {.task = task, .feed = feed, .sample = feed->input[4]};
-  job.augmented = train && (data->crop || data->flip);
-  int64_t tiles = feed->capacity * own->features / LEAST_FEATURES + 1;
-  if (tiles > feed->team->threads) tiles = feed->team->threads;
-  job.tile = (feed->capacity + tiles - 1) / tiles;
-  cohort_team_share(feed->team, (feed->capacity + job.tile - 1) / job.tile, feed_tile, &job);
+  task->model_data.outputs = own->first.width;
+  COHORT_TRY(describe_inputs(task, own, error));
+  join_heads(task, own, faults);
+  list_metrics(task, own);
+  place_inputs(task, own);
+  return cohort_faults_status(faults, error);
 }
 
 static int64_t count(const cohort_task *task, cohort_split split, int64_t samples) {
@@ -301,7 +356,7 @@ static int64_t count(const cohort_task *task, cohort_split split, int64_t sample
 
 /* For the partition of a population: the classes of the training samples, or NULL. */
 const int32_t *cohort_supervised_labels(const cohort_task *task) {
-  return ((const supervised *)task->own)->split[COHORT_SPLIT_TRAIN].labels;
+  return ((const cohort_supervised *)task->own)->split[COHORT_SPLIT_TRAIN].labels;
 }
 
 const cohort_task_functions cohort_task_supervised = {
@@ -310,6 +365,6 @@ const cohort_task_functions cohort_task_supervised = {
     .uses = COHORT_TASK_MODEL | COHORT_TASK_LOSS | COHORT_TASK_SAMPLES,
     .open = open_task,
     .close = close_task,
-    .build = build,
-    .feed = feed,
+    .build = cohort_supervised_graph,
+    .feed = cohort_supervised_feed,
     .count = count};

@@ -16,6 +16,29 @@ cohort_split cohort_task_evaluated_split(const cohort_task *task) {
   return task->samples[COHORT_SPLIT_VALIDATION] ? COHORT_SPLIT_VALIDATION : COHORT_SPLIT_TEST;
 }
 
+/* {loss, head, target, outputs}: what the loss reads is written into `own` as well. */
+static void read_names(const cohort_document *entry, cohort_loss_names *names, cohort_document *own,
+                       cohort_faults *faults) {
+  static const char *const keys[] = {"loss", "head", "target", "outputs"};
+  for (size_t i = 0; i < entry->count; i++) {
+    const cohort_document *value = entry->children[i];
+    const char *key = entry->names[i];
+    int known = 0;
+    while (known < 4 && strcmp(keys[known], key) != 0) known++;
+    char *end = NULL;
+    if (known == 4 || (known && (value->kind != COHORT_SCALAR || cohort_document_is_null(value))))
+      cohort_faults_add(faults, value,
+                        "losses: '%s' is not expected here; write {loss: METHOD, head: NAME, target: ARRAY}", key);
+    else if (known == 1)
+      names->head = value->text;
+    else if (known == 2)
+      names->target = value->text;
+    else if (known == 3 && ((names->outputs = strtoll(value->text, &end, 10)) < 1 || *end))
+      cohort_faults_add(faults, value, "losses: outputs wants a whole number from 1, not %s", value->text);
+    if (known > 0 && known < 4) cohort_document_set(own, key, cohort_document_copy(value));
+  }
+}
+
 static void read_losses(cohort_task *task, cohort_faults *faults) {
   const cohort_settings *settings = task->settings;
   const cohort_document *list = settings->losses;
@@ -33,7 +56,13 @@ static void read_losses(cohort_task *task, cohort_faults *faults) {
   cohort_document *expanded = cohort_document_create(COHORT_LIST, NULL, 0, 0);
   for (int i = 0; i < task->objectives; i++) {
     cohort_document *own = cohort_document_create(COHORT_MAP, NULL, 0, 0);
-    cohort_choice_read(COHORT_VARIANT_F64, "loss", list->children[i], "losses", &task->loss[i], own, faults);
+    const cohort_document *entry = list->children[i], *loss = cohort_settings_loss(entry);
+    cohort_document *inner = loss == entry ? own : cohort_document_create(COHORT_MAP, NULL, 0, 0);
+    cohort_choice_read(COHORT_VARIANT_F64, "loss", loss, "losses", &task->loss[i], inner, faults);
+    if (loss != entry) {
+      cohort_document_set(own, "loss", inner);
+      read_names(entry, &task->names[i], own, faults);
+    }
     cohort_document_append(expanded, own);
   }
   cohort_document_set(settings->expanded, "losses", expanded);

@@ -32,11 +32,18 @@ enum {
 
 enum { COHORT_MAX_TASK_TABLES = 4 };
 
+/* What a loss reads, by name: a head of the model and an array of the data. */
+typedef struct cohort_loss_names {
+  const char *head, *target; /* NULL: the first head; y */
+  int64_t outputs;           /* width of the head; 0: the target's */
+} cohort_loss_names;
+
 typedef struct cohort_task {
   const struct cohort_task_functions *functions;
   const cohort_settings *settings;
   cohort_model_data model_data;
   cohort_choice model, loss[COHORT_MAX_OBJECTIVES], preference;
+  cohort_loss_names names[COHORT_MAX_OBJECTIVES]; /* of each loss */
   int objectives;
   int spaces;
   cohort_declared_space space[COHORT_MAX_SPACES]; /* the first is trained */
