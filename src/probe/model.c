@@ -61,6 +61,10 @@ static cohort_model_outputs build_model(cohort_probe_state *probe, model_graph *
     inputs.input = cohort_graph_input(own->graph, "input", COHORT_TYPE_REAL, shape);
     bind_leaf(own, inputs.input, cohort_probe_reals(probe, input));
   }
+  const int64_t rank = cohort_probe_setting_value(probe, "lora_rank");
+  cohort_adapter adapter = {.rank = rank};
+  if (rank > 0) adapter.scale = (double)cohort_probe_setting_value(probe, "lora_alpha") / (double)rank;
+  if (rank > 0) inputs.adapter = &adapter;
   inputs.positions = add_integers(own, "positions", positions);
   inputs.ids = add_integers(own, "ids", segments);
   cohort_model_outputs outputs = functions->build(probe->choice.config, own->graph, &data, &inputs);

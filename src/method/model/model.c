@@ -70,6 +70,8 @@ static const cohort_probe_setting settings[] = {
     {"outputs", "10", "1", takes_images, .meaning = "number of classes"},
     {"outputs", "256", "1", takes_tokens, .meaning = "size of the vocabulary"},
     {"seed", "0", "0", NULL, .meaning = "of the parameters, when none are given"},
+    {"lora_rank", "0", "0", NULL, .meaning = "of adapters beside every matrix but the head; 0: there are none"},
+    {"lora_alpha", "16", "1", NULL, .meaning = "what adapters give is scaled by lora_alpha / lora_rank"},
     {.name = NULL},
 };
 

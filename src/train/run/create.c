@@ -71,7 +71,15 @@ static cohort_status make_updater(cohort_run *run, cohort_faults *faults, cohort
   COHORT_TRY(cohort_updater_create(&plan, faults, &run->updater, error));
   if (settings->is_federated && cohort_updater_needs_of(run->updater).weight[0] != 1)
     cohort_faults_add(faults, settings->aggregator, "aggregator: the one loss of clients has no weight; remove it");
-  const cohort_shards *shards[1] = {cohort_updater_shards(run->updater)};
+  const cohort_shards *shards[COHORT_MAX_SPACES] = {cohort_updater_shards(run->updater)};
+  for (int s = 1; s < run->spaces.trained; s++) {
+    cohort_space *space = run->spaces.space[s];
+    if (!space->tensors)
+      return cohort_settings_fail(settings, "players", error,
+                                  "players.%s: nothing is there that it could move; remove it", space->name);
+    COHORT_TRY(cohort_player_create(&plan, space, settings->players, &run->player[s], faults, error));
+    shards[s] = cohort_updater_shards(run->player[s].updater);
+  }
   cohort_spaces_lay_out(&run->spaces, shards, run->members, sizes);
   return COHORT_DONE;
 }
@@ -103,6 +111,11 @@ unsigned cohort_run_answers(const cohort_run *run) {
 
 /* What the optimizer asks must be what the run can answer. */
 static void check_answers(const cohort_run *run, cohort_faults *faults) {
+  const cohort_updater_needs needs = cohort_updater_needs_of(run->updater);
+  if (run->spaces.trained > 1 && (!needs.summed || needs.wants & (COHORT_WANTS_PRODUCT | COHORT_WANTS_CLIPPED)))
+    cohort_faults_add(faults, run->settings->players,
+                      "players: several serve optimizers that ask for the gradient of one loss; take another optimizer "
+                      "or aggregator, or remove players");
   const unsigned missing = cohort_updater_needs_of(run->updater).wants & ~cohort_run_answers(run);
   if (missing)
     cohort_faults_add(faults, run->settings->optimizer ? run->settings->optimizer : run->settings->federated,
@@ -195,11 +208,14 @@ static cohort_status make_rows(cohort_run *run, cohort_error *error) {
     rows.elements = run->arena.elements;
   }
   COHORT_TRY(cohort_lane_engine_prepare(run->engine, &rows, error));
-  const cohort_updater_connection connection = {.weights = &run->spaces.vector[0],
-                                                .collective = cohort_lane_engine_collective(run->engine),
-                                                .first_bucket = layout->first_bucket[0],
-                                                .row = cohort_space_layout_row(layout)};
-  return cohort_updater_connect(run->updater, &connection, error);
+  for (int s = 0; s < run->spaces.trained; s++) {
+    const cohort_updater_connection connection = {.weights = &run->spaces.vector[s],
+                                                  .collective = cohort_lane_engine_collective(run->engine),
+                                                  .first_bucket = layout->first_bucket[s],
+                                                  .row = cohort_space_layout_row(layout)};
+    COHORT_TRY(cohort_updater_connect(cohort_run_player(run, s), &connection, error));
+  }
+  return COHORT_DONE;
 }
 
 static void poll_collective(void *argument) { (void)cohort_collective_progress(argument, true); }
@@ -397,6 +413,7 @@ void cohort_run_destroy(cohort_run *run) {
   cohort_federation_destroy(run->federation);
   cohort_lane_engine_destroy(run->engine);
   cohort_updater_destroy(run->updater);
+  for (int s = 1; s < COHORT_MAX_SPACES; s++) cohort_updater_destroy(run->player[s].updater);
   cohort_spaces_release(&run->spaces);
   cohort_shard_group_destroy(run->members);
   cohort_choice_release(&run->server);

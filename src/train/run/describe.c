@@ -56,6 +56,20 @@ static char *describe_items(const cohort_run *run) {
                             (long long)settings->steps, (long long)settings->batch, words_of_samples(run), run->lanes);
 }
 
+/* A line a group of the first player, then one of each other. */
+static char *describe_players(const cohort_run *run) {
+  char *text = cohort_updater_describe(run->updater);
+  for (int s = 1; s < run->spaces.trained; s++) {
+    char *own = cohort_updater_describe(run->player[s].updater);
+    char *longer = cohort_format_text("%s\n%s (player %s, every %lld steps)", text, own, run->spaces.space[s]->name,
+                                      (long long)run->player[s].every);
+    free(own);
+    free(text);
+    text = longer;
+  }
+  return text;
+}
+
 /* A line, or nothing. */
 static char *describe_lora(const cohort_run *run) {
   if (!run->settings->lora) return cohort_copy_text("");
@@ -68,7 +82,7 @@ static char *describe_lora(const cohort_run *run) {
 char *cohort_run_describe(const cohort_run *run) {
   if (!run->task.spaces) return describe_items(run);
   char *data = describe_data(run), *batch = describe_batch(run), *steps = describe_steps(run);
-  char *optimizer = cohort_updater_describe(run->updater);
+  char *optimizer = describe_players(run);
   char *lora = describe_lora(run);
   const cohort_space *model = run->spaces.space[run->task.model_space];
   char *text = cohort_format_text(

@@ -77,16 +77,21 @@ static void estimate_vectors(const estimate_case *own, cohort_estimate *out) {
   }
   const double held = cohort_spaces_elements(&run->spaces);
   out->parameters = ((sharded ? held / own->members : held) + prefetched) * sizeof(float);
-  double state = cohort_updater_state_bytes(run->updater) / sizeof(float);
+  double state = 0;
+  for (int s = 0; s < run->spaces.trained; s++)
+    state += cohort_updater_state_bytes(cohort_run_player(run, s)) / sizeof(float);
   if (own->sharding != COHORT_SHARDING_NONE) state /= own->members;
-  const cohort_updater_needs needs = cohort_updater_needs_of(run->updater);
-  const bool replicated = own->sharding != COHORT_SHARDING_PARAMETERS;
-  state += needs.vectors * (replicated ? own->elements : own->share);
+  for (int s = 0; s < run->spaces.trained; s++) {
+    const double elements = (double)run->spaces.space[s]->elements;
+    state +=
+        cohort_updater_needs_of(cohort_run_player(run, s)).vectors * (sharded ? elements / own->members : elements);
+  }
   out->state = state * sizeof(float);
   /* A rank writes a slice of what it owns pieces of: of its slice it owns a share, the rest comes for the save. */
   double sharded_elements = sharded ? held : 0;
-  for (int i = 0; own->sharding != COHORT_SHARDING_NONE && i < cohort_updater_slots(run->updater); i++)
-    sharded_elements += (double)cohort_updater_slot(run->updater, i)->elements;
+  for (int s = 0; own->sharding != COHORT_SHARDING_NONE && s < run->spaces.trained; s++)
+    for (int i = 0; i < cohort_updater_slots(cohort_run_player(run, s)); i++)
+      sharded_elements += (double)cohort_updater_slot(cohort_run_player(run, s), i)->elements;
   out->saving = sharded_elements / own->ranks * (1 - 1.0 / own->members) * sizeof(float);
 }
 

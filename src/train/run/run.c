@@ -25,6 +25,7 @@ typedef struct batch_work {
   int64_t base, samples, lane_samples; /* positions; lane_samples 0: cut `samples` evenly */
   double inverse_count;
   const cohort_point *point;
+  int space;   /* of which the point is; the others are at their weights */
   double clip; /* of samples' gradients */
   const float *const *direction;
   cohort_random_key key;
@@ -37,6 +38,12 @@ typedef struct step_oracle {
   cohort_run *run;
   double sums[COHORT_MAX_SCALARS]; /* of the first ask */
   int asked;
+  /* Of the last ask: what further players are answered with. */
+  bool gradient;
+  float *rows;
+  double losses[COHORT_MAX_OBJECTIVES];
+  int space;                       /* whose player asks */
+  const struct step_oracle *first; /* of a further player: the model's */
 } step_oracle;
 
 cohort_random_key cohort_run_key(const cohort_settings *settings, const char *purpose, int64_t number) {
@@ -125,8 +132,10 @@ static void run_batch(cohort_run *run, batch_work *work, int vectors, double *su
                                   .before = before_phase,
                                   .after = after_phase};
   cohort_point point[COHORT_MAX_SPACES];
-  for (int s = 0; s < run->spaces.count; s++) point[s] = (cohort_point){&run->spaces.vector[s], NULL};
-  point[0] = *work->point;
+  for (int s = 0; s < run->spaces.count; s++)
+    point[s] = s < run->spaces.trained ? cohort_updater_point(cohort_run_player(run, s))
+                                       : (cohort_point){&run->spaces.vector[s], NULL};
+  point[work->space] = *work->point;
   cohort_prefetch_begin(work->prefetch, cohort_lane_engine_collective(run->engine), point, run->prefetched);
   cohort_lane_engine_run(run->engine, &lanes, sums, NULL, rows);
   if (!vectors) return;
@@ -187,10 +196,11 @@ static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **row
                      .samples = batch,
                      .inverse_count = 1.0 / (double)count,
                      .point = ask->point,
+                     .space = oracle->space,
                      .clip = ask->clip,
                      .direction = direction ? run->direction : NULL,
                      .key = cohort_run_key(run->settings, "batch", run->step),
-                     .next = oracle->asked ? NULL : run->spaces.next};
+                     .next = oracle->asked || oracle->first ? NULL : run->spaces.next};
   const cohort_shards *shards = cohort_updater_shards(run->updater);
   for (int b = 0; direction && b < shards->buckets; b++) run->direction[b] = direction + shards->bucket[b].offset;
   double sums[COHORT_MAX_SCALARS];
@@ -201,9 +211,27 @@ static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **row
   else
     run_batch(run, &work, vectors, sums, &sum);
   COHORT_TRY(left(run, error));
-  *rows = sum;
-  for (int i = 0; i < graph->objectives; i++) losses[i] = sums[i] / (double)count;
+  *rows = oracle->rows = sum;
+  oracle->gradient = ask->gradient;
+  for (int i = 0; i < graph->objectives; i++) losses[i] = oracle->losses[i] = sums[i] / (double)count;
   if (oracle->asked++ == 0) memcpy(oracle->sums, sums, sizeof sums);
+  return COHORT_DONE;
+}
+
+/* A further player has its gradient from the pass that gave the first one's, unless the first has asked again since. */
+static cohort_status ask_along(void *argument, const cohort_ask *ask, void **rows, double *losses,
+                               cohort_error *error) {
+  step_oracle *oracle = argument;
+  const step_oracle *first = oracle->first;
+  float *all = first->rows;
+  if (first->asked == 1 && first->gradient) {
+    memcpy(losses, first->losses, (size_t)oracle->run->task.objectives * sizeof *losses);
+  } else {
+    void *own = NULL;
+    COHORT_TRY(ask_batch(oracle, ask, &own, losses, error));
+    all = own;
+  }
+  *rows = all + oracle->run->spaces.layout->first[oracle->space];
   return COHORT_DONE;
 }
 
@@ -230,7 +258,7 @@ static void hold(void *argument, bool holds) {
 
 static const double *squares_of(void *argument) {
   const step_oracle *oracle = argument;
-  return cohort_lane_engine_squares(oracle->run->engine);
+  return cohort_lane_engine_squares(oracle->run->engine) + oracle->run->spaces.layout->first_piece[oracle->space];
 }
 
 /* The columns of a batch or split from its sums. */
@@ -244,6 +272,28 @@ static void fill_row(const cohort_run *run, cohort_split split, int64_t count, c
   cohort_task_derive(&run->task, split, count, sums + objectives, row->loss, row->columns);
 }
 
+/* The other players' turn: the step has begun, and is not left. */
+static cohort_status move_others(cohort_run *run, step_oracle *first, cohort_run_row *row, cohort_error *error) {
+  cohort_status status = COHORT_DONE;
+  hold(first, true);
+  for (int s = 1; s < run->spaces.trained && status == COHORT_DONE; s++) {
+    const int64_t every = run->player[s].every;
+    if ((run->step + 1) % every != 0) continue;
+    step_oracle own = {.run = run, .space = s, .first = first};
+    const cohort_oracle oracle = {.argument = &own,
+                                  .objectives = run->task.objectives,
+                                  .samples = run->settings->batch,
+                                  .ask = ask_along,
+                                  .squares = squares_of};
+    cohort_step_report report;
+    status = cohort_updater_step(run->player[s].updater, &oracle, run->step / every, run->settings->steps / every,
+                                 &report, error);
+    row->report.applied = row->report.applied && report.applied;
+  }
+  hold(first, false);
+  return status;
+}
+
 static cohort_status update(cohort_run *run, cohort_run_row *row, cohort_error *error) {
   step_oracle own = {.run = run};
   cohort_spaces_begin(&run->spaces);
@@ -254,6 +304,7 @@ static cohort_status update(cohort_run *run, cohort_run_row *row, cohort_error *
                                 .squares = run->federation ? NULL : squares_of,
                                 .hold = hold};
   COHORT_TRY(cohort_updater_step(run->updater, &oracle, run->step, run->settings->steps, &row->report, error));
+  if (row->report.applied && run->spaces.trained > 1) COHORT_TRY(move_others(run, &own, row, error));
   if (own.asked && row->report.applied) cohort_spaces_commit(&run->spaces);
   if (run->federation) {
     row->loss = row->report.losses[0];
@@ -275,7 +326,7 @@ static cohort_status take_step(cohort_run *run, bool flag, cohort_run_row *row, 
   COHORT_TRY(run->task.spaces ? update(run, row, error) : cohort_run_block(run, row, error));
   if (run->task.functions->commit) run->task.functions->commit(&run->task);
   if (row->report.applied && cohort_spaces_some_follow(&run->spaces)) {
-    cohort_updater_wait(run->updater);
+    cohort_run_wait_for_weights(run);
     cohort_spaces_follow(&run->spaces, run->step + 1, run->sharding == COHORT_SHARDING_PARAMETERS,
                          cohort_lane_engine_team(run->engine));
   }
@@ -393,64 +444,4 @@ cohort_run_best cohort_run_best_evaluation(const cohort_run *run) { return run->
 
 bool cohort_run_same_schedule(const cohort_run *run, int64_t before, int64_t steps) {
   return run->step < 1 || !run->updater || cohort_updater_same_schedule(run->updater, run->step, before, steps);
-}
-
-bool cohort_run_borrow(const cohort_run *run, size_t bytes, int count, void **piece) {
-  int found = cohort_lane_engine_borrow(run->engine, bytes, count, piece);
-  for (int e = 0; run->context && e < cohort_lane_engine_executors(run->engine) && found < count; e++)
-    found += cohort_executor_borrow(run->context[e].executor, bytes, count - found, piece + found);
-  return found >= count;
-}
-
-const cohort_document *cohort_run_expanded(const cohort_run *run) { return run->settings->expanded; }
-cohort_comm *cohort_run_comm(const cohort_run *run) { return run->comm; }
-const cohort_task *cohort_run_task(const cohort_run *run) { return &run->task; }
-const cohort_space *cohort_run_state(const cohort_run *run) { return run->spaces.state; }
-const cohort_space *cohort_run_space(const cohort_run *run, int number) {
-  return number < run->spaces.count ? run->spaces.space[number] : NULL;
-}
-const cohort_updater *cohort_run_updater(const cohort_run *run) { return run->updater; }
-int cohort_run_lanes(const cohort_run *run) { return run->lanes; }
-const char *cohort_run_kernels(const cohort_run *run) { return run->kernels->name; }
-cohort_isa cohort_run_isa(const cohort_run *run) { return run->isa; }
-
-cohort_run_position cohort_run_where(const cohort_run *run) {
-  const cohort_run_position where = {.step = run->step,
-                                     .samples = run->samples,
-                                     .tokens = run->samples * run->task.tokens_per_sample,
-                                     .epoch = (double)run->samples / (double)run->task.samples[COHORT_SPLIT_TRAIN]};
-  return where;
-}
-
-cohort_run_counters cohort_run_take_counters(cohort_run *run) {
-  cohort_run_counters counters = run->counters;
-  counters.busy_seconds = cohort_lane_engine_busy_seconds(run->engine);
-  if (run->federation) counters.busy_seconds += cohort_clients_busy_seconds(cohort_federation_clients(run->federation));
-  memset(&run->counters, 0, sizeof run->counters);
-  return counters;
-}
-
-double cohort_run_flops(const cohort_run *run) {
-  int first, last;
-  cohort_lane_engine_own(run->engine, &first, &last);
-  if (!run->federation) return run->counters.flops * run->lanes / (last - first);
-  int own;
-  (void)cohort_clients_own(cohort_federation_clients(run->federation), &own);
-  return own ? run->counters.flops * (double)run->settings->federated_settings.clients_per_round / own : 0;
-}
-
-int cohort_run_idle_threads(const cohort_run *run) {
-  const cohort_lane_engine *engine = run->engine;
-  return run->threads - cohort_lane_engine_executors(engine) * cohort_lane_engine_executor_threads(engine);
-}
-
-cohort_profile *cohort_run_profile(const cohort_run *run) { return run->profile; }
-
-void cohort_run_wait(cohort_run *run) {
-  if (run->updater) cohort_updater_wait(run->updater);
-}
-
-cohort_updater_counters cohort_run_take_updater_counters(cohort_run *run) {
-  if (!run->updater) return (cohort_updater_counters){0};
-  return cohort_updater_take_counters(run->updater);
 }

@@ -294,6 +294,11 @@ const cohort_parameter cohort_settings_table[] = {
         "model and is evaluated beside it; `reference` is that of the preference task, which stays frozen without a "
         "rule",
         .scopes = adapted),
+    COHORT_TREE(
+        cohort_settings, players,
+        "further players by name, {NAME: {optimizer, every}}, which move at the same time as the model and from "
+        "the same pass: `loss` has the parameters of the task's losses, which else are the model's player's",
+        .scopes = adapted),
     COHORT_REAL_ATLEAST(
         cohort_settings, consistency, "0", 0,
         "weight of the squared distance between the model's probabilities and those of spaces.teacher, each "

@@ -75,9 +75,9 @@ typedef struct cohort_settings {
   int sharding;  /* cohort_sharding */
   int replicate; /* cohort_replicate */
   bool overlap, shared_memory;
-  double bucket;                 /* MiB */
-  int reference;                 /* COHORT_REFERENCE_... */
-  const cohort_document *spaces; /* rules of spaces by name, or NULL */
+  double bucket;                           /* MiB */
+  int reference;                           /* COHORT_REFERENCE_... */
+  const cohort_document *spaces, *players; /* by name, or NULL */
   double consistency;
   const cohort_document *model, *loss, *losses, *aggregator, *preference, *optimizer, *groups, *schedule;
   double clip;

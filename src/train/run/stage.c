@@ -54,7 +54,7 @@ static cohort_status give_weights(void *argument, int number, const cohort_space
   cohort_space *whole = &run->gathered[number];
   void *memory = whole->memory;
   const bool sharded = run->sharding == COHORT_SHARDING_PARAMETERS;
-  cohort_updater_wait(run->updater);
+  cohort_run_wait_for_weights(run);
   if (sharded && !memory) {
     const size_t bytes = (size_t)space->elements * sizeof(float);
     COHORT_TRY(cohort_comm_agree_error(run->comm, cohort_memory_create(bytes, "whole weights", &memory, error), error));

@@ -7,6 +7,7 @@
 #include "state/gradient_arena.h"
 #include "state/prefetch.h"
 #include "train/engine/federated.h"
+#include "train/player/player.h"
 #include "train/run/per_sample.h"
 #include "train/run/run.h"
 #include "train/task/task.h"
@@ -26,9 +27,10 @@ struct cohort_run {
   bool plan_only;              /* to know what it would take */
   cohort_shard_group *members; /* between whom spaces are dealt */
   cohort_link link;
-  cohort_comm apart; /* the same ranks, each a host by itself, when they shall not share memory */
-  cohort_updater *updater;
-  bool begun; /* it has stepped or was resumed: vectors of its optimizer count */
+  cohort_comm apart;                       /* the same ranks, each a host by itself, when they shall not share memory */
+  cohort_updater *updater;                 /* of the first space */
+  cohort_player player[COHORT_MAX_SPACES]; /* of the other trained ones, by number */
+  bool begun;                              /* it has stepped or was resumed: vectors of its optimizer count */
   cohort_lane_engine *engine;
   /* Plans of a step's questions, each made only when the optimizer asks it: the gradient, the gradient with a
    * Hessian-vector product (`train` itself when every step wants it), losses alone. */
@@ -52,6 +54,11 @@ struct cohort_run {
   cohort_profile *profile;     /* or NULL */
   const cohort_run_lock *lock; /* of the run directory, or NULL */
 };
+
+/* The player of a trained space. */
+cohort_updater *cohort_run_player(const cohort_run *run, int space);
+/* Waits until all weights are here. Collective. */
+void cohort_run_wait_for_weights(const cohort_run *run);
 
 /* What its lanes can answer: COHORT_WANTS_... */
 unsigned cohort_run_answers(const cohort_run *run);

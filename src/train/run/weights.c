@@ -154,10 +154,26 @@ static void name_lacking(const cohort_run *run, const reading *own) {
   free(list);
 }
 
+/* Whether the file that a run begins with has weights for a space: it may lack all but the model's. */
+static cohort_status look_for(const cohort_run *run, const reading *own, bool *there, cohort_error *error) {
+  cohort_status status = COHORT_DONE;
+  if (run->comm->rank == 0) {
+    char *flat = cohort_format_text("/%s/flat/parameters", own->name);
+    status = cohort_checkpoint_has(own->path, flat, there, error);
+    free(flat);
+    if (status == COHORT_DONE && !*there)
+      cohort_log_line(run->log, "%s has no %s: it keeps its start", own->path, own->name);
+  }
+  COHORT_TRY(cohort_comm_agree_error(run->comm, status, error));
+  cohort_comm_broadcast(run->comm, 0, there, sizeof *there);
+  return COHORT_DONE;
+}
+
 static cohort_status take_space(const cohort_run *run, const char *path, int number, bool every_space,
                                 cohort_error *error) {
   const cohort_declared_space *declared = &run->spaces.declared[number];
-  if (declared->init_from && !every_space) path = declared->init_from;
+  const bool elsewhere = declared->init_from && !every_space;
+  if (elsewhere) path = declared->init_from;
   if (!path) return COHORT_DONE;
   const cohort_space *space = run->spaces.space[number];
   const reading own = {.path = path,
@@ -166,9 +182,13 @@ static cohort_status take_space(const cohort_run *run, const char *path, int num
                        .whole = every_space,
                        .found = cohort_allocate((size_t)space->tensors + 1)};
   const bool sharded = run->sharding == COHORT_SHARDING_PARAMETERS;
-  cohort_status status =
-      sharded ? take_sharded(run, &own, run->spaces.layout->own[number], error) : take_whole(run, &own, error);
-  if (status == COHORT_DONE && run->comm->rank == 0) name_lacking(run, &own);
+  const bool may_lack = !every_space && !elsewhere && strcmp(own.name, "model") != 0;
+  bool there = true;
+  cohort_status status = may_lack ? look_for(run, &own, &there, error) : COHORT_DONE;
+  if (status == COHORT_DONE && there) {
+    status = sharded ? take_sharded(run, &own, run->spaces.layout->own[number], error) : take_whole(run, &own, error);
+    if (status == COHORT_DONE && run->comm->rank == 0) name_lacking(run, &own);
+  }
   free(own.found);
   return status;
 }
@@ -194,10 +214,12 @@ static cohort_status take_state(const cohort_run *run, const char *path, bool ev
   return status;
 }
 
-/* Rank 0: a file's space that this run would leave out, and one of this run that the file need not have. */
-static cohort_status check_adapters(const cohort_run *run, const char *path, bool *has_adapter, cohort_error *error) {
-  COHORT_TRY(cohort_checkpoint_has(path, "/" COHORT_ADAPTER_SPACE "/flat/parameters", has_adapter, error));
-  if (!*has_adapter || cohort_spaces_find(&run->spaces, COHORT_ADAPTER_SPACE) >= 0) return COHORT_DONE;
+/* Rank 0: adapters of a file that this run would leave out. */
+static cohort_status check_adapters(const cohort_run *run, const char *path, cohort_error *error) {
+  bool has = false;
+  if (cohort_spaces_find(&run->spaces, COHORT_ADAPTER_SPACE) >= 0) return COHORT_DONE;
+  COHORT_TRY(cohort_checkpoint_has(path, "/" COHORT_ADAPTER_SPACE "/flat/parameters", &has, error));
+  if (!has) return COHORT_DONE;
   return cohort_fail(error, COHORT_BAD_DATA,
                      "%s: has adapters beside its weights, which this model lacks; set lora as it was trained", path);
 }
@@ -209,18 +231,10 @@ bool cohort_run_begins_elsewhere(const cohort_run *run) {
 }
 
 cohort_status cohort_run_take_weights(cohort_run *run, const char *path, bool every_space, cohort_error *error) {
-  bool has_adapter = false;
-  const cohort_status status =
-      run->comm->rank == 0 && path ? check_adapters(run, path, &has_adapter, error) : COHORT_DONE;
+  const cohort_status status = run->comm->rank == 0 && path ? check_adapters(run, path, error) : COHORT_DONE;
   COHORT_TRY(cohort_comm_agree_error(run->comm, status, error));
-  cohort_comm_broadcast(run->comm, 0, &has_adapter, sizeof has_adapter);
-  for (int s = 0; s < run->spaces.count; s++) {
-    const cohort_declared_space *declared = &run->spaces.declared[s];
-    const bool adapter = strcmp(run->spaces.space[declared->of]->name, COHORT_ADAPTER_SPACE) == 0;
-    if (!adapter || has_adapter || every_space || declared->init_from)
-      COHORT_TRY(take_space(run, path, s, every_space, error));
-  }
-  if (run->spaces.state) COHORT_TRY(take_state(run, path, every_space, error));
+  for (int s = 0; s < run->spaces.count; s++) COHORT_TRY(take_space(run, path, s, every_space, error));
+  if (run->spaces.state && path) COHORT_TRY(take_state(run, path, every_space, error));
   if (every_space && run->task.table) COHORT_TRY(cohort_run_take_table(run, path, error));
   return COHORT_DONE;
 }

@@ -362,6 +362,7 @@ const int32_t *cohort_supervised_labels(const cohort_task *task) {
 const cohort_task_functions cohort_task_supervised = {
     .name = "supervised",
     .noun = "samples",
+    .players = (const char *const[]){"loss", NULL},
     .uses = COHORT_TASK_MODEL | COHORT_TASK_LOSS | COHORT_TASK_SAMPLES,
     .open = open_task,
     .close = close_task,

@@ -98,12 +98,14 @@ static cohort_value wanted(const lane_inputs *in, cohort_graph *graph, int loss,
   return kind == COHORT_TARGET_REAL && target->labels ? one_hot(graph, value, rows, target->width) : value;
 }
 
-/* The loss's own parameters: trained beside the model's. One that ascends is seen by the optimizer with the other sign.
- */
-static void add_parameters(cohort_graph *graph, const cohort_loss *loss, cohort_loss_fields *fields) {
+/* The loss's own parameters: trained beside the model's, by a player of their own where the config names one. One that
+ * ascends is seen by the optimizer with the other sign. */
+static void add_parameters(const cohort_task *task, cohort_graph *graph, const cohort_loss *loss,
+                           cohort_loss_fields *fields) {
+  const int player = cohort_task_player(task, "loss"), space = player < 0 ? 0 : player;
   for (int i = 0; loss->parameters && loss->parameters[i].name; i++) {
     const cohort_loss_parameter *own = &loss->parameters[i];
-    const cohort_value value = cohort_graph_parameter(graph, 0, own->name, COHORT_SHAPE(1), COHORT_ROLE_SCALAR,
+    const cohort_value value = cohort_graph_parameter(graph, space, own->name, COHORT_SHAPE(1), COHORT_ROLE_SCALAR,
                                                       COHORT_INITIAL_NUMBER, own->initial);
     if (own->bounded) cohort_graph_bound(graph, value, own->minimum);
     const cohort_value number = cohort_graph_reshape(graph, value, COHORT_SCALAR_SHAPE);
@@ -129,7 +131,7 @@ static cohort_value objective(const lane_inputs *in, cohort_graph *graph, const 
   fields.model = &model;
   cohort_graph_enter(graph, loss ? "loss%d" : "loss", loss);
   cohort_loss_declare_states(method, choice->config, graph, &fields);
-  add_parameters(graph, method->functions, &fields);
+  add_parameters(in->task, graph, method->functions, &fields);
   cohort_graph_leave(graph);
   return cohort_loss_objective(method, choice->config, graph, &fields, NULL);
 }

@@ -98,6 +98,28 @@ static void read_rules(cohort_task *task, cohort_faults *faults) {
                       "consistency: it compares probabilities of classes, but y holds real targets; remove it");
 }
 
+/* Players stand right after the model's, as trained spaces come first. */
+static void add_players(cohort_task *task, cohort_faults *faults) {
+  const cohort_document *given = task->settings->players;
+  if (cohort_document_is_null(given)) return;
+  if (given->kind != COHORT_MAP) cohort_faults_add(faults, given, "players: wants a map {NAME: {optimizer, every}}");
+  for (size_t i = 0; given->kind == COHORT_MAP && i < given->count; i++) {
+    const char *const *known = task->functions->players;
+    while (known && *known && strcmp(*known, given->names[i]) != 0) known++;
+    if (known && *known)
+      (void)cohort_task_add_space(task, *known, COHORT_SPACE_TRAINED, -1);
+    else
+      cohort_faults_add(faults, given->children[i], "players: task %s has no player \"%s\"; remove it",
+                        task->functions->name, given->names[i]);
+  }
+}
+
+int cohort_task_player(const cohort_task *task, const char *name) {
+  for (int s = 1; s < task->spaces; s++)
+    if (task->space[s].rule == COHORT_SPACE_TRAINED && strcmp(task->space[s].name, name) == 0) return s;
+  return -1;
+}
+
 void cohort_task_place_model(const cohort_task *task, cohort_model_inputs *inputs) {
   inputs->space = task->model_space;
   inputs->adapter = task->settings->lora ? &task->adapter : NULL;
@@ -122,9 +144,10 @@ cohort_status cohort_task_open(const cohort_settings *settings, cohort_comm *com
     const int space = cohort_task_add_space(out, COHORT_ADAPTER_SPACE, COHORT_SPACE_TRAINED, -1);
     out->adapter = cohort_adapter_of(&settings->lora_settings, space, faults);
   }
-  if (has_model)
-    out->model_space =
-        cohort_task_add_space(out, "model", settings->lora ? COHORT_SPACE_FROZEN : COHORT_SPACE_TRAINED, -1);
+  const bool frozen = settings->lora != NULL;
+  if (has_model && !frozen) out->model_space = cohort_task_add_space(out, "model", COHORT_SPACE_TRAINED, -1);
+  add_players(out, faults);
+  if (has_model && frozen) out->model_space = cohort_task_add_space(out, "model", COHORT_SPACE_FROZEN, -1);
   if (cohort_document_get(settings->spaces, "teacher") && settings->task->uses & COHORT_TASK_LOSS)
     out->teacher = cohort_task_add_space(out, "teacher", COHORT_SPACE_FROZEN,
                                          settings->lora ? out->adapter.space : out->model_space);

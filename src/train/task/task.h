@@ -88,9 +88,10 @@ typedef struct cohort_task_stage {
 /* NULL where a function is not said to be of every task: it has no use for it. */
 typedef struct cohort_task_functions {
   const char *name;
-  const char *noun;     /* what a batch is of: "samples", "pairs" */
-  unsigned uses;        /* COHORT_TASK_... */
-  size_t settings_size; /* of the struct that its own keys fill (train/task/registry.h) */
+  const char *noun;           /* what a batch is of: "samples", "pairs" */
+  unsigned uses;              /* COHORT_TASK_... */
+  const char *const *players; /* names of those it may have beside the model's, NULL-ended; NULL: none */
+  size_t settings_size;       /* of the struct that its own keys fill (train/task/registry.h) */
   /* Of every task. Loads the data; faults of the config go to `faults`, of the data to `error`. */
   cohort_status (*open)(cohort_task *task, const cohort_log *log, cohort_faults *faults, cohort_error *error);
   void (*close)(cohort_task *task);
@@ -119,6 +120,8 @@ typedef struct cohort_task_functions {
  * the start, or -1. Before the graph is built. */
 int cohort_task_add_space(cohort_task *task, const char *name, cohort_space_rule rule, int of);
 
+/* The number of the space of a further player (`players`) that the config names, or -1. */
+int cohort_task_player(const cohort_task *task, const char *name);
 /* Where the trained model's tensors are: sets space and adapter of a model's inputs. */
 void cohort_task_place_model(const cohort_task *task, cohort_model_inputs *inputs);
 /* What the frozen reference is: the model as it begins, of which nothing is stored twice where adapters are trained.
