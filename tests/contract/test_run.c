@@ -60,6 +60,13 @@ static const placement *placement_of(const char *family) {
   return NULL;
 }
 
+/* What is trained: a method as a config writes it. */
+typedef struct subject {
+  const placement *own;
+  const cohort_method *method;
+  const char *written; /* its key, or {KEY: {PARAMETER: value}} */
+} subject;
+
 static bool has_model(const char *config) { return strstr(config, "data:") != NULL; }
 
 /* `method` is a key, or {KEY: {...}}. What has a model is spread over the ranks. */
@@ -81,19 +88,19 @@ static char *folder(void) {
 }
 
 /* Runs the world under the next sharding of the round that the method's config may have; whether it came to its end. */
-static bool runs(run_world *world, const char *config, const cohort_method *method, int *turn, const char *what) {
+static bool runs(run_world *world, const char *config, const subject *of, int *turn, const char *what) {
   cohort_status status = COHORT_BAD_CONFIG;
   for (int tries = 0; tries < 4 && status == COHORT_BAD_CONFIG; tries++) {
-    char *own = with_method(config, method->key, shardings[(*turn)++ % 4]);
+    char *own = with_method(config, of->written, shardings[(*turn)++ % 4]);
     world->config = own;
     status = run_world_run(world);
     free(own);
     if (!strstr(world->error.text, ": sharding: ")) break;
   }
   if (status != COHORT_DONE)
-    fprintf(stderr, "\n  %s %s: %s: status %d: %s\n", method->family, method->key, what, (int)status,
+    fprintf(stderr, "\n  %s %s: %s: status %d: %s\n", of->method->family, of->written, what, (int)status,
             world->error.text);
-  if (world->differ) fprintf(stderr, "\n  %s %s: %s: ranks differ\n", method->family, method->key, what);
+  if (world->differ) fprintf(stderr, "\n  %s %s: %s: ranks differ\n", of->method->family, of->written, what);
   CU_ASSERT_EQUAL(status, COHORT_DONE);
   CU_ASSERT_FALSE(world->differ);
   return status == COHORT_DONE && !world->differ;
@@ -114,14 +121,15 @@ static bool same_checkpoint(const char *a, const char *b) {
 }
 
 static void same(const run_world *a, const char *to_a, const run_world *b, const char *to_b, int first,
-                 const cohort_method *method, const char *what) {
+                 const subject *of, const char *what) {
   const size_t rows = (size_t)(RUN_STEPS - first) * sizeof *a->row;
   char *left = cohort_format_text("%s/step_%08d.h5", to_a, RUN_STEPS);
   char *right = cohort_format_text("%s/step_%08d.h5", to_b, RUN_STEPS);
   const bool equal = same_checkpoint(left, right);
   const bool same_rows = memcmp(a->row + first, b->row + first, rows) == 0;
   if (!equal || !same_rows)
-    fprintf(stderr, "\n  %s %s: %s: %s differ\n", method->family, method->key, what, equal ? "rows" : "checkpoints");
+    fprintf(stderr, "\n  %s %s: %s: %s differ\n", of->method->family, of->written, what,
+            equal ? "rows" : "checkpoints");
   CU_ASSERT(equal && same_rows);
   free(left);
   free(right);
@@ -208,24 +216,26 @@ static void watch_alone(run_world *world, cohort_comm *comm, cohort_run *run, in
   }
 }
 
-/* The first config of its family that takes the method, and in `alone` what one rank makes of it. */
-static const char *train_alone(const placement *own, const cohort_method *method, run_world *alone, char *to) {
+/* The first config of its family that takes the method, and in `alone` what one rank makes of it; NULL: none does. */
+static const char *train_alone(const subject *of, run_world *alone, char *to) {
   int64_t wrong = 0;
   allocations = 0;
-  for (int i = 0; i < CONFIGS && own->config[i]; i++) {
-    char *config = with_method(own->config[i], method->key, "optimizer");
+  for (int i = 0; i < CONFIGS && of->own->config[i]; i++) {
+    char *config = with_method(of->own->config[i], of->written, "optimizer");
     *alone =
         (run_world){.config = config, .ranks = 1, .threads = 1, .to = to, .watch = watch_alone, .argument = &wrong};
     const cohort_status status = run_world_run(alone);
     free(config);
-    if (wrong) fprintf(stderr, "\n  %s %s: writes behind what it owns\n", method->family, method->key);
-    if (allocations) fprintf(stderr, "\n  %s %s: %d allocations in steps\n", method->family, method->key, allocations);
+    if (wrong) fprintf(stderr, "\n  %s %s: writes behind what it owns\n", of->method->family, of->written);
+    if (allocations)
+      fprintf(stderr, "\n  %s %s: %d allocations in steps\n", of->method->family, of->written, allocations);
     CU_ASSERT(wrong == 0 && allocations == 0);
-    if (status == COHORT_DONE) return own->config[i];
-    if (status != COHORT_BAD_CONFIG) break;
+    if (status == COHORT_DONE) return of->own->config[i];
+    if (status == COHORT_BAD_CONFIG) continue;
+    fprintf(stderr, "\n  %s %s: %s\n", of->method->family, of->written, alone->error.text);
+    CU_FAIL("it fails");
+    return NULL;
   }
-  fprintf(stderr, "\n  %s %s: %s\n", method->family, method->key, alone->error.text);
-  CU_FAIL("no config takes it");
   return NULL;
 }
 
@@ -348,22 +358,41 @@ static void check_identity(const placement *own, const cohort_method *method, co
   CU_ASSERT(largest <= 1e-4);
 }
 
-static void check_method(const placement *own, const cohort_method *method, int *turn) {
-  run_world alone;
-  char *ends[3] = {folder(), folder(), folder()}, *half = folder();
-  const char *config = train_alone(own, method, &alone, ends[0]);
+/* Trains it in three worlds, which must agree; the config that took it, or NULL. */
+static const char *check_bits(const subject *of, int *turn) {
   static const char by_two[] = "2 ranks of 2 threads", by_three[] = "resumed on 3 ranks";
-  run_world two = {.ranks = 2, .threads = 2, .half = half, .to = ends[1]};
+  char *ends[3] = {folder(), folder(), folder()}, *half = folder();
+  run_world alone, two = {.ranks = 2, .threads = 2, .half = half, .to = ends[1]};
   run_world three = {.ranks = 3, .threads = 1, .from = half, .to = ends[2]};
-  if (config && runs(&two, config, method, turn, by_two)) {
-    same(&alone, ends[0], &two, ends[1], 0, method, by_two);
-    if (runs(&three, config, method, turn, by_three))
-      same(&alone, ends[0], &three, ends[2], RUN_HALF, method, by_three);
+  const char *config = train_alone(of, &alone, ends[0]);
+  if (!config) fprintf(stderr, "%s", of->written[0] == '{' ? "" : alone.error.text);
+  if (config && runs(&two, config, of, turn, by_two)) {
+    same(&alone, ends[0], &two, ends[1], 0, of, by_two);
+    if (runs(&three, config, of, turn, by_three)) same(&alone, ends[0], &three, ends[2], RUN_HALF, of, by_three);
   }
-  if (config && has_model(config)) check_refusal(config, method);
-  for (const cohort_identity *i = method->identities; i && i->method; i++) check_identity(own, method, i);
   for (int i = 0; i < 3; i++) free(ends[i]);
   free(half);
+  return config;
+}
+
+/* At its defaults; then with every other value of every choice and switch, one at a time, where its rules and the data
+ * allow that. */
+static void check_method(const placement *own, const cohort_method *method, int *turn) {
+  const char *config = check_bits(&(subject){own, method, method->key}, turn);
+  if (!config) fprintf(stderr, "\n  %s %s: no config takes it\n", method->family, method->key);
+  CU_ASSERT_PTR_NOT_NULL(config);
+  if (config && has_model(config)) check_refusal(config, method);
+  for (const cohort_identity *i = method->identities; i && i->method; i++) check_identity(own, method, i);
+  for (const cohort_parameter *p = method->parameters; p && p->name; p++)
+    for (int value = 0; p->type == COHORT_PARAMETER_CHOICE ? p->choices[value] != NULL
+                                                           : p->type == COHORT_PARAMETER_BOOLEAN && value < 2;
+         value++) {
+      const char *text = p->type == COHORT_PARAMETER_CHOICE ? p->choices[value] : value ? "true" : "false";
+      if (p->standard && strcmp(p->standard, text) == 0) continue;
+      char *written = cohort_format_text("{%s: {%s: %s}}", method->key, p->name, text);
+      (void)check_bits(&(subject){own, method, written}, turn);
+      free(written);
+    }
 }
 
 /* Of two objectives one alone is what a run of that loss has; a third is refused. */
