@@ -8,9 +8,7 @@ typedef struct adafactor_config {
 } adafactor_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(adafactor_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1e-2", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "largest step size, relative to the weights of a tensor",
-     .sweep_low = 1e-4, .sweep_high = 0.1, .sweep_log = true},
+    COHORT_LEARNING_RATE(adafactor_config, "1e-2", 1e-4, 0.1, "largest step size, relative to the weights of a tensor"),
     COHORT_REAL_UNIT(adafactor_config, beta1, "0", "decay of the step's average; 0: none is kept"),
     COHORT_REAL_RANGE(adafactor_config, beta2_power, "0.8", 0, true, 1, false,
                       "the squares' average decays by 1 - step^-beta2_power"),
@@ -18,9 +16,7 @@ static const cohort_parameter parameters[] = {
     COHORT_REAL_ATLEAST(adafactor_config, epsilon2, "1e-3", 0,
                         "smallest root mean square of a tensor's weights that its step is scaled by"),
     COHORT_REAL_ABOVE(adafactor_config, clip_threshold, "1", 0, "largest root mean square of a tensor's direction"),
-    {COHORT_FIELD(adafactor_config, weight_decay, COHORT_PARAMETER_REAL), .standard = "0", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "decoupled decay, multiplied by the learning rate",
-     .sweep_low = 1e-4, .sweep_high = 0.3, .sweep_log = true},
+    COHORT_DECOUPLED_DECAY(adafactor_config, "0", .sweep_low = 1e-4, .sweep_high = 0.3, .sweep_log = true),
     {.name = NULL},
 };
 

@@ -7,9 +7,7 @@ typedef struct adagrad_config {
 } adagrad_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(adagrad_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1e-2", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "step size", .sweep_low = 1e-4, .sweep_high = 1,
-     .sweep_log = true},
+    COHORT_LEARNING_RATE(adagrad_config, "1e-2", 1e-4, 1, "step size"),
     COHORT_REAL_ATLEAST(adagrad_config, learning_rate_decay, "0", 0,
                         "the step size is divided by 1 + (t - 1) times this at step t"),
     COHORT_REAL_ATLEAST(adagrad_config, initial_accumulator, "0", 0, "first value of the sum of squared gradients"),

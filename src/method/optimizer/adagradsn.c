@@ -10,9 +10,7 @@ typedef struct adagradsn_config {
 } adagradsn_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(adagradsn_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1e-2", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "step size", .sweep_low = 1e-4, .sweep_high = 1,
-     .sweep_log = true},
+    COHORT_LEARNING_RATE(adagradsn_config, "1e-2", 1e-4, 1, "step size"),
     COHORT_REAL_UNIT(adagradsn_config, beta1, "0", "decay of the gradient's average; 0: none is kept"),
     COHORT_REAL_RANGE(adagradsn_config, beta2, "1", 0, false, 1, false,
                       "decay of the average of a subset's squared norm; 1: a sum, which does not decay"),
@@ -20,9 +18,7 @@ static const cohort_parameter parameters[] = {
                          "elements of a subset of a matrix, lowered until it divides their number; 0: rows or columns"),
     COHORT_REAL_ABOVE(adagradsn_config, epsilon, "1e-8", 0, "added to the root in the denominator"),
     COHORT_BOOLEAN(adagradsn_config, bias_correction, "false", "correct both averages as Adam does"),
-    {COHORT_FIELD(adagradsn_config, weight_decay, COHORT_PARAMETER_REAL), .standard = "0", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "decoupled decay, multiplied by the learning rate",
-     .sweep_low = 1e-4, .sweep_high = 0.3, .sweep_log = true},
+    COHORT_DECOUPLED_DECAY(adagradsn_config, "0", .sweep_low = 1e-4, .sweep_high = 0.3, .sweep_log = true),
     {.name = NULL},
 };
 

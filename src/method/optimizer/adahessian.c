@@ -8,13 +8,11 @@ typedef struct adahessian_config {
 } adahessian_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(adahessian_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "0.1", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "step size", .sweep_low = 1e-3, .sweep_high = 1,
-     .sweep_log = true},
+    COHORT_LEARNING_RATE(adahessian_config, "0.1", 1e-3, 1, "step size"),
     COHORT_REAL_UNIT(adahessian_config, beta1, "0.9", "decay of the gradient's average"),
     COHORT_REAL_UNIT(adahessian_config, beta2, "0.999", "decay of the squared curvature's average"),
     COHORT_REAL_ABOVE(adahessian_config, epsilon, "1e-8", 0, "added to the power in the denominator"),
-    COHORT_REAL_ATLEAST(adahessian_config, weight_decay, "0", 0, "decoupled decay, multiplied by the learning rate"),
+    COHORT_DECOUPLED_DECAY(adahessian_config, "0"),
     COHORT_REAL_RANGE(adahessian_config, hessian_power, "1", 0, false, 1, false,
                       "k: 1 divides by the curvature's size, 0 not at all"),
     COHORT_BOOLEAN(adahessian_config, average_kernel, "true",

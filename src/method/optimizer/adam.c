@@ -8,12 +8,8 @@ typedef struct adam_config {
 } adam_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(adam_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1e-3", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "step size", .sweep_low = 1e-5, .sweep_high = 1e-2,
-     .sweep_log = true},
-    COHORT_REAL_UNIT(adam_config, beta1, "0.9", "decay of the gradient's average"),
-    COHORT_REAL_UNIT(adam_config, beta2, "0.999", "decay of the squared gradient's average"),
-    COHORT_REAL_ABOVE(adam_config, epsilon, "1e-8", 0, "added to the root in the denominator"),
+    COHORT_LEARNING_RATE(adam_config, "1e-3", 1e-5, 1e-2, "step size"),
+    COHORT_MOMENTS(adam_config, "0.9", "0.999", "1e-8"),
     COHORT_REAL_ATLEAST(adam_config, weight_decay, "0", 0, "L2 penalty: this times the parameter joins the gradient"),
     COHORT_BOOLEAN(adam_config, bias_correction, "true", "divide both averages by 1 - beta^t"),
     COHORT_REAL_ATLEAST(adam_config, initial_second, "0", 0, "first value of the squared gradient's average"),

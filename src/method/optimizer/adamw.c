@@ -7,15 +7,9 @@ typedef struct adamw_config {
 } adamw_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(adamw_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1e-3", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "step size", .sweep_low = 1e-5, .sweep_high = 1e-2,
-     .sweep_log = true},
-    COHORT_REAL_UNIT(adamw_config, beta1, "0.9", "decay of the gradient's average"),
-    COHORT_REAL_UNIT(adamw_config, beta2, "0.999", "decay of the squared gradient's average"),
-    COHORT_REAL_ABOVE(adamw_config, epsilon, "1e-8", 0, "added to the root in the denominator"),
-    {COHORT_FIELD(adamw_config, weight_decay, COHORT_PARAMETER_REAL), .standard = "1e-2", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "decoupled decay, multiplied by the learning rate",
-     .sweep_low = 1e-4, .sweep_high = 0.3, .sweep_log = true},
+    COHORT_LEARNING_RATE(adamw_config, "1e-3", 1e-5, 1e-2, "step size"),
+    COHORT_MOMENTS(adamw_config, "0.9", "0.999", "1e-8"),
+    COHORT_DECOUPLED_DECAY(adamw_config, "1e-2", .sweep_low = 1e-4, .sweep_high = 0.3, .sweep_log = true),
     {.name = NULL},
 };
 

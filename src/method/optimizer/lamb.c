@@ -7,12 +7,8 @@ typedef struct lamb_config {
 } lamb_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(lamb_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1e-2", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "step size, relative to the norm of a tensor",
-     .sweep_low = 1e-4, .sweep_high = 0.1, .sweep_log = true},
-    COHORT_REAL_UNIT(lamb_config, beta1, "0.9", "decay of the gradient's average"),
-    COHORT_REAL_UNIT(lamb_config, beta2, "0.999", "decay of the squared gradient's average"),
-    COHORT_REAL_ABOVE(lamb_config, epsilon, "1e-6", 0, "added to the root in the denominator"),
+    COHORT_LEARNING_RATE(lamb_config, "1e-2", 1e-4, 0.1, "step size, relative to the norm of a tensor"),
+    COHORT_MOMENTS(lamb_config, "0.9", "0.999", "1e-6"),
     {COHORT_FIELD(lamb_config, weight_decay, COHORT_PARAMETER_REAL), .standard = "1e-2", .minimum = 0,
      .maximum = INFINITY, .maximum_open = true, .meaning = "decay, part of the direction and of its norm",
      .sweep_low = 1e-4, .sweep_high = 0.3, .sweep_log = true},

@@ -13,9 +13,7 @@ typedef struct lbfgs_config {
 enum { MOST_PAIRS = 20 };
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(lbfgs_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "factor on the quasi-Newton step", .sweep_low = 1e-2,
-     .sweep_high = 1, .sweep_log = true},
+    COHORT_LEARNING_RATE(lbfgs_config, "1", 1e-2, 1, "factor on the quasi-Newton step"),
     COHORT_INTEGER_RANGE(lbfgs_config, history, "10", 1, MOST_PAIRS, "pairs of differences that are kept"),
     {.name = NULL},
 };

@@ -7,14 +7,10 @@ typedef struct lion_config {
 } lion_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(lion_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1e-4", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "step size: every element moves by this", .sweep_low = 1e-5,
-     .sweep_high = 1e-2, .sweep_log = true},
+    COHORT_LEARNING_RATE(lion_config, "1e-4", 1e-5, 1e-2, "step size: every element moves by this"),
     COHORT_REAL_UNIT(lion_config, beta1, "0.9", "share of the average in the direction"),
     COHORT_REAL_UNIT(lion_config, beta2, "0.99", "decay of the gradient's average"),
-    {COHORT_FIELD(lion_config, weight_decay, COHORT_PARAMETER_REAL), .standard = "0", .minimum = 0, .maximum = INFINITY,
-     .maximum_open = true, .meaning = "decoupled decay, multiplied by the learning rate", .sweep_low = 1e-2,
-     .sweep_high = 10, .sweep_log = true},
+    COHORT_DECOUPLED_DECAY(lion_config, "0", .sweep_low = 1e-2, .sweep_high = 10, .sweep_log = true),
     {.name = NULL},
 };
 

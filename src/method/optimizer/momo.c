@@ -8,9 +8,7 @@ typedef struct momo_config {
 } momo_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(momo_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "largest step size", .sweep_low = 1e-2, .sweep_high = 10,
-     .sweep_log = true},
+    COHORT_LEARNING_RATE(momo_config, "1", 1e-2, 10, "largest step size"),
     COHORT_REAL_UNIT(momo_config, beta, "0.9", "decay of the averages"),
     COHORT_REAL_ANY(momo_config, lower_bound, "0", "what the loss cannot fall below"),
     COHORT_BOOLEAN(momo_config, bias_correction, "false", "averages begin at zero, not at their first values"),

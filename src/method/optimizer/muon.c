@@ -17,13 +17,11 @@ enum { ORIGINAL, MATCH_RMS_ADAMW };
 static const char *const adjustments[] = {"original", "match_rms_adamw", NULL};
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(muon_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "0.02", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "step size: the spectral norm of a square matrix's step",
-     .sweep_low = 1e-3, .sweep_high = 0.1, .sweep_log = true},
+    COHORT_LEARNING_RATE(muon_config, "0.02", 1e-3, 0.1, "step size: the spectral norm of a square matrix's step"),
     {COHORT_FIELD(muon_config, momentum, COHORT_PARAMETER_REAL), .standard = "0.95", .minimum = 0, .maximum = 1,
      .maximum_open = true, .meaning = "decay of the gradient's average", .sweep_low = 0.8, .sweep_high = 0.99},
     COHORT_BOOLEAN(muon_config, nesterov, "true", "look ahead along the average"),
-    COHORT_REAL_ATLEAST(muon_config, weight_decay, "0", 0, "decoupled decay, multiplied by the learning rate"),
+    COHORT_DECOUPLED_DECAY(muon_config, "0"),
     COHORT_INTEGER_RANGE(muon_config, iterations, "5", 1, 99, "Newton-Schulz iterations"),
     COHORT_CHOICE(
         muon_config, adjust, "original", adjustments,

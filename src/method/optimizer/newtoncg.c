@@ -10,9 +10,7 @@ typedef struct newtoncg_config {
 } newtoncg_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(newtoncg_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "factor on the Newton step", .sweep_low = 0.1,
-     .sweep_high = 1, .sweep_log = true},
+    COHORT_LEARNING_RATE(newtoncg_config, "1", 0.1, 1, "factor on the Newton step"),
     COHORT_INTEGER_RANGE(newtoncg_config, iterations, "10", 1, 1e6, "products a step at most"),
     COHORT_REAL_ATLEAST(newtoncg_config, tolerance, "1e-3", 0, "residual, as a share of the gradient, that is enough"),
     COHORT_REAL_ATLEAST(newtoncg_config, damping, "1e-3", 0, "added to the Hessian's diagonal"),

@@ -31,6 +31,22 @@ enum {
   COHORT_NEEDS_MATRICES = 1 << 1,     /* serves tensors of two or more axes only */
 };
 
+/* Rows that tables of parameters share. `config` is the method's struct, whose fields have the rows' names; a table of
+ * Adam's kin begins with two of them: {COHORT_LEARNING_RATE(...), COHORT_MOMENTS(...), its own rows, {.name = NULL}}.
+ */
+/* clang-format off */
+#define COHORT_LEARNING_RATE(config, default_text, low, high, text)                                                    \
+  COHORT_REAL_ATLEAST(config, learning_rate, default_text, 0, text, .sweep_low = low, .sweep_high = high,              \
+                      .sweep_log = true)
+#define COHORT_DECOUPLED_DECAY(config, default_text, ...)                                                              \
+  COHORT_REAL_ATLEAST(config, weight_decay, default_text, 0, "decoupled decay, multiplied by the learning rate",       \
+                      __VA_ARGS__)
+#define COHORT_MOMENTS(config, beta1_text, beta2_text, epsilon_text)                                                   \
+  COHORT_REAL_UNIT(config, beta1, beta1_text, "decay of the gradient's average"),                                      \
+  COHORT_REAL_UNIT(config, beta2, beta2_text, "decay of the squared gradient's average"),                              \
+  COHORT_REAL_ABOVE(config, epsilon, epsilon_text, 0, "added to the root in the denominator")
+/* clang-format on */
+
 enum { COHORT_MAX_SUMS = 8, COHORT_MAX_REPORTS = 4, COHORT_MAX_PASSES = 4 };
 
 /* A float64 that a pass leaves of every range, joined along the tree of pieces, so that no bit depends on ranks. The

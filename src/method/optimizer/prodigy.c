@@ -8,9 +8,7 @@ typedef struct prodigy_config {
 } prodigy_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(prodigy_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "factor on the estimated step size; what schedules change",
-     .sweep_low = 0.25, .sweep_high = 4, .sweep_log = true},
+    COHORT_LEARNING_RATE(prodigy_config, "1", 0.25, 4, "factor on the estimated step size; what schedules change"),
     COHORT_REAL_UNIT(prodigy_config, beta1, "0.9", "decay of the gradient's average"),
     COHORT_REAL_UNIT(prodigy_config, beta2, "0.999", "decay of the squared gradient's average"),
     COHORT_REAL_UNIT(prodigy_config, beta3, "0", "decay of the estimate's sums; 0: sqrt(beta2)"),

@@ -8,9 +8,7 @@ typedef struct sgd_config {
 } sgd_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(sgd_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1e-2", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "step size", .sweep_low = 1e-3, .sweep_high = 1,
-     .sweep_log = true},
+    COHORT_LEARNING_RATE(sgd_config, "1e-2", 1e-3, 1, "step size"),
     {COHORT_FIELD(sgd_config, momentum, COHORT_PARAMETER_REAL), .standard = "0", .minimum = 0, .maximum = 1,
      .maximum_open = true, .meaning = "share of the last velocity that is kept", .sweep_low = 0, .sweep_high = 0.99},
     COHORT_REAL_ATLEAST(sgd_config, weight_decay, "0", 0, "L2 penalty: this times the parameter joins the gradient"),

@@ -13,16 +13,12 @@ typedef struct soap_config {
 } soap_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(soap_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "3e-3", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "step size", .sweep_low = 1e-4, .sweep_high = 1e-2,
-     .sweep_log = true},
+    COHORT_LEARNING_RATE(soap_config, "3e-3", 1e-4, 1e-2, "step size"),
     COHORT_REAL_UNIT(soap_config, beta1, "0.95", "decay of the gradient's average"),
     COHORT_REAL_UNIT(soap_config, beta2, "0.95", "decay of the squared gradient's average, in the eigenbases"),
     COHORT_REAL_UNIT(soap_config, factor_beta, "0", "decay of the factors' averages; 0: beta2"),
     COHORT_REAL_ABOVE(soap_config, epsilon, "1e-8", 0, "added to the root in the denominator"),
-    {COHORT_FIELD(soap_config, weight_decay, COHORT_PARAMETER_REAL), .standard = "1e-2", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "decoupled decay, multiplied by the learning rate",
-     .sweep_low = 1e-4, .sweep_high = 0.3, .sweep_log = true},
+    COHORT_DECOUPLED_DECAY(soap_config, "1e-2", .sweep_low = 1e-4, .sweep_high = 0.3, .sweep_log = true),
     COHORT_INTEGER_RANGE(soap_config, interval, "10", 1, 1e9, "steps between two steps of the eigenbases"),
     COHORT_INTEGER_RANGE(soap_config, largest_side, "10000", 0, 20000,
                          "sides of more elements keep their own coordinates"),

@@ -12,14 +12,12 @@ enum { HUTCHINSON };
 static const char *const estimators[] = {"hutchinson", NULL};
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(sophia_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "6e-4", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "step size, the largest change of an element",
-     .sweep_low = 1e-5, .sweep_high = 1e-2, .sweep_log = true},
+    COHORT_LEARNING_RATE(sophia_config, "6e-4", 1e-5, 1e-2, "step size, the largest change of an element"),
     COHORT_REAL_UNIT(sophia_config, beta1, "0.96", "decay of the gradient's average"),
     COHORT_REAL_UNIT(sophia_config, beta2, "0.99", "decay of the curvature's average, at its refreshes"),
     COHORT_REAL_ABOVE(sophia_config, gamma, "0.01", 0, "factor on the curvature; larger clips less"),
     COHORT_REAL_ABOVE(sophia_config, epsilon, "1e-12", 0, "least denominator"),
-    COHORT_REAL_ATLEAST(sophia_config, weight_decay, "0.1", 0, "decoupled decay, multiplied by the learning rate"),
+    COHORT_DECOUPLED_DECAY(sophia_config, "0.1"),
     COHORT_INTEGER_RANGE(sophia_config, interval, "10", 1, 1e9, "steps between refreshes of the curvature"),
     COHORT_CHOICE(sophia_config, estimator, "hutchinson", estimators, "z * (H z), z of random signs: Sophia-H"),
     {.name = NULL},

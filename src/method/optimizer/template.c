@@ -16,11 +16,9 @@ typedef struct own_config {
 /* Name, default, bounds (open or closed) and one line of meaning; the long form adds a range for sweeps. What is out of
  * bounds, misspelled or of a wrong type never reaches the code below. Rules between parameters go into .check. */
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(own_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1e-2", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "step size", .sweep_low = 1e-4, .sweep_high = 1,
-     .sweep_log = true},
+    COHORT_LEARNING_RATE(own_config, "1e-2", 1e-4, 1, "step size"),
     COHORT_REAL_UNIT(own_config, momentum, "0.9", "share of the last velocity that is kept"),
-    COHORT_REAL_ATLEAST(own_config, weight_decay, "0", 0, "decoupled decay, multiplied by the learning rate"),
+    COHORT_DECOUPLED_DECAY(own_config, "0"),
     {.name = NULL},
 };
 

@@ -9,10 +9,8 @@ typedef struct own_config {
 } own_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(own_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1e-2", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "length of a tensor's step", .sweep_low = 1e-4,
-     .sweep_high = 1, .sweep_log = true},
-    COHORT_REAL_ATLEAST(own_config, weight_decay, "0", 0, "decoupled decay, multiplied by the learning rate"),
+    COHORT_LEARNING_RATE(own_config, "1e-2", 1e-4, 1, "length of a tensor's step"),
+    COHORT_DECOUPLED_DECAY(own_config, "0"),
     {.name = NULL},
 };
 

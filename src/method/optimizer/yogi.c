@@ -8,14 +8,12 @@ typedef struct yogi_config {
 } yogi_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(yogi_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1e-2", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "step size", .sweep_low = 1e-4, .sweep_high = 1e-1,
-     .sweep_log = true},
+    COHORT_LEARNING_RATE(yogi_config, "1e-2", 1e-4, 1e-1, "step size"),
     COHORT_REAL_UNIT(yogi_config, beta1, "0.9", "decay of the gradient's average"),
     COHORT_REAL_UNIT(yogi_config, beta2, "0.999", "1 - beta2 is the largest relative change of the second moment"),
     COHORT_REAL_ABOVE(yogi_config, epsilon, "1e-3", 0, "added to the root in the denominator"),
     COHORT_REAL_ATLEAST(yogi_config, initial_accumulator, "1e-6", 0, "first value of the second moment"),
-    COHORT_REAL_ATLEAST(yogi_config, weight_decay, "0", 0, "decoupled decay, multiplied by the learning rate"),
+    COHORT_DECOUPLED_DECAY(yogi_config, "0"),
     COHORT_BOOLEAN(yogi_config, bias_correction, "true",
                    "divide both moments by 1 - beta^t (as optax and pytorch_optimizer; the paper does not)"),
     {.name = NULL},
