@@ -45,7 +45,7 @@ static void decompose(built_graph *own) {
 }
 
 cohort_status cohort_lane_source_graph(const cohort_lane_source *source, cohort_graph **out, cohort_error *error) {
-  const cohort_lane_graph_options options = {.lanes = 1, .capacity = 1};
+  const cohort_lane_graph_options options = {.lanes = 1, .capacity = 1, .training = true};
   built_graph own = build_graph(source, &options);
   const cohort_status status = cohort_graph_status(own.graph, error);
   if (status != COHORT_DONE) {

@@ -43,19 +43,19 @@ static cohort_lane_outputs build_teacher(const cohort_task *task, cohort_graph *
 cohort_lane_outputs cohort_task_build(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training) {
   cohort_lane_outputs out = task->functions->build(task, graph, capacity, training);
   if (task->teacher < 0) return out;
-  cohort_value metric[2], last = cohort_graph_scale(graph, out.objective[0], 0);
   const double weight = task->settings->consistency;
-  if (weight > 0 || !training) {
-    const cohort_lane_outputs other = build_teacher(task, graph, capacity, training);
-    last = cohort_graph_stop_gradient(graph, other.objective[0]);
-    if (weight > 0) {
-      const cohort_value rows = cohort_task_consistency(graph, out.logits, other.logits);
-      metric[0] = cohort_graph_sum_all(graph, cohort_graph_multiply(graph, rows, out.weight));
-      if (training)
-        out.objective[0] = cohort_graph_add(graph, out.objective[0], cohort_graph_scale(graph, metric[0], weight));
-    }
+  /* Built in training without a term too: its tensors are declared, and the planner leaves out what nobody reads. */
+  const cohort_lane_outputs other = build_teacher(task, graph, capacity, training);
+  const bool read = weight > 0 || !training;
+  cohort_value metric[2];
+  metric[task->teacher_metrics - 1] =
+      read ? cohort_graph_stop_gradient(graph, other.objective[0]) : cohort_graph_scale(graph, out.objective[0], 0);
+  if (weight > 0) {
+    const cohort_value rows = cohort_task_consistency(graph, out.logits, other.logits);
+    metric[0] = cohort_graph_sum_all(graph, cohort_graph_multiply(graph, rows, out.weight));
+    if (training)
+      out.objective[0] = cohort_graph_add(graph, out.objective[0], cohort_graph_scale(graph, metric[0], weight));
   }
-  metric[task->teacher_metrics - 1] = last;
   for (int m = out.metrics - 1; m >= 0; m--) out.metric[m + task->teacher_metrics] = out.metric[m];
   for (int m = 0; m < task->teacher_metrics; m++) out.metric[m] = metric[m];
   out.metrics += task->teacher_metrics;
