@@ -258,6 +258,9 @@ static size_t copy_kept(const cohort_run *run, char *to) {
     if (to) memcpy(to + at, space->values, bytes);
     at += bytes;
   }
+  const cohort_space *state = cohort_run_state(run); /* of losses and models */
+  if (state && to) memcpy(to + at, state->values, (size_t)state->elements * sizeof(float));
+  if (state) at += (size_t)state->elements * sizeof(float);
   for (int s = 0; s < cohort_updater_slots(updater); s++) {
     const cohort_slot *slot = cohort_updater_slot(updater, s);
     if (slot->scratch) continue;
