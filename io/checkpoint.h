@@ -60,6 +60,7 @@ typedef struct cohort_checkpoint {
   const cohort_stored_number *number; /* on load: names given, values filled; a missing one is an error */
   int flats;
   cohort_stored_flat *flat;
+  bool part; /* on load: what else the file holds is not asked for */
   const cohort_run_lock *lock; /* of who saves: a rank whose run was taken over writes nothing; NULL: nobody's */
 } cohort_checkpoint;
 
@@ -93,6 +94,8 @@ void cohort_checkpoint_prune(const char *directory, int keep, int64_t best);
 cohort_status cohort_checkpoint_text(const char *path, const char *name, char **text, cohort_error *error);
 /* One rank: whether the file holds a flat dataset. */
 cohort_status cohort_checkpoint_has(const char *path, const char *flat_path, bool *has, cohort_error *error);
+/* One rank: the digest of a flat dataset, as the file tells it. */
+cohort_status cohort_checkpoint_digest(const char *path, const char *flat_path, uint64_t *digest, cohort_error *error);
 /* The step that a file was saved at; -1 when it cannot be read. */
 int64_t cohort_checkpoint_step(const char *path, cohort_error *error);
 /* The step that `latest` of a directory names; -1 when there is none. COHORT_BAD_DATA when it cannot be read. */

@@ -35,6 +35,15 @@ cohort_status cohort_checkpoint_has(const char *path, const char *flat_path, boo
   return COHORT_DONE;
 }
 
+cohort_status cohort_checkpoint_digest(const char *path, const char *flat_path, uint64_t *digest, cohort_error *error) {
+  cohort_structure stored;
+  COHORT_TRY(cohort_structure_read(path, &stored, error));
+  const cohort_flat_entry *entry = cohort_structure_flat(&stored, flat_path);
+  if (entry) *digest = entry->digest;
+  cohort_structure_release(&stored);
+  return entry ? COHORT_DONE : cohort_fail(error, COHORT_BAD_DATA, "%s: has no %s; use another file", path, flat_path);
+}
+
 int64_t cohort_checkpoint_step(const char *path, cohort_error *error) {
   cohort_structure stored;
   if (cohort_structure_read(path, &stored, error) != COHORT_DONE) return -1;

@@ -121,7 +121,7 @@ static cohort_status fit(const char *path, const cohort_checkpoint *wanted, cons
     COHORT_TRY(fit_flat(path, &wanted->flat[i], entry, error));
     flats[i] = (found_flat){entry->region.offset, entry->elements, entry->digest};
   }
-  for (int i = 0; i < stored->flats; i++) {
+  for (int i = 0; i < stored->flats && !wanted->part; i++) {
     bool is_wanted = false;
     for (int j = 0; j < wanted->flats && !is_wanted; j++) {
       is_wanted = strcmp(stored->flat[i].path, wanted->flat[j].flat_path) == 0;

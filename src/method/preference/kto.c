@@ -53,8 +53,8 @@ static const cohort_method kto = {
     .title = "KTO: Model Alignment as Prospect Theoretic Optimization",
     .source =
         "Ethayarajh et al., KTO: Model Alignment as Prospect Theoretic Optimization, ICML 2024, equation 8; the "
-        "baseline "
-        "from each prompt with the completion of the prompt before it in the batch, as TRL's KTOTrainer",
+        "baseline from each prompt with the completion of another, as TRL's KTOTrainer: of the sample half a split "
+        "further on",
     .formula =
         "d = log pi - log ref; k = max(0, mean of d over prompts with another's completion), a constant; desirable: "
         "desirable_weight (1 - sigmoid(beta (d - k))), else undesirable_weight (1 - sigmoid(beta (k - d))); reward = "

@@ -121,7 +121,19 @@ void cohort_run_stop_on(cohort_run *run, const _Atomic int *flag) {
   if (run->federation) cohort_federation_stop_on(run->federation, flag);
 }
 
+/* What is stored of this rank's samples of a batch. */
+static void fetch_scores(const batch_work *work) {
+  int first_lane, last_lane;
+  int64_t first, last, other;
+  if (!work->run->task.scores) return;
+  cohort_lane_engine_own(work->run->engine, &first_lane, &last_lane);
+  lane_range(work, first_lane, &first, &other);
+  lane_range(work, last_lane - 1, &other, &last);
+  cohort_run_fetch_scores(work->run, work->split, work->base + first, work->base + last);
+}
+
 static void run_batch(cohort_run *run, batch_work *work, int vectors, double *sums, float **rows) {
+  fetch_scores(work);
   const cohort_lane_work lanes = {.argument = work,
                                   .phases = cohort_plan_phases(work->graph->plan),
                                   .lockstep = cohort_run_lockstep(run, work->graph),
@@ -172,6 +184,7 @@ static void run_clipped(cohort_run *run, batch_work *work, double *sums, float *
   const cohort_lane_graph *graph = cohort_per_sample_graph(run->per_sample);
   const cohort_lane_work lanes = {
       .argument = work, .phases = 1, .vectors = 1, .scalars = graph->scalars, .run = run_clipped_lane};
+  fetch_scores(work);
   cohort_updater_wait(run->updater);
   cohort_lane_engine_run(run->engine, &lanes, sums, NULL, rows);
   int first, last;
@@ -380,20 +393,6 @@ cohort_status cohort_run_evaluate(cohort_run *run, cohort_split split, cohort_ru
   return COHORT_DONE;
 }
 
-/* All ranks get all lanes' rows. */
-static void share_rows(const cohort_run *run, int64_t elements, float *rows) {
-  cohort_comm *comm = run->comm;
-  size_t *offsets = cohort_allocate(2 * (size_t)comm->size * sizeof *offsets), *bytes = offsets + comm->size;
-  for (int r = 0; r < comm->size; r++) {
-    int begin, end;
-    cohort_lanes_of(run->lanes, comm->size, r, &begin, &end);
-    offsets[r] = (size_t)(begin * elements) * sizeof(float);
-    bytes[r] = (size_t)((end - begin) * elements) * sizeof(float);
-  }
-  cohort_comm_gather_all(comm, rows, offsets, bytes);
-  free(offsets);
-}
-
 cohort_status cohort_run_forward(cohort_run *run, cohort_split split, int64_t base, int64_t samples,
                                  int64_t lane_samples, float *rows, cohort_error *error) {
   const cohort_point point = cohort_updater_point(run->updater);
@@ -409,29 +408,7 @@ cohort_status cohort_run_forward(cohort_run *run, cohort_split split, int64_t ba
                      .kept = rows};
   double sums[COHORT_MAX_SCALARS];
   run_batch(run, &work, 0, sums, NULL);
-  COHORT_TRY(left(run, error));
-  share_rows(run, run->evaluate->row_elements, rows);
-  return COHORT_DONE;
-}
-
-cohort_status cohort_run_score(cohort_run *run, cohort_error *error) {
-  if (!run->task.table) return COHORT_DONE;
-  const int64_t capacity = run->evaluate->options.capacity, batch = capacity * run->lanes;
-  const int64_t elements = run->evaluate->row_elements, columns = run->task.table_columns;
-  float *rows = cohort_allocate((size_t)(run->lanes * elements) * sizeof *rows);
-  cohort_status status = COHORT_DONE;
-  for (int split = 0; split < COHORT_SPLITS; split++)
-    for (int64_t base = 0; base < run->task.samples[split] && status == COHORT_DONE; base += batch) {
-      const int64_t rest = run->task.samples[split] - base, samples = rest < batch ? rest : batch;
-      status = cohort_run_forward(run, (cohort_split)split, base, samples, capacity, rows, error);
-      for (int64_t i = 0; i < samples && status == COHORT_DONE; i++) {
-        const int64_t row = run->task.functions->row(&run->task, (cohort_split)split, base + i);
-        memcpy(run->task.table + row * columns, rows + i / capacity * elements + i % capacity * columns,
-               (size_t)columns * sizeof(float));
-      }
-    }
-  free(rows);
-  return status;
+  return left(run, error);
 }
 
 void cohort_run_note_evaluation(cohort_run *run, double loss, bool end) {

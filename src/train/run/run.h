@@ -90,6 +90,16 @@ cohort_status cohort_run_save(cohort_run *run, const char *directory, const char
  * end; either may be missing. path: owned by the caller. */
 cohort_status cohort_run_resume(cohort_run *run, const char *directory, const char *last, bool *found, char **path,
                                 cohort_error *error);
+/* Collective. The run's state in this rank's memory, to be taken up by a run of the same config on as many ranks. */
+typedef struct cohort_snapshot {
+  void *memory; /* owned by the caller: cohort_snapshot_release */
+  size_t bytes;
+} cohort_snapshot;
+void cohort_run_to_memory(cohort_run *run, cohort_snapshot *out);
+/* COHORT_BUG when it is of a run of another shape. */
+cohort_status cohort_run_from_memory(cohort_run *run, const cohort_snapshot *snapshot, cohort_error *error);
+void cohort_snapshot_release(cohort_snapshot *snapshot);
+
 /* Whether the config names files whose weights the run begins with. */
 bool cohort_run_begins_elsewhere(const cohort_run *run);
 /* Collective. Weights from a checkpoint, by name; NULL: from the spaces' own files alone. A frozen reference becomes

@@ -37,10 +37,10 @@ struct cohort_run {
   cohort_lane_graph *train, *product, *losses, *evaluate;
   cohort_per_sample *per_sample; /* or NULL */
   cohort_prefetch *train_prefetch, *product_prefetch, *losses_prefetch, *evaluate_prefetch;
-  float *prefetched; /* arena of sharded parameters */
-  cohort_space
-      gathered[COHORT_MAX_SPACES]; /* with all weights on this rank, for tasks that ask; memory: of sharded ones */
-  const float **direction;         /* [buckets of a row] */
+  float *prefetched;                        /* arena of sharded parameters */
+  cohort_space gathered[COHORT_MAX_SPACES]; /* whole on this rank, for tasks that ask; memory: of sharded ones */
+  uint64_t scored_by;      /* digest of the file whose weights made the task's scores; 0: they were drawn */
+  const float **direction; /* [buckets of a row] */
   cohort_gradient_arena arena;
   cohort_federation *federation;
   cohort_choice strategy, server;   /* of a federated run; strategy without a method: the server is any optimizer */
@@ -67,18 +67,26 @@ unsigned cohort_run_answers(const cohort_run *run);
  * caller. */
 char *cohort_run_evaluated_text(const char *space);
 
-/* Fills the task's table from a file of the same run. Collective. */
-cohort_status cohort_run_take_table(cohort_run *run, const char *path, cohort_error *error);
-
 /* Whether lanes of work on a graph run phase by phase together: values cross lanes, or its parameters come and go, or
  * its gradients leave before another lane's. */
 bool cohort_run_lockstep(const cohort_run *run, const cohort_lane_graph *graph);
 
 /* Collective. Positions [base, base + samples) of a split through the graph that is not for training, `lane_samples` of
  * them in each lane (0: cut evenly, as a step's batch is). rows[lanes][row elements of the graph]: what leaves the
- * lanes, on all ranks. COHORT_STOPPED: it was left. */
+ * lanes of this rank. COHORT_STOPPED: it was left. */
 cohort_status cohort_run_forward(cohort_run *run, cohort_split split, int64_t base, int64_t samples,
                                  int64_t lane_samples, float *rows, cohort_error *error);
+
+/* Scores: a row table of what the weights at the start say of every sample (train/run/scores.c). Collective. Before
+ * lanes run: reads those of this rank's positions [first, last). */
+void cohort_run_fetch_scores(cohort_run *run, cohort_split split, int64_t first, int64_t last);
+/* What they were made from, as a checkpoint's text; NULL: the task has none. Owned by the caller. */
+char *cohort_run_scores_text(const cohort_run *run);
+/* Collective. After they were loaded from `path`: COHORT_BAD_DATA when they are about other data than the run's, or
+ * were made by other weights than those that it begins with. */
+cohort_status cohort_run_check_scores(cohort_run *run, const char *path, cohort_error *error);
+/* Collective. The scores of a checkpoint, alone. */
+cohort_status cohort_run_take_scores(cohort_run *run, const char *path, cohort_error *error);
 
 /* Collective. What the task does before a step (train/task/task.h). */
 cohort_status cohort_run_prepare(cohort_run *run, cohort_error *error);

@@ -235,6 +235,6 @@ cohort_status cohort_run_take_weights(cohort_run *run, const char *path, bool ev
   COHORT_TRY(cohort_comm_agree_error(run->comm, status, error));
   for (int s = 0; s < run->spaces.count; s++) COHORT_TRY(take_space(run, path, s, every_space, error));
   if (run->spaces.state && path) COHORT_TRY(take_state(run, path, every_space, error));
-  if (every_space && run->task.table) COHORT_TRY(cohort_run_take_table(run, path, error));
+  if (every_space && run->task.scores) COHORT_TRY(cohort_run_take_scores(run, path, error));
   return COHORT_DONE;
 }

@@ -14,7 +14,6 @@
 static void close_task(cohort_task *task) {
   cohort_preference_data *own = task->own;
   for (int s = 0; s < COHORT_SPLITS; s++) cohort_token_pairs_release(&own->split[s]);
-  free(task->table);
   free(own);
 }
 
@@ -128,17 +127,10 @@ static void check_stored(const cohort_method *method, const cohort_settings *set
   if (settings->lora)
     cohort_faults_add(faults, cohort_settings_place(settings, "reference"),
                       "reference: with lora it is the model without adapters and takes no memory; set computed");
-  if (method->needs & (COHORT_NEEDS_MISMATCHED | COHORT_NEEDS_DIVERGENCE))
+  if (method->needs & COHORT_NEEDS_DIVERGENCE)
     cohort_faults_add(faults, cohort_settings_place(settings, "reference"),
                       "reference: %s asks the reference for more than a number a completion; set computed",
                       method->key);
-}
-
-/* A row a sample of every split. */
-static void make_table(cohort_task *task, const cohort_preference_data *own) {
-  for (int s = 0; s < COHORT_SPLITS; s++) task->table_rows += task->samples[s];
-  task->table_columns = own->sides;
-  task->table = cohort_allocate((size_t)(task->table_rows * task->table_columns + 1) * sizeof *task->table);
 }
 
 static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_faults *faults, cohort_error *error) {
@@ -180,7 +172,8 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   measure(task, own, context);
   own->rows += scores;
   task->tokens_per_sample += scores * own->sides;
-  if (stored) make_table(task, own);
+  /* One of each side; or of the completion, and of the prompt with another's. */
+  if (stored) cohort_task_add_scores(task, own->sides + ((method->needs & COHORT_NEEDS_MISMATCHED) != 0));
   report(task, log, own, context);
   if (!task->samples[COHORT_SPLIT_TRAIN] && !settings->evaluates)
     return cohort_fail(error, COHORT_BAD_DATA, "data: no %s is left to train on", noun(own));

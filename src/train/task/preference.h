@@ -17,6 +17,7 @@ typedef enum cohort_preference_input {
   COHORT_PREFERENCE_LABEL,                                      /* [sequences]; UNPAIRED */
   COHORT_PREFERENCE_TOKEN_SHARE,                                /* scalar; TOKENS */
   COHORT_PREFERENCE_REFERENCE,                                  /* [sequences]: the reference's log p; stored */
+  COHORT_PREFERENCE_REFERENCE_MISMATCHED,                       /* [sequences]: of mismatched ones; stored */
   COHORT_PREFERENCE_FIRST_LANE,                                 /* scalar; BATCH */
   COHORT_PREFERENCE_LAST,   /* [sequences] integer: the row of a sequence's last token; SCORES */
   COHORT_PREFERENCE_MARGIN, /* [samples]; SCORES, where the data have one */

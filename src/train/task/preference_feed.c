@@ -16,11 +16,11 @@ int64_t cohort_preference_row(const cohort_task *task, cohort_split split, int64
   return row;
 }
 
-/* The one before it in the batch, or in the split that is evaluated; before the first stands the last. */
-static int64_t sample_before(const cohort_task *task, const cohort_feed *feed, int64_t position) {
-  const int64_t first = feed->split == COHORT_SPLIT_TRAIN ? feed->first : 0;
-  const int64_t samples = feed->split == COHORT_SPLIT_TRAIN ? feed->samples : task->samples[feed->split];
-  return sample_at(task, feed->split, position > first ? position - 1 : first + samples - 1);
+/* Whose completion stands beside a sample's prompt: that of half a split further on, of another prompt wherever there
+ * are two, whatever the batch. */
+static int64_t other_than(const cohort_task *task, cohort_split split, int64_t sample) {
+  const int64_t samples = task->samples[split];
+  return (sample + samples / 2) % samples;
 }
 
 int64_t cohort_preference_chosen_tokens(const cohort_token_pairs *pairs, int64_t sample) {
@@ -97,14 +97,14 @@ static void put_columns(const cohort_preference_data *own, const cohort_token_pa
   ((float *)input[place[COHORT_PREFERENCE_WEIGHT]])[at] = sample < 0 ? 0 : 1;
 }
 
-/* What is stored of a sample, or an empty place's. */
+/* What is stored of a sample, or an empty place's: of both sides; or of its completion, then of the mismatched one. */
 static void put_reference(const cohort_task *task, const cohort_feed *feed, int64_t at) {
   const cohort_preference_data *own = task->own;
+  const float *stored = at < feed->count ? cohort_task_scores(task, feed->split, feed->position[at]) : NULL;
+  const int mismatched = own->place[COHORT_PREFERENCE_REFERENCE_MISMATCHED];
   float *column = (float *)feed->input[own->place[COHORT_PREFERENCE_REFERENCE]] + own->sides * at;
-  const float *stored = NULL;
-  if (at < feed->count)
-    stored = task->table + own->sides * cohort_preference_row(task, feed->split, feed->position[at]);
   for (int side = 0; side < own->sides; side++) column[side] = stored ? stored[side] : (float)(-1 - side);
+  if (mismatched >= 0) ((float *)feed->input[mismatched])[at] = stored ? stored[1] : -1;
 }
 
 void cohort_preference_feed(const cohort_task *task, cohort_feed *feed) {
@@ -128,8 +128,8 @@ void cohort_preference_feed(const cohort_task *task, cohort_feed *feed) {
       ((float *)feed->input[place[COHORT_PREFERENCE_MARGIN]])[i] = sample < 0 ? 0 : pairs->margin[sample];
     if (sample < 0) continue;
     if (mismatched)
-      other_row = put_mismatched(pairs, sample, sample_before(task, feed, feed->position[i]), own->other_rows, i,
-                                 others, other_row);
+      other_row =
+          put_mismatched(pairs, sample, other_than(task, feed->split, sample), own->other_rows, i, others, other_row);
   }
   put_rest(feed->input, row, feed->capacity * own->sides * own->rows);
   if (mismatched) put_rest(others, other_row, feed->capacity * own->other_rows);

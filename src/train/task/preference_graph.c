@@ -16,6 +16,7 @@ void cohort_preference_place_inputs(const cohort_method *method, bool stored, bo
     if (i == COHORT_PREFERENCE_LABEL) there = method->needs & COHORT_NEEDS_UNPAIRED;
     if (i == COHORT_PREFERENCE_TOKEN_SHARE) there = method->needs & COHORT_NEEDS_TOKENS;
     if (i == COHORT_PREFERENCE_REFERENCE) there = stored;
+    if (i == COHORT_PREFERENCE_REFERENCE_MISMATCHED) there = stored && method->needs & COHORT_NEEDS_MISMATCHED;
     if (i == COHORT_PREFERENCE_FIRST_LANE) there = method->needs & COHORT_NEEDS_BATCH;
     if (i == COHORT_PREFERENCE_LAST) there = method->needs & COHORT_NEEDS_SCORES;
     if (i == COHORT_PREFERENCE_MARGIN) there = margin;
@@ -124,8 +125,7 @@ static cohort_value real_input(cohort_graph *graph, const char *name, cohort_sha
 static void add_mismatched(const cohort_task *task, cohort_graph *graph, const sequences *others, cohort_value filler,
                            cohort_preference_fields *fields) {
   fields->policy_mismatched = cohort_graph_stop_gradient(graph, score(task, graph, others, filler).sums);
-  if (task->preference.method->needs & COHORT_NEEDS_REFERENCE)
-    fields->reference_mismatched = score_reference(task, graph, *others, filler).sums;
+  if (task->reference >= 0) fields->reference_mismatched = score_reference(task, graph, *others, filler).sums;
 }
 
 /* The inputs in the order of cohort_preference_input, then what the models make of them. */
@@ -152,7 +152,9 @@ static cohort_preference_fields make_fields(const cohort_task *task, cohort_grap
   const cohort_value filler = real_input(graph, "filler", each);
   if (needs & COHORT_NEEDS_UNPAIRED) fields.label = real_input(graph, "label", each);
   if (needs & COHORT_NEEDS_TOKENS) fields.token_share = real_input(graph, "token_share", COHORT_SCALAR_SHAPE);
-  if (task->table) fields.reference = real_input(graph, "reference", each);
+  if (own->place[COHORT_PREFERENCE_REFERENCE] >= 0) fields.reference = real_input(graph, "reference", each);
+  if (own->place[COHORT_PREFERENCE_REFERENCE_MISMATCHED] >= 0)
+    fields.reference_mismatched = real_input(graph, "reference_mismatched", each);
   if (needs & COHORT_NEEDS_BATCH) fields.first_lane = real_input(graph, "first_lane", COHORT_SCALAR_SHAPE);
   fields.segments = all.inputs.segments;
   if (needs & COHORT_NEEDS_SCORES) {
@@ -188,14 +190,23 @@ static cohort_value unpaired_metric(cohort_graph *graph, const cohort_preference
   return cohort_graph_multiply(graph, reward, which == 0 ? fields->label : undesirable(graph, fields));
 }
 
+/* Before the first step the policy is the reference: what it then says of each sample is what is stored. */
+static cohort_value scores_of(cohort_graph *graph, const cohort_preference_fields *fields) {
+  if (fields->policy_mismatched == COHORT_NO_VALUE) return fields->policy;
+  const cohort_shape column = COHORT_SHAPE(fields->completions, 1);
+  const cohort_value both[2] = {cohort_graph_reshape(graph, fields->policy, column),
+                                cohort_graph_reshape(graph, fields->policy_mismatched, column)};
+  return cohort_graph_concat(graph, 1, 2, both);
+}
+
 cohort_lane_outputs cohort_preference_graph(const cohort_task *task, cohort_graph *graph, int64_t capacity,
                                             bool training) {
   const cohort_preference_data *own = task->own;
   const cohort_method *method = task->preference.method;
   const cohort_preference_fields fields = make_fields(task, graph, capacity, training);
   const cohort_preference_outputs outputs = cohort_preference_build(method, task->preference.config, graph, &fields);
-  /* Before the first step the policy is the reference: what it then says is what the table keeps. */
-  cohort_lane_outputs out = {.objectives = 1, .row = task->table && !training ? fields.policy : COHORT_NO_VALUE};
+  cohort_lane_outputs out = {.objectives = 1, .row = COHORT_NO_VALUE};
+  if (task->scores && !training) out.row = scores_of(graph, &fields);
   out.objective[0] = cohort_preference_objective(graph, method, &fields, &outputs);
   for (int i = 0; i < task->metrics; i++) {
     const int source = own->source[i];

@@ -78,6 +78,17 @@ static void feed_lane(const void *argument, cohort_feed *feed) {
   task->functions->feed(task, feed);
 }
 
+void cohort_task_add_scores(cohort_task *task, int64_t columns) {
+  const cohort_row_column column = {"log_probability", COHORT_STORED_FLOAT32, columns};
+  task->score_columns = columns;
+  task->scores = task->rows[task->tables++] = cohort_row_table_create(task->comm, "scores", 1, &column);
+}
+
+const float *cohort_task_scores(const cohort_task *task, cohort_split split, int64_t position) {
+  if (split != task->scored_split || position < task->scored_first || position >= task->scored_last) return NULL;
+  return task->scored + (position - task->scored_first) * task->score_columns;
+}
+
 int cohort_task_add_space(cohort_task *task, const char *name, cohort_space_rule rule, int of) {
   const int number = task->spaces++;
   task->space[number] = (cohort_declared_space){.name = name, .rule = rule, .of = of < 0 ? number : of};
@@ -169,6 +180,8 @@ cohort_status cohort_task_open(const cohort_settings *settings, cohort_comm *com
 
 void cohort_task_close(cohort_task *task) {
   if (task->functions && task->own) task->functions->close(task);
+  cohort_row_table_destroy(task->scores);
+  free(task->scored);
   cohort_choice_release(&task->model);
   cohort_choice_release(&task->preference);
   cohort_adapter_release(&task->adapter);

@@ -59,8 +59,14 @@ typedef struct cohort_task {
   cohort_random_key key; /* of sampler and augmentation */
   int tables;            /* the task's own, saved and resumed with the run */
   cohort_row_table *rows[COHORT_MAX_TASK_TABLES];
-  float *table; /* [table_rows][table_columns]: filled by a scoring pass, saved with the run; NULL: none */
-  int64_t table_rows, table_columns;
+  /* Of every sample, what a scoring pass says of it before the first step: one of `rows`, with one column of
+   * score_columns floats; NULL: nothing is scored. */
+  cohort_row_table *scores;
+  int64_t score_columns;
+  /* Those of the batch that lanes run: of this rank's positions [scored_first, scored_last) of a split. */
+  float *scored;
+  int64_t scored_first, scored_last;
+  cohort_split scored_split;
   void *own;                 /* the task's data */
   cohort_lane_source source; /* of its graph and samples, as lanes ask for them */
 } cohort_task;
@@ -107,7 +113,7 @@ typedef struct cohort_task_functions {
   cohort_status (*prepare)(cohort_task *task, const cohort_task_stage *stage, cohort_error *error);
   /* After a step that was done to its end, applied or not. */
   void (*commit)(cohort_task *task);
-  /* The row of the table that belongs to a position; of tasks with a table. */
+  /* Of tasks with scores: the id of the sample that stands at a position. */
   int64_t (*row)(const cohort_task *task, cohort_split split, int64_t position);
   /* Of every task: the integer that divides the sums of `samples` samples of a split: samples, tokens or pairs. */
   int64_t (*count)(const cohort_task *task, cohort_split split, int64_t samples);
@@ -115,6 +121,12 @@ typedef struct cohort_task_functions {
   void (*derive)(const cohort_task *task, cohort_split split, int64_t count, const double *sums, double loss,
                  double *columns);
 } cohort_task_functions;
+
+/* Before the first step a scoring pass makes `columns` floats of every sample: what leaves the lanes of the graph that
+ * is not for training (cohort_lane_outputs.row). Before the graph is built. */
+void cohort_task_add_scores(cohort_task *task, int64_t columns);
+/* What is stored of the sample at a position of the batch that is fed; NULL when nothing was fetched for it. */
+const float *cohort_task_scores(const cohort_task *task, cohort_split split, int64_t position);
 
 /* Adds a space; returns its number, with which the task's graph declares its tensors. `of`: of which it is a copy at
  * the start, or -1. Before the graph is built. */
