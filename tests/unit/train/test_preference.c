@@ -168,7 +168,8 @@ static double step_flops(const char *reference) {
   CU_ASSERT_EQUAL_FATAL(cohort_config_parse(text, strlen(text), "c.yaml", &document, &error), COHORT_DONE);
   cohort_settings_read(document, &settings, &faults);
   CU_ASSERT_EQUAL_FATAL(faults.count, 0);
-  CU_ASSERT_EQUAL_FATAL(cohort_task_open(&settings, NULL, &log, &faults, &task, &error), COHORT_DONE);
+  cohort_comm comm = cohort_comm_alone();
+  CU_ASSERT_EQUAL_FATAL(cohort_task_open(&settings, &comm, &log, &faults, &task, &error), COHORT_DONE);
   cohort_graph *graph = NULL;
   CU_ASSERT_EQUAL_FATAL(cohort_lane_source_graph(&task.source, &graph, &error), COHORT_DONE);
   cohort_space *spaces[2] = {cohort_space_create(graph, 0, "model"), NULL};
