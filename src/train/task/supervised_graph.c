@@ -102,7 +102,9 @@ static cohort_value wanted(const lane_inputs *in, cohort_graph *graph, int loss,
  * ascends is seen by the optimizer with the other sign. */
 static void add_parameters(const cohort_task *task, cohort_graph *graph, const cohort_loss *loss,
                            cohort_loss_fields *fields) {
-  const int player = cohort_task_player(task, "loss"), space = player < 0 ? 0 : player;
+  const int player = cohort_task_player(task, "loss");
+  const int trained = task->settings->lora ? task->adapter.space : task->model_space;
+  const int space = player < 0 ? trained : player;
   for (int i = 0; loss->parameters && loss->parameters[i].name; i++) {
     const cohort_loss_parameter *own = &loss->parameters[i];
     const cohort_value value = cohort_graph_parameter(graph, space, own->name, COHORT_SHAPE(1), COHORT_ROLE_SCALAR,
