@@ -78,9 +78,11 @@ static bool ask(void *argument, int executor, int64_t round, int64_t client, int
       cohort_random_key_derive(cohort_random_key_derive_name(federation->key, "client"), (uint64_t)round);
   const cohort_random_key key = cohort_random_key_derive(of_round, (uint64_t)client);
   const int64_t count = choose_samples(federation, client, step, key, context->position);
-  const float *const weights[1] = {point};
+  const cohort_spaces *spaces = federation->options.spaces;
+  const float *weights[COHORT_MAX_SPACES] = {point};
+  for (int s = 1; s < spaces->count; s++) weights[s] = spaces->vector[s].values;
   const int64_t place[1] = {0};
-  const cohort_lane_row row = {gradient, place, federation->options.space->elements};
+  const cohort_lane_row row = {gradient, place, spaces->space[0]->elements};
   double local[COHORT_MAX_SCALARS] = {0};
   const cohort_lane_pass run = {.split = COHORT_SPLIT_TRAIN,
                                 .direct = true,
@@ -100,9 +102,8 @@ static cohort_status make_graph(cohort_federation *federation, cohort_error *err
   const int64_t batch = settings_of(federation)->local_batch;
   const cohort_lane_graph_options plan = {
       .gradients = true, .training = true, .lanes = 1, .capacity = batch ? batch : federation->population.largest};
-  cohort_space *const spaces[1] = {options->space};
-  COHORT_TRY(
-      cohort_lane_graph_create(&options->task->source, &plan, spaces, options->kernels, &federation->graph, error));
+  COHORT_TRY(cohort_lane_graph_create(&options->task->source, &plan, options->spaces->space, options->kernels,
+                                      &federation->graph, error));
   if (cohort_plan_phases(federation->graph->plan) > 1)
     return cohort_settings_fail(options->settings, "loss", error,
                                 "federated: the loss looks across the batch; clients train alone, take another loss");
@@ -125,7 +126,7 @@ static cohort_status make_clients(cohort_federation *federation, cohort_faults *
                                       .expanded = options->expanded,
                                       .population = federation->population.clients,
                                       .seed = (uint64_t)options->settings->seed,
-                                      .space = options->space,
+                                      .space = options->spaces->space[0],
                                       .variant = options->variant,
                                       .plan_only = options->plan_only,
                                       .source = {federation, ask}};

@@ -21,7 +21,7 @@ typedef struct cohort_federation_options {
   const cohort_settings *settings;
   const cohort_choice *strategy; /* stays the caller's; its method is NULL when an optimizer is the strategy */
   cohort_document *expanded;     /* of the section federated */
-  cohort_space *space;
+  const cohort_spaces *spaces;   /* the first is the clients'; the others they read as they are */
   const cohort_kernel_set *kernels;
   cohort_variant variant;
   int threads;    /* of this rank */

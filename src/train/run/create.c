@@ -174,7 +174,7 @@ static cohort_status make_graphs(cohort_run *run, cohort_faults *faults, cohort_
                                           .settings = run->settings,
                                           .strategy = &run->strategy,
                                           .expanded = cohort_document_get(run->settings->expanded, "federated"),
-                                          .space = run->spaces.space[0],
+                                          .spaces = &run->spaces,
                                           .kernels = run->kernels,
                                           .variant = run->variant,
                                           .threads = run->threads,

@@ -57,9 +57,9 @@ static const cohort_scope central[] = {
      "these"},
     {.who = NULL},
 };
-static const cohort_scope adapted[] = {
+static const cohort_scope many_players[] = {
     {"tasks with a model", has_model, "this task trains no model; remove it"},
-    {"runs that are not federated", is_central, "a federated run's clients train whole models; remove it"},
+    {"runs that are not federated", is_central, "clients of a federated run train one space; remove it"},
     {.who = NULL},
 };
 static const cohort_scope taught[] = {
@@ -287,18 +287,18 @@ const cohort_parameter cohort_settings_table[] = {
     COHORT_SECTION(cohort_settings, lora, lora_settings, cohort_lora_table, "null",
                    "low-rank adapters: they alone are trained, beside the model, which stays as it begins (init_from); "
                    "null: none",
-                   .scopes = adapted),
+                   .scopes = models),
     COHORT_TREE(
         cohort_settings, spaces,
         "further weights by name, {NAME: {average: {decay} or copy: {every}, init_from: FILE}}: `teacher` follows the "
         "model and is evaluated beside it; `reference` is that of the preference task, which stays frozen without a "
         "rule",
-        .scopes = adapted),
+        .scopes = models),
     COHORT_TREE(
         cohort_settings, players,
         "further players by name, {NAME: {optimizer, every}}, which move at the same time as the model and from "
         "the same pass: `loss` has the parameters of the task's losses, which else are the model's player's",
-        .scopes = adapted),
+        .scopes = many_players),
     COHORT_REAL_ATLEAST(
         cohort_settings, consistency, "0", 0,
         "weight of the squared distance between the model's probabilities and those of spaces.teacher, each "
