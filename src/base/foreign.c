@@ -155,7 +155,8 @@ const cohort_foreign cohort_foreign_names[] = {
     {"random_crop", NULL, "crop", "data.crop", NULL},
     {"horizontal_flip", NULL, "flip", "data.flip", NULL},
     /* Federated training. */
-    {"local_epochs", NULL, "local_steps", "federated.local_steps", "local epochs x a client's samples / local_batch"},
+    {"client_epochs", NULL, "local_epochs", "federated.local_epochs", NULL},
+    {"epochs_per_round", NULL, "local_epochs", "federated.local_epochs", NULL},
     {"cohort_size", NULL, "clients_per_round", "federated.clients_per_round", NULL},
     {"num_clients_per_round", NULL, "clients_per_round", "federated.clients_per_round", NULL},
     {"min_fit_clients", NULL, "clients_per_round", "federated.clients_per_round", NULL},

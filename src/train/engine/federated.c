@@ -55,12 +55,24 @@ static int64_t size_of(const cohort_federation *federation, int64_t client) {
   return federation->population.first[client + 1] - federation->population.first[client];
 }
 
-/* Positions of local step `step`: a stream of permutations of the client's samples; or all of them. */
+/* Samples that a client works on in a round, and in how many steps. */
+static int64_t work_of(const cohort_federation *federation, int64_t client, int64_t *steps) {
+  const cohort_federated_settings *settings = settings_of(federation);
+  const int64_t size = size_of(federation, client), batch = settings->local_batch ? settings->local_batch : size;
+  const int64_t samples = settings->local_epochs ? settings->local_epochs * size : settings->local_steps * batch;
+  *steps = (samples + batch - 1) / batch;
+  return samples;
+}
+
+/* Positions of local step `step`: a stream of permutations of the client's samples, of which the last step has what is
+ * left; or all of them. */
 static int64_t choose_samples(const cohort_federation *federation, int64_t client, int64_t step, cohort_random_key key,
                               int64_t *position) {
   const int64_t batch = settings_of(federation)->local_batch, size = size_of(federation, client);
   const int32_t *samples = federation->population.sample + federation->population.first[client];
-  const int64_t count = batch ? batch : size;
+  int64_t steps;
+  const int64_t left = work_of(federation, client, &steps) - step * batch;
+  const int64_t count = !batch ? size : batch < left ? batch : left;
   for (int64_t i = 0; i < count; i++) {
     const int64_t at = batch ? step * batch + i : i;
     const cohort_random_key epoch = cohort_random_key_derive(key, (uint64_t)(at / size));
@@ -209,12 +221,9 @@ static void choose_clients(cohort_federation *federation, int64_t round) {
       cohort_random_key_derive(cohort_random_key_derive_name(federation->key, "cohort"), (uint64_t)round);
   for (int64_t i = 0; i < settings->clients_per_round; i++) {
     const int64_t client = (int64_t)cohort_random_permute(key, (uint64_t)federation->population.clients, (uint64_t)i);
-    const int64_t size = size_of(federation, client);
     federation->client[i] = client;
-    federation->steps[i] = settings->local_steps;
-    federation->weight[i] = (double)size;
-    federation->cost[i] =
-        (double)settings->local_steps * (double)(settings->local_batch ? settings->local_batch : size);
+    federation->weight[i] = (double)size_of(federation, client);
+    federation->cost[i] = (double)work_of(federation, client, &federation->steps[i]);
   }
   federation->round = (cohort_round){
       .number = round,
@@ -238,4 +247,20 @@ int64_t cohort_federation_samples(const cohort_federation *federation, bool own)
   double samples = 0;
   for (int i = 0; i < count; i++) samples += federation->cost[own ? client[i] : i];
   return (int64_t)samples;
+}
+
+int64_t cohort_federation_steps(const cohort_federation *federation, bool own) {
+  int count = federation->round.present;
+  const int *client = own ? cohort_clients_own(federation->clients, &count) : NULL;
+  int64_t steps = 0;
+  for (int i = 0; i < count; i++) steps += federation->steps[own ? client[i] : i];
+  return steps;
+}
+
+int64_t cohort_federation_usual_steps(const cohort_federation *federation) {
+  const cohort_federated_settings *settings = settings_of(federation);
+  if (!settings->local_epochs) return settings->local_steps;
+  const int64_t samples = federation->options.task->samples[COHORT_SPLIT_TRAIN];
+  const int64_t batch = settings->local_batch ? settings->local_batch : federation->population.largest;
+  return settings->local_epochs * (samples / federation->population.clients / batch + 1);
 }

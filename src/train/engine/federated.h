@@ -48,6 +48,9 @@ cohort_status cohort_federation_run(cohort_federation *federation, int64_t round
 
 /* Samples that the clients of the last round trained on: of all, of this rank's. */
 int64_t cohort_federation_samples(const cohort_federation *federation, bool own);
+int64_t cohort_federation_steps(const cohort_federation *federation, bool own); /* that they took */
+/* Of a client of mean size. */
+int64_t cohort_federation_usual_steps(const cohort_federation *federation);
 void cohort_federation_record(cohort_federation *federation, cohort_recorder *const *recorder);
 
 #endif

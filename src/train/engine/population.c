@@ -1,5 +1,6 @@
 /* Deals samples to clients, by drawn proportions of each class or equally. A function of (seed, labels, clients) alone;
- * every sample has one client and every client a sample. Clients x classes, once a run. */
+ * every sample has one client and every client a sample. Clients x classes, and the
+ * logarithm of the clients for each that is left without, once a run. */
 #include "train/engine/population.h"
 
 #include <math.h>
@@ -59,20 +60,49 @@ static void deal_equally(int64_t clients, int64_t samples, cohort_random_key key
     owner[cohort_random_permute(key, (uint64_t)samples, (uint64_t)i)] = (int32_t)(i * clients / samples);
 }
 
-static void help_the_empty(int64_t clients, int64_t samples, int32_t *owner) {
-  int64_t *size = cohort_allocate((size_t)clients * sizeof *size);
-  for (int64_t i = 0; i < samples; i++) size[owner[i]]++;
-  for (int64_t c = 0; c < clients; c++) {
-    if (size[c]) continue;
-    int64_t largest = 0;
-    for (int64_t other = 1; other < clients; other++)
-      if (size[other] > size[largest]) largest = other;
-    int64_t sample = 0;
-    while (owner[sample] != largest) sample++;
-    owner[sample] = (int32_t)c;
-    size[largest]--;
-    size[c]++;
+/* A heap of clients with samples to give: the largest first, of equal ones the first. */
+typedef struct givers {
+  int64_t count, *client;
+  const int64_t *size;
+} givers;
+
+static bool gives_first(const givers *own, int64_t a, int64_t b) {
+  return own->size[a] > own->size[b] || (own->size[a] == own->size[b] && a < b);
+}
+
+static void sink(givers *own, int64_t at) {
+  for (int64_t child; (child = 2 * at + 1) < own->count; at = child) {
+    if (child + 1 < own->count && gives_first(own, own->client[child + 1], own->client[child])) child++;
+    if (gives_first(own, own->client[at], own->client[child])) return;
+    const int64_t moved = own->client[at];
+    own->client[at] = own->client[child];
+    own->client[child] = moved;
   }
+}
+
+/* Each client without a sample takes the first one of the client that is then the largest. */
+static void help_the_empty(int64_t clients, int64_t samples, int32_t *owner) {
+  int64_t *size = cohort_allocate(3 * (size_t)clients * sizeof *size), *first = size + clients;
+  int32_t *next = cohort_allocate((size_t)(samples + 1) * sizeof *next); /* of the same client, ascending */
+  for (int64_t c = 0; c < clients; c++) first[c] = -1;
+  for (int64_t i = samples - 1; i >= 0; i--) {
+    next[i] = (int32_t)first[owner[i]];
+    first[owner[i]] = i;
+    size[owner[i]]++;
+  }
+  givers heap = {.client = first + clients, .size = size};
+  for (int64_t c = 0; c < clients; c++)
+    if (size[c]) heap.client[heap.count++] = c;
+  for (int64_t at = heap.count / 2 - 1; at >= 0; at--) sink(&heap, at);
+  for (int64_t c = 0; c < clients; c++) {
+    if (size[c] || !heap.count) continue;
+    const int64_t giver = heap.client[0], sample = first[giver];
+    first[giver] = next[sample];
+    owner[sample] = (int32_t)c;
+    size[giver]--;
+    sink(&heap, 0);
+  }
+  free(next);
   free(size);
 }
 

@@ -263,7 +263,7 @@ static void make_profile(cohort_run *run) {
       .comm = run->comm,
       .executors = executors,
       .runs = run->train ? cohort_lane_engine_slots(run->engine) * cohort_updater_needs_of(run->updater).asks
-                         : clients * settings->federated_settings.local_steps,
+                         : clients * cohort_federation_usual_steps(run->federation),
       .train = graph->plan,
       .evaluate = run->evaluate->plan};
   run->profile = cohort_profile_create(&plan);

@@ -33,6 +33,10 @@ static char *describe_data(const cohort_run *run) {
 static char *describe_batch(const cohort_run *run) {
   const cohort_settings *settings = run->settings;
   const cohort_federated_settings *federated = &settings->federated_settings;
+  if (settings->is_federated && federated->local_epochs)
+    return cohort_format_text("%lld clients a round, %lld epochs in steps of %lld samples each",
+                              (long long)federated->clients_per_round, (long long)federated->local_epochs,
+                              (long long)federated->local_batch);
   if (settings->is_federated)
     return cohort_format_text("%lld clients a round, %lld steps of %lld samples each",
                               (long long)federated->clients_per_round, (long long)federated->local_steps,

@@ -42,9 +42,8 @@ double cohort_run_flops(const cohort_run *run) {
   int first, last;
   cohort_lane_engine_own(run->engine, &first, &last);
   if (!run->federation) return run->counters.flops * run->lanes / (last - first);
-  int own;
-  (void)cohort_clients_own(cohort_federation_clients(run->federation), &own);
-  return own ? run->counters.flops * (double)run->settings->federated_settings.clients_per_round / own : 0;
+  const int64_t own = cohort_federation_steps(run->federation, true);
+  return own ? run->counters.flops * (double)cohort_federation_steps(run->federation, false) / (double)own : 0;
 }
 
 int cohort_run_idle_threads(const cohort_run *run) {

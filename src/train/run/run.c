@@ -254,9 +254,7 @@ static cohort_status ask_clients(void *argument, const cohort_ask *ask, void **r
   cohort_run *run = oracle->run;
   cohort_updater_wait(run->updater);
   COHORT_TRY(cohort_federation_run(run->federation, run->step, ask->point->vector->values, rows, losses, error));
-  int own;
-  (void)cohort_clients_own(cohort_federation_clients(run->federation), &own);
-  run->counters.flops += (double)own * (double)run->settings->federated_settings.local_steps *
+  run->counters.flops += (double)cohort_federation_steps(run->federation, true) *
                          cohort_plan_flops(cohort_federation_graph(run->federation)->plan);
   return COHORT_DONE;
 }

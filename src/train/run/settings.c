@@ -227,6 +227,10 @@ static const cohort_parameter federated_table[] = {
                          "clients that take part in a round", .unit = "clients"),
     COHORT_INTEGER_RANGE(cohort_federated_settings, local_steps, "10", 1, 1e6, "steps of a client in a round",
                          .unit = "steps"),
+    COHORT_INTEGER_RANGE(cohort_federated_settings, local_epochs, "0", 0, 1e6,
+                         "times that a client goes through its samples in a round, instead of local_steps; 0: it takes "
+                         "local_steps",
+                         .unit = "epochs"),
     COHORT_INTEGER_RANGE(cohort_federated_settings, local_batch, "32", 0, 1e6,
                          "samples of a client's step; 0: all it has", .unit = "samples"),
     COHORT_METHOD_OF(cohort_federated_settings, client, "sgd", "optimizer",
@@ -384,6 +388,16 @@ static void check_scopes(const cohort_parameter *table, const char *section, con
   }
 }
 
+/* How long a client works is said once. */
+static void check_local_work(const cohort_document *document, cohort_faults *faults) {
+  const cohort_document *federated = cohort_document_get(document, "federated");
+  const cohort_document *steps = cohort_document_get(federated, "local_steps");
+  const cohort_document *epochs = cohort_document_get(federated, "local_epochs");
+  const bool both = steps && epochs && !cohort_document_is_null(steps) && !cohort_document_is_null(epochs);
+  if (both && strcmp(epochs->text ? epochs->text : "", "0") != 0)
+    cohort_faults_add(faults, epochs, "federated.local_epochs: local_steps is given too; remove one of them");
+}
+
 static void check_replicate(const cohort_document *document, const cohort_settings *settings, cohort_faults *faults) {
   if (settings->replicate == COHORT_REPLICATE_NONE) return;
   if (settings->sharding == COHORT_SHARDING_NONE)
@@ -441,7 +455,10 @@ void cohort_settings_read(const cohort_document *document, cohort_settings *out,
   out->expanded = cohort_document_create(COHORT_MAP, NULL, 0, 0);
   cohort_parameters_read(cohort_settings_table, document, "", out, out->expanded, faults);
   check_replicate(document, out, faults);
+  check_local_work(document, faults);
   out->is_federated = out->federated != NULL;
+  if (out->is_federated && out->federated_settings.local_epochs)
+    cohort_document_remove(cohort_document_get(out->expanded, "federated"), "local_steps");
   cohort_task_choose(out, faults);
   if (out->task) /* else it is wrong itself: nobody knows what the run uses */
     check_scopes(cohort_settings_table, "", document, out, out->expanded, faults);

@@ -49,7 +49,7 @@ typedef struct cohort_population_settings {
 typedef struct cohort_federated_settings {
   const cohort_document *strategy, *population;
   cohort_population_settings population_settings;
-  int64_t clients_per_round, local_steps, local_batch;
+  int64_t clients_per_round, local_steps, local_epochs, local_batch;
   const cohort_document *client, *client_schedule, *client_groups;
   double client_clip;
 } cohort_federated_settings;

@@ -123,7 +123,8 @@ static void test_foreign_names(void) {
   says("federated: {alpha: 4}", "federated.alpha: unknown key; write population.dirichlet.alpha");
   says("federated: {clients: 4}", "federated.clients: unknown key; write population.dirichlet.clients");
   says("federated: {batch_size: 4}", "federated.batch_size: unknown key; write local_batch");
-  says("federated: {local_epochs: 4}", "federated.local_epochs: unknown key; write local_steps");
+  says("federated: {client_epochs: 4}", "federated.client_epochs: unknown key; write local_epochs");
+  says("federated: {local_epochs: 4, local_steps: 3}", "federated.local_epochs: local_steps is given too");
   says("federated: {strategy: FedAdam}", "no federated strategy named 'FedAdam'; did you mean 'fedadam'?");
   says("zzzzzzzz: 1", "zzzzzzzz: unknown key; remove it (`cohort keys` lists all)");
   refused("steps: 1\nmodel: {gpt: {n_embd: 1, n_layer: 1, n_head: 1, num_key_value_heads: 1, intermediate_size: 1}}\n",
