@@ -204,46 +204,6 @@ static const cohort_parameter checkpoint_table[] = {
     {.name = NULL},
 };
 
-static const cohort_parameter dirichlet_table[] = {
-    COHORT_INTEGER_RANGE(cohort_dirichlet_settings, clients, "100", 1, 1e7, "clients in the population",
-                         .unit = "clients"),
-    COHORT_REAL_ATLEAST(cohort_dirichlet_settings, alpha, "0.5", 0,
-                        "concentration of the distribution; 0: equal shares of all labels"),
-    {.name = NULL},
-};
-
-static const cohort_parameter population_table[] = {
-    COHORT_SECTION(cohort_population_settings, dirichlet, dirichlet_settings, dirichlet_table, "{}",
-                   "labels are dealt to clients by a Dirichlet distribution"),
-    {.name = NULL},
-};
-
-static const cohort_parameter federated_table[] = {
-    COHORT_METHOD_OF(cohort_federated_settings, strategy, "fedavg", "federated",
-                     "the server's rule; any optimizer serves too"),
-    COHORT_SECTION(cohort_federated_settings, population, population_settings, population_table, "{}",
-                   "the clients, and who holds which training samples"),
-    COHORT_INTEGER_RANGE(cohort_federated_settings, clients_per_round, "10", 1, 4096,
-                         "clients that take part in a round", .unit = "clients"),
-    COHORT_INTEGER_RANGE(cohort_federated_settings, local_steps, "10", 1, 1e6, "steps of a client in a round",
-                         .unit = "steps"),
-    COHORT_INTEGER_RANGE(cohort_federated_settings, local_epochs, "0", 0, 1e6,
-                         "times that a client goes through its samples in a round, instead of local_steps; 0: it takes "
-                         "local_steps",
-                         .unit = "epochs"),
-    COHORT_INTEGER_RANGE(cohort_federated_settings, local_batch, "32", 0, 1e6,
-                         "samples of a client's step; 0: all it has", .unit = "samples"),
-    COHORT_METHOD_OF(cohort_federated_settings, client, "sgd", "optimizer",
-                     "the clients' optimizer, which starts anew in every round"),
-    COHORT_TREE(cohort_federated_settings, client_groups, "parameter groups of the clients' optimizer, like groups",
-                .section = cohort_group_table),
-    COHORT_REAL_ATLEAST(cohort_federated_settings, client_clip, "0", 0,
-                        "largest global norm of a client's gradient; 0: no clipping"),
-    COHORT_METHOD_OF(cohort_federated_settings, client_schedule, "constant", "schedule",
-                     "schedule of the clients' learning rate, over rounds"),
-    {.name = NULL},
-};
-
 const cohort_parameter cohort_settings_table[] = {
     {.name = "task",
      .type = COHORT_PARAMETER_TREE,
@@ -338,7 +298,7 @@ const cohort_parameter cohort_settings_table[] = {
                    .scopes = models),
     COHORT_SECTION(cohort_settings, checkpoint, checkpoint_settings, checkpoint_table, "{}",
                    "when to save checkpoints"),
-    COHORT_SECTION(cohort_settings, federated, federated_settings, federated_table, "null",
+    COHORT_SECTION(cohort_settings, federated, federated_settings, cohort_federated_table, "null",
                    "federated training: clients, rounds and strategy; null: none", .scopes = models),
     COHORT_BOOLEAN(cohort_settings, overwrite, "false",
                    "begin anew where another run is, which is removed; an unfinished run that began so goes on",
@@ -386,16 +346,6 @@ static void check_scopes(const cohort_parameter *table, const char *section, con
     if (place.key_line > 0) place.line = place.key_line, place.column = place.key_column;
     cohort_faults_add(faults, &place, "%s%s%s: %s", section, *section ? "." : "", key->name, scope->advice);
   }
-}
-
-/* How long a client works is said once. */
-static void check_local_work(const cohort_document *document, cohort_faults *faults) {
-  const cohort_document *federated = cohort_document_get(document, "federated");
-  const cohort_document *steps = cohort_document_get(federated, "local_steps");
-  const cohort_document *epochs = cohort_document_get(federated, "local_epochs");
-  const bool both = steps && epochs && !cohort_document_is_null(steps) && !cohort_document_is_null(epochs);
-  if (both && strcmp(epochs->text ? epochs->text : "", "0") != 0)
-    cohort_faults_add(faults, epochs, "federated.local_epochs: local_steps is given too; remove one of them");
 }
 
 static void check_replicate(const cohort_document *document, const cohort_settings *settings, cohort_faults *faults) {
@@ -455,7 +405,7 @@ void cohort_settings_read(const cohort_document *document, cohort_settings *out,
   out->expanded = cohort_document_create(COHORT_MAP, NULL, 0, 0);
   cohort_parameters_read(cohort_settings_table, document, "", out, out->expanded, faults);
   check_replicate(document, out, faults);
-  check_local_work(document, faults);
+  cohort_federated_check(document, faults);
   out->is_federated = out->federated != NULL;
   if (out->is_federated && out->federated_settings.local_epochs)
     cohort_document_remove(cohort_document_get(out->expanded, "federated"), "local_steps");

@@ -106,6 +106,9 @@ typedef struct cohort_settings {
 
 /* Every key of a config, with the sections below (base/parameter.h); its scopes take a cohort_settings. */
 extern const cohort_parameter cohort_settings_table[];
+/* Of the section federated, and what its keys must not say together. */
+extern const cohort_parameter cohort_federated_table[];
+void cohort_federated_check(const cohort_document *document, cohort_faults *faults);
 
 /* Reads the settings' own keys and sections; methods are checked here and read by who builds them. All faults are
  * collected. A given key that this kind of run would ignore is a fault (optimizer with federated, text with task
