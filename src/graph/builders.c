@@ -137,6 +137,13 @@ cohort_value cohort_graph_max(cohort_graph *graph, cohort_value x, unsigned axes
 }
 
 cohort_value cohort_graph_argmax(cohort_graph *graph, cohort_value x) { return add1(graph, COHORT_OP_ARGMAX, x, NULL); }
+cohort_value cohort_graph_argsort(cohort_graph *graph, cohort_value x) {
+  return add1(graph, COHORT_OP_ARGSORT, x, NULL);
+}
+/* Where an element goes has no derivative; its value's is gather's. */
+cohort_value cohort_graph_sort(cohort_graph *graph, cohort_value x) {
+  return cohort_graph_gather(graph, x, cohort_graph_argsort(graph, x));
+}
 cohort_value cohort_graph_logsumexp(cohort_graph *graph, cohort_value x) {
   return add1(graph, COHORT_OP_LOGSUMEXP, x, NULL);
 }
@@ -266,6 +273,12 @@ cohort_head_outputs cohort_graph_vocabulary_head(cohort_graph *graph, cohort_val
   if (first == COHORT_NO_VALUE)
     return (cohort_head_outputs){COHORT_NO_VALUE, COHORT_NO_VALUE, COHORT_NO_VALUE, COHORT_NO_VALUE};
   return (cohort_head_outputs){first, first + 1, first + 2, first + 3};
+}
+
+cohort_value cohort_graph_vocabulary_divergence(cohort_graph *graph, cohort_value x, cohort_value weight,
+                                                cohort_value other_x, cohort_value other_weight) {
+  const cohort_value input[4] = {x, weight, other_x, other_weight};
+  return cohort_graph_add_node(graph, COHORT_OP_VOCABULARY_DIVERGENCE, 4, input, NULL);
 }
 
 cohort_value cohort_graph_sum_to(cohort_graph *graph, cohort_value x, cohort_shape shape) {

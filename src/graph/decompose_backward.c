@@ -27,6 +27,7 @@ static const backward_form *form_of(cohort_op op) {
       [COHORT_OP_ATTENTION_BACKWARD] = {COHORT_OP_ATTENTION, 4, {6, -1, -1, -1}, 3, false},
       [COHORT_OP_SOFTMAX_CROSS_ENTROPY_BACKWARD] = {COHORT_OP_SOFTMAX_CROSS_ENTROPY, 2, {3, -1, -1, -1}, 1, false},
       [COHORT_OP_VOCABULARY_HEAD_BACKWARD] = {COHORT_OP_VOCABULARY_HEAD, 3, {5, -1, 6, 7}, 2, false},
+      [COHORT_OP_VOCABULARY_DIVERGENCE_BACKWARD] = {COHORT_OP_VOCABULARY_DIVERGENCE, 4, {6, -1, -1, -1}, 2, false},
   };
   return forms[op].derivatives ? &forms[op] : NULL;
 }

@@ -136,6 +136,7 @@ bool cohort_decompose_node(cohort_graph *graph, const cohort_node *node, const c
       [COHORT_OP_ATTENTION] = cohort_decompose_attention,
       [COHORT_OP_SOFTMAX_CROSS_ENTROPY] = cohort_decompose_cross_entropy,
       [COHORT_OP_VOCABULARY_HEAD] = cohort_decompose_head,
+      [COHORT_OP_VOCABULARY_DIVERGENCE] = cohort_decompose_divergence,
   };
   if (definitions[node->op]) {
     definitions[node->op](graph, node, input, output);

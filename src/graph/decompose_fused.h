@@ -18,5 +18,7 @@ void cohort_decompose_cross_entropy(cohort_graph *graph, const cohort_node *node
                                     cohort_value *output);
 void cohort_decompose_head(cohort_graph *graph, const cohort_node *node, const cohort_value *input,
                            cohort_value *output);
+void cohort_decompose_divergence(cohort_graph *graph, const cohort_node *node, const cohort_value *input,
+                                 cohort_value *output);
 
 #endif

@@ -1,4 +1,4 @@
-/* Attention, softmax cross-entropy and the vocabulary head by small operations. */
+/* Attention, softmax cross-entropy, the vocabulary head and the divergence of two by small operations. */
 #include "graph/decompose_fused.h"
 
 /* A number that no score comes near, yet whose differences are finite. */
@@ -98,4 +98,21 @@ void cohort_decompose_head(cohort_graph *graph, const cohort_node *node, const c
                               total, cohort_graph_subtract(graph, row_mean(graph, logits), total),
                               cohort_graph_subtract(graph, total, expected)};
   for (int i = 0; i < 4; i++) output[i] = cohort_graph_select(graph, valid, all[i], zero);
+}
+
+void cohort_decompose_divergence(cohort_graph *graph, const cohort_node *node, const cohort_value *input,
+                                 cohort_value *output) {
+  (void)node;
+  const cohort_value logits = cohort_graph_matmul(graph, input[0], input[1], false, true);
+  const cohort_value others =
+      cohort_graph_stop_gradient(graph, cohort_graph_matmul(graph, input[2], input[3], false, true));
+  const int64_t rows = cohort_graph_shape(graph, logits).size[0];
+  const cohort_value kept = cohort_graph_logsumexp(graph, logits), others_kept = cohort_graph_logsumexp(graph, others);
+  const cohort_value log_p = cohort_graph_subtract(graph, logits, kept),
+                     log_q = cohort_graph_subtract(graph, others, others_kept);
+  const cohort_value share = cohort_graph_unary(graph, COHORT_OP_EXPONENTIAL, log_q);
+  const cohort_value term = cohort_graph_multiply(graph, share, cohort_graph_subtract(graph, log_q, log_p));
+  output[0] = cohort_graph_reshape(graph, cohort_graph_sum(graph, term, 1U << 1), COHORT_SHAPE(rows));
+  output[1] = cohort_graph_reshape(graph, kept, COHORT_SHAPE(rows));
+  output[2] = cohort_graph_reshape(graph, others_kept, COHORT_SHAPE(rows));
 }

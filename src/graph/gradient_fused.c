@@ -124,6 +124,15 @@ static void vocabulary_head(cohort_rule *rule) {
                cohort_graph_add_node(rule->graph, COHORT_OP_VOCABULARY_HEAD_BACKWARD, 8, input, &attributes));
 }
 
+static void vocabulary_divergence(cohort_rule *rule) {
+  const cohort_value *x = rule->node.input;
+  if (!only_first(rule, 1)) return;
+  const cohort_value input[7] = {x[0], x[1], x[2], x[3], rule->y[1], rule->y[2], rule->dy[0]};
+  const cohort_attributes attributes = {.integers = {!rule->wanted[1]}};
+  give_outputs(rule, rule->wanted[1] ? 2 : 1,
+               cohort_graph_add_node(rule->graph, COHORT_OP_VOCABULARY_DIVERGENCE_BACKWARD, 7, input, &attributes));
+}
+
 static void none(cohort_rule *rule) {
   cohort_graph_fault(rule->graph, rule->node.name,
                      "%s has no derivative; decompose the graph before differentiating it twice",
@@ -158,6 +167,8 @@ cohort_rule_function cohort_rule_fused(cohort_op op) {
       return cross_entropy;
     case COHORT_OP_VOCABULARY_HEAD:
       return vocabulary_head;
+    case COHORT_OP_VOCABULARY_DIVERGENCE:
+      return vocabulary_divergence;
     case COHORT_OP_GELU_BACKWARD:
     case COHORT_OP_SWIGLU_BACKWARD:
     case COHORT_OP_LAYER_NORM_BACKWARD:
@@ -167,6 +178,7 @@ cohort_rule_function cohort_rule_fused(cohort_op op) {
     case COHORT_OP_ATTENTION_SECOND:
     case COHORT_OP_SOFTMAX_CROSS_ENTROPY_BACKWARD:
     case COHORT_OP_VOCABULARY_HEAD_BACKWARD:
+    case COHORT_OP_VOCABULARY_DIVERGENCE_BACKWARD:
       return none;
     default:
       return NULL;

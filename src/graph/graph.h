@@ -136,6 +136,8 @@ cohort_value cohort_graph_sum(cohort_graph *graph, cohort_value x, unsigned axes
 cohort_value cohort_graph_sum_all(cohort_graph *graph, cohort_value x);                 /* a scalar */
 cohort_value cohort_graph_max(cohort_graph *graph, cohort_value x, unsigned axes_mask);
 cohort_value cohort_graph_argmax(cohort_graph *graph, cohort_value x);
+cohort_value cohort_graph_argsort(cohort_graph *graph, cohort_value x);
+cohort_value cohort_graph_sort(cohort_graph *graph, cohort_value x); /* a vector, in rising order */
 cohort_value cohort_graph_logsumexp(cohort_graph *graph, cohort_value x);
 cohort_value cohort_graph_cumsum(cohort_graph *graph, cohort_value x, int axis, bool from_the_end);
 cohort_value cohort_graph_gather(cohort_graph *graph, cohort_value table, cohort_value index);
@@ -182,6 +184,10 @@ typedef struct cohort_head_outputs {
 } cohort_head_outputs;
 cohort_head_outputs cohort_graph_vocabulary_head(cohort_graph *graph, cohort_value x, cohort_value weight,
                                                  cohort_value target);
+
+/* KL from the others' distribution to x's, of every row [rows]. The others are constants. */
+cohort_value cohort_graph_vocabulary_divergence(cohort_graph *graph, cohort_value x, cohort_value weight,
+                                                cohort_value other_x, cohort_value other_weight);
 
 /* "[3, 4]" into out; returns out. */
 enum { COHORT_SHAPE_TEXT = 160 };

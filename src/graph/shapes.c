@@ -229,6 +229,12 @@ static bool infer_argmax(infer *own) {
   return give(own, without_last(own->in[0]), COHORT_TYPE_INTEGER);
 }
 
+static bool infer_argsort(infer *own) {
+  if (!takes(own, "r")) return false;
+  if (own->in[0].axes == 0) return bad(own, 0, "it needs an axis");
+  return give(own, own->in[0], COHORT_TYPE_INTEGER);
+}
+
 static bool infer_logsumexp(infer *own) {
   if (!takes(own, "r")) return false;
   cohort_shape shape = own->in[0];
@@ -435,6 +441,8 @@ bool cohort_infer(cohort_inference *own) {
       return infer_reduce(own);
     case COHORT_OP_ARGMAX:
       return infer_argmax(own);
+    case COHORT_OP_ARGSORT:
+      return infer_argsort(own);
     case COHORT_OP_LOGSUMEXP:
       return infer_logsumexp(own);
     case COHORT_OP_GATHER:

@@ -175,6 +175,30 @@ static bool infer_head_backward(infer *own) {
   return own->attributes->integers[0] ? gave : give(own, own->in[1]);
 }
 
+static bool is_head(const cohort_inference *own, int at) {
+  const cohort_shape *x = &own->in[at], *weight = &own->in[at + 1];
+  return x->axes == 2 && weight->axes == 2 && x->size[1] == weight->size[1];
+}
+
+static bool divergence_holds(const cohort_inference *own) {
+  return own->inputs >= 4 && is_head(own, 0) && is_head(own, 2) && own->in[0].size[0] == own->in[2].size[0] &&
+         own->in[1].size[0] == own->in[3].size[0];
+}
+
+static bool infer_divergence(infer *own) {
+  if (!fits(own, "rrrr", "x [R, D], weight [V, D], and the same of another model", divergence_holds(own))) return false;
+  for (int i = 0; i < 3; i++) give(own, vector(own->in[0].size[0]));
+  return true;
+}
+
+static bool infer_divergence_backward(infer *own) {
+  bool holds = divergence_holds(own);
+  for (int i = 4; i < own->inputs; i++) holds = holds && is_vector(own->in[i], own->in[0].size[0]);
+  if (!fits(own, "rrrrrrr", "what the divergence took and gave, and its gradient [R]", holds)) return false;
+  const bool gave = give(own, own->in[0]);
+  return own->attributes->integers[0] ? gave : give(own, own->in[1]);
+}
+
 bool cohort_infer_fused(cohort_inference *own) {
   switch (own->op) {
     case COHORT_OP_GELU:
@@ -216,6 +240,10 @@ bool cohort_infer_fused(cohort_inference *own) {
       return infer_head(own);
     case COHORT_OP_VOCABULARY_HEAD_BACKWARD:
       return infer_head_backward(own);
+    case COHORT_OP_VOCABULARY_DIVERGENCE:
+      return infer_divergence(own);
+    case COHORT_OP_VOCABULARY_DIVERGENCE_BACKWARD:
+      return infer_divergence_backward(own);
     default:
       (void)snprintf(own->fault, sizeof own->fault, "operation %d is unknown; use one of kernel/operation.h",
                      (int)own->op);

@@ -14,9 +14,10 @@ static double convolution(const cohort_shape y, const cohort_shape weight) {
   return 2.0 * (double)(y.size[0] * y.size[1] * y.size[2]) * (double)cohort_shape_elements(weight);
 }
 
-static double head(const cohort_call *call) {
-  const cohort_shape weight = call->input[1].shape;
-  return 2.0 * (double)cohort_shape_rows(call->input[0].shape) * (double)cohort_shape_elements(weight);
+/* Rows of the input `at` times the weight that follows it. */
+static double head(const cohort_call *call, int at) {
+  const cohort_shape weight = call->input[at + 1].shape;
+  return 2.0 * (double)cohort_shape_rows(call->input[at].shape) * (double)cohort_shape_elements(weight);
 }
 
 /* Every query times the keys that it reads, and as many values by what comes of it. Segments decide how many, which
@@ -36,10 +37,15 @@ double cohort_op_flops(cohort_op op, const cohort_call *call) {
     case COHORT_OP_CONVOLUTION_WEIGHT:
       return convolution(call->input[1].shape, call->output[0].shape);
     case COHORT_OP_VOCABULARY_HEAD:
-      return head(call);
+      return head(call, 0);
     /* The logits again, then the gradients. */
     case COHORT_OP_VOCABULARY_HEAD_BACKWARD:
-      return (1 + call->outputs) * head(call);
+      return (1 + call->outputs) * head(call, 0);
+    /* Both logits; backward both again, then the gradients of one. */
+    case COHORT_OP_VOCABULARY_DIVERGENCE:
+      return head(call, 0) + head(call, 2);
+    case COHORT_OP_VOCABULARY_DIVERGENCE_BACKWARD:
+      return (1 + call->outputs) * head(call, 0) + head(call, 2);
     case COHORT_OP_ATTENTION:
       return attention(call);
     /* The scores again, then the gradients of queries, keys, values and probabilities: five products for two. */

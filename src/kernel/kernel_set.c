@@ -41,6 +41,7 @@
   ONE(sum, SUM, WANTS)                                                      \
   ONE(max, MAX, WANTS)                                                      \
   ONE(argmax, ARGMAX, NONE)                                                 \
+  ONE(argsort, ARGSORT, WANTS)                                              \
   ONE(logsumexp, LOGSUMEXP, NONE)                                           \
   ONE(cumsum, CUMSUM, NONE)                                                 \
   ONE(gather, GATHER, NONE)                                                 \
@@ -74,15 +75,17 @@
   ONE(fusion, FUSION, WANTS)
 
 /* Those that do. */
-#define PRODUCTS(ONE)                                \
-  ONE(attention, ATTENTION, WANTS)                   \
-  ONE(attention_backward, ATTENTION_BACKWARD, WANTS) \
-  ONE(matmul, MATMUL, NONE)                          \
-  ONE(convolution, CONVOLUTION, WANTS)               \
-  ONE(convolution_input, CONVOLUTION_INPUT, WANTS)   \
-  ONE(convolution_weight, CONVOLUTION_WEIGHT, WANTS) \
-  ONE(vocabulary_head, VOCABULARY_HEAD, WANTS)       \
-  ONE(vocabulary_head_backward, VOCABULARY_HEAD_BACKWARD, WANTS)
+#define PRODUCTS(ONE)                                            \
+  ONE(attention, ATTENTION, WANTS)                               \
+  ONE(attention_backward, ATTENTION_BACKWARD, WANTS)             \
+  ONE(matmul, MATMUL, NONE)                                      \
+  ONE(convolution, CONVOLUTION, WANTS)                           \
+  ONE(convolution_input, CONVOLUTION_INPUT, WANTS)               \
+  ONE(convolution_weight, CONVOLUTION_WEIGHT, WANTS)             \
+  ONE(vocabulary_head, VOCABULARY_HEAD, WANTS)                   \
+  ONE(vocabulary_head_backward, VOCABULARY_HEAD_BACKWARD, WANTS) \
+  ONE(vocabulary_divergence, VOCABULARY_DIVERGENCE, WANTS)       \
+  ONE(vocabulary_divergence_backward, VOCABULARY_DIVERGENCE_BACKWARD, WANTS)
 
 #define DECLARE_NONE(OF, name)
 #define DECLARE_WANTS(OF, name) size_t OF(cohort_workspace_##name)(const cohort_call *call);

@@ -80,6 +80,7 @@ static const char *const names[COHORT_OP_COUNT] = {
     [COHORT_OP_SUM] = "sum",
     [COHORT_OP_MAX] = "max",
     [COHORT_OP_ARGMAX] = "argmax",
+    [COHORT_OP_ARGSORT] = "argsort",
     [COHORT_OP_LOGSUMEXP] = "logsumexp",
     [COHORT_OP_CUMSUM] = "cumsum",
     [COHORT_OP_GATHER] = "gather",
@@ -121,6 +122,8 @@ static const char *const names[COHORT_OP_COUNT] = {
     [COHORT_OP_SOFTMAX_CROSS_ENTROPY_BACKWARD] = "softmax_cross_entropy_backward",
     [COHORT_OP_VOCABULARY_HEAD] = "vocabulary_head",
     [COHORT_OP_VOCABULARY_HEAD_BACKWARD] = "vocabulary_head_backward",
+    [COHORT_OP_VOCABULARY_DIVERGENCE] = "vocabulary_divergence",
+    [COHORT_OP_VOCABULARY_DIVERGENCE_BACKWARD] = "vocabulary_divergence_backward",
     [COHORT_OP_ATTENTION_CACHED] = "attention_cached",
     [COHORT_OP_FUSION] = "chain",
 };

@@ -77,6 +77,7 @@ typedef enum cohort_op {
   COHORT_OP_SUM,       /* i0: bit mask of axes; those axes are kept with size 1 */
   COHORT_OP_MAX,       /* the same */
   COHORT_OP_ARGMAX,    /* over the last axis, which goes; integer; the first of equals */
+  COHORT_OP_ARGSORT,   /* along the last axis: integer, the places of its elements in rising order; equals keep theirs */
   COHORT_OP_LOGSUMEXP, /* over the last axis, which is kept with size 1 */
   COHORT_OP_CUMSUM,    /* along axis i0; i1 = 1: from the end */
   /* indexing */
@@ -136,6 +137,10 @@ typedef enum cohort_op {
   COHORT_OP_VOCABULARY_HEAD_BACKWARD, /* (x, weight, target, logsumexp, entropy, d_logp [R], d_mean [R], d_entropy [R],
                                          ) -> (dx, dweight), i0 = 1: dx alone; the logsumexp output's cotangent is not
                                          supported */
+  COHORT_OP_VOCABULARY_DIVERGENCE, /* (x [R, D], weight [V, D], other x [R, E], other weight [V, E]), logits by chunks as
+                                      the head -> (KL from the others' distribution to x's [R], logsumexp [R], the
+                                      others' [R]); the others are constants: they have no derivative */
+  COHORT_OP_VOCABULARY_DIVERGENCE_BACKWARD, /* (the four, logsumexp, the others', dkl [R]) i0 = 1: dx alone -> (dx, dweight) */
   COHORT_OP_ATTENTION_CACHED, /* new rows of several texts against their caches: (q [R, H, D], k [R, G, D], v [R, G, D],
                                  slots integer [R] (-1: zeros), positions integer [R], keys [S, G, B, D, 64], values
                                  [S, G, 64 B, D]) r0 scale -> y [R, H, D]. Puts each row's k and v at its slot and

@@ -113,6 +113,7 @@ static scored score_reference(const cohort_task *task, cohort_graph *graph, sequ
   cohort_graph_enter_space(graph, "reference");
   scored out = score(task, graph, &from, filler);
   out.sums = cohort_graph_stop_gradient(graph, out.sums);
+  out.hidden = cohort_graph_stop_gradient(graph, out.hidden);
   cohort_graph_leave(graph);
   return out;
 }
@@ -126,6 +127,14 @@ static void add_mismatched(const cohort_task *task, cohort_graph *graph, const s
                            cohort_preference_fields *fields) {
   fields->policy_mismatched = cohort_graph_stop_gradient(graph, score(task, graph, others, filler).sums);
   if (task->reference >= 0) fields->reference_mismatched = score_reference(task, graph, *others, filler).sums;
+}
+
+/* Of every token that is scored, and of the others, which the mask leaves out. */
+static void add_divergence(cohort_graph *graph, const scored *policy, const scored *reference, cohort_value targets,
+                           cohort_preference_fields *fields) {
+  fields->divergence = cohort_graph_vocabulary_divergence(graph, policy->hidden, policy->head, reference->hidden,
+                                                          cohort_graph_stop_gradient(graph, reference->head));
+  fields->mask = cohort_graph_less_equal(graph, cohort_graph_constant(graph, 0), cohort_graph_cast(graph, targets));
 }
 
 /* The inputs in the order of cohort_preference_input, then what the models make of them. */
@@ -162,8 +171,13 @@ static cohort_preference_fields make_fields(const cohort_task *task, cohort_grap
     if (own->place[COHORT_PREFERENCE_MARGIN] >= 0) fields.margin = real_input(graph, "margin", COHORT_SHAPE(capacity));
     return fields;
   }
-  fields.policy = score(task, graph, &all, filler).sums;
-  if (task->reference >= 0) fields.reference = score_reference(task, graph, all, filler).sums;
+  const scored policy = score(task, graph, &all, filler);
+  fields.policy = policy.sums;
+  if (task->reference >= 0) {
+    const scored reference = score_reference(task, graph, all, filler);
+    fields.reference = reference.sums;
+    if (needs & COHORT_NEEDS_DIVERGENCE) add_divergence(graph, &policy, &reference, all.targets, &fields);
+  }
   if (needs & COHORT_NEEDS_MISMATCHED) add_mismatched(task, graph, &others, filler, &fields);
   return fields;
 }

@@ -47,6 +47,19 @@ static inline cohort_value case_select(rig *own, int variant) {
   return cohort_graph_select(own->graph, truth, a, rig_real(own, COHORT_SHAPE(6), -1, 1));
 }
 
+static inline cohort_value case_divergence(rig *own, int vocabulary) {
+  const cohort_value x = rig_real(own, COHORT_SHAPE(5, 4), -1, 1);
+  const cohort_value weight = rig_real(own, COHORT_SHAPE(vocabulary, 4), -1, 1);
+  const cohort_value other = rig_given(own, COHORT_SHAPE(5, 3), -1, 1);
+  return cohort_graph_vocabulary_divergence(own->graph, x, weight, other,
+                                            rig_given(own, COHORT_SHAPE(vocabulary, 3), -1, 1));
+}
+
+static inline cohort_value case_sort(rig *own, int variant) {
+  (void)variant;
+  return cohort_graph_sort(own->graph, rig_distinct(own, COHORT_SHAPE(13), 0.1));
+}
+
 /* Variants of movement and reductions. */
 static inline cohort_value case_movement(rig *own, int op) {
   cohort_graph *graph = own->graph;
@@ -312,6 +325,7 @@ static const fixture_case small_cases[] = {
     {"minimum", case_extremum, COHORT_OP_MINIMUM},
     {"maximum", case_extremum, COHORT_OP_MAXIMUM},
     {"select", case_select, 0},
+    {"sort", case_sort, 0},
     {"reshape", case_movement, COHORT_OP_RESHAPE},
     {"permute", case_movement, COHORT_OP_PERMUTE},
     {"broadcast", case_broadcast, 0},
@@ -379,6 +393,8 @@ static const fixture_case fused_cases[] = {
     {"attention one key head", case_attention, 31},
     {"softmax_cross_entropy", case_cross_entropy, 0},
     {"softmax_cross_entropy smoothed", case_cross_entropy, 20},
+    {"vocabulary_divergence", case_divergence, 13},
+    {"vocabulary_divergence panels", case_divergence, 2100},
     {"vocabulary_head", case_head, 1},
     {"vocabulary_head all", case_head, 1 | 4 | 8},
     {"vocabulary_head entropy", case_head, 8},

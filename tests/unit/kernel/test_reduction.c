@@ -112,6 +112,30 @@ static void test_argmax(void) {
   }
 }
 
+/* Rising, equals in their order, NaN last. */
+static void test_argsort(void) {
+  static const int64_t columns[] = {1, 2, 7, 64, 301};
+  for (int k = 0; k < 5; k++) {
+    fixture t = fixture_of(COHORT_OP_ARGSORT);
+    const int64_t n = columns[k];
+    double *x = fixture_real(&t, SHAPE(3, n), -1, 1);
+    for (int64_t i = 0; i < 3 * n; i++) x[i] = i % 11 == 5 ? NAN : floor(8 * x[i]); /* many equals */
+    double *y = fixture_output(&t, SHAPE(3, n), COHORT_TYPE_INTEGER);
+    for (int64_t row = 0; row < 3; row++)
+      for (int64_t i = 0; i < n; i++) {
+        const double own = x[row * n + i];
+        int64_t place = 0;
+        for (int64_t j = 0; j < n; j++) {
+          const double other = x[row * n + j];
+          const bool equal = other == own || (isnan(other) && isnan(own));
+          place += equal ? j < i : isnan(own) || other < own;
+        }
+        y[row * n + place] = (double)i;
+      }
+    fixture_check(&t);
+  }
+}
+
 /* Short rows and long ones: the first NaN, else the first of the largest. */
 static void test_argmax_of_nan(void) {
   static const int64_t columns[] = {3, 10, 40};
@@ -190,6 +214,7 @@ static const check checks[] = {
     {"max keeps NaN", test_max_keeps_nan},
     {"argmax gives the first", test_argmax},
     {"argmax gives the first NaN", test_argmax_of_nan},
+    {"argsort", test_argsort},
     {"logsumexp", test_logsumexp},
     {"logsumexp of infinities", test_logsumexp_of_infinities},
     {"cumsum", test_cumsum},
