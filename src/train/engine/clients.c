@@ -211,6 +211,12 @@ void *cohort_clients_vector(const cohort_clients *clients, int index, const char
 
 int cohort_clients_uploads(const cohort_clients *clients) { return 1 + clients->uploads; }
 
+double cohort_clients_kept_bytes(const cohort_clients *clients, double rounds, double present, int ranks) {
+  const double vector = (double)clients->elements * (double)clients->real;
+  const double ever = fmin((double)clients->options.population, rounds * present);
+  return vector * (cohort_clients_vectors(clients) + clients->rows * (ever + present) / ranks);
+}
+
 double cohort_clients_bytes(const cohort_clients *clients) {
   const cohort_updater *updater = clients->trainer[0].updater;
   const double vectors = 3 + clients->rows + cohort_updater_needs_of(updater).vectors;

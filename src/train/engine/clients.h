@@ -74,6 +74,9 @@ cohort_row_table *cohort_clients_table(const cohort_clients *clients);
 int cohort_clients_vectors(const cohort_clients *clients);
 void *cohort_clients_vector(const cohort_clients *clients, int index, const char **name);
 
+/* What is kept on a rank of so many after so many rounds at most: the server's vectors, its share of the clients' rows,
+ * and the rows of those it trains. */
+double cohort_clients_kept_bytes(const cohort_clients *clients, double rounds, double present, int ranks);
 /* Memory of one client in training. */
 double cohort_clients_bytes(const cohort_clients *clients);
 /* Vectors of a row that a client leaves: its change, and uploads. */

@@ -87,6 +87,9 @@ static void estimate_vectors(const estimate_case *own, cohort_estimate *out) {
         cohort_updater_needs_of(cohort_run_player(run, s)).vectors * (sharded ? elements / own->members : elements);
   }
   out->state = state * sizeof(float);
+  if (run->federation)
+    out->state += cohort_clients_kept_bytes(cohort_federation_clients(run->federation), (double)run->settings->steps,
+                                            (double)run->settings->federated_settings.clients_per_round, own->ranks);
   /* A rank writes a slice of what it owns pieces of: of its slice it owns a share, the rest comes for the save. */
   double sharded_elements = sharded ? held : 0;
   for (int s = 0; own->sharding != COHORT_SHARDING_NONE && s < run->spaces.trained; s++)
