@@ -147,18 +147,27 @@ static cohort_status make_bf16(const cohort_decoder_options *settings, cohort_de
   return COHORT_DONE;
 }
 
-static cohort_status set_up(const cohort_decoder_options *settings, cohort_decoder *own, cohort_error *error) {
+/* Graphs and plans; *arena receives what the largest plan computes in. */
+static cohort_status plan_passes(const cohort_decoder_options *settings, cohort_decoder *own, size_t *arena,
+                                 cohort_error *error) {
   pass *const passes[] = {&own->step, &own->chunk};
-  size_t arena = 0;
-  void *logits = NULL;
+  *arena = 0;
   build(settings, own, &own->step, own->slots);
   build(settings, own, &own->chunk, settings->chunk);
   for (int i = 0; i < 2; i++) {
     COHORT_TRY(make_plans(settings, passes[i], error));
     const size_t bytes[] = {cohort_plan_arena_bytes(passes[i]->rows_plan),
                             cohort_plan_arena_bytes(passes[i]->logits_plan)};
-    for (int k = 0; k < 2; k++) arena = bytes[k] > arena ? bytes[k] : arena;
+    for (int k = 0; k < 2; k++) *arena = bytes[k] > *arena ? bytes[k] : *arena;
   }
+  return COHORT_DONE;
+}
+
+static cohort_status set_up(const cohort_decoder_options *settings, cohort_decoder *own, cohort_error *error) {
+  pass *const passes[] = {&own->step, &own->chunk};
+  size_t arena = 0;
+  void *logits = NULL;
+  COHORT_TRY(plan_passes(settings, own, &arena, error));
   COHORT_TRY(make_caches(own, error));
   for (int i = 0; i < 2; i++) bind(settings, own, passes[i]);
   if (settings->bf16) COHORT_TRY(make_bf16(settings, own, error));
@@ -167,7 +176,7 @@ static cohort_status set_up(const cohort_decoder_options *settings, cohort_decod
   return cohort_executor_create(arena, 1, settings->threads, &own->executor, error);
 }
 
-cohort_status cohort_decoder_create(const cohort_decoder_options *settings, cohort_decoder **out, cohort_error *error) {
+static cohort_decoder *make(const cohort_decoder_options *settings) {
   const cohort_model *functions = settings->model->method->functions;
   cohort_decoder *own = cohort_allocate(sizeof *own);
   own->slots = settings->slots;
@@ -176,6 +185,27 @@ cohort_status cohort_decoder_create(const cohort_decoder_options *settings, coho
   own->vocabulary = settings->data->outputs;
   own->real_size = settings->kernels->real_size;
   own->length = cohort_allocate((size_t)own->slots * sizeof *own->length);
+  return own;
+}
+
+double cohort_decoder_bytes(const cohort_decoder_options *settings) {
+  cohort_decoder *own = make(settings);
+  cohort_error ignored; /* who creates one is told */
+  size_t arena = 0;
+  (void)plan_passes(settings, own, &arena, &ignored);
+  double bytes = (double)arena + (double)((size_t)(own->slots * own->vocabulary) * own->real_size);
+  for (int i = 0; i < cohort_graph_inputs(own->step.graph); i++) {
+    const char *name = NULL;
+    const cohort_value value = cohort_graph_input_at(own->step.graph, i, &name);
+    if (is_cache(name))
+      bytes += (double)cohort_shape_elements(cohort_graph_shape(own->step.graph, value)) * (double)own->real_size;
+  }
+  cohort_decoder_destroy(own);
+  return bytes;
+}
+
+cohort_status cohort_decoder_create(const cohort_decoder_options *settings, cohort_decoder **out, cohort_error *error) {
+  cohort_decoder *own = make(settings);
   const cohort_status status = set_up(settings, own, error);
   if (status != COHORT_DONE) {
     cohort_decoder_destroy(own);

@@ -23,6 +23,8 @@ typedef struct cohort_decoder_options {
 } cohort_decoder_options;
 
 cohort_status cohort_decoder_create(const cohort_decoder_options *settings, cohort_decoder **out, cohort_error *error);
+/* What one takes, its copies of matrices as bf16 apart; nothing is taken. */
+double cohort_decoder_bytes(const cohort_decoder_options *settings);
 void cohort_decoder_destroy(cohort_decoder *decoder);
 
 /* Tokens of a slot so far; the next stands at this position. At most the model's context. */

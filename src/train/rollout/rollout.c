@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "train/rollout/decoder.h"
 
 typedef struct rollout_writer {
   cohort_generator *generator;
@@ -21,6 +22,21 @@ struct cohort_rollout {
   int64_t room; /* tokens of a text */
   rollout_writer *writer;
 };
+
+enum { CHUNK = 64 }; /* rows of prompts that are read at once */
+
+double cohort_rollout_bytes(const cohort_rollout_options *options) {
+  const cohort_decoder_options decoder = {.model = options->model,
+                                          .data = options->data,
+                                          .adapter = options->adapter,
+                                          .kernels = options->kernels,
+                                          .slots = options->texts,
+                                          .chunk = CHUNK,
+                                          .threads = options->threads};
+  /* The generator's weights and order of every token, too. */
+  const double drawn = (double)options->texts * (double)options->data->outputs * (sizeof(double) + sizeof(int32_t));
+  return options->writers * (cohort_decoder_bytes(&decoder) + drawn);
+}
 
 cohort_status cohort_rollout_create(const cohort_rollout_options *options, cohort_rollout **out, cohort_error *error) {
   cohort_rollout *own = cohort_allocate(sizeof *own);

@@ -25,6 +25,8 @@ typedef struct cohort_rollout_options {
 } cohort_rollout_options;
 
 cohort_status cohort_rollout_create(const cohort_rollout_options *options, cohort_rollout **out, cohort_error *error);
+/* What its decoders would take. */
+double cohort_rollout_bytes(const cohort_rollout_options *options);
 void cohort_rollout_destroy(cohort_rollout *rollout); /* NULL is fine */
 
 typedef struct cohort_rollout_text {

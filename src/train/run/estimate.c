@@ -62,6 +62,12 @@ static void estimate_rows(const estimate_case *own, cohort_estimate *out) {
   const size_t other = cohort_plan_arena_bytes(run->evaluate->plan);
   const int alive = needs.executors * (lockstep ? needs.slots : 1);
   out->activations = larger((double)arena, (double)other) * alive;
+  const cohort_task *task = &run->task;
+  if (task->functions->bytes)
+    out->activations += task->functions->bytes(task, run->lanes, run->isa, needs.executors,
+                                               own->threads / needs.executors > 1 ? own->threads / needs.executors : 1);
+  if (task->functions->bytes && own->sharding == COHORT_SHARDING_PARAMETERS) /* all weights, for what it writes */
+    out->activations += own->elements * sizeof(float);
   if (run->federation)
     out->activations = (double)other * needs.executors + own->threads * cohort_federation_thread_bytes(run->federation);
 }

@@ -136,5 +136,6 @@ const cohort_task_functions cohort_task_policy = {.name = "policy",
                                                   .build = cohort_policy_graph,
                                                   .feed = cohort_policy_feed,
                                                   .prepare = cohort_policy_prepare,
+                                                  .bytes = cohort_policy_bytes,
                                                   .commit = cohort_policy_commit,
                                                   .count = count};

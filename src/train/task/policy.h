@@ -73,6 +73,7 @@ static inline bool cohort_policy_reuses(const cohort_policy_data *own) { return 
 
 /* The task's functions. */
 cohort_status cohort_policy_prepare(cohort_task *task, const cohort_task_stage *stage, cohort_error *error);
+double cohort_policy_bytes(const cohort_task *task, int lanes, cohort_isa isa, int executors, int threads);
 void cohort_policy_commit(cohort_task *task);
 cohort_lane_outputs cohort_policy_graph(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training);
 void cohort_policy_feed(const cohort_task *task, cohort_feed *feed);

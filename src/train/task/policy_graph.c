@@ -79,8 +79,6 @@ static cohort_value score_reference(const cohort_task *task, cohort_graph *graph
 /* What the coming updates call the old policy. */
 static cohort_lane_outputs scoring_graph(const cohort_task *task, cohort_graph *graph, const policy_lane *lane) {
   const cohort_value policy = score_policy(task, graph, lane, false);
-  /* Nobody reads it, so no plan has it: the graph only says which tensors the reference has. */
-  if (task->reference >= 0) (void)score_reference(task, graph, lane);
   cohort_lane_outputs out = {.objectives = 1, .row = policy};
   out.objective[0] = cohort_graph_sum_all(graph, policy);
   return out;

@@ -145,24 +145,37 @@ static void take_scores(const cohort_task *task, const cohort_task_stage *stage,
   }
 }
 
-static cohort_status make_rollout(cohort_task *task, const cohort_task_stage *stage, const cohort_space *space,
-                                  const cohort_space *adapter, cohort_error *error) {
-  cohort_policy_data *own = task->own;
-  const int64_t capacity = (stage->samples + stage->lanes - 1) / stage->lanes;
-  const cohort_rollout_options options = {
+static cohort_rollout_options options_of(const cohort_task *task, int lanes, cohort_isa isa, int executors,
+                                         int threads) {
+  const cohort_policy_data *own = task->own;
+  const int64_t capacity = (task->settings->batch + lanes - 1) / lanes;
+  return (cohort_rollout_options){
       .model = &task->model,
       .data = &task->model_data,
-      .space = (cohort_space *)(uintptr_t)space,
-      .adapter = adapter ? &task->adapter : NULL,
-      .adapter_space = adapter,
-      .kernels = cohort_kernels_float32(stage->isa),
-      .writers = cohort_lane_engine_executors(stage->engine),
-      .threads = cohort_lane_engine_executor_threads(stage->engine),
+      .adapter = task->settings->lora ? &task->adapter : NULL,
+      .kernels = cohort_kernels_float32(isa),
+      .writers = executors,
+      .threads = threads,
       .texts = capacity * own->settings->group,
       .prompt = own->settings->prompt,
       .completion = own->settings->completion,
       .end = cohort_tokenizer_end(own->tokenizer),
       .key = cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)task->settings->seed), "rollout")};
+}
+
+double cohort_policy_bytes(const cohort_task *task, int lanes, cohort_isa isa, int executors, int threads) {
+  const cohort_rollout_options options = options_of(task, lanes, isa, executors, threads);
+  return cohort_rollout_bytes(&options);
+}
+
+static cohort_status make_rollout(cohort_task *task, const cohort_task_stage *stage, const cohort_space *space,
+                                  const cohort_space *adapter, cohort_error *error) {
+  cohort_policy_data *own = task->own;
+  cohort_rollout_options options =
+      options_of(task, stage->lanes, stage->isa, cohort_lane_engine_executors(stage->engine),
+                 cohort_lane_engine_executor_threads(stage->engine));
+  options.space = (cohort_space *)(uintptr_t)space;
+  options.adapter_space = adapter;
   return cohort_rollout_create(&options, &own->rollout, error);
 }
 

@@ -111,6 +111,8 @@ typedef struct cohort_task_functions {
   /* Before a step, on all ranks: makes what its batch needs (rollouts, labels). COHORT_STOPPED: was left, and is asked
    * again. */
   cohort_status (*prepare)(cohort_task *task, const cohort_task_stage *stage, cohort_error *error);
+  /* Memory of a rank that `prepare` takes beside the run's, with `executors` of so many threads. */
+  double (*bytes)(const cohort_task *task, int lanes, cohort_isa isa, int executors, int threads);
   /* After a step that was done to its end, applied or not. */
   void (*commit)(cohort_task *task);
   /* Of tasks with scores: the id of the sample that stands at a position. */
