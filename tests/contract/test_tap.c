@@ -26,7 +26,6 @@ typedef struct tape {
   double loss[MOST_ANSWERS];
   float *start, *end;
   char *slot[64]; /* whole, after the last step */
-  int slots;
 } tape;
 
 static tape heard;
@@ -37,6 +36,7 @@ typedef struct listener {
   const cohort_oracle *oracle;
   const cohort_updater *updater;
   int *answers;
+  bool writes; /* what all ranks hear alike */
 } listener;
 
 static void copy_own(const cohort_updater *updater, float *to, const float *from) {
@@ -53,9 +53,9 @@ static cohort_status ask_and_write(void *argument, const cohort_ask *ask, void *
   COHORT_TRY(own->oracle->ask(own->oracle->argument, ask, rows, losses, error));
   const int number = (*own->answers)++;
   if (number >= MOST_ANSWERS) return cohort_fail(error, COHORT_BUG, "it asks too often");
-  heard.loss[number] = losses[0];
+  if (own->writes) heard.loss[number] = losses[0];
   if (ask->gradient) copy_own(own->updater, heard.gradient[number], *rows);
-  heard.has_product[number] = ask->direction != NULL;
+  if (own->writes) heard.has_product[number] = ask->direction != NULL;
   if (ask->direction) copy_own(own->updater, heard.product[number], (const float *)*rows + heard.elements);
   if (ask->direction) copy_own(own->updater, heard.direction[number], ask->direction);
   return COHORT_DONE;
@@ -72,6 +72,7 @@ static void hold_on(void *argument, bool holds) {
 }
 
 static _Thread_local int answers_here;
+static _Thread_local bool writes_here;
 
 cohort_status __real_cohort_updater_step(cohort_updater *updater, const cohort_oracle *oracle, int64_t step,
                                          int64_t steps, cohort_step_report *report, cohort_error *error);
@@ -81,7 +82,7 @@ cohort_status __wrap_cohort_updater_step(cohort_updater *updater, const cohort_o
 cohort_status __wrap_cohort_updater_step(cohort_updater *updater, const cohort_oracle *oracle, int64_t step,
                                          int64_t steps, cohort_step_report *report, cohort_error *error) {
   if (!oracle->squares) return __real_cohort_updater_step(updater, oracle, step, steps, report, error); /* no run's */
-  listener own = {oracle, updater, &answers_here};
+  listener own = {oracle, updater, &answers_here, writes_here};
   const cohort_oracle between = {.argument = &own,
                                  .objectives = oracle->objectives,
                                  .samples = oracle->samples,
@@ -133,7 +134,6 @@ static void write_slots(const cohort_updater *updater, cohort_comm *comm) {
     }
     if (!slot->shards && comm->rank == 0) memcpy(heard.slot[s], slot->values, cohort_slot_bytes(updater, slot));
   }
-  heard.slots = cohort_updater_slots(updater);
 }
 
 /* Trains, and leaves on the tape what it heard; `run` stays open in `then`, on rank 0 alone. */
@@ -152,6 +152,7 @@ static cohort_status tape_rank(cohort_comm *comm, void *argument) {
   cohort_run *run = NULL;
   cohort_error error = {0};
   answers_here = 0;
+  writes_here = comm->rank == 0;
   cohort_status status = run_config_read(own->config, &config, &error) ? COHORT_DONE : COHORT_BAD_CONFIG;
   if (status == COHORT_DONE) status = cohort_run_create(&config.settings, comm, &log, 1, &run, &error);
   if (status == COHORT_DONE) {
@@ -169,7 +170,7 @@ static cohort_status tape_rank(cohort_comm *comm, void *argument) {
     if (status == COHORT_DONE) {
       write_slots(cohort_run_updater(run), comm);
       copy_own(cohort_run_updater(run), heard.end, space->values);
-      heard.answers = answers_here;
+      if (writes_here) heard.answers = answers_here;
     }
     cohort_comm_barrier(comm);
     if (status == COHORT_DONE && comm->rank == 0) own->then(own, run);
