@@ -26,7 +26,9 @@ typedef struct built_graph {
 static built_graph build_graph(const cohort_lane_source *source, const cohort_lane_graph_options *options) {
   built_graph out = {.graph = cohort_graph_create()};
   cohort_graph_set_lanes(out.graph, options->lanes);
-  out.outputs = source->build(source->argument, out.graph, options->capacity, options->training);
+  out.outputs = options->subject ? source->build_subject(source->argument, out.graph, options->capacity,
+                                                         options->subject, options->before)
+                                 : source->build(source->argument, out.graph, options->capacity, options->training);
   out.inverse_count = cohort_graph_input(out.graph, "inverse_count", COHORT_TYPE_REAL, COHORT_SCALAR_SHAPE);
   return out;
 }

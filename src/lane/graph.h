@@ -18,9 +18,11 @@ typedef struct cohort_lane_graph_options {
   bool summed;          /* one gradient, of sum_i weight[i] * objective_i, and the product of that sum */
   double weight[COHORT_MAX_OBJECTIVES]; /* when summed */
   bool training;                        /* dropout on */
-  int lanes;                            /* in the whole batch, for lane operations */
-  int64_t capacity;                     /* samples a lane has room for */
-  const cohort_space *state;            /* where what the graph keeps lies; NULL: a graph that keeps any is refused */
+  cohort_lane_subject subject;
+  int before;                /* with COHORT_LANE_DIVERGENCE: the space that it is from */
+  int lanes;                 /* in the whole batch, for lane operations */
+  int64_t capacity;          /* samples a lane has room for */
+  const cohort_space *state; /* where what the graph keeps lies; NULL: a graph that keeps any is refused */
 } cohort_lane_graph_options;
 
 typedef struct cohort_lane_graph {

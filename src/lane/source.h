@@ -23,6 +23,15 @@ typedef struct cohort_lane_outputs {
   cohort_value row; /* the samples' rows of the task's table, which leave the lane; COHORT_NO_VALUE: none do */
 } cohort_lane_outputs;
 
+/* What a graph is about. */
+typedef enum cohort_lane_subject {
+  COHORT_LANE_OBJECTIVES, /* the source's own (build) */
+  COHORT_LANE_LABELS,     /* the objectives at targets drawn from the model's own distribution */
+  COHORT_LANE_FISHER,     /* the divergence of the outputs from themselves: its Hessian is Fisher's matrix */
+  COHORT_LANE_DIVERGENCE, /* that of the outputs from those of the space `before` */
+  COHORT_LANE_SUBJECTS,
+} cohort_lane_subject;
+
 /* What feed fills: one buffer per task input, in the task's order of inputs. */
 typedef struct cohort_feed {
   cohort_split split;
@@ -43,6 +52,9 @@ typedef struct cohort_lane_source {
    */
   cohort_lane_outputs (*build)(const void *argument, cohort_graph *graph, int64_t capacity, bool training);
   void (*feed)(const void *argument, cohort_feed *feed);
+  /* The graph of another subject: the same inputs, as many objectives, no metrics. NULL: there is none. */
+  cohort_lane_outputs (*build_subject)(const void *argument, cohort_graph *graph, int64_t capacity,
+                                       cohort_lane_subject subject, int before);
 } cohort_lane_source;
 
 #endif

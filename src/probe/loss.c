@@ -71,7 +71,7 @@ static void add_model(bench *own) {
   own->weight = add_real(own, "parameters/weight", COHORT_SHAPE(own->columns, features));
   own->bias = add_real(own, "parameters/bias", COHORT_SHAPE(own->columns));
   own->start = add_real(own, "draws/start", samples);
-  own->model = (cohort_loss_model){own, forward, draw};
+  own->model = (cohort_loss_model){.argument = own, .forward = forward, .draw = draw};
   own->fields.model = &own->model;
   own->fields.output = forward(own, own->graph, own->fields.features);
 }

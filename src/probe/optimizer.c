@@ -103,17 +103,24 @@ static void answer_recorded(run_state *state, const cohort_ask *ask, double *los
 }
 
 static cohort_status answer(void *argument, const cohort_ask *ask, void **rows, double *losses, cohort_error *error) {
-  (void)error;
   run_state *state = argument;
   const void *point = ask->point->vector->values;
   *rows = state->engine.rows;
+  if (!state->problem.n && ask->labels)
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "optimizer: recorded gradients have no labels to draw; give problem/x and problem/y");
   if (!state->problem.n) {
     answer_recorded(state, ask, losses);
     return COHORT_DONE;
   }
   state->problem.step = state->step;
   losses[0] = cohort_probe_problem_loss(&state->problem, point);
-  if (ask->gradient) cohort_probe_problem_gradient(&state->problem, point, ask->clip, state->engine.rows);
+  if (ask->labels && !state->problem.x)
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "optimizer: a quadratic has no labels to draw; give problem/x and problem/y");
+  if (ask->gradient) cohort_probe_problem_gradient(&state->problem, point, ask->clip, ask->labels, state->engine.rows);
+  if (ask->divergence)
+    *ask->divergence = cohort_probe_problem_divergence(&state->problem, point, state->engine.weights.values);
   char *product =
       (char *)state->engine.rows + (size_t)state->engine.space->elements * cohort_probe_real_size(state->probe);
   if (ask->direction) cohort_probe_problem_product(&state->problem, point, ask->direction, product);
@@ -140,6 +147,7 @@ static cohort_status take_steps(run_state *state, int64_t steps, cohort_error *e
   const cohort_oracle oracle = {.argument = state,
                                 .objectives = 1,
                                 .samples = state->problem.samples ? state->problem.samples : 1,
+                                .labels = state->problem.samples ? state->problem.samples : 1,
                                 .ask = answer,
                                 .draws = draws};
   for (state->step = 0; state->step < steps; state->step++) {
@@ -173,6 +181,11 @@ static cohort_status run_with(run_state *state, cohort_error *error) {
   if (directions && directions->size[1] != queries)
     return cohort_fail(error, COHORT_BAD_DATA, "%s: array draws/u has %lld directions a step, but queries is %lld",
                        probe->request->input, (long long)directions->size[1], (long long)queries);
+  const cohort_array *labels = state->problem.labels;
+  if (labels && labels->size[1] != state->problem.samples)
+    return cohort_fail(error, COHORT_BAD_DATA,
+                       "%s: array draws/labels has %lld labels a step, but a batch has %lld rows",
+                       probe->request->input, (long long)labels->size[1], (long long)state->problem.samples);
   add_outputs(state, steps);
   COHORT_TRY(take_steps(state, steps, error));
   cohort_probe_engine_output_state(&state->engine);

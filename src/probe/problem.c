@@ -10,6 +10,9 @@ void cohort_probe_problem_create(cohort_probe_state *probe, const cohort_space *
   out->x = cohort_probe_input(probe, "problem/x");
   out->y = cohort_probe_input(probe, "problem/y");
   out->batch = cohort_probe_input(probe, "problem/batch");
+  out->labels = cohort_probe_input(probe, "draws/labels");
+  const cohort_random_key seed = cohort_random_key_from_seed((uint64_t)cohort_probe_setting_value(probe, "seed"));
+  out->key = cohort_random_key_derive_name(seed, "labels");
   if (!out->A && !out->x) return;
   out->n = cohort_probe_size_of(probe, "n");
   out->samples = out->batch ? out->batch->size[1] : out->x ? out->x->size[0] : 0;
@@ -41,6 +44,13 @@ static int64_t row_of(const cohort_probe_problem *problem, int64_t i) {
 
 static double sign_of(const cohort_probe_problem *problem, int64_t row) {
   return 2 * cohort_array_get(problem->y, row) - 1;
+}
+
+/* The same of sample `i` of the step, drawn from the model where nothing is given: 1 with probability `share`. */
+static double drawn_sign(const cohort_probe_problem *problem, int64_t i, double share) {
+  if (problem->labels) return 2 * cohort_array_get(problem->labels, problem->step * problem->labels->size[1] + i) - 1;
+  const cohort_random_key key = cohort_random_key_derive(problem->key, (uint64_t)problem->step);
+  return cohort_random_uniform(cohort_random_word(key, 0, (uint64_t)row_of(problem, i))) < share ? 1 : -1;
 }
 
 static double row_dot(const cohort_array *matrix, int64_t row, const double *vector) {
@@ -101,7 +111,7 @@ static void clip_whole(const cohort_probe_problem *problem, double clip) {
   for (int64_t i = 0; i < problem->n; i++) problem->out[i] *= scale;
 }
 
-void cohort_probe_problem_gradient(const cohort_probe_problem *problem, const void *point, double clip,
+void cohort_probe_problem_gradient(const cohort_probe_problem *problem, const void *point, double clip, bool labels,
                                    void *gradient) {
   unpack(problem, point, problem->point);
   if (problem->A) {
@@ -112,8 +122,9 @@ void cohort_probe_problem_gradient(const cohort_probe_problem *problem, const vo
     for (int64_t j = 0; j < problem->n; j++) problem->out[j] = 0;
     for (int64_t i = 0; i < problem->samples; i++) {
       const int64_t row = row_of(problem, i);
-      const double s = sign_of(problem, row);
-      const double factor = -s * sigmoid(-s * row_dot(problem->x, row, problem->point));
+      const double z = row_dot(problem->x, row, problem->point);
+      const double s = labels ? drawn_sign(problem, i, sigmoid(z)) : sign_of(problem, row);
+      const double factor = -s * sigmoid(-s * z);
       add_sample(problem, row, factor * clip_of(problem, row, factor, clip));
     }
   }
@@ -135,4 +146,23 @@ void cohort_probe_problem_product(const cohort_probe_problem *problem, const voi
     }
   }
   pack(problem, problem->out, product);
+}
+
+double cohort_probe_problem_divergence(const cohort_probe_problem *problem, const void *point, const void *before) {
+  double sum = 0;
+  unpack(problem, point, problem->point);
+  unpack(problem, before, problem->vector);
+  if (problem->A) {
+    for (int64_t i = 0; i < problem->n; i++) problem->vector[i] = problem->point[i] - problem->vector[i];
+    multiply(problem, problem->vector);
+    for (int64_t i = 0; i < problem->n; i++) sum += problem->vector[i] * problem->out[i] / 2;
+    return sum;
+  }
+  for (int64_t i = 0; i < problem->samples; i++) {
+    const int64_t row = row_of(problem, i);
+    const double to = row_dot(problem->x, row, problem->point), from = row_dot(problem->x, row, problem->vector);
+    const double share = sigmoid(from);
+    sum += share * (softplus(to) - softplus(from)) + (1 - share) * (softplus(-to) - softplus(-from));
+  }
+  return sum / (double)problem->samples;
 }

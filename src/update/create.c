@@ -28,10 +28,17 @@ static void find_needs(cohort_updater *updater, cohort_faults *faults) {
     if (!(method->needs & COHORT_NEEDS_HVP_DIAGONAL)) continue;
     const int64_t every =
         group->functions->hvp_diagonal_every ? group->functions->hvp_diagonal_every(group->choice.config) : 1;
+    const bool sampled =
+        group->functions->hvp_diagonal_sampled && group->functions->hvp_diagonal_sampled(group->choice.config);
     if (updater->hvp_diagonal && every != updater->hvp_diagonal_every)
       cohort_faults_add(faults, updater->options.optimizer,
                         "groups: %s asks for curvature every %lld steps, another group every %lld; let them agree",
                         method->key, (long long)every, (long long)updater->hvp_diagonal_every);
+    if (updater->hvp_diagonal && sampled != updater->hvp_diagonal_sampled)
+      cohort_faults_add(faults, updater->options.optimizer,
+                        "groups: %s and another group ask for different estimates of curvature; let them agree",
+                        method->key);
+    updater->hvp_diagonal_sampled = sampled;
     updater->hvp_diagonal = true;
     updater->hvp_diagonal_every = every;
     if (updater->nodes)

@@ -120,7 +120,8 @@ static cohort_status ask_directly(cohort_update_step *step, const cohort_questio
 
 cohort_status cohort_update_ask(cohort_update_step *step, int index, const cohort_question *question,
                                 cohort_answer *answer, cohort_error *error) {
-  const bool plain = question->gradient > 0 && question->product <= 0 && question->objective == 0;
+  const bool plain = question->gradient > 0 && question->product <= 0 && question->objective == 0 &&
+                     !question->labels && !question->divergence;
   for (int n = index - 1; plain && n >= 0; n--) {
     cohort_update_node *node = &step->updater->node[n];
     if (!node->functions->gradient) continue;
@@ -210,6 +211,13 @@ static void driver_dots(cohort_driver *driver, int count, const int *a, const in
     }
     cohort_update_dots(updater, here, x, y, out + first);
   }
+}
+
+static void driver_copy(cohort_driver *driver, int out, int from) {
+  const turn *own = driver->implementation;
+  const cohort_updater *updater = own->step->updater;
+  copy(updater, cohort_update_vector_values(updater, out), cohort_update_vector_values(updater, from));
+  written(own, out);
 }
 
 static void driver_combine(cohort_driver *driver, int out, double alpha, int a, double beta, int b) {
@@ -309,6 +317,7 @@ const cohort_driver_functions cohort_update_driver_functions = {.ask = driver_as
                                                                 .decay = driver_decay,
                                                                 .move = driver_move,
                                                                 .dots = driver_dots,
+                                                                .copy = driver_copy,
                                                                 .combine = driver_combine,
                                                                 .map = driver_map,
                                                                 .fill = driver_fill,
@@ -355,6 +364,20 @@ static void multiply_piece(void *argument, const cohort_updater *updater, int p)
   updater->algebra->multiply(piece->elements, job->out + at, job->a + at);
 }
 
+/* The other hvp diagonal: labels g g, g the gradient of the mean loss at labels drawn from the model. */
+static cohort_status square_sampled(cohort_update_step *step, void *values, cohort_error *error) {
+  cohort_updater *updater = step->updater;
+  cohort_question question = cohort_ask_gradient(COHORT_VECTOR_WEIGHTS, COHORT_VECTOR_NONE);
+  cohort_answer answer;
+  void *gradient = NULL, *product = NULL;
+  question.labels = true;
+  COHORT_TRY(cohort_update_ask_oracle(step, &question, &answer, &gradient, &product, error));
+  map_job job = {COHORT_MAP_PRODUCT, values, gradient, gradient, 0};
+  cohort_update_each(updater, map_piece, &job);
+  cohort_update_combine(updater, values, (double)step->oracle->labels, values, 0, values);
+  return COHORT_DONE;
+}
+
 /* The base's own step: its gradient at the weights, with or without hvp diagonal. */
 static cohort_status take_base(cohort_update_step *step, bool *applied, cohort_error *error) {
   cohort_updater *updater = step->updater;
@@ -370,17 +393,21 @@ static cohort_status take_base(cohort_update_step *step, bool *applied, cohort_e
   }
   cohort_question question = cohort_ask_gradient(COHORT_VECTOR_WEIGHTS, COHORT_VECTOR_NONE);
   const bool hvp_diagonal = updater->hvp_diagonal && step->step % updater->hvp_diagonal_every == 0;
-  void *gradient = NULL, *product = NULL;
-  if (hvp_diagonal) {
+  void *gradient = NULL, *product = NULL, *curvature = NULL;
+  if (hvp_diagonal) curvature = cohort_update_vector_values(updater, updater->direction);
+  if (hvp_diagonal && updater->hvp_diagonal_sampled) {
+    COHORT_TRY(square_sampled(step, curvature, error));
+  } else if (hvp_diagonal) {
     draw_signs(step);
     question.direction = updater->direction;
   }
   COHORT_TRY(cohort_update_ask_oracle(step, &question, &answer, &gradient, &product, error));
-  if (hvp_diagonal) {
-    multiply_job job = {product, cohort_update_vector_values(updater, updater->direction)};
+  if (product) {
+    multiply_job job = {product, curvature};
     cohort_update_each(updater, multiply_piece, &job);
+    curvature = product;
   }
-  cohort_update_apply(step, COHORT_VECTOR_WEIGHTS, gradient, product, true, travels, applied);
+  cohort_update_apply(step, COHORT_VECTOR_WEIGHTS, gradient, curvature, true, travels, applied);
   updater->weights_stale = updater->weights_stale || (*applied && !travels);
   return COHORT_DONE;
 }

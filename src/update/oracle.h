@@ -12,15 +12,19 @@ typedef struct cohort_ask {
   bool gradient;         /* false: losses alone */
   const void *direction; /* whole on this rank; NULL: no product */
   double clip;           /* above 0: every sample's gradient is scaled to this norm at most */
+  bool labels;           /* the gradient, one of all objectives, is at labels drawn from the model's own distribution */
+  bool fisher;           /* the product is with Fisher's matrix */
+  double *divergence;    /* receives that of the outputs from those at the weights; NULL: is not wanted */
 } cohort_ask;
 
 typedef struct cohort_oracle {
   void *argument;
   int objectives;
   int64_t samples; /* of a step's batch */
+  int64_t labels;  /* what its sums are divided by: samples, tokens */
   /* *rows receives, on this rank's shard, in the engine's real type: as many gradients as the engine's needs say, one
-   * of all objectives or one of each after another (each as long as the space), then the product; valid until the next
-   * ask. losses[objectives]: means over the batch. Collective. */
+   * of all objectives or one of each after another (each as long as the space), then the product (Fisher's: after one);
+   * valid until the next ask. losses[objectives]: means over the batch. Collective. */
   cohort_status (*ask)(void *argument, const cohort_ask *ask, void **rows, double *losses, cohort_error *error);
   /* Of the last ask's first gradient: the sum of squares of each of this rank's pieces, by the kernels' dot; others are
    * undefined. NULL: the engine reads the gradient itself. */

@@ -85,21 +85,30 @@ cohort_status cohort_update_ask_oracle(cohort_update_step *step, const cohort_qu
     point.vector = &updater->vector[question->point - 1].vector;
   else
     cohort_update_bring_weights(updater);
+  if (question->divergence) cohort_update_bring_weights(updater);
+  double divergence = 0;
   const cohort_ask ask = {
       .point = &point,
       .gradient = gradient != NULL,
       .direction = question->direction > 0 ? cohort_update_vector_values(updater, question->direction) : NULL,
-      .clip = question->clip};
+      .clip = question->clip,
+      .labels = question->labels,
+      .fisher = question->fisher,
+      .divergence = question->divergence ? &divergence : NULL};
   if (step->asked == 1) hold(step, true);
   COHORT_TRY(oracle->ask(oracle->argument, &ask, &step->rows, losses, error));
   judge(step, losses, answer);
-  const bool first = step->asked++ == 0;
+  answer->divergence = divergence;
+  answer->finite = answer->finite && isfinite(divergence);
+  const bool own = !question->labels && !question->fisher; /* about the step's own losses */
+  const bool first = own && step->asked++ == 0;
   if (first) {
     memcpy(step->report->losses, losses, sizeof losses);
     step->loss = answer->loss;
     step->finite = answer->finite;
   }
-  if (question->direction > 0) *product = (char *)step->rows + (size_t)updater->gradients * updater->stride;
+  const int before = question->fisher ? 1 : updater->gradients; /* of the rows */
+  if (question->direction > 0) *product = (char *)step->rows + (size_t)before * updater->stride;
   if (!gradient) return COHORT_DONE;
   if (question->objective > oracle->objectives)
     return cohort_fail(error, COHORT_BAD_CONFIG,
@@ -111,7 +120,7 @@ cohort_status cohort_update_ask_oracle(cohort_update_step *step, const cohort_qu
     *gradient = (char *)step->rows + (size_t)(question->objective - 1) * updater->stride;
     return COHORT_DONE;
   }
-  if (updater->gradients > 1) aggregate(step, losses, first);
+  if (updater->gradients > 1 && own) aggregate(step, losses, first);
   *gradient = step->rows;
   return COHORT_DONE;
 }

@@ -22,7 +22,7 @@ void cohort_updater_wait(cohort_updater *updater) {
 
 cohort_updater_needs cohort_updater_needs_of(const cohort_updater *updater) {
   cohort_updater_needs needs = {.wants = COHORT_WANTS_GRADIENT,
-                                .hvp_diagonal = updater->hvp_diagonal,
+                                .hvp_diagonal = updater->hvp_diagonal && !updater->hvp_diagonal_sampled,
                                 .hvp_diagonal_every = updater->hvp_diagonal_every,
                                 .asks = 1,
                                 .vectors = updater->vectors,
@@ -34,7 +34,7 @@ cohort_updater_needs cohort_updater_needs_of(const cohort_updater *updater) {
     needs.wants |= functions->wants;
     needs.asks *= functions->asks ? (int)functions->asks(updater->node[n].choice.config) : 1;
   }
-  if (updater->hvp_diagonal) needs.wants |= COHORT_WANTS_PRODUCT;
+  if (updater->hvp_diagonal) needs.wants |= updater->hvp_diagonal_sampled ? COHORT_WANTS_LABELS : COHORT_WANTS_PRODUCT;
   return needs;
 }
 

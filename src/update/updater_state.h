@@ -112,7 +112,7 @@ struct cohort_updater {
   size_t workspace_bytes;
   double (*report)[COHORT_MAX_REPORTS]; /* [groups] */
   cohort_random_key key, *tensor_key;   /* [tensors] */
-  bool hvp_diagonal;
+  bool hvp_diagonal, hvp_diagonal_sampled;
   int64_t hvp_diagonal_every;
   cohort_recorder *recorder;       /* or NULL */
   double owned_bytes, whole_bytes; /* that one update of the owned pieces, of the others reads and writes */

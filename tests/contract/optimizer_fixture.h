@@ -117,6 +117,10 @@ static inline cohort_status fixture_answer(void *argument, const cohort_ask *ask
   const void *at = ask->point->vector->values;
   *rows = t->rows;
   losses[0] = t->rest;
+  for (int64_t i = 0; ask->divergence && i < t->elements; i++) {
+    const double way = fixture_get(at, i, t->real_size) - fixture_get(t->weights.values, i, t->real_size);
+    *ask->divergence += (t->asks ? t->diagonal[i] : 1) * way * way / 2;
+  }
   for (int64_t i = 0; t->asks && i < t->elements; i++) {
     const double w = fixture_get(at, i, t->real_size);
     losses[0] += w * (t->diagonal[i] * w / 2 - t->target[i]);
@@ -133,7 +137,7 @@ static inline cohort_status fixture_answer(void *argument, const cohort_ask *ask
 }
 
 static inline cohort_status fixture_step(fixture *t, cohort_step_report *report, cohort_error *error) {
-  const cohort_oracle oracle = {.argument = t, .objectives = 1, .samples = 8, .ask = fixture_answer};
+  const cohort_oracle oracle = {.argument = t, .objectives = 1, .samples = 8, .labels = 8, .ask = fixture_answer};
   const cohort_status status = cohort_updater_step_by(t->updater, &oracle, t->step, t->steps, t->factor, report, error);
   t->step++;
   return status;

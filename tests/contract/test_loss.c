@@ -56,7 +56,7 @@ static cohort_loss_fields make_fields(const cohort_choice *choice, cohort_graph 
   if (needs & COHORT_LOSS_MODEL) {
     linear->matrix = cohort_graph_input(graph, "input", COHORT_TYPE_REAL, COHORT_SHAPE(columns, WIDTH));
     fields.features = constants(graph, 1, COHORT_SHAPE(ROWS, WIDTH));
-    *model = (cohort_loss_model){linear, forward, draw};
+    *model = (cohort_loss_model){.argument = linear, .forward = forward, .draw = draw};
     fields.model = model;
     fields.output = forward(linear, graph, fields.features);
   } else {

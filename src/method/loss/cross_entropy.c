@@ -29,7 +29,34 @@ static cohort_value build_head(const void *config, cohort_graph *graph, const co
   return cohort_graph_add(graph, hard, cohort_graph_scale(graph, head->mean_log_probability, -smoothing));
 }
 
-static const cohort_loss functions = {.target = COHORT_TARGET_CLASS, .build = build, .build_head = build_head};
+/* The largest of z + Gumbel noise is a draw of softmax(z). */
+static cohort_value sample(const void *config, cohort_graph *graph, const cohort_loss_fields *fields) {
+  (void)config;
+  const cohort_shape shape = cohort_graph_shape(graph, fields->output);
+  const cohort_value uniform = cohort_loss_random(graph, fields, COHORT_OP_RANDOM_UNIFORM, "labels", shape);
+  const cohort_value inner = cohort_graph_scale(graph, cohort_graph_unary(graph, COHORT_OP_LOG, uniform), -1);
+  const cohort_value negative = cohort_graph_unary(graph, COHORT_OP_LOG, inner);
+  return cohort_graph_argmax(graph, cohort_graph_subtract(graph, fields->output, negative));
+}
+
+static cohort_value log_probabilities(cohort_graph *graph, cohort_value logits) {
+  return cohort_graph_subtract(graph, logits, cohort_graph_logsumexp(graph, logits));
+}
+
+static cohort_value divergence(const void *config, cohort_graph *graph, cohort_value output, cohort_value before) {
+  (void)config;
+  const cohort_value log_before = log_probabilities(graph, before);
+  const cohort_value gap = cohort_graph_subtract(graph, log_before, log_probabilities(graph, output));
+  const cohort_value share = cohort_graph_unary(graph, COHORT_OP_EXPONENTIAL, log_before);
+  const cohort_value sum = cohort_graph_sum(graph, cohort_graph_multiply(graph, share, gap), 1u << 1);
+  return cohort_graph_reshape(graph, sum, COHORT_SHAPE(cohort_shape_rows(cohort_graph_shape(graph, output))));
+}
+
+static const cohort_loss functions = {.target = COHORT_TARGET_CLASS,
+                                      .build = build,
+                                      .build_head = build_head,
+                                      .sample = sample,
+                                      .divergence = divergence};
 
 static const cohort_method cross_entropy = {
     .family = "loss",

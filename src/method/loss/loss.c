@@ -42,6 +42,36 @@ cohort_value cohort_loss_draw(cohort_graph *graph, const cohort_loss_fields *fie
   return fields->model->draw(fields->model->argument, graph, name, shape);
 }
 
+cohort_value cohort_loss_random(cohort_graph *graph, const cohort_loss_fields *fields, cohort_op op, const char *name,
+                                cohort_shape shape) {
+  return fields->model->random(fields->model->argument, graph, op, name, shape);
+}
+
+/* Rows' weights, 0 where a class is ignored. */
+static cohort_value scored(const cohort_method *method, cohort_graph *graph, const cohort_loss_fields *fields) {
+  if (((const cohort_loss *)method->functions)->target != COHORT_TARGET_CLASS) return fields->weight;
+  const cohort_value is_scored =
+      cohort_graph_less_equal(graph, cohort_graph_constant(graph, 0), cohort_graph_cast(graph, fields->target));
+  return cohort_graph_multiply(graph, fields->weight, is_scored);
+}
+
+cohort_value cohort_loss_sampled(const cohort_method *method, const void *config, cohort_graph *graph,
+                                 const cohort_loss_fields *fields) {
+  const cohort_loss *functions = method->functions;
+  cohort_loss_fields drawn = *fields;
+  drawn.target = functions->sample(config, graph, fields);
+  const cohort_value rows = functions->build(config, graph, &drawn).loss;
+  return cohort_graph_sum_all(graph, cohort_graph_multiply(graph, rows, scored(method, graph, fields)));
+}
+
+cohort_value cohort_loss_divergence(const cohort_method *method, const void *config, cohort_graph *graph,
+                                    const cohort_loss_fields *fields, cohort_value before) {
+  const cohort_loss *functions = method->functions;
+  const cohort_value from = cohort_graph_stop_gradient(graph, before == COHORT_NO_VALUE ? fields->output : before);
+  const cohort_value rows = functions->divergence(config, graph, fields->output, from);
+  return cohort_graph_sum_all(graph, cohort_graph_multiply(graph, rows, scored(method, graph, fields)));
+}
+
 cohort_loss_fields cohort_loss_no_fields(int64_t rows) {
   cohort_loss_fields fields;
   memset(&fields, 0xff, sizeof fields); /* COHORT_NO_VALUE */

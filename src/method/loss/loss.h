@@ -54,6 +54,8 @@ typedef struct cohort_loss_model {
   void *argument;
   cohort_value (*forward)(void *argument, cohort_graph *graph, cohort_value features);
   cohort_value (*draw)(void *argument, cohort_graph *graph, const char *name, cohort_shape shape);
+  /* Values of `op`, COHORT_OP_RANDOM_UNIFORM or _NORMAL; NULL: nobody asks for labels. */
+  cohort_value (*random)(void *argument, cohort_graph *graph, cohort_op op, const char *name, cohort_shape shape);
 } cohort_loss_model;
 
 typedef struct cohort_loss_fields {
@@ -84,6 +86,13 @@ typedef struct cohort_loss {
   cohort_value (*build_head)(const void *config, cohort_graph *graph, const cohort_head_outputs *head,
                              cohort_value target);
   const cohort_loss_parameter *parameters; /* of its own; NULL: none */
+  /* Of a loss that is the negative log likelihood of a distribution, up to a constant; NULL: optimizers that ask about
+   * it are refused. Targets drawn from the distribution that the outputs describe, of the kind and shape of
+   * fields->target, by cohort_loss_random. */
+  cohort_value (*sample)(const void *config, cohort_graph *graph, const cohort_loss_fields *fields);
+  /* [R]: the Kullback-Leibler divergence of the outputs' distribution from that of `before`, the mean of
+   * log(p_before / p_output) under p_before. */
+  cohort_value (*divergence)(const void *config, cohort_graph *graph, cohort_value output, cohort_value before);
 } cohort_loss;
 
 /* For methods. */
@@ -98,6 +107,9 @@ cohort_value cohort_loss_forward(cohort_graph *graph, const cohort_loss_fields *
 /* Uniform in [-1, 1], by (name, sample, element). */
 cohort_value cohort_loss_draw(cohort_graph *graph, const cohort_loss_fields *fields, const char *name,
                               cohort_shape shape);
+/* COHORT_OP_RANDOM_UNIFORM or _NORMAL, by (name, sample, element). */
+cohort_value cohort_loss_random(cohort_graph *graph, const cohort_loss_fields *fields, cohort_op op, const char *name,
+                                cohort_shape shape);
 
 /* For those who fill the fields: training, `probe` and tests. */
 /* All fields COHORT_NO_VALUE. */
@@ -112,6 +124,14 @@ void cohort_loss_declare_states(const cohort_method *method, const void *config,
  * batch's count. `outputs` may be NULL. */
 cohort_value cohort_loss_objective(const cohort_method *method, const void *config, cohort_graph *graph,
                                    const cohort_loss_fields *fields, cohort_loss_outputs *outputs);
+/* What an optimizer may ask beside the objective, each the lane's part, a scalar. Rows without a target count for
+ * nothing. The loss at targets drawn from the model: */
+cohort_value cohort_loss_sampled(const cohort_method *method, const void *config, cohort_graph *graph,
+                                 const cohort_loss_fields *fields);
+/* The divergence of the outputs from `before`; COHORT_NO_VALUE: from themselves, so that its Hessian is Fisher's
+ * matrix. */
+cohort_value cohort_loss_divergence(const cohort_method *method, const void *config, cohort_graph *graph,
+                                    const cohort_loss_fields *fields, cohort_value before);
 /* The number of groups that a method with COHORT_LOSS_GROUPS is for. */
 int64_t cohort_loss_groups(const cohort_method *method, const void *config);
 

@@ -58,7 +58,7 @@ static cohort_status drive(cohort_driver *driver, bool *applied, cohort_error *e
   const cohort_question question = cohort_ask_gradient(COHORT_VECTOR_WEIGHTS, gradient);
   cohort_answer answer;
   COHORT_TRY(driver->call->ask(driver, &question, &answer, error));
-  driver->call->combine(driver, moved, 1, COHORT_VECTOR_WEIGHTS, 0, COHORT_VECTOR_WEIGHTS);
+  driver->call->copy(driver, moved, COHORT_VECTOR_WEIGHTS);
   COHORT_TRY(driver->call->update(driver, moved, gradient, false, applied, error));
   if (!*applied) return COHORT_DONE;
   const int vector[] = {gradient, moved, COHORT_VECTOR_WEIGHTS};

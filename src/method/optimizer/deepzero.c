@@ -1,6 +1,6 @@
 /* Zeroth-order gradients: a transform that makes a gradient of losses alone, along random directions or coordinate by
  * coordinate. Nothing is kept; a step costs a forward pass a query and one more. */
-#include "method/optimizer/optimizer_real.h"
+#include "method/optimizer/normalise_real.h"
 
 typedef struct deepzero_config {
   int estimator;
@@ -28,21 +28,8 @@ static const cohort_driver_vector vectors[] = {
 };
 
 /* Each tensor's part of a direction is divided by its own norm. */
-static void normalise_range(const cohort_update *u) {
-  real *restrict d = u->state[0];
-  if (u->pass == 0) {
-    double square = 0;
-    for (int64_t i = 0; i < u->elements; i++) square += (double)d[i] * (double)d[i];
-    *u->sum[0] += square;
-    return;
-  }
-  if (*u->sum[0] <= 0) return;
-  const real scale = (real)(1 / sqrt(*u->sum[0]));
-  for (int64_t i = 0; i < u->elements; i++) d[i] *= scale;
-}
-
-static const cohort_pass_sum sums[] = {{.name = "square", .over = COHORT_OWNER_TENSOR}, {.name = NULL}};
-static const cohort_optimizer normalise = {.update = normalise_range, .passes = 2, .sums = sums};
+static void normalise_range(const cohort_update *u) { cohort_normalise_range(u, 0); }
+static const cohort_optimizer normalise = {.update = normalise_range, .passes = 2, .sums = cohort_normalise_sums};
 static const cohort_optimizer *const programs[] = {&normalise, NULL};
 
 /* Adds what the loss changes along direction number `query`. */

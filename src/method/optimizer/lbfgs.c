@@ -49,8 +49,6 @@ static numbers numbers_of(const cohort_driver *driver) {
   return (numbers){first, first + 1, first + 1 + many, scratch, scratch + 1, scratch + 2, kept};
 }
 
-static void copy(cohort_driver *driver, int to, int from) { driver->call->combine(driver, to, 1, from, 0, from); }
-
 /* Takes the pair of this step in, where it bends the right way: y on this step's batch. */
 static cohort_status take_pair(cohort_driver *driver, const numbers *own, cohort_error *error) {
   const int slot = (int)((int64_t)*driver->state[0] % own->history);
@@ -62,8 +60,8 @@ static cohort_status take_pair(cohort_driver *driver, const numbers *own, cohort
   driver->call->combine(driver, own->difference, 1, COHORT_VECTOR_WEIGHTS, -1, own->previous);
   driver->call->dots(driver, 1, &own->difference, &own->direction, &bend);
   if (!isfinite(bend) || bend <= 1e-10) return COHORT_DONE;
-  copy(driver, own->s + slot, own->difference);
-  copy(driver, own->y + slot, own->direction);
+  driver->call->copy(driver, own->s + slot, own->difference);
+  driver->call->copy(driver, own->y + slot, own->direction);
   *driver->state[0] += 1;
   return COHORT_DONE;
 }
@@ -111,9 +109,9 @@ static cohort_status drive(cohort_driver *driver, bool *applied, cohort_error *e
     if (sum > 1) length /= sum;
   }
   driver->call->combine(driver, own.difference, 1, COHORT_VECTOR_WEIGHTS, length, own.direction);
-  copy(driver, own.gradient, COHORT_VECTOR_WEIGHTS);
+  driver->call->copy(driver, own.gradient, COHORT_VECTOR_WEIGHTS);
   driver->call->move(driver, own.difference, applied);
-  if (*applied) copy(driver, own.previous, own.gradient);
+  if (*applied) driver->call->copy(driver, own.previous, own.gradient);
   return COHORT_DONE;
 }
 

@@ -1,6 +1,6 @@
 /* MARS: a transform that adds the change of the gradient since the last step, scaled and clipped by tensor, before the
  * base takes it. It keeps one vector (the last gradient, or the last weights with `exact`, which asks twice a step). */
-#include "method/optimizer/optimizer_real.h"
+#include "method/optimizer/normalise_real.h"
 
 typedef struct mars_config {
   double gamma;
@@ -33,22 +33,9 @@ static const cohort_driver_vector vectors[] = {
     {.name = NULL},
 };
 
-/* c = g + factor (g - previous), and its square by tensor; then c / max(1, |c|). */
-static void correct_range(const cohort_update *u) {
-  real *restrict c = u->state[0];
-  if (u->pass == 0) {
-    double square = 0;
-    for (int64_t i = 0; i < u->elements; i++) square += (double)c[i] * (double)c[i];
-    *u->sum[0] += square;
-    return;
-  }
-  if (*u->sum[0] <= 1) return;
-  const real scale = (real)(1 / sqrt(*u->sum[0]));
-  for (int64_t i = 0; i < u->elements; i++) c[i] *= scale;
-}
-
-static const cohort_pass_sum sums[] = {{.name = "square", .over = COHORT_OWNER_TENSOR}, {.name = NULL}};
-static const cohort_optimizer clip = {.update = correct_range, .passes = 2, .sums = sums};
+/* c / max(1, |c|) by tensor. */
+static void clip_range(const cohort_update *u) { cohort_normalise_range(u, 1); }
+static const cohort_optimizer clip = {.update = clip_range, .passes = 2, .sums = cohort_normalise_sums};
 static const cohort_optimizer *const programs[] = {&clip, NULL};
 
 static cohort_status gradient(cohort_driver *driver, const cohort_question *question, cohort_answer *answer,
@@ -65,15 +52,13 @@ static cohort_status gradient(cohort_driver *driver, const cohort_question *ques
     COHORT_TRY(driver->call->ask(driver, &before, &ignored, error));
   }
   const int kept = config->exact ? question->point : g;
-  driver->call->combine(driver, current, 1, kept, 0, kept);
+  driver->call->copy(driver, current, kept);
   if (driver->step > 1) driver->call->combine(driver, g, 1 + factor, g, -factor, config->exact ? again : previous);
   driver->call->run(driver, 0, 1, &g, NULL);
   return COHORT_DONE;
 }
 
-static void commit(cohort_driver *driver) {
-  driver->call->combine(driver, driver->first, 1, driver->first + 1, 0, driver->first + 1);
-}
+static void commit(cohort_driver *driver) { driver->call->copy(driver, driver->first, driver->first + 1); }
 
 static int64_t asks(const void *config) { return ((const mars_config *)config)->exact ? 2 : 1; }
 

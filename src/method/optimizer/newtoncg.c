@@ -2,7 +2,7 @@
  * directions of its own. Nothing is kept; a step costs a gradient and a product an iteration. */
 #include <math.h>
 
-#include "method/optimizer/optimizer.h"
+#include "method/optimizer/conjugate_gradients.h"
 
 typedef struct newtoncg_config {
   double learning_rate, tolerance, damping;
@@ -25,43 +25,21 @@ static const cohort_driver_vector vectors[] = {
     {.name = NULL},
 };
 
-/* The Hessian plus damping times the direction; *bend: along it. */
-static cohort_status multiply(cohort_driver *driver, int direction, int product, double *bend, cohort_error *error) {
-  const newtoncg_config *config = driver->config;
-  const cohort_question question = {
-      .point = COHORT_VECTOR_WEIGHTS, .gradient = COHORT_VECTOR_NONE, .direction = direction, .product = product};
-  cohort_answer ignored;
-  COHORT_TRY(driver->call->ask(driver, &question, &ignored, error));
-  if (config->damping > 0) driver->call->combine(driver, product, 1, product, config->damping, direction);
-  driver->call->dots(driver, 1, &direction, &product, bend);
-  return COHORT_DONE;
-}
-
 static cohort_status drive(cohort_driver *driver, bool *applied, cohort_error *error) {
   const newtoncg_config *config = driver->config;
   const int residual = driver->first, direction = residual + 1, product = residual + 2, solution = residual + 3;
   const cohort_question here = cohort_ask_gradient(COHORT_VECTOR_WEIGHTS, residual);
   cohort_answer answer;
-  double square, bend, next;
+  double square;
   COHORT_TRY(driver->call->ask(driver, &here, &answer, error));
   driver->call->dots(driver, 1, &residual, &residual, &square);
   if (!isfinite(square) || !answer.finite) return COHORT_DONE;
   const double enough = config->tolerance * config->tolerance * square;
   /* Solves for minus the step: the right-hand side is the gradient itself. */
-  driver->call->combine(driver, direction, 1, residual, 0, residual);
-  driver->call->fill(driver, COHORT_FILL_VALUE, solution, NULL, 0);
-  for (int64_t i = 0; i < config->iterations && square > enough; i++) {
-    COHORT_TRY(multiply(driver, direction, product, &bend, error));
-    if (!(bend > 0)) { /* curved the wrong way: what there is so far, or the gradient */
-      if (i == 0) driver->call->combine(driver, solution, 1, direction, 0, direction);
-      break;
-    }
-    driver->call->combine(driver, solution, 1, solution, square / bend, direction);
-    driver->call->combine(driver, residual, 1, residual, -square / bend, product);
-    driver->call->dots(driver, 1, &residual, &residual, &next);
-    driver->call->combine(driver, direction, 1, residual, next / square, direction);
-    square = next;
-  }
+  const cohort_question question = {
+      .point = COHORT_VECTOR_WEIGHTS, .gradient = COHORT_VECTOR_NONE, .direction = direction, .product = product};
+  const cohort_conjugate_gradients solve = {question, residual, solution, config->damping, enough, config->iterations};
+  COHORT_TRY(cohort_conjugate_gradients_solve(driver, &solve, square, error));
   driver->call->combine(driver, solution, 1, COHORT_VECTOR_WEIGHTS, -driver->learning_rate, solution);
   driver->call->move(driver, solution, applied);
   return COHORT_DONE;

@@ -16,6 +16,12 @@ static bool asks(const cohort_method *method) { return !takes_recorded(method); 
 
 static bool has_diagonal(const cohort_method *method) { return (method->needs & COHORT_NEEDS_HVP_DIAGONAL) != 0; }
 
+/* Whether it may take a gradient at labels drawn from the model. */
+static bool has_labels(const cohort_method *method) {
+  const cohort_optimizer *functions = method->functions;
+  return functions->hvp_diagonal_sampled || functions->wants & COHORT_WANTS_LABELS;
+}
+
 /* Whether it makes a gradient of losses along random directions. */
 static bool has_directions(const cohort_method *method) {
   const cohort_optimizer *functions = method->functions;
@@ -90,6 +96,14 @@ static const cohort_probe_array inputs[] = {
      .optional = true,
      .when = has_directions,
      .meaning = "the random directions of every step; else drawn"},
+    {"draws/labels",
+     COHORT_ARRAY_OF_INTEGER,
+     {"steps", "labels"},
+     .optional = true,
+     .when = has_labels,
+     .either = "logistic",
+     .constraint = "0 <= value < 2",
+     .meaning = "the labels that the model draws in every step for its batch, where they are asked for; else drawn"},
     {"draws/noise",
      COHORT_ARRAY_OF_REAL,
      {"steps", "n"},
@@ -122,6 +136,7 @@ static const cohort_probe_symbol symbols[] = {
     {"n", 1, 4, NULL, "number of elements of all tensors together"},
     {"samples", 1, 8, NULL, "rows of the problem"},
     {"batch", 1, 4, NULL, "rows of a step"},
+    {"labels", 1, 4, has_labels, "rows of a step, as in problem/batch"},
     {"queries", 1, 10, has_directions, "directions of a step, as many as the parameter queries"},
     {.name = NULL},
 };

@@ -27,7 +27,7 @@
 
 /* What an optimizer may need of the run. */
 enum {
-  COHORT_NEEDS_HVP_DIAGONAL = 1 << 0, /* z * (H z), z Rademacher: exact Hessian-vector products */
+  COHORT_NEEDS_HVP_DIAGONAL = 1 << 0, /* z * (H z), z Rademacher: exact products; or squares at drawn labels */
   COHORT_NEEDS_MATRICES = 1 << 1,     /* serves tensors of two or more axes only */
 };
 
@@ -72,7 +72,8 @@ typedef struct cohort_update {
   int pass;                /* from 0 */
   void *parameters;
   const void *gradient;
-  const void *hvp_diagonal; /* COHORT_NEEDS_HVP_DIAGONAL: z * (H z); NULL in steps that did not ask for it */
+  /* COHORT_NEEDS_HVP_DIAGONAL: z * (H z), or that of drawn labels; NULL in steps that did not ask for it. */
+  const void *hvp_diagonal;
   /* In the order of the descriptor. Element and row states at the range; others at their start, and only read by an
    * update that is not cut by tensors: finish_tensor and finish write them. */
   void *state[COHORT_MAX_STATES];
@@ -105,6 +106,10 @@ enum {
   COHORT_WANTS_PRODUCT = 1 << 2, /* the Hessian of the sum of the objectives times a direction */
   COHORT_WANTS_CLIPPED = 1 << 3, /* the mean of the samples' gradients, each scaled to a norm of at most `clip` */
   COHORT_WANTS_EACH = 1 << 4,    /* the gradient of an objective alone: each has a backward pass of its own then */
+  /* Of losses that are negative log likelihoods (method/loss/loss.h), all objectives together: */
+  COHORT_WANTS_LABELS = 1 << 5,     /* the gradient at labels drawn from the model's own distribution */
+  COHORT_WANTS_FISHER = 1 << 6,     /* Fisher's matrix of the outputs' distribution times a direction */
+  COHORT_WANTS_DIVERGENCE = 1 << 7, /* of that distribution at a point from that at the weights */
 };
 
 /* About the step's own batch, with its draws (dropout, augmentation). */
@@ -114,7 +119,10 @@ typedef struct cohort_question {
   int gradient;  /* vector that receives the gradient, or COHORT_VECTOR_NONE */
   int direction; /* with `product`, which receives the Hessian times it, or COHORT_VECTOR_NONE */
   int product;
-  double clip; /* above 0: COHORT_WANTS_CLIPPED */
+  double clip;     /* above 0: COHORT_WANTS_CLIPPED */
+  bool labels;     /* the gradient is at drawn labels: COHORT_WANTS_LABELS; the losses are too, and nothing is kept */
+  bool fisher;     /* the product is with Fisher's matrix: COHORT_WANTS_FISHER; the losses are without a meaning */
+  bool divergence; /* the answer has it: COHORT_WANTS_DIVERGENCE */
 } cohort_question;
 static inline cohort_question cohort_ask_loss(int point) {
   return (cohort_question){
@@ -128,8 +136,9 @@ static inline cohort_question cohort_ask_gradient(int point, int gradient) {
 typedef struct cohort_answer {
   double loss; /* means over the batch: all objectives together; one by one */
   double losses[16];
-  int64_t samples; /* of the batch */
-  bool finite;     /* the losses are; of gradients the norm tells */
+  int64_t samples;   /* of the batch */
+  double divergence; /* the mean over the batch of KL(outputs at the weights, outputs at the point), as evaluated */
+  bool finite;       /* the losses are, and the divergence; of gradients the norm tells */
 } cohort_answer;
 
 typedef enum {
@@ -168,6 +177,7 @@ typedef struct cohort_driver_functions {
   void (*move)(struct cohort_driver *driver, int vector, bool *applied);
   /* out[i] = <a[i], b[i]>, in float64, all in one exchange. */
   void (*dots)(struct cohort_driver *driver, int count, const int *a, const int *b, double *out);
+  void (*copy)(struct cohort_driver *driver, int out, int from);
   /* out = alpha a + beta b */
   void (*combine)(struct cohort_driver *driver, int out, double alpha, int a, double beta, int b);
   void (*map)(struct cohort_driver *driver, cohort_map map, int out, int a, int b, double number);
@@ -209,6 +219,9 @@ struct cohort_optimizer {
   int64_t (*workspace)(const void *config, cohort_shape shape); /* elements of real; NULL: none */
   double (*cost)(const void *config, cohort_shape shape);       /* FLOPs, to deal whole tensors; NULL: elements */
   int64_t (*hvp_diagonal_every)(const void *config); /* COHORT_NEEDS_HVP_DIAGONAL: in steps 1, 1 + k, ...; NULL: all */
+  /* Whether it is, instead of z * (H z), the number of labels times the square of the gradient of the mean loss at
+   * labels drawn from the model's own distribution; NULL: it never is. */
+  bool (*hvp_diagonal_sampled)(const void *config);
   /* A driver has one of these two. `base` is a METHOD parameter of family optimizer; a stepper may have none. */
   /* Transform: the gradient at a point, into question->gradient. Vectors that are kept, and states, change in `commit`
    * alone, which is called once a step, when it was applied. Its first answer of a step is on the step's own batch. */

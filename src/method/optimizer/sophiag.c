@@ -1,5 +1,5 @@
 /* Sophia: momentum over a running estimate of the Hessian's diagonal, clipped by element. Two states an element; in
- * every interval-th step a Hessian-vector product is added to the gradient. */
+ * every interval-th step a Hessian-vector product, or a gradient at drawn labels, is added to the gradient. */
 #include "method/optimizer/optimizer_real.h"
 
 typedef struct sophia_config {
@@ -8,8 +8,8 @@ typedef struct sophia_config {
   int estimator;
 } sophia_config;
 
-enum { HUTCHINSON };
-static const char *const estimators[] = {"hutchinson", NULL};
+enum { HUTCHINSON, GNB };
+static const char *const estimators[] = {"hutchinson", "gnb", NULL};
 
 static const cohort_parameter parameters[] = {
     COHORT_LEARNING_RATE(sophia_config, "6e-4", 1e-5, 1e-2, "step size, the largest change of an element"),
@@ -19,7 +19,10 @@ static const cohort_parameter parameters[] = {
     COHORT_REAL_ABOVE(sophia_config, epsilon, "1e-12", 0, "least denominator"),
     COHORT_DECOUPLED_DECAY(sophia_config, "0.1"),
     COHORT_INTEGER_RANGE(sophia_config, interval, "10", 1, 1e9, "steps between refreshes of the curvature"),
-    COHORT_CHOICE(sophia_config, estimator, "hutchinson", estimators, "z * (H z), z of random signs: Sophia-H"),
+    COHORT_CHOICE(
+        sophia_config, estimator, "hutchinson", estimators,
+        "hutchinson: z * (H z), z of random signs (Sophia-H); gnb: b times the square of the gradient at labels "
+        "drawn from the model (Sophia-G)"),
     {.name = NULL},
 };
 
@@ -64,16 +67,20 @@ static void update(const cohort_update *u) {
 
 static int64_t every(const void *config) { return ((const sophia_config *)config)->interval; }
 
-static const cohort_optimizer functions = {.update = update, .hvp_diagonal_every = every};
+static bool sampled(const void *config) { return ((const sophia_config *)config)->estimator == GNB; }
+
+static const cohort_optimizer functions = {
+    .update = update, .hvp_diagonal_every = every, .hvp_diagonal_sampled = sampled};
 
 static const cohort_method sophia = {
     .family = "optimizer",
     .key = "sophiag",
     .summary = "momentum over the Hessian's diagonal, refreshed every few steps and clipped by element",
     .title = "Sophia: A Scalable Stochastic Second-order Optimizer for Language Model Pre-training",
-    .source = "Liu, Li, Hall, Liang and Ma, ICLR 2024, Algorithm 3 with Hutchinson's estimator (Sophia-H)",
+    .source = "Liu, Li, Hall, Liang and Ma, ICLR 2024, Algorithms 1, 2 and 3",
     .formula =
-        "m = beta1 m + (1 - beta1) g; in steps 1, 1 + interval, ...: h = beta2 h + (1 - beta2) z (H z); "
+        "m = beta1 m + (1 - beta1) g; in steps 1, 1 + interval, ...: h = beta2 h + (1 - beta2) k, k = z (H z) or "
+        "(gnb) b times the square of the gradient of the mean loss of b samples, or tokens, at drawn labels; "
         "w *= 1 - learning_rate weight_decay; w -= learning_rate clip(m / max(gamma h, epsilon), 1)",
     .config_size = sizeof(sophia_config),
     .parameters = parameters,

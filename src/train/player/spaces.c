@@ -29,6 +29,17 @@ cohort_status cohort_spaces_create(const cohort_lane_source *source, int count, 
   return COHORT_DONE;
 }
 
+void cohort_spaces_bind(cohort_spaces *spaces, const char *name, int of) {
+  const cohort_space *space = spaces->space[of];
+  cohort_parameter_tensor *declared = cohort_allocate((size_t)(space->tensors + 1) * sizeof *declared);
+  for (int t = 0; t < space->tensors; t++) declared[t] = space->tensor[t].declared;
+  const int number = spaces->count;
+  spaces->bound = 1;
+  spaces->declared[number] = (cohort_declared_space){.name = name, .rule = COHORT_SPACE_FROZEN, .of = of};
+  spaces->space[number] = cohort_space_of(name, space->tensors, declared);
+  free(declared);
+}
+
 /* Frozen ones are cut by elements. */
 static cohort_shards *deal(const cohort_space *space, const cohort_shard_group *members, cohort_shard_sizes sizes) {
   cohort_cut *cut = cohort_allocate((size_t)(space->tensors + 1) * sizeof *cut);
@@ -43,7 +54,8 @@ static cohort_shards *deal(const cohort_space *space, const cohort_shard_group *
 void cohort_spaces_lay_out(cohort_spaces *spaces, const cohort_shards *const *shards, const cohort_shard_group *members,
                            cohort_shard_sizes sizes) {
   const cohort_shards *own[COHORT_MAX_SPACES];
-  for (int s = 0; s < spaces->count; s++) {
+  const int all = spaces->count + spaces->bound;
+  for (int s = 0; s < all; s++) {
     const int of = spaces->declared[s].of;
     if (s < spaces->trained) {
       own[s] = shards[s];
@@ -54,7 +66,7 @@ void cohort_spaces_lay_out(cohort_spaces *spaces, const cohort_shards *const *sh
       own[s] = spaces->dealt[s] = deal(spaces->space[s], members, sizes);
     }
   }
-  spaces->layout = cohort_space_layout_create(spaces->count, spaces->trained, spaces->space, own);
+  spaces->layout = cohort_space_layout_create(all, spaces->trained, spaces->space, own);
 }
 
 cohort_status cohort_spaces_hold(cohort_spaces *spaces, cohort_comm *comm, cohort_error *error) {
@@ -64,6 +76,11 @@ cohort_status cohort_spaces_hold(cohort_spaces *spaces, cohort_comm *comm, cohor
     spaces->vector[s] = (cohort_vector){spaces->whole.values + layout->first[s], spaces->whole.shared, layout->first[s],
                                         layout->first[s]};
     spaces->space[s]->values = spaces->vector[s].values;
+  }
+  if (spaces->bound) {
+    const int of = spaces->declared[spaces->count].of;
+    spaces->vector[spaces->count] = spaces->vector[of];
+    spaces->vector[spaces->count].origin = layout->first[spaces->count];
   }
   if (!spaces->state) return COHORT_DONE;
   spaces->next = cohort_allocate((size_t)spaces->state->elements * sizeof *spaces->next);
@@ -93,7 +110,7 @@ void cohort_spaces_commit(cohort_spaces *spaces) {
 
 void cohort_spaces_release(cohort_spaces *spaces) {
   cohort_space_layout_destroy(spaces->layout);
-  for (int s = 0; s < spaces->count; s++) {
+  for (int s = 0; s < spaces->count + spaces->bound; s++) {
     cohort_shards_destroy(spaces->dealt[s]);
     cohort_space_destroy(spaces->space[s]);
   }

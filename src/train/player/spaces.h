@@ -37,6 +37,7 @@ typedef struct cohort_declared_space {
 
 typedef struct cohort_spaces {
   int count, trained;
+  int bound; /* 0, or 1: behind them stands one more, whose weights are those of another and take no memory */
   cohort_declared_space declared[COHORT_MAX_SPACES];
   cohort_space *space[COHORT_MAX_SPACES];
   cohort_shards *dealt[COHORT_MAX_SPACES]; /* of those that no updater deals; else NULL */
@@ -51,6 +52,9 @@ typedef struct cohort_spaces {
 /* COHORT_BUG when a space that begins as another is not laid out like it. Not collective. */
 cohort_status cohort_spaces_create(const cohort_lane_source *source, int count, const cohort_declared_space *declared,
                                    cohort_spaces *out, cohort_error *error);
+/* Binds one more space to space `of`, under a name of its own: its number is spaces->count. Before they are laid out.
+ */
+void cohort_spaces_bind(cohort_spaces *spaces, const char *name, int of);
 /* `shards` are those of the trained spaces. */
 void cohort_spaces_lay_out(cohort_spaces *spaces, const cohort_shards *const *shards, const cohort_shard_group *members,
                            cohort_shard_sizes sizes);

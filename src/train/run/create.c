@@ -80,13 +80,16 @@ static cohort_status make_updater(cohort_run *run, cohort_faults *faults, cohort
     COHORT_TRY(cohort_player_create(&plan, space, settings->players, &run->player[s], faults, error));
     shards[s] = cohort_updater_shards(run->player[s].updater);
   }
+  if (cohort_updater_needs_of(run->updater).wants & COHORT_WANTS_DIVERGENCE)
+    cohort_spaces_bind(&run->spaces, "before", 0);
   cohort_spaces_lay_out(&run->spaces, shards, run->members, sizes);
   return COHORT_DONE;
 }
 
 /* Spaces that are always there need no cuts. */
 static int spaces_to_partition(const cohort_run *run) {
-  return run->plan_only || run->sharding == COHORT_SHARDING_PARAMETERS ? run->spaces.count : run->spaces.trained;
+  return run->plan_only || run->sharding == COHORT_SHARDING_PARAMETERS ? run->spaces.count + run->spaces.bound
+                                                                       : run->spaces.trained;
 }
 
 /* Other ranks may still read a row when the next step begins, and a row that holds earlier lanes is in use. */
@@ -106,28 +109,66 @@ static cohort_status make_graph(cohort_run *run, const cohort_lane_graph_options
 
 unsigned cohort_run_answers(const cohort_run *run) {
   if (run->settings->is_federated) return COHORT_WANTS_GRADIENT;
-  return COHORT_WANTS_GRADIENT | COHORT_WANTS_LOSS | COHORT_WANTS_PRODUCT | COHORT_WANTS_CLIPPED | COHORT_WANTS_EACH;
+  unsigned wants =
+      COHORT_WANTS_GRADIENT | COHORT_WANTS_LOSS | COHORT_WANTS_PRODUCT | COHORT_WANTS_CLIPPED | COHORT_WANTS_EACH;
+  if (cohort_task_answers(&run->task, COHORT_LANE_LABELS, NULL)) wants |= COHORT_WANTS_LABELS;
+  if (cohort_task_answers(&run->task, COHORT_LANE_FISHER, NULL)) wants |= COHORT_WANTS_FISHER | COHORT_WANTS_DIVERGENCE;
+  return wants;
+}
+
+/* A run of lanes lacks what its losses or its task do not say. */
+static bool check_subjects(const cohort_run *run, unsigned missing, cohort_faults *faults) {
+  const char *fault = NULL;
+  const bool labels = (missing & COHORT_WANTS_LABELS) != 0;
+  if (run->settings->is_federated || !(missing & (COHORT_WANTS_LABELS | COHORT_WANTS_FISHER | COHORT_WANTS_DIVERGENCE)))
+    return false;
+  (void)cohort_task_answers(&run->task, labels ? COHORT_LANE_LABELS : COHORT_LANE_FISHER, &fault);
+  cohort_faults_add(faults, run->settings->optimizer,
+                    "optimizer: it asks for %s, which %s does not say; take loss cross_entropy or mse, or another "
+                    "optimizer",
+                    labels ? "labels drawn from the model" : "the divergence between outputs", fault);
+  return true;
 }
 
 /* What the optimizer asks must be what the run can answer. */
 static void check_answers(const cohort_run *run, cohort_faults *faults) {
   const cohort_updater_needs needs = cohort_updater_needs_of(run->updater);
-  if (run->spaces.trained > 1 && (!needs.summed || needs.wants & (COHORT_WANTS_PRODUCT | COHORT_WANTS_CLIPPED)))
+  const unsigned alone = COHORT_WANTS_PRODUCT | COHORT_WANTS_CLIPPED | COHORT_WANTS_LABELS | COHORT_WANTS_FISHER;
+  if (run->spaces.trained > 1 && (!needs.summed || needs.wants & alone))
     cohort_faults_add(faults, run->settings->players,
                       "players: several serve optimizers that ask for the gradient of one loss; take another optimizer "
                       "or aggregator, or remove players");
   const unsigned missing = cohort_updater_needs_of(run->updater).wants & ~cohort_run_answers(run);
-  if (missing)
+  if (missing && !check_subjects(run, missing, faults))
     cohort_faults_add(faults, run->settings->optimizer ? run->settings->optimizer : run->settings->federated,
                       "optimizer: it asks for %s, which a round of clients does not answer; take another",
                       missing & COHORT_WANTS_LOSS      ? "losses at other points"
                       : missing & COHORT_WANTS_PRODUCT ? "Hessian-vector products"
+                      : missing & COHORT_WANTS_LABELS  ? "labels drawn from the model"
                       : missing & COHORT_WANTS_EACH    ? "the gradient of one objective"
                                                        : "gradients of single samples");
   if (cohort_updater_needs_of(run->updater).wants & COHORT_WANTS_CLIPPED &&
       run->settings->sharding >= COHORT_SHARDING_GRADIENTS)
     cohort_faults_add(faults, run->settings->optimizer,
                       "sharding: a sample's gradient is made whole; take sharding: none or optimizer");
+}
+
+/* Each has a plan of its own. */
+static cohort_status make_subjects(cohort_run *run, cohort_lane_graph_options options, cohort_error *error) {
+  const unsigned wants = cohort_updater_needs_of(run->updater).wants;
+  const bool wanted[COHORT_LANE_SUBJECTS] = {[COHORT_LANE_LABELS] = (wants & COHORT_WANTS_LABELS) != 0,
+                                             [COHORT_LANE_FISHER] = (wants & COHORT_WANTS_FISHER) != 0,
+                                             [COHORT_LANE_DIVERGENCE] = (wants & COHORT_WANTS_DIVERGENCE) != 0};
+  for (int s = 0; s < COHORT_LANE_SUBJECTS; s++) {
+    if (!wanted[s]) continue;
+    options.subject = (cohort_lane_subject)s;
+    options.before = run->spaces.count;
+    options.gradients = s != COHORT_LANE_DIVERGENCE;
+    options.hessian_product = s == COHORT_LANE_FISHER;
+    options.summed = true;
+    COHORT_TRY(make_graph(run, &options, &run->subject[s], &run->subject_prefetch[s], error));
+  }
+  return COHORT_DONE;
 }
 
 /* Products that most steps do without have a plan of their own. */
@@ -141,6 +182,7 @@ static cohort_status make_train_graphs(cohort_run *run, cohort_lane_graph_option
   if (needs.wants & COHORT_WANTS_CLIPPED)
     COHORT_TRY(cohort_per_sample_create(&run->task, &run->spaces, run->kernels, run->settings->batch,
                                         cohort_lane_engine_executors(run->engine), &run->per_sample, error));
+  COHORT_TRY(make_subjects(run, options, error));
   if (needs.wants & COHORT_WANTS_LOSS)
     COHORT_TRY(make_graph(run, &options, &run->losses, &run->losses_prefetch, error));
   options.gradients = true;
@@ -185,15 +227,22 @@ static cohort_status make_graphs(cohort_run *run, cohort_faults *faults, cohort_
 /* Parts on their way: what another rank may still have to read, or the network to carry. */
 static int lag_of(const cohort_run *run) { return run->comm->size == 1 ? 0 : run->comm->hosts > 1 ? 4 : 2; }
 
-static bool wants_products(const cohort_run *run) {
-  return (cohort_updater_needs_of(run->updater).wants & COHORT_WANTS_PRODUCT) != 0;
+/* The vectors of the widest row. */
+static int row_vectors(const cohort_run *run) {
+  const cohort_updater_needs needs = cohort_updater_needs_of(run->updater);
+  return needs.gradients + ((needs.wants & (COHORT_WANTS_PRODUCT | COHORT_WANTS_FISHER)) != 0);
+}
+
+/* Plans that write gradients beside the step's own. */
+static bool has_more_rows(const cohort_run *run) {
+  return run->product || run->per_sample || run->subject[COHORT_LANE_LABELS] || run->subject[COHORT_LANE_FISHER];
 }
 
 static cohort_status make_rows(cohort_run *run, cohort_error *error) {
   const cohort_space_layout *layout = run->spaces.layout;
   cohort_lane_rows rows = {.shards = layout->shards,
                            .buckets = cohort_space_layout_row_buckets(layout),
-                           .vectors = cohort_updater_needs_of(run->updater).gradients + wants_products(run),
+                           .vectors = row_vectors(run),
                            .separate = run->sharding >= COHORT_SHARDING_GRADIENTS,
                            .allreduce = run->sharding == COHORT_SHARDING_NONE,
                            .overlap = run->settings->overlap};
@@ -201,7 +250,7 @@ static cohort_status make_rows(cohort_run *run, cohort_error *error) {
   if (run->train) rows.lockstep = cohort_run_lockstep(run, run->train);
   /* Two plans with gradients write and send buckets at different times, and gradients of samples are summed in whole
    * rows: then a row has all its room at once. */
-  if (run->train && !run->product && !run->per_sample) {
+  if (run->train && !has_more_rows(run)) {
     cohort_gradient_arena_plan(run->train->plan, layout, lag_of(run), &run->arena);
     rows.place = run->arena.place;
     rows.before = run->arena.before;
@@ -221,11 +270,13 @@ static cohort_status make_rows(cohort_run *run, cohort_error *error) {
 static void poll_collective(void *argument) { (void)cohort_collective_progress(argument, true); }
 
 static cohort_status make_contexts(cohort_run *run, cohort_error *error) {
-  cohort_lane_graph *graphs[5] = {run->evaluate};
+  cohort_lane_graph *graphs[5 + COHORT_LANE_SUBJECTS] = {run->evaluate};
   int count = 1;
   if (run->train) graphs[count++] = run->train;
   if (run->product) graphs[count++] = run->product;
   if (run->losses) graphs[count++] = run->losses;
+  for (int s = 0; s < COHORT_LANE_SUBJECTS; s++)
+    if (run->subject[s]) graphs[count++] = run->subject[s];
   if (run->per_sample) graphs[count++] = cohort_per_sample_graph(run->per_sample);
   const int executors = cohort_lane_engine_executors(run->engine);
   const bool all = cohort_run_lockstep(run, run->evaluate) || (run->train && cohort_run_lockstep(run, run->train));
@@ -239,10 +290,11 @@ static cohort_status make_contexts(cohort_run *run, cohort_error *error) {
   for (int g = 0; g < count; g++)
     if (cohort_lane_graph_exchange_bytes(graphs[g]) > bytes) bytes = cohort_lane_graph_exchange_bytes(graphs[g]);
   COHORT_TRY(cohort_memory_create(bytes, "values across lanes", &run->exchange, error));
-  const cohort_prefetch *const prefetches[4] = {run->evaluate_prefetch, run->train_prefetch, run->product_prefetch,
-                                                run->losses_prefetch};
+  const cohort_prefetch *prefetches[4 + COHORT_LANE_SUBJECTS] = {run->evaluate_prefetch, run->train_prefetch,
+                                                                 run->product_prefetch, run->losses_prefetch};
+  for (int s = 0; s < COHORT_LANE_SUBJECTS; s++) prefetches[4 + s] = run->subject_prefetch[s];
   int64_t elements = 0;
-  for (int f = 0; f < 4; f++)
+  for (int f = 0; f < 4 + COHORT_LANE_SUBJECTS; f++)
     if (prefetches[f] && cohort_prefetch_elements(prefetches[f]) > elements)
       elements = cohort_prefetch_elements(prefetches[f]);
   void *memory = NULL;
@@ -404,6 +456,10 @@ void cohort_run_destroy(cohort_run *run) {
   cohort_prefetch_destroy(run->product_prefetch);
   cohort_prefetch_destroy(run->losses_prefetch);
   cohort_prefetch_destroy(run->evaluate_prefetch);
+  for (int s = 0; s < COHORT_LANE_SUBJECTS; s++) {
+    cohort_prefetch_destroy(run->subject_prefetch[s]);
+    cohort_lane_graph_destroy(run->subject[s]);
+  }
   cohort_gradient_arena_release(&run->arena);
   cohort_lane_graph_destroy(run->train);
   cohort_per_sample_destroy(run->per_sample);

@@ -59,7 +59,11 @@ static void estimate_rows(const estimate_case *own, cohort_estimate *out) {
   out->gradients = rows * own->vectors * sizeof(float);
   const bool as_planned = own->ranks == run->comm->size && own->threads == run->threads;
   const size_t arena = as_planned ? cohort_plan_arena_bytes(graph->plan) : cohort_plan_whole_bytes(graph->plan);
-  const size_t other = cohort_plan_arena_bytes(run->evaluate->plan);
+  size_t other = cohort_plan_arena_bytes(run->evaluate->plan);
+  const cohort_lane_graph *more[2 + COHORT_LANE_SUBJECTS] = {run->product, run->losses};
+  for (int s = 0; s < COHORT_LANE_SUBJECTS; s++) more[2 + s] = run->subject[s];
+  for (int i = 0; i < 2 + COHORT_LANE_SUBJECTS; i++)
+    if (more[i] && cohort_plan_arena_bytes(more[i]->plan) > other) other = cohort_plan_arena_bytes(more[i]->plan);
   const int alive = needs.executors * (lockstep ? needs.slots : 1);
   out->activations = larger((double)arena, (double)other) * alive;
   const cohort_task *task = &run->task;
@@ -152,16 +156,17 @@ cohort_estimate cohort_run_estimate(const cohort_run *run, int ranks, int replic
                                     cohort_sharding sharding) {
   const cohort_updater_needs needs = cohort_updater_needs_of(run->updater);
   const double elements = (double)cohort_space_layout_row(run->spaces.layout);
-  const estimate_case own = {.run = run,
-                             .ranks = ranks,
-                             .replicas = replicas,
-                             .members = ranks / replicas,
-                             .threads = threads,
-                             .vectors = needs.gradients + ((needs.wants & COHORT_WANTS_PRODUCT) != 0),
-                             .asks = needs.asks,
-                             .sharding = ranks > replicas ? sharding : COHORT_SHARDING_OPTIMIZER,
-                             .elements = elements,
-                             .share = elements * replicas / ranks};
+  const estimate_case own = {
+      .run = run,
+      .ranks = ranks,
+      .replicas = replicas,
+      .members = ranks / replicas,
+      .threads = threads,
+      .vectors = needs.gradients + ((needs.wants & (COHORT_WANTS_PRODUCT | COHORT_WANTS_FISHER)) != 0),
+      .asks = needs.asks,
+      .sharding = ranks > replicas ? sharding : COHORT_SHARDING_OPTIMIZER,
+      .elements = elements,
+      .share = elements * replicas / ranks};
   cohort_estimate estimate = {.process = process_bytes() + (ranks > 1 ? mpi_bytes : 0)};
   estimate_rows(&own, &estimate);
   estimate_vectors(&own, &estimate);

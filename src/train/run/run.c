@@ -148,6 +148,9 @@ static void run_batch(cohort_run *run, batch_work *work, int vectors, double *su
     point[s] = s < run->spaces.trained ? cohort_updater_point(cohort_run_player(run, s))
                                        : (cohort_point){&run->spaces.vector[s], NULL};
   point[work->space] = *work->point;
+  if (run->spaces.bound)
+    point[run->spaces.count] =
+        (cohort_point){&run->spaces.vector[run->spaces.count], cohort_updater_point(run->updater).arrival};
   cohort_prefetch_begin(work->prefetch, cohort_lane_engine_collective(run->engine), point, run->prefetched);
   cohort_lane_engine_run(run->engine, &lanes, sums, NULL, rows);
   if (!vectors) return;
@@ -158,6 +161,11 @@ static void run_batch(cohort_run *run, batch_work *work, int vectors, double *su
 
 /* The plan that answers a question. */
 static const cohort_lane_graph *graph_for(const cohort_run *run, const cohort_ask *ask, cohort_prefetch **prefetch) {
+  if (ask->labels || ask->fisher) {
+    const cohort_lane_subject subject = ask->labels ? COHORT_LANE_LABELS : COHORT_LANE_FISHER;
+    *prefetch = run->subject_prefetch[subject];
+    return run->subject[subject];
+  }
   const bool product = ask->direction && run->product;
   const bool losses = !ask->gradient && !ask->direction && run->losses;
   *prefetch = product ? run->product_prefetch : losses ? run->losses_prefetch : run->train_prefetch;
@@ -192,6 +200,23 @@ static void run_clipped(cohort_run *run, batch_work *work, double *sums, float *
   run->counters.flops += (last - first) * cohort_plan_flops(graph->plan) * (double)work->samples / run->lanes;
 }
 
+/* Of the outputs at a point from those at the weights: the mean over the batch. */
+static cohort_status ask_divergence(cohort_run *run, batch_work work, int64_t count, double *divergence,
+                                    cohort_error *error) {
+  const cohort_lane_graph *graph = run->subject[COHORT_LANE_DIVERGENCE];
+  const cohort_updater_needs needs = cohort_updater_needs_of(run->updater);
+  double sums[COHORT_MAX_SCALARS];
+  work.graph = graph;
+  work.prefetch = run->subject_prefetch[COHORT_LANE_DIVERGENCE];
+  work.next = NULL;
+  if (run->sharding < COHORT_SHARDING_PARAMETERS) cohort_updater_wait(run->updater);
+  run_batch(run, &work, 0, sums, NULL);
+  COHORT_TRY(left(run, error));
+  *divergence = 0;
+  for (int i = 0; i < graph->objectives; i++) *divergence += needs.weight[i] * (sums[i] / (double)count);
+  return COHORT_DONE;
+}
+
 static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **rows, double *losses,
                                cohort_error *error) {
   step_oracle *oracle = argument;
@@ -213,7 +238,7 @@ static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **row
                      .clip = ask->clip,
                      .direction = direction ? run->direction : NULL,
                      .key = cohort_run_key(run->settings, "batch", run->step),
-                     .next = oracle->asked || oracle->first ? NULL : run->spaces.next};
+                     .next = oracle->asked || oracle->first || ask->labels || ask->fisher ? NULL : run->spaces.next};
   const cohort_shards *shards = cohort_updater_shards(run->updater);
   for (int b = 0; direction && b < shards->buckets; b++) run->direction[b] = direction + shards->bucket[b].offset;
   double sums[COHORT_MAX_SCALARS];
@@ -227,7 +252,8 @@ static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **row
   *rows = oracle->rows = sum;
   oracle->gradient = ask->gradient;
   for (int i = 0; i < graph->objectives; i++) losses[i] = oracle->losses[i] = sums[i] / (double)count;
-  if (oracle->asked++ == 0) memcpy(oracle->sums, sums, sizeof sums);
+  if (ask->divergence) COHORT_TRY(ask_divergence(run, work, count, ask->divergence, error));
+  if (!ask->labels && !ask->fisher && oracle->asked++ == 0) memcpy(oracle->sums, sums, sizeof sums);
   return COHORT_DONE;
 }
 
@@ -308,9 +334,12 @@ static cohort_status move_others(cohort_run *run, step_oracle *first, cohort_run
 static cohort_status update(cohort_run *run, cohort_run_row *row, cohort_error *error) {
   step_oracle own = {.run = run};
   cohort_spaces_begin(&run->spaces);
+  const int64_t labels =
+      run->federation ? 0 : run->task.functions->count(&run->task, COHORT_SPLIT_TRAIN, run->settings->batch);
   const cohort_oracle oracle = {.argument = &own,
                                 .objectives = run->task.objectives,
                                 .samples = run->settings->batch,
+                                .labels = labels,
                                 .ask = run->federation ? ask_clients : ask_batch,
                                 .squares = run->federation ? NULL : squares_of,
                                 .hold = hold};

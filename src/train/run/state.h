@@ -35,6 +35,9 @@ struct cohort_run {
   /* Plans of a step's questions, each made only when the optimizer asks it: the gradient, the gradient with a
    * Hessian-vector product (`train` itself when every step wants it), losses alone. */
   cohort_lane_graph *train, *product, *losses, *evaluate;
+  /* The same of other subjects; that of COHORT_LANE_OBJECTIVES is NULL. */
+  cohort_lane_graph *subject[COHORT_LANE_SUBJECTS];
+  cohort_prefetch *subject_prefetch[COHORT_LANE_SUBJECTS];
   cohort_per_sample *per_sample; /* or NULL */
   cohort_prefetch *train_prefetch, *product_prefetch, *losses_prefetch, *evaluate_prefetch;
   float *prefetched;                        /* arena of sharded parameters */

@@ -38,6 +38,10 @@ static void write_row(cohort_loop *own, const char *split, const cohort_run_row 
   if (!own->metrics) return;
   const cohort_run_position where = cohort_run_where(own->run);
   const bool tokens = cohort_run_task(own->run)->tokens_per_sample != 0;
+  const int metrics = cohort_run_task(own->run)->metrics;
+  double extra[COHORT_MAX_METRICS + COHORT_MAX_COLUMNS];
+  for (int m = 0; m < metrics; m++) extra[m] = row->columns[m];
+  for (int c = 0; c < COHORT_MAX_COLUMNS; c++) extra[metrics + c] = train ? row->report.columns[c] : NAN;
   const cohort_metrics_row out = {.step = where.step,
                                   .split = split,
                                   .epoch = where.epoch,
@@ -46,7 +50,7 @@ static void write_row(cohort_loop *own, const char *split, const cohort_run_row 
                                   .loss = row->loss,
                                   .learning_rate = train ? row->report.learning_rate : NAN,
                                   .gradient_norm = train ? row->report.gradient_norm : NAN,
-                                  .extra = row->columns};
+                                  .extra = extra};
   tell_rows(own, cohort_metrics_write(own->metrics, &out, &error), &error);
 }
 

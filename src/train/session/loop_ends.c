@@ -141,12 +141,31 @@ static void check_rows(cohort_loop *own, int64_t last_train) {
                        own->directory.path, (long long)last_train, (long long)step);
 }
 
-static cohort_status open_metrics(cohort_loop *own, bool found, bool ended, cohort_error *error) {
+/* The task's columns, then the optimizer's (updates of several groups may report alike). */
+static cohort_status open_columns(cohort_loop *own, int64_t step, const char *const *splits, cohort_error *error) {
   const cohort_task *task = cohort_run_task(own->run);
+  const cohort_updater *updater = cohort_run_updater(own->run);
+  const char *name[COHORT_MAX_METRICS + COHORT_MAX_COLUMNS], *reported[COHORT_MAX_COLUMNS];
+  char *numbered[COHORT_MAX_COLUMNS] = {NULL};
+  const int reports = updater ? cohort_updater_columns(updater, reported) : 0;
+  for (int m = 0; m < task->metrics; m++) name[m] = task->metric[m];
+  for (int c = 0; c < reports; c++) {
+    int before = 0;
+    for (int b = 0; b < c; b++) before += strcmp(reported[b], reported[c]) == 0;
+    if (before) numbered[c] = cohort_format_text("%s_%d", reported[c], before + 1);
+    name[task->metrics + c] = before ? numbered[c] : reported[c];
+  }
+  const cohort_status status =
+      cohort_metrics_open(own->directory.path, step, splits, task->metrics + reports, name, &own->metrics, error);
+  for (int c = 0; c < reports; c++) free(numbered[c]);
+  return status;
+}
+
+static cohort_status open_metrics(cohort_loop *own, bool found, bool ended, cohort_error *error) {
   const int64_t step = found ? cohort_run_where(own->run).step : -1;
   const char *splits[COHORT_SPLITS + 1] = {NULL};
   if (ended) list_ended(own, splits);
-  COHORT_TRY(cohort_metrics_open(own->directory.path, step, splits, task->metrics, task->metric, &own->metrics, error));
+  COHORT_TRY(open_columns(own, step, splits, error));
   double loss = NAN;
   const int64_t last_train = cohort_metrics_last_train(own->metrics, &loss);
   if (found) check_rows(own, last_train);

@@ -127,16 +127,24 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   return COHORT_DONE;
 }
 
-static cohort_lane_outputs build(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training) {
+/* Declares the inputs in the order of feed; returns the targets. */
+static cohort_value add_inputs(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training,
+                               cohort_model_inputs *inputs) {
   const language *own = task->own;
   const cohort_shape rows = COHORT_SHAPE(capacity * own->context);
-  cohort_model_inputs inputs = {.training = training, .reads = (double)(own->context + 1) / 2};
-  cohort_task_place_model(task, &inputs);
-  inputs.tokens = cohort_graph_input(graph, "tokens", COHORT_TYPE_INTEGER, rows);
+  *inputs = (cohort_model_inputs){.training = training, .reads = (double)(own->context + 1) / 2};
+  cohort_task_place_model(task, inputs);
+  inputs->tokens = cohort_graph_input(graph, "tokens", COHORT_TYPE_INTEGER, rows);
   const cohort_value targets = cohort_graph_input(graph, "targets", COHORT_TYPE_INTEGER, rows);
-  inputs.positions = cohort_graph_input(graph, "positions", COHORT_TYPE_INTEGER, rows);
-  inputs.segments = cohort_graph_input(graph, "segments", COHORT_TYPE_INTEGER, rows);
-  inputs.ids = cohort_graph_input(graph, "ids", COHORT_TYPE_INTEGER, rows);
+  inputs->positions = cohort_graph_input(graph, "positions", COHORT_TYPE_INTEGER, rows);
+  inputs->segments = cohort_graph_input(graph, "segments", COHORT_TYPE_INTEGER, rows);
+  inputs->ids = cohort_graph_input(graph, "ids", COHORT_TYPE_INTEGER, rows);
+  return targets;
+}
+
+static cohort_lane_outputs build(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training) {
+  cohort_model_inputs inputs;
+  const cohort_value targets = add_inputs(task, graph, capacity, training, &inputs);
   const cohort_model *model = task->model.method->functions;
   const cohort_model_outputs outputs = model->build(task->model.config, graph, &task->model_data, &inputs);
   cohort_lane_outputs out = {.objectives = task->objectives, .row = COHORT_NO_VALUE};
@@ -155,6 +163,48 @@ static cohort_lane_outputs build(const cohort_task *task, cohort_graph *graph, i
     }
     out.objective[i] = cohort_graph_sum_all(graph, per_token);
   }
+  return out;
+}
+
+static cohort_value random_tokens(void *argument, cohort_graph *graph, cohort_op op, const char *name,
+                                  cohort_shape shape) {
+  const cohort_model_inputs *inputs = argument;
+  cohort_graph_enter(graph, "loss_%s", name);
+  const cohort_value rows = cohort_graph_random_rows(graph, op, inputs->ids, inputs->positions, shape);
+  cohort_graph_leave(graph);
+  return rows;
+}
+
+static cohort_value logits_of(const cohort_task *task, cohort_graph *graph, const cohort_model_inputs *inputs) {
+  const cohort_model *model = task->model.method->functions;
+  const cohort_model_outputs outputs = model->build(task->model.config, graph, &task->model_data, inputs);
+  return cohort_graph_matmul(graph, outputs.hidden, outputs.head, false, true);
+}
+
+/* Labels are drawn from the logits, and divergences taken of them: they are made whole here. */
+static cohort_lane_outputs build_subject(const cohort_task *task, cohort_graph *graph, int64_t capacity,
+                                         cohort_lane_subject subject, const cohort_task *before) {
+  cohort_model_inputs inputs;
+  cohort_loss_model random = {.random = random_tokens};
+  const bool labels = subject == COHORT_LANE_LABELS;
+  const cohort_value targets = add_inputs(task, graph, capacity, labels, &inputs);
+  cohort_loss_fields fields = cohort_loss_no_fields(cohort_graph_shape(graph, targets).size[0]);
+  cohort_value other = COHORT_NO_VALUE;
+  random.argument = &inputs;
+  fields.model = &random;
+  fields.target = targets;
+  fields.weight = cohort_graph_broadcast(graph, cohort_graph_constant(graph, 1), cohort_graph_shape(graph, targets));
+  fields.output = logits_of(task, graph, &inputs);
+  if (subject == COHORT_LANE_DIVERGENCE) {
+    cohort_model_inputs from = inputs;
+    cohort_task_place_model(before, &from);
+    cohort_graph_enter_space(graph, "before");
+    other = logits_of(task, graph, &from);
+    cohort_graph_leave(graph);
+  }
+  cohort_lane_outputs out = {.objectives = task->objectives, .row = COHORT_NO_VALUE};
+  for (int i = 0; i < task->objectives; i++)
+    out.objective[i] = cohort_task_subject(&task->loss[i], graph, subject, &fields, other);
   return out;
 }
 
@@ -228,5 +278,6 @@ const cohort_task_functions cohort_task_language = {
     .close = close_task,
     .build = build,
     .feed = feed,
+    .build_subject = build_subject,
     .count = count,
     .derive = derive};

@@ -368,4 +368,5 @@ const cohort_task_functions cohort_task_supervised = {
     .close = close_task,
     .build = cohort_supervised_graph,
     .feed = cohort_supervised_feed,
+    .build_subject = cohort_supervised_subject,
     .count = count};

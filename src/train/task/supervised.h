@@ -56,6 +56,8 @@ const int32_t *cohort_supervised_groups(const cohort_supervised *own, cohort_spl
 /* The task's functions. */
 cohort_lane_outputs cohort_supervised_graph(const cohort_task *task, cohort_graph *graph, int64_t capacity,
                                             bool training);
+cohort_lane_outputs cohort_supervised_subject(const cohort_task *task, cohort_graph *graph, int64_t capacity,
+                                              cohort_lane_subject subject, const cohort_task *before);
 void cohort_supervised_feed(const cohort_task *task, cohort_feed *feed);
 
 #endif

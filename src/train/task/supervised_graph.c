@@ -73,13 +73,18 @@ static cohort_value forward(void *argument, cohort_graph *graph, cohort_value fe
   return head_of(task->own, &outputs, own->loss);
 }
 
-static cohort_value draw(void *argument, cohort_graph *graph, const char *name, cohort_shape shape) {
+static cohort_value random_rows(void *argument, cohort_graph *graph, cohort_op op, const char *name,
+                                cohort_shape shape) {
   const asked_model *own = argument;
   const cohort_model_inputs *inputs = &own->in->model;
   cohort_graph_enter(graph, "loss%d_%s", own->loss, name);
-  const cohort_value uniform =
-      cohort_graph_random_rows(graph, COHORT_OP_RANDOM_UNIFORM, inputs->ids, inputs->positions, shape);
+  const cohort_value rows = cohort_graph_random_rows(graph, op, inputs->ids, inputs->positions, shape);
   cohort_graph_leave(graph);
+  return rows;
+}
+
+static cohort_value draw(void *argument, cohort_graph *graph, const char *name, cohort_shape shape) {
+  const cohort_value uniform = random_rows(argument, graph, COHORT_OP_RANDOM_UNIFORM, name, shape);
   return cohort_graph_shift(graph, cohort_graph_scale(graph, uniform, 2), -1);
 }
 
@@ -115,22 +120,29 @@ static void add_parameters(const cohort_task *task, cohort_graph *graph, const c
   }
 }
 
-static cohort_value objective(const lane_inputs *in, cohort_graph *graph, const cohort_model_outputs *outputs, int loss,
-                              int64_t rows) {
-  const cohort_choice *choice = &in->task->loss[loss];
-  const cohort_method *method = choice->method;
-  asked_model asked = {in, loss};
-  const cohort_loss_model model = {&asked, forward, draw};
+/* The fields that every loss may read. */
+static cohort_loss_fields fields_of(const lane_inputs *in, cohort_graph *graph, const cohort_model_outputs *outputs,
+                                    const cohort_loss_model *model, int loss, int64_t rows) {
   cohort_loss_fields fields = cohort_loss_no_fields(rows);
   fields.training = in->model.training;
   fields.output = head_of(in->task->own, outputs, loss);
   fields.target = wanted(in, graph, loss, rows);
   fields.weight = in->weight;
+  fields.model = model;
+  return fields;
+}
+
+static cohort_value objective(const lane_inputs *in, cohort_graph *graph, const cohort_model_outputs *outputs, int loss,
+                              int64_t rows) {
+  const cohort_choice *choice = &in->task->loss[loss];
+  const cohort_method *method = choice->method;
+  asked_model asked = {in, loss};
+  const cohort_loss_model model = {&asked, forward, draw, random_rows};
+  cohort_loss_fields fields = fields_of(in, graph, outputs, &model, loss, rows);
   if (method->needs & COHORT_LOSS_GROUPS) fields.group = in->group;
   if (method->needs & COHORT_LOSS_GROUPS) fields.counts = in->counts;
   if (method->needs & COHORT_LOSS_COUPLED) fields.lane = in->lane;
   if (method->needs & COHORT_LOSS_MODEL) fields.features = in->model.input;
-  fields.model = &model;
   cohort_graph_enter(graph, loss ? "loss%d" : "loss", loss);
   cohort_loss_declare_states(method, choice->config, graph, &fields);
   add_parameters(in->task, graph, method->functions, &fields);
@@ -158,5 +170,33 @@ cohort_lane_outputs cohort_supervised_graph(const cohort_task *task, cohort_grap
   out.logits = outputs.logits;
   out.weight = in.weight;
   for (int m = 0; m < task->metrics; m++) out.metric[out.metrics++] = right(&in, graph, &outputs, own->accuracy_of[m]);
+  return out;
+}
+
+/* The distribution is that of the model as it is evaluated, without dropout, but for labels, which stand where the
+ * step's own targets do. */
+cohort_lane_outputs cohort_supervised_subject(const cohort_task *task, cohort_graph *graph, int64_t capacity,
+                                              cohort_lane_subject subject, const cohort_task *before) {
+  const cohort_supervised *own = task->own;
+  const int64_t rows = capacity * own->views;
+  const lane_inputs in = add_inputs(task, graph, rows, subject == COHORT_LANE_LABELS);
+  const cohort_model *model = task->model.method->functions;
+  const cohort_model_outputs outputs = model->build(task->model.config, graph, &task->model_data, &in.model);
+  cohort_model_outputs from = outputs;
+  if (subject == COHORT_LANE_DIVERGENCE) {
+    cohort_model_inputs inputs = in.model;
+    cohort_task_place_model(before, &inputs);
+    cohort_graph_enter_space(graph, "before");
+    from = model->build(task->model.config, graph, &task->model_data, &inputs);
+    cohort_graph_leave(graph);
+  }
+  cohort_lane_outputs out = {.objectives = task->objectives, .row = COHORT_NO_VALUE};
+  for (int i = 0; i < task->objectives; i++) {
+    asked_model asked = {&in, i};
+    const cohort_loss_model asks = {&asked, forward, draw, random_rows};
+    const cohort_loss_fields fields = fields_of(&in, graph, &outputs, &asks, i, rows);
+    const cohort_value other = subject == COHORT_LANE_DIVERGENCE ? head_of(own, &from, i) : COHORT_NO_VALUE;
+    out.objective[i] = cohort_task_subject(&task->loss[i], graph, subject, &fields, other);
+  }
   return out;
 }

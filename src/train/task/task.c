@@ -73,6 +73,39 @@ static cohort_lane_outputs build_lane(const void *argument, cohort_graph *graph,
   return cohort_task_build(task, graph, capacity, training);
 }
 
+/* The task as it would be with its trained tensors in another space. */
+static cohort_task moved(const cohort_task *task, int space) {
+  cohort_task other = *task;
+  if (task->settings->lora)
+    other.adapter.space = space;
+  else
+    other.model_space = space;
+  return other;
+}
+
+static cohort_lane_outputs build_subject(const void *argument, cohort_graph *graph, int64_t capacity,
+                                         cohort_lane_subject subject, int before) {
+  const cohort_task *task = argument, other = moved(task, before);
+  return task->functions->build_subject(task, graph, capacity, subject, &other);
+}
+
+bool cohort_task_answers(const cohort_task *task, cohort_lane_subject subject, const char **fault) {
+  bool all = task->functions->build_subject != NULL;
+  if (fault) *fault = all ? NULL : task->functions->name;
+  for (int i = 0; i < task->objectives && all; i++) {
+    const cohort_loss *loss = task->loss[i].method->functions;
+    all = subject == COHORT_LANE_LABELS ? loss->sample != NULL : loss->divergence != NULL;
+    if (fault && !all) *fault = task->loss[i].method->key;
+  }
+  return all;
+}
+
+cohort_value cohort_task_subject(const cohort_choice *loss, cohort_graph *graph, cohort_lane_subject subject,
+                                 const cohort_loss_fields *fields, cohort_value before) {
+  if (subject == COHORT_LANE_LABELS) return cohort_loss_sampled(loss->method, loss->config, graph, fields);
+  return cohort_loss_divergence(loss->method, loss->config, graph, fields, before);
+}
+
 static void feed_lane(const void *argument, cohort_feed *feed) {
   const cohort_task *task = argument;
   task->functions->feed(task, feed);
@@ -148,7 +181,7 @@ cohort_status cohort_task_open(const cohort_settings *settings, cohort_comm *com
   out->settings = settings;
   out->comm = comm;
   out->functions = settings->task;
-  out->source = (cohort_lane_source){out, build_lane, feed_lane};
+  out->source = (cohort_lane_source){out, build_lane, feed_lane, build_subject};
   out->reference = out->teacher = -1;
   const bool has_model = (settings->task->uses & COHORT_TASK_MODEL) != 0;
   if (settings->lora && has_model) {

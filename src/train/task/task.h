@@ -13,6 +13,7 @@
 #include "lane/engine.h"
 #include "lane/source.h"
 #include "method/aggregator/aggregator.h"
+#include "method/loss/loss.h"
 #include "method/model/model.h"
 #include "method/registry.h"
 #include "state/row_table.h"
@@ -105,6 +106,10 @@ typedef struct cohort_task_functions {
    * which feed fills. */
   cohort_lane_outputs (*build)(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training);
   void (*feed)(const cohort_task *task, cohort_feed *feed);
+  /* The same of another subject (lane/source.h); `before`: the task as placed in the space that a divergence is from.
+   * NULL: it answers no such questions. */
+  cohort_lane_outputs (*build_subject)(const cohort_task *task, cohort_graph *graph, int64_t capacity,
+                                       cohort_lane_subject subject, const cohort_task *before);
   /* Of tasks without: item number `position`, a piece of work that is a function of its number alone. Adds its
    * 1 + metrics numbers (the loss comes first) to sums. On any thread. */
   void (*item)(const cohort_task *task, int64_t position, double *sums);
@@ -145,6 +150,11 @@ void cohort_task_add_reference(cohort_task *task);
 /* The graph with what belongs to the teacher, if there is one (teacher.c), and its columns. */
 void cohort_task_list_teacher(cohort_task *task);
 cohort_lane_outputs cohort_task_build(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training);
+/* Whether it can be asked about a subject; `fault`, if not NULL, receives the method that cannot. */
+bool cohort_task_answers(const cohort_task *task, cohort_lane_subject subject, const char **fault);
+/* One of its losses as a subject wants it, a scalar of the lane; `before` is of its outputs, or COHORT_NO_VALUE. */
+cohort_value cohort_task_subject(const cohort_choice *loss, cohort_graph *graph, cohort_lane_subject subject,
+                                 const cohort_loss_fields *fields, cohort_value before);
 void cohort_task_derive(const cohort_task *task, cohort_split split, int64_t count, const double *sums, double loss,
                         double *columns);
 /* The squared distance of class probabilities, a mean over classes, of each row; `other` is a constant. (Tarvainen and
