@@ -456,7 +456,10 @@ void cohort_settings_release(cohort_settings *settings) {
 }
 
 int cohort_settings_lanes(const cohort_settings *settings, int64_t tokens_per_sample) {
-  if (settings->is_federated) return (int)settings->federated_settings.clients_per_round;
+  if (settings->is_federated) { /* of evaluation */
+    const int64_t clients = settings->federated_settings.clients_per_round;
+    return clients < COHORT_MAX_LANES ? (int)clients : COHORT_MAX_LANES;
+  }
   if (settings->lanes) return (int)settings->lanes;
   const int64_t rows = settings->batch * (tokens_per_sample ? tokens_per_sample : 1);
   const int64_t least = tokens_per_sample ? 512 : settings->task->uses & COHORT_TASK_MODEL ? 32 : 1;

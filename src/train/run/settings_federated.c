@@ -24,7 +24,7 @@ const cohort_parameter cohort_federated_table[] = {
                      "the server's rule; any optimizer serves too"),
     COHORT_SECTION(cohort_federated_settings, population, population_settings, population_table, "{}",
                    "the clients, and who holds which training samples"),
-    COHORT_INTEGER_RANGE(cohort_federated_settings, clients_per_round, "10", 1, 4096,
+    COHORT_INTEGER_RANGE(cohort_federated_settings, clients_per_round, "10", 1, 1e6,
                          "clients that take part in a round", .unit = "clients"),
     COHORT_INTEGER_RANGE(cohort_federated_settings, local_steps, "10", 1, 1e6, "steps of a client in a round",
                          .unit = "steps"),
