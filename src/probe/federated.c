@@ -150,8 +150,7 @@ static cohort_status take_rounds(round_state *own, cohort_error *error) {
   const size_t bytes = (size_t)n * cohort_probe_real_size(probe);
   memcpy(engine->weights.values, start->data, bytes);
   char *out = cohort_probe_output(probe, "parameters", COHORT_SHAPE(rounds, n));
-  const cohort_oracle oracle = {
-      .argument = own, .objectives = 1, .ask = answer};
+  const cohort_oracle oracle = {.argument = own, .objectives = 1, .ask = answer};
   for (int64_t round = 0; round < rounds; round++) {
     own->round.number = round;
     if (own->clients) choose(own, round);
