@@ -23,6 +23,7 @@ static const char *const layouts[] = {"auto", "channels_last", "channels_first",
 static const cohort_settings *of(const void *config) { return config; }
 static bool uses(const void *own, unsigned what) { return (of(own)->task->uses & what) != 0; }
 static bool has_model(const void *own) { return uses(own, COHORT_TASK_MODEL); }
+static bool has_splits(const void *own) { return uses(own, COHORT_TASK_SPLITS); }
 static bool is_central(const void *own) { return !of(own)->is_federated; }
 static bool is_supervised(const void *own) { return of(own)->task == &cohort_task_supervised; }
 static bool is_language(const void *own) { return of(own)->task == &cohort_task_language; }
@@ -42,12 +43,17 @@ static bool has_samples_file(const void *own) { return uses(own, COHORT_TASK_SAM
 static bool has_array_file(const void *own) { return is_supervised(own) && !has_images(own); }
 static bool makes_pairs(const void *own) { return is_preference(own) && of(own)->data_settings.lines != NULL; }
 static bool holds_back(const void *own) {
-  return has_text(own) || (is_preference(own) && !of(own)->data_settings.validation);
+  return (has_text(own) && has_splits(own)) || (is_preference(own) && !of(own)->data_settings.validation);
 }
 
 /* Who takes a key that only some runs use. */
 static const cohort_scope models[] = {
     {"tasks with a model", has_model, "this task trains no model; remove it"},
+    {.who = NULL},
+};
+static const cohort_scope splits[] = {
+    {"tasks with a model", has_model, "this task trains no model; remove it"},
+    {"tasks with data to evaluate on", has_splits, "this task has no data to evaluate on; remove it"},
     {.who = NULL},
 };
 static const cohort_scope central[] = {
@@ -134,7 +140,7 @@ static const cohort_scope lines[] = {
     {.who = NULL},
 };
 static const cohort_scope held_back[] = {
-    {"tasks that read a text; task preference without data.validation", holds_back,
+    {"task language; task preference without data.validation", holds_back,
      "cuts a text, or pairs without data.validation; this run's data stay whole, remove it"},
     {.who = NULL},
 };
@@ -295,7 +301,7 @@ const cohort_parameter cohort_settings_table[] = {
                   .may_change = true, .scopes = models),
     COHORT_SECTION(cohort_settings, data, data_settings, data_table, "{}", "where the data are", .scopes = models),
     COHORT_SECTION(cohort_settings, evaluate, evaluate_settings, evaluate_table, "{}", "when and how to evaluate",
-                   .scopes = models),
+                   .scopes = splits),
     COHORT_SECTION(cohort_settings, checkpoint, checkpoint_settings, checkpoint_table, "{}",
                    "when to save checkpoints"),
     COHORT_SECTION(cohort_settings, federated, federated_settings, cohort_federated_table, "null",

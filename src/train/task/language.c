@@ -273,7 +273,7 @@ void cohort_language_tokens(const cohort_task *task, const int32_t **tokens, int
 const cohort_task_functions cohort_task_language = {
     .name = "language",
     .noun = "sequences",
-    .uses = COHORT_TASK_MODEL | COHORT_TASK_LOSS | COHORT_TASK_TEXT | COHORT_TASK_TOKENS,
+    .uses = COHORT_TASK_MODEL | COHORT_TASK_SPLITS | COHORT_TASK_LOSS | COHORT_TASK_TEXT | COHORT_TASK_TOKENS,
     .open = open_task,
     .close = close_task,
     .build = build,

@@ -50,8 +50,7 @@ static cohort_status read_prompts(cohort_task *task, cohort_policy_data *own, co
   int64_t count = 0;
   COHORT_TRY(cohort_language_tokenizer(data->tokenizer, &own->tokenizer, error));
   COHORT_TRY(cohort_source_text_take(task->settings, data->text, own->rows + 1, &text, &length, error));
-  const size_t cut = cohort_language_split(text, length, data->validation_share);
-  own->tokens = cohort_tokenizer_encode(own->tokenizer, text, cut, &count);
+  own->tokens = cohort_tokenizer_encode(own->tokenizer, text, length, &count);
   task->digest = cohort_digest(text, length, cohort_tokenizer_digest(own->tokenizer));
   free(text);
   task->model_data.outputs = cohort_tokenizer_vocabulary(own->tokenizer);

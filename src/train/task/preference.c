@@ -188,7 +188,7 @@ static int64_t count(const cohort_task *task, cohort_split split, int64_t sample
 const cohort_task_functions cohort_task_preference = {
     .name = "preference",
     .noun = "pairs",
-    .uses = COHORT_TASK_MODEL | COHORT_TASK_SAMPLES | COHORT_TASK_TOKENS,
+    .uses = COHORT_TASK_MODEL | COHORT_TASK_SPLITS | COHORT_TASK_SAMPLES | COHORT_TASK_TOKENS,
     .open = open_task,
     .close = close_task,
     .build = cohort_preference_graph,

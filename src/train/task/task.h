@@ -29,6 +29,7 @@ enum {
   COHORT_TASK_SAMPLES = 1 << 2, /* data.train and data.validation */
   COHORT_TASK_TEXT = 1 << 3,    /* data.text */
   COHORT_TASK_TOKENS = 1 << 4,  /* data.tokenizer */
+  COHORT_TASK_SPLITS = 1 << 5,  /* evaluates on data that are held back */
 };
 
 enum { COHORT_MAX_TASK_TABLES = 4 };
