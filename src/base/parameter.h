@@ -56,6 +56,7 @@ typedef struct cohort_parameter {
   double sweep_low, sweep_high;           /* suggested sweep range, both 0 when none */
   bool sweep_log;
   bool may_change; /* when a run is resumed */
+  bool by_name;    /* TREE: a map; `section` has the keys of each of its values */
 } cohort_parameter;
 
 /* Entries. `config` is the struct's type, `field` the field of the same name as the key; further members may follow:

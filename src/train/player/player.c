@@ -11,7 +11,7 @@ typedef struct player_settings {
   int64_t every;
 } player_settings;
 
-static const cohort_parameter player_table[] = {
+const cohort_parameter cohort_player_table[] = {
     COHORT_METHOD_OF(player_settings, optimizer, "adamw", "optimizer", "the player's optimizer"),
     COHORT_INTEGER_RANGE(player_settings, every, "1", 1, 1e12, "how often it moves", .unit = "steps"),
     {.name = NULL},
@@ -33,7 +33,7 @@ cohort_status cohort_player_create(const cohort_updater_options *options, cohort
   const cohort_document *document = cohort_document_get(config, space->name);
   player_settings own;
   char *path = cohort_format_text("players.%s", space->name);
-  cohort_parameters_read(player_table, document, path, &own, NULL, faults);
+  cohort_parameters_read(cohort_player_table, document, path, &own, NULL, faults);
   free(path);
   cohort_status status = cohort_faults_status(faults, error);
   cohort_updater_options plan = *options;

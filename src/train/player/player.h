@@ -12,6 +12,9 @@ typedef struct cohort_player {
   int64_t every; /* it moves in steps every, 2 every ... */
 } cohort_player;
 
+/* The keys of a player. */
+extern const cohort_parameter cohort_player_table[];
+
 /* Of the space `name`, by players.NAME of `config`: {optimizer, every}. `options` are the model's player's, for all
  * that a config of a player does not say. */
 cohort_status cohort_player_create(const cohort_updater_options *options, cohort_space *space,

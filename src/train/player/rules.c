@@ -33,7 +33,7 @@ static const cohort_parameter average_table[] = {
                       "share that stays in a step; the rest is of the weights that are trained"),
     {.name = NULL},
 };
-static const cohort_parameter rule_table[] = {
+const cohort_parameter cohort_space_rule_table[] = {
     COHORT_SECTION(rule_settings, copy, copy_settings, copy_table, "null",
                    "a copy of the trained weights, now and then"),
     COHORT_SECTION(rule_settings, average, average_settings, average_table, "null",
@@ -65,7 +65,7 @@ static void read_rule(const cohort_document *document, int number, cohort_declar
   rule_settings own;
   char *path = cohort_format_text("spaces.%s", declared->name);
   const size_t before = faults->count;
-  cohort_parameters_read(rule_table, document, path, &own, NULL, faults);
+  cohort_parameters_read(cohort_space_rule_table, document, path, &own, NULL, faults);
   free(path);
   if (faults->count > before) return;
   declared->init_from = own.init_from;

@@ -5,6 +5,9 @@
 #include "base/parameter.h"
 #include "train/player/spaces.h"
 
+/* The keys of a rule. */
+extern const cohort_parameter cohort_space_rule_table[];
+
 /* Gives the declared spaces the rules of `config`, a map {NAME: {copy: {every} | average: {decay}, init_from}}; NULL:
  * it has none. A name that is not declared is a fault, and a rule for a space that an optimizer moves. */
 void cohort_space_rules_read(const cohort_document *config, int count, cohort_declared_space *declared,

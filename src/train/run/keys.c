@@ -38,11 +38,18 @@ static bool is_new_family(walk *own, const char *family) {
   return true;
 }
 
+/* Where the keys of a key's section stand; owned by the caller. */
+static char *path_below(const char *path, const cohort_parameter *key) {
+  return cohort_format_text("%s%s", path, key->by_name ? ".NAME" : "");
+}
+
 static void walk_table(walk *own, const cohort_parameter *table, const char *path) {
   for (const cohort_parameter *key = table; key->name; key++) {
     char *name = cohort_format_text("%s%s%s", path, *path ? "." : "", key->name);
     own->visit(own->argument, name, key);
-    if (key->section) walk_table(own, key->section, name);
+    char *section = path_below(name, key);
+    if (key->section) walk_table(own, key->section, section);
+    free(section);
     const bool methods = own->methods && key->family && is_new_family(own, key->family);
     const cohort_method *method;
     for (int i = 0; methods && (method = cohort_registry_at(variant, i)); i++) {
@@ -92,7 +99,7 @@ static const cohort_parameter *find_in(const cohort_parameter *table, const char
   for (const cohort_parameter *key = table; key->name; key++) {
     if (strlen(key->name) != length || strncmp(key->name, path, length) != 0) continue;
     const char *rest = after_word(path);
-    if (key->type == COHORT_PARAMETER_TREE && begins_with_number(rest)) rest = after_word(rest);
+    if (key->by_name || (key->type == COHORT_PARAMETER_TREE && begins_with_number(rest))) rest = after_word(rest);
     if (!*rest) return key;
     if (key->section) return find_in(key->section, rest);
     return key->family ? find_in_method(key, rest) : NULL;
@@ -104,6 +111,7 @@ const cohort_parameter *cohort_keys_find(const char *key) { return find_in(cohor
 
 static const char *type_of(const cohort_parameter *key) {
   if (key->type != COHORT_PARAMETER_TREE) return cohort_word_of_type(key->type);
+  if (key->by_name) return "map";
   return key->family || key->section ? "list" : "tree";
 }
 
@@ -213,11 +221,14 @@ static void list_section(cohort_writer *out, const cohort_parameter *table, cons
     for (const cohort_parameter *key = table; key->name; key++) {
       if ((key->section != NULL) != (sections == 1)) continue;
       char *own = cohort_format_text("%s%s%s", path, *path ? "." : "", key->name);
-      if (sections) put_heading(out, own, key, markdown);
-      if (sections)
-        list_section(out, key->section, own, markdown);
-      else
+      if (sections) {
+        put_heading(out, own, key, markdown);
+        char *below = path_below(own, key);
+        list_section(out, key->section, below, markdown);
+        free(below);
+      } else {
         (markdown ? put_row : put_line)(out, own, key);
+      }
       free(own);
     }
 }
@@ -274,7 +285,9 @@ static void put_page(cohort_writer *out, const char *path, const cohort_paramete
     cohort_writer_put(out, "Write     %s={METHOD: {its parameters}}; cohort methods %s METHOD lists them\n", path,
                       key->family);
   if (key->section) cohort_writer_put(out, "\n");
-  if (key->section) list_section(out, key->section, path, false);
+  char *below = path_below(path, key);
+  if (key->section) list_section(out, key->section, below, false);
+  free(below);
 }
 
 /* What is asked for by its last word. */

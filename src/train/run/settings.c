@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "train/player/player.h"
+#include "train/player/rules.h"
 #include "train/task/registry.h"
 #include "update/groups.h"
 
@@ -260,15 +262,10 @@ const cohort_parameter cohort_settings_table[] = {
                    .scopes = models),
     COHORT_TREE(
         cohort_settings, spaces,
-        "further weights by name, {NAME: {average: {decay} or copy: {every}, init_from: FILE}}: `teacher` follows the "
-        "model and is evaluated beside it; `reference` is that of the preference task, which stays frozen without a "
-        "rule",
-        .scopes = models),
-    COHORT_TREE(
-        cohort_settings, players,
-        "further players by name, {NAME: {optimizer, every}}, which move at the same time as the model and from "
-        "the same pass: `loss` has the parameters of the task's losses, which else are the model's player's",
-        .scopes = many_players),
+        "further weights by name, {NAME: {average: {decay} or copy: {every}, init_from: FILE}}: `teacher` follows "
+        "the model and is evaluated beside it; `reference`, of the tasks preference and policy, stays frozen "
+        "without a rule",
+        .section = cohort_space_rule_table, .by_name = true, .scopes = models),
     COHORT_REAL_ATLEAST(
         cohort_settings, consistency, "0", 0,
         "weight of the squared distance between the model's probabilities and those of spaces.teacher, each "
@@ -292,6 +289,11 @@ const cohort_parameter cohort_settings_table[] = {
     COHORT_TREE(cohort_settings, groups,
                 "parameter groups with an optimizer of their own; the first that fits a tensor takes it",
                 .section = cohort_group_table, .scopes = models),
+    COHORT_TREE(
+        cohort_settings, players,
+        "further players by name, {NAME: {optimizer, every}}, which move at the same time as the model and from "
+        "the same pass: `loss` has the parameters of the task's losses, which else are the model's player's",
+        .section = cohort_player_table, .by_name = true, .scopes = many_players),
     COHORT_METHOD_OF(cohort_settings, schedule, "constant", "schedule", "schedule of the learning rate",
                      .scopes = models),
     COHORT_REAL_ATLEAST(cohort_settings, clip, "0", 0, "largest global norm of the gradient; 0: no clipping",

@@ -116,6 +116,9 @@ static void test_pages(void) {
   finds("optimizer.sam.base.adamw.beta1", "from 0, below 1");
   finds("optimizer.adamw", "optimizer adamw: ");
   finds("groups.0.optimizer.muon.momentum", "Default   0.95");
+  finds("spaces.teacher.average.decay", "Default   0.99");
+  finds("spaces", "  spaces.NAME.copy.every");
+  finds("players.loss.optimizer.adamw.beta1", "from 0, below 1");
   finds("learning_rate", "  optimizer.adamw.learning_rate");
   finds("learning_rate", "  federated.strategy.fedavg.learning_rate");
   finds("optimizer", "adagrad, ");
