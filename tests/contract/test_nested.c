@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "contract/run_fixture.h"
 #include "train/engine/items.h"
+#include "train/task/data_sets.h"
 
 enum { TRIALS = 100, BROKEN = 41, WEIGHTS = 4096 };
 
@@ -35,10 +36,13 @@ typedef struct nested_run {
   cohort_log log;
 } nested_run;
 
+static cohort_data_sets *shared_sets; /* or NULL: every run reads its data */
+
 static cohort_status open_run(nested_run *own, const char *config, cohort_comm *comm, int threads,
                               cohort_error *error) {
   memset(own, 0, sizeof *own);
   if (!run_config_read(config, &own->config, error)) return COHORT_BAD_CONFIG;
+  own->config.settings.data_sets = shared_sets;
   return cohort_run_create(&own->config.settings, comm, &own->log, threads, &own->run, error);
 }
 
@@ -132,11 +136,14 @@ static void a_hundred_trials(void) {
   }
   for (int ranks = 1; ranks <= 3; ranks++) {
     memset(dealt, 0, sizeof dealt);
+    shared_sets = ranks > 1 ? cohort_data_sets_create() : NULL;
     trials all = {.of = dealt, .threads = ranks == 1 ? 2 : 1};
     const double start = cohort_clock_seconds();
     CU_ASSERT_EQUAL(cohort_comm_run_threads(ranks, run_trials, &all), COHORT_DONE);
     printf("%s%.2f ms a trial on %d%s", ranks == 1 ? "(" : ", ", 1e3 * (cohort_clock_seconds() - start) / TRIALS, ranks,
            ranks == 3 ? " ranks) " : "");
+    cohort_data_sets_destroy(shared_sets);
+    shared_sets = NULL;
     CU_ASSERT_EQUAL(all.differ, 0);
     for (int t = 0; t < TRIALS; t++) CU_ASSERT(t == BROKEN || memcmp(&dealt[t], &alone[t], sizeof dealt[t]) == 0);
   }

@@ -12,14 +12,15 @@
 #include "mpi/world.h"
 #include "train/engine/items.h"
 #include "train/run/run.h"
+#include "train/task/data_sets.h"
 
 enum { TRIALS = 100, KEPT = 17 };
 
 static const cohort_log silence;
 
 /* Trains a config with some words to its end; saves it as FOLDER/name unless that is NULL. */
-static cohort_status train(const char *path, int words, char *const *word, cohort_comm *comm, const char *folder,
-                           const char *name, double *loss, cohort_error *error) {
+static cohort_status train(const char *path, int words, char *const *word, cohort_comm *comm, cohort_data_sets *sets,
+                           const char *folder, const char *name, double *loss, cohort_error *error) {
   cohort_document *document = NULL;
   cohort_settings settings;
   cohort_faults faults = {NULL, 0};
@@ -27,6 +28,7 @@ static cohort_status train(const char *path, int words, char *const *word, cohor
   cohort_run_row row;
   COHORT_TRY(cohort_config_read(path, words, word, &document, error));
   cohort_settings_read(document, &settings, &faults);
+  settings.data_sets = sets;
   cohort_status status = cohort_faults_status(&faults, error);
   if (status == COHORT_DONE) status = cohort_run_create(&settings, comm, &silence, 1, &run, error);
   for (int64_t s = 0; status == COHORT_DONE && s < settings.steps; s++)
@@ -42,6 +44,7 @@ static cohort_status train(const char *path, int words, char *const *word, cohor
 
 typedef struct trials {
   const char *path, *folder;
+  cohort_data_sets *sets;
 } trials;
 
 static cohort_status run_trial(void *argument, int executor, int item, void *row, double *numbers,
@@ -52,13 +55,13 @@ static cohort_status run_trial(void *argument, int executor, int item, void *row
   snprintf(rate, sizeof rate, "optimizer.adamw.learning_rate=%g", 1e-4 * (1 + item));
   snprintf(seed, sizeof seed, "seed=%d", item);
   cohort_comm alone = cohort_comm_alone();
-  return train(all->path, 2, (char *[]){rate, seed}, &alone, all->folder, item == KEPT ? "trial.h5" : NULL, numbers,
-               error);
+  return train(all->path, 2, (char *[]){rate, seed}, &alone, all->sets, all->folder, item == KEPT ? "trial.h5" : NULL,
+               numbers, error);
 }
 
 static cohort_status run_trials(cohort_comm *comm, const char *path, const char *folder, cohort_error *error) {
   double cost[TRIALS];
-  trials all = {path, folder};
+  trials all = {path, folder, cohort_data_sets_create()};
   for (int t = 0; t < TRIALS; t++) cost[t] = 1;
   cohort_item_order order = {0};
   cohort_item_order_create(TRIALS, cost, comm->size, &order);
@@ -71,6 +74,7 @@ static cohort_status run_trials(cohort_comm *comm, const char *path, const char 
     printf("%d trials on %d ranks: %.2f ms each\n", TRIALS, comm->size,
            1e3 * (cohort_clock_seconds() - start) / TRIALS);
   cohort_items_destroy(items);
+  cohort_data_sets_destroy(all.sets);
   cohort_item_order_release(&order);
   *error = results.error;
   return results.failed ? COHORT_BUG : COHORT_DONE;
@@ -83,7 +87,7 @@ int main(int count, char **word) {
   if (count < 4 || cohort_world_open(&comm, &error) != COHORT_DONE) return 2;
   const int number = cohort_comm_split(&comm, comm.size > 1 ? 2 : 1, &half);
   cohort_status status =
-      train(word[1 + number], 0, NULL, &half, word[3], number ? "second.h5" : "first.h5", &loss, &error);
+      train(word[1 + number], 0, NULL, &half, NULL, word[3], number ? "second.h5" : "first.h5", &loss, &error);
   cohort_comm_part_close(&half);
   status = cohort_comm_agree_error(&comm, status, &error);
   if (status == COHORT_DONE) status = run_trials(&comm, word[1], word[3], &error);

@@ -97,10 +97,11 @@ typedef struct cohort_settings {
   cohort_federated_settings federated_settings;
   cohort_lora_settings lora_settings;
   bool is_federated;
-  bool evaluates;                  /* set by who only evaluates: nothing need be left to train on */
-  cohort_document *expanded;       /* owned: every key that the run uses, with its value */
-  const cohort_document *given;    /* the config itself, for places in messages */
-  cohort_shared_text *shared_text; /* owned; NULL: no command was shared */
+  bool evaluates;                     /* set by who only evaluates: nothing need be left to train on */
+  cohort_document *expanded;          /* owned: every key that the run uses, with its value */
+  const cohort_document *given;       /* the config itself, for places in messages */
+  cohort_shared_text *shared_text;    /* owned; NULL: no command was shared */
+  struct cohort_data_sets *data_sets; /* set by who makes several runs, which then share what they read; NULL: none */
   const char *program; /* what checkpoints say has written them: "cohort 0.1.0 (64708ca)"; NULL: "unknown" */
 } cohort_settings;
 

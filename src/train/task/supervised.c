@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "train/task/data_sets.h"
 
 /* The arrays beside x and y that the config names, each once. */
 typedef struct named_columns {
@@ -66,18 +67,15 @@ static cohort_status read_data(const cohort_task *task, const named_columns *col
                                cohort_error *error) {
   const cohort_data_settings *data = &task->settings->data_settings;
   const cohort_layout layout = (cohort_layout)data->layout;
-  if (data->train_images) {
-    COHORT_TRY(cohort_samples_read_idx(data->train_images, data->train_labels, &own->split[COHORT_SPLIT_TRAIN], error));
-    if (data->test_images)
-      COHORT_TRY(cohort_samples_read_idx(data->test_images, data->test_labels, &own->split[COHORT_SPLIT_TEST], error));
-    return COHORT_DONE;
-  }
-  const char *const paths[2] = {data->train, data->validation};
-  const cohort_split splits[2] = {COHORT_SPLIT_TRAIN, COHORT_SPLIT_VALIDATION};
-  for (int i = 0; i < 2 && paths[i]; i++) {
-    COHORT_TRY(cohort_samples_read(paths[i], layout, &own->split[splits[i]], error));
-    COHORT_TRY(cohort_samples_read_columns(paths[i], columns->name, &own->split[splits[i]], error));
-  }
+  const bool images = data->train_images != NULL;
+  const cohort_split other = images ? COHORT_SPLIT_TEST : COHORT_SPLIT_VALIDATION;
+  const cohort_data_request request[2] = {
+      {images ? data->train_images : data->train, images ? data->train_labels : NULL, layout, columns->name},
+      {images ? data->test_images : data->validation, images ? data->test_labels : NULL, layout, columns->name}};
+  for (int i = 0; i < 2; i++)
+    if (request[i].path)
+      COHORT_TRY(cohort_data_sets_samples(task->settings->data_sets, &request[i],
+                                          &own->split[i ? other : COHORT_SPLIT_TRAIN], error));
   return COHORT_DONE;
 }
 
@@ -142,7 +140,8 @@ const int32_t *cohort_supervised_groups(const cohort_supervised *own, cohort_spl
 
 static void close_task(cohort_task *task) {
   cohort_supervised *own = task->own;
-  for (int s = 0; s < COHORT_SPLITS; s++) cohort_samples_release(&own->split[s]);
+  /* Of data sets that runs share nothing is this run's. */
+  for (int s = 0; s < COHORT_SPLITS && !task->settings->data_sets; s++) cohort_samples_release(&own->split[s]);
   for (int m = 0; m < task->metrics; m++) free(own->metric[m]);
   free(own->counts);
   free(own);
