@@ -95,7 +95,8 @@ static int spaces_to_partition(const cohort_run *run) {
 /* Other ranks may still read a row when the next step begins, and a row that holds earlier lanes is in use. */
 static bool overlays(const cohort_run *run) {
   return run->comm->size == 1 && cohort_lane_engine_slots(run->engine) == 1 &&
-         run->sharding < COHORT_SHARDING_GRADIENTS && !cohort_run_lockstep(run, run->train);
+         run->sharding < COHORT_SHARDING_GRADIENTS && !cohort_lane_graph_lockstep(run->train) &&
+         !cohort_run_lockstep(run, run->train);
 }
 
 static cohort_status make_graph(cohort_run *run, const cohort_lane_graph_options *options, cohort_lane_graph **graph,
@@ -290,6 +291,7 @@ static cohort_status make_contexts(cohort_run *run, cohort_error *error) {
   for (int g = 0; g < count; g++)
     if (cohort_lane_graph_exchange_bytes(graphs[g]) > bytes) bytes = cohort_lane_graph_exchange_bytes(graphs[g]);
   COHORT_TRY(cohort_memory_create(bytes, "values across lanes", &run->exchange, error));
+  COHORT_TRY(cohort_run_make_spare(run, count, graphs, executors, error));
   const cohort_prefetch *prefetches[4 + COHORT_LANE_SUBJECTS] = {run->evaluate_prefetch, run->train_prefetch,
                                                                  run->product_prefetch, run->losses_prefetch};
   for (int s = 0; s < COHORT_LANE_SUBJECTS; s++) prefetches[4 + s] = run->subject_prefetch[s];
@@ -449,6 +451,8 @@ void cohort_run_destroy(cohort_run *run) {
   cohort_profile_destroy(run->profile);
   cohort_run_release_lanes(run);
   cohort_memory_release(run->exchange);
+  cohort_memory_release(run->spare);
+  free(run->spare_place);
   cohort_memory_release(run->prefetched);
   for (int i = 0; i < COHORT_MAX_SPACES; i++) cohort_memory_release(run->gathered[i].memory);
   free(run->direction);

@@ -39,7 +39,9 @@ static void estimate_rows(const estimate_case *own, cohort_estimate *out) {
   const cohort_run *run = own->run;
   const cohort_lane_graph *graph = run->train ? run->train : cohort_federation_graph(run->federation);
   const bool separate = own->sharding >= COHORT_SHARDING_GRADIENTS;
-  const bool lockstep = separate || cohort_lane_graph_lockstep(graph);
+  const bool again = !separate && cohort_lane_graph_lockstep(graph) &&
+                     run->settings->coupling == COHORT_COUPLING_RECOMPUTE; /* passes that are run again */
+  const bool lockstep = separate || (cohort_lane_graph_lockstep(graph) && !again);
   const cohort_lane_needs needs = cohort_lane_engine_needs(run->lanes, own->ranks, 0, own->threads, lockstep, separate);
   double arena_elements = own->elements;
   if (run->train) {
@@ -48,7 +50,8 @@ static void estimate_rows(const estimate_case *own, cohort_estimate *out) {
     arena_elements = (double)arena.elements;
     cohort_gradient_arena_release(&arena);
   }
-  double rows = needs.whole * own->elements + needs.arena * arena_elements + (separate ? own->share : 0);
+  double rows = (needs.whole + (again ? needs.executors : 0)) * own->elements + needs.arena * arena_elements +
+                (separate ? own->share : 0);
   if (run->federation) {
     /* A row a thread, those that wait for a neighbour in the tree, their sum, and slices of other ranks' on their way.
      */

@@ -31,6 +31,7 @@ typedef struct batch_work {
   cohort_random_key key;
   float *kept; /* [lanes][row_elements] of the graph; or NULL */
   float *next; /* receives what the graph keeps; or NULL */
+  int until;   /* a pass up to this phase, whose lanes give what crosses; -1: the whole plan */
 } batch_work;
 
 /* What an ask of the step's oracle shares with the step. */
@@ -71,6 +72,10 @@ static void run_lane(void *argument, int executor, int slot, int lane, int phase
   for (int64_t i = first; phase == 0 && i < last; i++) context->position[i - first] = work->base + i;
   int first_lane, last_lane; /* what is kept is the same in all */
   cohort_lane_engine_own(run->engine, &first_lane, &last_lane);
+  const int64_t row_elements = run->spaces.layout ? cohort_space_layout_row(run->spaces.layout) : 0;
+  const cohort_lane_row spare = {run->spare ? run->spare + executor * run->spare_vectors * row_elements : NULL,
+                                 run->spare_place, row_elements};
+  const bool again = work->until >= 0 && work->graph->options.gradients;
   const cohort_lane_pass own = {.split = work->split,
                                 .count = last - first,
                                 .first = work->base,
@@ -82,12 +87,17 @@ static void run_lane(void *argument, int executor, int slot, int lane, int phase
                                 .random_key = work->key,
                                 .executor = executor,
                                 .leftmost = cohort_lane_engine_sum(run->engine)->values,
-                                .row = row,
+                                .row = again ? &spare : row,
                                 .scalars = scalars,
                                 .kept = work->kept ? work->kept + lane * work->graph->row_elements : NULL,
                                 .state = run->spaces.state ? run->spaces.state->values : NULL,
                                 .next = lane == first_lane ? work->next : NULL};
   if (!cohort_lane_graph_run(&run->task.source, work->graph, context, phase, slot, &own)) scalars[COHORT_LANE_LEFT] = 1;
+  if (!cohort_run_recomputes(run, work->graph) || !cohort_lane_graph_crosses(work->graph, phase)) return;
+  if (phase == work->until)
+    cohort_lane_graph_put(work->graph, context, slot, lane, phase, run->exchange);
+  else
+    cohort_lane_graph_take(work->graph, context, slot, lane, phase, run->exchange);
 }
 
 static void before_phase(void *argument, int phase) {
@@ -98,14 +108,9 @@ static void before_phase(void *argument, int phase) {
 static void after_phase(void *argument, int phase) {
   const batch_work *work = argument;
   cohort_prefetch_after(work->prefetch, phase);
+  if (cohort_run_recomputes(work->run, work->graph)) return;
   cohort_lane_graph_exchange(work->graph, work->run->engine, work->run->comm, work->run->context, phase,
                              work->run->exchange);
-}
-
-bool cohort_run_lockstep(const cohort_run *run, const cohort_lane_graph *graph) {
-  const bool sharded = graph->options.gradients ? run->sharding >= COHORT_SHARDING_GRADIENTS
-                                                : run->sharding >= COHORT_SHARDING_PARAMETERS;
-  return sharded || cohort_lane_graph_lockstep(graph);
 }
 
 /* A step or an evaluation that was left: not an error, and said by who listens to signals. */
@@ -132,17 +137,28 @@ static void fetch_scores(const batch_work *work) {
   cohort_run_fetch_scores(work->run, work->split, work->base + first, work->base + last);
 }
 
+/* All lanes up to the end of a phase, one after another, and what crosses there: in the memory of one lane, for the
+ * time of a pass more. What was exchanged before is kept and taken again. */
+static void run_until(cohort_run *run, batch_work *work, const cohort_point *point, cohort_lane_work lanes, int phase) {
+  work->until = phase;
+  lanes.phases = phase + 1;
+  lanes.vectors = lanes.scalars = 0;
+  cohort_prefetch_begin(work->prefetch, cohort_lane_engine_collective(run->engine), point, run->prefetched);
+  cohort_lane_engine_run(run->engine, &lanes, NULL, NULL, NULL);
+  cohort_lane_graph_join(work->graph, run->comm, phase, run->exchange);
+}
+
 static void run_batch(cohort_run *run, batch_work *work, int vectors, double *sums, float **rows) {
   fetch_scores(work);
-  const cohort_lane_work lanes = {.argument = work,
-                                  .phases = cohort_plan_phases(work->graph->plan),
-                                  .lockstep = cohort_run_lockstep(run, work->graph),
-                                  .plan = work->graph->plan,
-                                  .vectors = vectors,
-                                  .scalars = work->graph->scalars,
-                                  .run = run_lane,
-                                  .before = before_phase,
-                                  .after = after_phase};
+  cohort_lane_work lanes = {.argument = work,
+                            .phases = cohort_plan_phases(work->graph->plan),
+                            .lockstep = cohort_run_lockstep(run, work->graph),
+                            .plan = work->graph->plan,
+                            .vectors = vectors,
+                            .scalars = work->graph->scalars,
+                            .run = run_lane,
+                            .before = before_phase,
+                            .after = after_phase};
   cohort_point point[COHORT_MAX_SPACES];
   for (int s = 0; s < run->spaces.count; s++)
     point[s] = s < run->spaces.trained ? cohort_updater_point(cohort_run_player(run, s))
@@ -151,6 +167,9 @@ static void run_batch(cohort_run *run, batch_work *work, int vectors, double *su
   if (run->spaces.bound)
     point[run->spaces.count] =
         (cohort_point){&run->spaces.vector[run->spaces.count], cohort_updater_point(run->updater).arrival};
+  for (int phase = 0; cohort_run_recomputes(run, work->graph) && phase < lanes.phases; phase++)
+    if (cohort_lane_graph_crosses(work->graph, phase)) run_until(run, work, point, lanes, phase);
+  work->until = -1;
   cohort_prefetch_begin(work->prefetch, cohort_lane_engine_collective(run->engine), point, run->prefetched);
   cohort_lane_engine_run(run->engine, &lanes, sums, NULL, rows);
   if (!vectors) return;

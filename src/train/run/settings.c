@@ -18,6 +18,7 @@ static const char *const references[] = {"computed", "stored", NULL};
 static const char *const precisions[] = {"float32", "bf16", NULL};
 static const char *const shardings[] = {"none", "optimizer", "gradients", "parameters", NULL};
 static const char *const replications[] = {"none", "hosts", NULL};
+static const char *const couplings[] = {"together", "recompute", NULL};
 static const char *const binds[] = {"auto", "none", NULL};
 static const char *const nan_policies[] = {"stop", "skip", NULL};
 static const char *const layouts[] = {"auto", "channels_last", "channels_first", NULL}; /* cohort_layout */
@@ -237,6 +238,12 @@ const cohort_parameter cohort_settings_table[] = {
                   "auto: each thread stays on a processor of its own, where the launcher gave the rank some; none: "
                   "threads may move",
                   .may_change = true),
+    COHORT_CHOICE(
+        cohort_settings, coupling, "together", couplings,
+        "how lanes run whose values cross (losses over the batch, batch norm): together, in the memory of all; "
+        "recompute: one after another, from the start again for every exchange, in the memory of one; the same "
+        "bits",
+        .may_change = true, .scopes = models),
     COHORT_CHOICE(cohort_settings, precision, "float32", precisions,
                   "precision of the operands of products; weights, sums, states and all else stay float32",
                   .scopes = models),

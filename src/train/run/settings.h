@@ -10,6 +10,8 @@
 
 /* Who holds a copy of what is spread: all ranks together hold one, or those of every host do. */
 typedef enum { COHORT_REPLICATE_NONE, COHORT_REPLICATE_HOSTS } cohort_replicate;
+/* How lanes run whose values cross: together, or one after another, from the start again for every exchange. */
+typedef enum { COHORT_COUPLING_TOGETHER, COHORT_COUPLING_RECOMPUTE } cohort_coupling;
 typedef enum { COHORT_NAN_STOP, COHORT_NAN_SKIP } cohort_nan_policy;
 
 typedef struct cohort_data_settings {
@@ -74,6 +76,7 @@ typedef struct cohort_settings {
   int precision; /* 0: float32, 1: bf16 */
   int sharding;  /* cohort_sharding */
   int replicate; /* cohort_replicate */
+  int coupling;  /* cohort_coupling */
   bool overlap, shared_memory;
   double bucket;                           /* MiB */
   int reference;                           /* COHORT_REFERENCE_... */

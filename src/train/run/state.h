@@ -46,13 +46,15 @@ struct cohort_run {
   const float **direction; /* [buckets of a row] */
   cohort_gradient_arena arena;
   cohort_federation *federation;
-  cohort_choice strategy, server;   /* of a federated run; strategy without a method: the server is any optimizer */
-  cohort_lane_context *context;     /* [executors] */
-  void *exchange;                   /* for lane operations */
-  int64_t step, samples;            /* of the stream */
-  cohort_run_best best, before_end; /* before_end: without the evaluation of the end */
-  bool ended;                       /* the last evaluation was one of the end alone, at this step */
-  const _Atomic int *stop;          /* or NULL */
+  cohort_choice strategy, server; /* of a federated run; strategy without a method: the server is any optimizer */
+  cohort_lane_context *context;   /* [executors] */
+  float *spare;                   /* [executors][row]: what a pass that is run again writes of gradients; or NULL */
+  int64_t *spare_place, spare_vectors; /* [buckets]; vectors of each */
+  void *exchange;                      /* for lane operations */
+  int64_t step, samples;               /* of the stream */
+  cohort_run_best best, before_end;    /* before_end: without the evaluation of the end */
+  bool ended;                          /* the last evaluation was one of the end alone, at this step */
+  const _Atomic int *stop;             /* or NULL */
   cohort_run_counters counters;
   cohort_profile *profile;     /* or NULL */
   const cohort_run_lock *lock; /* of the run directory, or NULL */
@@ -70,6 +72,11 @@ unsigned cohort_run_answers(const cohort_run *run);
  * caller. */
 char *cohort_run_evaluated_text(const char *space);
 
+/* Whether its lanes run one after another although values cross them, from the start again for every exchange. */
+bool cohort_run_recomputes(const cohort_run *run, const cohort_lane_graph *graph);
+/* Where its passes that are run again leave gradients that nobody reads. */
+cohort_status cohort_run_make_spare(cohort_run *run, int graphs, cohort_lane_graph *const *graph, int executors,
+                                    cohort_error *error);
 /* Whether lanes of work on a graph run phase by phase together: values cross lanes, or its parameters come and go, or
  * its gradients leave before another lane's. */
 bool cohort_run_lockstep(const cohort_run *run, const cohort_lane_graph *graph);
