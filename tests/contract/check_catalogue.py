@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 
 try:
     import h5py
@@ -252,6 +253,21 @@ class Checker:
                 self.bad(method, arrays | {name: longer}, f"{name} with another {symbol}", status=(3,))
 
 
+def check(description, methods):
+    """All about one method: its runs and its faults."""
+    method = Method(description, methods)
+    with tempfile.TemporaryDirectory() as directory:
+        checker = Checker(directory)
+        for either in dict.fromkeys(entry["either"] for entry in method.probe["inputs"] if entry["either"]) or [None]:
+            arrays = method.inputs(either, optional=False)
+            checker.both(method, arrays, optional=False)
+            full = method.inputs(either, optional=True)
+            if full.keys() != arrays.keys():
+                checker.both(method, full, optional=True)
+            checker.every_fault(method, full)
+    return checker.runs, len(checker.faults)
+
+
 def main():
     described = catalogue()
     everything = described
@@ -259,22 +275,12 @@ def main():
         everything = json.loads(subprocess.run([COHORT, "methods", "--format", "json"], check=True, capture_output=True,
                                                text=True).stdout)
     methods = {(d["family"], d["key"]): d for d in everything}
-    with tempfile.TemporaryDirectory() as directory:
-        checker, count = Checker(directory), 0
-        for description in described:
-            if not description["probe"]:
-                continue
-            count += 1
-            method = Method(description, methods)
-            for either in dict.fromkeys(entry["either"] for entry in method.probe["inputs"] if entry["either"]) or [None]:
-                arrays = method.inputs(either, optional=False)
-                checker.both(method, arrays, optional=False)
-                full = method.inputs(either, optional=True)
-                if full.keys() != arrays.keys():
-                    checker.both(method, full, optional=True)
-                checker.every_fault(method, full)
-        print(f"{count} methods, {checker.runs} runs, {len(checker.faults)} faults")
-        return 1 if checker.faults or not count else 0
+    probed = [description for description in described if description["probe"]]
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        results = list(pool.map(check, probed, [methods] * len(probed)))
+    runs, faults = (sum(column) for column in zip(*results)) if results else (0, 0)
+    print(f"{len(probed)} methods, {runs} runs, {faults} faults")
+    return 1 if faults or not probed else 0
 
 
 if __name__ == "__main__":
