@@ -310,10 +310,10 @@ static void bind_settings(cohort_probe_state *probe, bool given) {
   }
 }
 
-/* Symbols that the method's own parameters name. */
+/* Symbols that are parameters of the method. */
 static void bind_parameters(cohort_probe_state *probe) {
   for (const cohort_probe_symbol *s = probe->family->symbols; s && s->name; s++) {
-    const int64_t size = cohort_choice_integer(&probe->choice, s->name, -1);
+    const int64_t size = s->parameter ? cohort_choice_integer(&probe->choice, s->name, -1) : -1;
     if (size >= 0 && cohort_array_applies(s->when, probe->choice.method)) (void)cohort_probe_bind(probe, s->name, size);
   }
 }

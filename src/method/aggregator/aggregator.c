@@ -31,8 +31,8 @@ static const cohort_probe_setting settings[] = {
 };
 
 static const cohort_probe_symbol symbols[] = {
-    {"objectives", 1, 3, NULL, "at most 16"},
-    {"n", 1, 8, NULL, "elements of a gradient"},
+    {"objectives", 1, 3, NULL, .meaning = "at most 16"},
+    {"n", 1, 8, NULL, .meaning = "elements of a gradient"},
     {.name = NULL},
 };
 

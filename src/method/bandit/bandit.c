@@ -28,9 +28,9 @@ static const cohort_probe_array outputs[] = {
 };
 
 static const cohort_probe_symbol symbols[] = {
-    {"rounds", 1, 6, NULL, "rounds, one after another"},
-    {"features", 1, 3, NULL, "numbers of a context"},
-    {"arms", 1, 4, NULL, "arms to choose from"},
+    {"rounds", 1, 6, NULL, .meaning = "rounds, one after another"},
+    {"features", 1, 3, NULL, .meaning = "numbers of a context"},
+    {"arms", 1, 4, NULL, .meaning = "arms to choose from"},
     {.name = NULL},
 };
 

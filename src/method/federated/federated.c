@@ -72,9 +72,9 @@ static const cohort_probe_setting settings[] = {
 };
 
 static const cohort_probe_symbol symbols[] = {
-    {"rounds", 1, 3, NULL, "rounds"},
-    {"clients", 1, 4, NULL, "clients a round"},
-    {"n", 1, 6, NULL, "parameters"},
+    {"rounds", 1, 3, NULL, .meaning = "rounds"},
+    {"clients", 1, 4, NULL, .meaning = "clients a round"},
+    {"n", 1, 6, NULL, .meaning = "parameters"},
     {.name = NULL},
 };
 

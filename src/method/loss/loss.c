@@ -282,15 +282,15 @@ static const cohort_probe_array outputs[] = {
 };
 
 static const cohort_probe_symbol symbols[] = {
-    {"steps", 1, 3, takes_steps, "steps, one batch each"},
-    {"R", 1, 6, NULL, "rows"},
-    {"F", 1, 4, asks_model, "features of a row"},
-    {"C", 1, 5, takes_reals, "values a row"},
-    {"C", 1, 5, takes_samples, "numbers an embedding"},
-    {"C", 2, 5, takes_classes, "classes"},
-    {"C", 2, 5, takes_steps, "classes"},
-    {"C", 2, 5, asks_model, "classes"},
-    {"groups", 1, 2, takes_groups, "groups of samples, as many as the parameter groups"},
+    {"steps", 1, 3, takes_steps, .meaning = "steps, one batch each"},
+    {"R", 1, 6, NULL, .meaning = "rows"},
+    {"F", 1, 4, asks_model, .meaning = "features of a row"},
+    {"C", 1, 5, takes_reals, .meaning = "values a row"},
+    {"C", 1, 5, takes_samples, .meaning = "numbers an embedding"},
+    {"C", 2, 5, takes_classes, .meaning = "classes"},
+    {"C", 2, 5, takes_steps, .meaning = "classes"},
+    {"C", 2, 5, asks_model, .meaning = "classes"},
+    {"groups", 1, 2, takes_groups, .meaning = "groups of samples, as many as the parameter groups", .parameter = true},
     {.name = NULL},
 };
 

@@ -76,16 +76,16 @@ static const cohort_probe_setting settings[] = {
 };
 
 static const cohort_probe_symbol symbols[] = {
-    {"samples", 1, 4, takes_samples, "samples"},
-    {"features", 1, 12, takes_samples, "values a sample"},
-    {"samples", 1, 2, takes_images, "samples"},
-    {"height", 1, 28, takes_images, "rows of an image, large enough for the model's pooling"},
-    {"width", 1, 28, takes_images, "columns of an image, large enough for the model's pooling"},
-    {"channels", 1, 1, takes_images, "channels, the last axis"},
-    {"sequences", 1, 2, takes_tokens, "sequences"},
-    {"T", 1, 8, takes_tokens, "tokens a sequence, at most the model's context"},
-    {"outputs", 1, 10, NULL, "the setting outputs"},
-    {"shape", 1, 4, NULL, "all axes of <t>"},
+    {"samples", 1, 4, takes_samples, .meaning = "samples"},
+    {"features", 1, 12, takes_samples, .meaning = "values a sample"},
+    {"samples", 1, 2, takes_images, .meaning = "samples"},
+    {"height", 1, 28, takes_images, .meaning = "rows of an image, large enough for the model's pooling"},
+    {"width", 1, 28, takes_images, .meaning = "columns of an image, large enough for the model's pooling"},
+    {"channels", 1, 1, takes_images, .meaning = "channels, the last axis"},
+    {"sequences", 1, 2, takes_tokens, .meaning = "sequences"},
+    {"T", 1, 8, takes_tokens, .meaning = "tokens a sequence, at most the model's context"},
+    {"outputs", 1, 10, NULL, .meaning = "the setting outputs"},
+    {"shape", 1, 4, NULL, .meaning = "all axes of <t>"},
     {.name = NULL},
 };
 

@@ -130,14 +130,15 @@ static const cohort_probe_setting settings[] = {
 };
 
 static const cohort_probe_symbol symbols[] = {
-    {"steps", 1, 3, NULL, "number of steps"},
-    {"shape", 1, 4, takes_recorded, "all axes of <t>, at most 6 of them, at least 2 for a method that needs matrices"},
-    {"shape", 1, 4, asks, "all axes of <t>, at most 6 of them"},
-    {"n", 1, 4, NULL, "number of elements of all tensors together"},
-    {"samples", 1, 8, NULL, "rows of the problem"},
-    {"batch", 1, 4, NULL, "rows of a step"},
-    {"labels", 1, 4, has_labels, "rows of a step, as in problem/batch"},
-    {"queries", 1, 10, has_directions, "directions of a step, as many as the parameter queries"},
+    {"steps", 1, 3, NULL, .meaning = "number of steps"},
+    {"shape", 1, 4, takes_recorded,
+     .meaning = "all axes of <t>, at most 6 of them, at least 2 for a method that needs matrices"},
+    {"shape", 1, 4, asks, .meaning = "all axes of <t>, at most 6 of them"},
+    {"n", 1, 4, NULL, .meaning = "number of elements of all tensors together"},
+    {"samples", 1, 8, NULL, .meaning = "rows of the problem"},
+    {"batch", 1, 4, NULL, .meaning = "rows of a step"},
+    {"labels", 1, 4, has_labels, .meaning = "rows of a step, as in problem/batch"},
+    {"queries", 1, 10, has_directions, .meaning = "directions of a step, as many as the parameter queries"},
     {.name = NULL},
 };
 

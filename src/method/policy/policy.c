@@ -73,8 +73,9 @@ static const cohort_probe_array outputs[] = {
 };
 
 static const cohort_probe_symbol symbols[] = {
-    {"completions", 1, 8, NULL, "completions of prompts"},
-    {"T", 1, 6, NULL, "tokens, the longest completion that is allowed; shorter ones are filled up with mask 0"},
+    {"completions", 1, 8, NULL, .meaning = "completions of prompts"},
+    {"T", 1, 6, NULL,
+     .meaning = "tokens, the longest completion that is allowed; shorter ones are filled up with mask 0"},
     {.name = NULL},
 };
 

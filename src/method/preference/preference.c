@@ -218,9 +218,9 @@ static const cohort_probe_array outputs[] = {
 };
 
 static const cohort_probe_symbol symbols[] = {
-    {"pairs", 1, 4, takes_pairs, "pairs of completions"},
-    {"completions", 1, 4, takes_completions, "completions of prompts"},
-    {"T", 1, 7, takes_tokens, "tokens; shorter completions are filled up with mask 0"},
+    {"pairs", 1, 4, takes_pairs, .meaning = "pairs of completions"},
+    {"completions", 1, 4, takes_completions, .meaning = "completions of prompts"},
+    {"T", 1, 7, takes_tokens, .meaning = "tokens; shorter completions are filled up with mask 0"},
     {.name = NULL},
 };
 

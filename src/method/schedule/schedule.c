@@ -24,7 +24,7 @@ static const cohort_probe_setting settings[] = {
 };
 
 static const cohort_probe_symbol symbols[] = {
-    {"n", 1, 10, NULL, "how many steps are asked for"},
+    {"n", 1, 10, NULL, .meaning = "how many steps are asked for"},
     {.name = NULL},
 };
 

@@ -20,8 +20,8 @@ static const cohort_probe_setting settings[] = {
 };
 
 static const cohort_probe_symbol symbols[] = {
-    {"pairs", 1, 3, NULL, "pairs"},
-    {"n", 1, 5, NULL, "numbers of a vector"},
+    {"pairs", 1, 3, NULL, .meaning = "pairs"},
+    {"n", 1, 5, NULL, .meaning = "numbers of a vector"},
     {.name = NULL},
 };
 
