@@ -132,6 +132,14 @@ cohort_value cohort_graph_sum_all(cohort_graph *graph, cohort_value x) {
   return cohort_graph_reshape(graph, cohort_graph_sum(graph, x, (1U << axes) - 1), COHORT_SCALAR_SHAPE);
 }
 
+cohort_value cohort_graph_summed(const cohort_graph *graph, cohort_value scalar) {
+  if (scalar == COHORT_NO_VALUE) return scalar;
+  const cohort_node *shaped = &graph->node[graph->value[scalar].node];
+  if (shaped->op != COHORT_OP_RESHAPE) return scalar;
+  const cohort_node *sum = &graph->node[graph->value[shaped->input[0]].node];
+  return sum->op == COHORT_OP_SUM ? sum->input[0] : scalar;
+}
+
 cohort_value cohort_graph_max(cohort_graph *graph, cohort_value x, unsigned axes_mask) {
   return add1(graph, COHORT_OP_MAX, x, &(cohort_attributes){.integers = {(int64_t)axes_mask}});
 }

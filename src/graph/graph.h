@@ -134,6 +134,8 @@ cohort_value cohort_graph_concat(cohort_graph *graph, int axis, int count, const
 cohort_value cohort_graph_flip(cohort_graph *graph, cohort_value x, int axis);
 cohort_value cohort_graph_sum(cohort_graph *graph, cohort_value x, unsigned axes_mask); /* kept with size 1 */
 cohort_value cohort_graph_sum_all(cohort_graph *graph, cohort_value x);                 /* a scalar */
+/* The terms that cohort_graph_sum_all made a scalar of; of other values themselves. */
+cohort_value cohort_graph_summed(const cohort_graph *graph, cohort_value scalar);
 cohort_value cohort_graph_max(cohort_graph *graph, cohort_value x, unsigned axes_mask);
 cohort_value cohort_graph_argmax(cohort_graph *graph, cohort_value x);
 cohort_value cohort_graph_argsort(cohort_graph *graph, cohort_value x);

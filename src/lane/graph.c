@@ -213,6 +213,16 @@ static void list_inputs(cohort_lane_graph *own, const cohort_graph *graph, size_
   }
 }
 
+static void list_scalars(cohort_lane_graph *own, const built_graph *from) {
+  const cohort_lane_outputs *outputs = &from->outputs;
+  for (int i = 0; i < outputs->objectives; i++)
+    own->scalar[own->scalars++] =
+        own->options.exact ? cohort_graph_summed(from->graph, outputs->objective[i]) : outputs->objective[i];
+  for (int i = 0; i < outputs->metrics; i++) own->scalar[own->scalars++] = outputs->metric[i];
+  for (int i = 0; i < own->scalars; i++)
+    own->terms[i] = cohort_shape_elements(cohort_graph_shape(from->graph, own->scalar[i]));
+}
+
 cohort_status cohort_lane_graph_create(const cohort_lane_source *source, const cohort_lane_graph_options *options,
                                        cohort_space *const *spaces, const cohort_kernel_set *kernels,
                                        cohort_lane_graph **out, cohort_error *error) {
@@ -227,8 +237,7 @@ cohort_status cohort_lane_graph_create(const cohort_lane_source *source, const c
   if (status == COHORT_DONE) {
     own->objectives = from.outputs.objectives;
     own->vectors = options->summed ? 1 : own->objectives;
-    for (int i = 0; i < from.outputs.objectives; i++) own->scalar[own->scalars++] = from.outputs.objective[i];
-    for (int i = 0; i < from.outputs.metrics; i++) own->scalar[own->scalars++] = from.outputs.metric[i];
+    list_scalars(own, &from);
     own->inverse_count = from.inverse_count;
     own->row = from.outputs.row;
     if (own->row != COHORT_NO_VALUE)
@@ -451,8 +460,10 @@ bool cohort_lane_graph_run(const cohort_lane_source *source, const cohort_lane_g
       memcpy(run->next + graph->kept[i]->offset,
              cohort_executor_value(context->executor, graph->plan, slot, graph->next[i], &bindings),
              (size_t)graph->kept[i]->elements * sizeof(float));
-  for (int i = 0; i < graph->scalars; i++)
-    run->scalars[i] = (double)*(const float *)cohort_executor_value(context->executor, graph->plan, slot,
-                                                                    graph->scalar[i], &bindings);
+  for (int i = 0; i < graph->scalars; i++) {
+    const float *term = cohort_executor_value(context->executor, graph->plan, slot, graph->scalar[i], &bindings);
+    run->scalars[i] = 0;
+    for (int64_t t = 0; t < graph->terms[i]; t++) run->scalars[i] += (double)term[t];
+  }
   return whole;
 }

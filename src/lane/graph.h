@@ -17,6 +17,7 @@ typedef struct cohort_lane_graph_options {
   bool hessian_product; /* and the Hessian-vector product of the sum of objectives; the graph is decomposed */
   bool summed;          /* one gradient, of sum_i weight[i] * objective_i, and the product of that sum */
   double weight[COHORT_MAX_OBJECTIVES]; /* when summed */
+  bool exact;                           /* the rows' losses are summed in float64: for optimizers that compare them */
   bool training;                        /* dropout on */
   cohort_lane_subject subject;
   int before;                /* with COHORT_LANE_DIVERGENCE: the space that it is from */
@@ -35,7 +36,8 @@ typedef struct cohort_lane_graph {
   cohort_value inverse_count;
   int objectives, scalars; /* scalars: objectives, then the task's metrics */
   int vectors;             /* gradients: one an objective, or one of all; with hvp diagonal the product follows them */
-  cohort_value scalar[COHORT_MAX_SCALARS];
+  cohort_value scalar[COHORT_MAX_SCALARS]; /* or, when exact, the terms of an objective that is a sum of them */
+  int64_t terms[COHORT_MAX_SCALARS];
   int tensors;             /* of all spaces */
   cohort_value *parameter; /* [tensors] */
   int *space;              /* [tensors] */

@@ -37,9 +37,25 @@ static void lay_out(const cohort_updater *updater, cohort_update_sums *sums, int
   own->values = cohort_allocate((size_t)(own->at[space->pieces] + 1) * sizeof *own->values);
 }
 
+/* Sums of one pass stand one after another in its records. */
+static void find_places(const cohort_updater *updater, cohort_update_sums *sums) {
+  const cohort_space *space = updater->options.space;
+  sums->place = cohort_allocate((size_t)(space->tensors + 1) * COHORT_MAX_SUMS * sizeof *sums->place);
+  for (int t = 0; t < space->tensors && sums->groups->count; t++) {
+    const cohort_update_group *group = &sums->groups->group[sums->groups->of_tensor[t]];
+    int64_t next[COHORT_MAX_PASSES] = {0};
+    for (int i = 0; i < group->sums; i++) {
+      const cohort_pass_sum *sum = &group->functions->sums[i];
+      sums->place[t * COHORT_MAX_SUMS + i] = next[sum->pass];
+      next[sum->pass] += length_of(sum, &space->tensor[t]);
+    }
+  }
+}
+
 void cohort_update_sums_create(const cohort_updater *updater, const cohort_parameter_groups *groups,
                                cohort_update_sums *sums) {
   sums->groups = groups;
+  find_places(updater, sums);
   int64_t most = 0;
   for (int pass = 0; pass < sums->groups->passes; pass++) {
     lay_out(updater, sums, pass);
@@ -57,6 +73,7 @@ void cohort_update_sums_release(cohort_update_sums *sums) {
     free(sums->pass[pass].values);
   }
   free(sums->packed);
+  free(sums->place);
   free(sums->space);
   free(sums->tensor);
 }
@@ -69,12 +86,9 @@ static void each_sum(const cohort_updater *updater, cohort_update_sums *sums, in
   for (int t = 0; t < updater->options.space->tensors; t++) {
     const int g = sums->groups->of_tensor[t];
     const cohort_update_group *group = &sums->groups->group[g];
-    int64_t place = 0;
-    for (int i = 0; i < group->sums; i++) {
-      if (group->functions->sums[i].pass != pass) continue;
-      function(updater, sums, g, i, t, place);
-      place += length_of(&group->functions->sums[i], &updater->options.space->tensor[t]);
-    }
+    for (int i = 0; i < group->sums; i++)
+      if (group->functions->sums[i].pass == pass)
+        function(updater, sums, g, i, t, sums->place[t * COHORT_MAX_SUMS + i]);
   }
 }
 
@@ -99,15 +113,12 @@ void cohort_update_sums_clear(const cohort_updater *updater, cohort_update_sums 
 
 double *cohort_update_sum_at(const cohort_updater *updater, const cohort_update_sums *sums, int group, int i, int piece,
                              int pass) {
-  const cohort_update_group *own = &sums->groups->group[group];
-  const cohort_pass_sum *sum = &own->functions->sums[i];
+  const cohort_pass_sum *sum = &sums->groups->group[group].functions->sums[i];
   if (sum->over == COHORT_OWNER_SPACE && pass > sum->pass) return &sums->space[group * COHORT_MAX_SUMS + i];
-  const cohort_space_tensor *tensor = &updater->options.space->tensor[updater->options.space->piece[piece].tensor];
-  int64_t place = 0;
-  for (int j = 0; j < i; j++)
-    if (own->functions->sums[j].pass == sum->pass) place += length_of(&own->functions->sums[j], tensor);
+  const int tensor = updater->options.space->piece[piece].tensor;
+  const int first = updater->options.space->tensor[tensor].first_piece;
   const cohort_pass_records *of_pass = &sums->pass[sum->pass];
-  return of_pass->values + of_pass->at[pass > sum->pass ? tensor->first_piece : piece] + place;
+  return of_pass->values + of_pass->at[pass > sum->pass ? first : piece] + sums->place[tensor * COHORT_MAX_SUMS + i];
 }
 
 void cohort_update_share(cohort_updater *updater, const int64_t *at, int64_t each, double *values, double *packed) {

@@ -35,6 +35,7 @@ typedef struct cohort_pass_records {
 typedef struct cohort_update_sums {
   cohort_pass_records pass[COHORT_MAX_PASSES];
   const cohort_parameter_groups *groups;
+  int64_t *place; /* [tensors][COHORT_MAX_SUMS]: where a sum begins in a record */
   double *space;  /* [groups][COHORT_MAX_SUMS] */
   double *tensor; /* [tensors]: for the tree over tensors */
   double *packed; /* of the exchange */

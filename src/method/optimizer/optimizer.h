@@ -102,7 +102,9 @@ typedef struct cohort_driver_vector {
 /* What may be asked; descriptors declare it, so that plans and memory are made for that alone. */
 enum {
   COHORT_WANTS_GRADIENT = 1 << 0,
-  COHORT_WANTS_LOSS = 1 << 1,    /* losses without a gradient: a forward pass */
+  /* Losses without a gradient: a forward pass. They are compared, so all losses of a run that wants them are sums in
+   * float64 over the rows of a lane, as they are over lanes: what is left is the rounding of a row's own loss. */
+  COHORT_WANTS_LOSS = 1 << 1,
   COHORT_WANTS_PRODUCT = 1 << 2, /* the Hessian of the sum of the objectives times a direction */
   COHORT_WANTS_CLIPPED = 1 << 3, /* the mean of the samples' gradients, each scaled to a norm of at most `clip` */
   COHORT_WANTS_EACH = 1 << 4,    /* the gradient of an objective alone: each has a backward pass of its own then */
@@ -134,8 +136,7 @@ static inline cohort_question cohort_ask_gradient(int point, int gradient) {
 }
 
 typedef struct cohort_answer {
-  double loss; /* means over the batch: all objectives together; one by one */
-  double losses[16];
+  double loss;       /* mean over the batch, all objectives together */
   int64_t samples;   /* of the batch */
   double divergence; /* the mean over the batch of KL(outputs at the weights, outputs at the point), as evaluated */
   bool finite;       /* the losses are, and the divergence; of gradients the norm tells */

@@ -178,6 +178,7 @@ static cohort_status make_train_graphs(cohort_run *run, cohort_lane_graph_option
   const cohort_updater_needs needs = cohort_updater_needs_of(run->updater);
   const bool always = needs.hvp_diagonal && needs.hvp_diagonal_every == 1;
   options.training = true;
+  options.exact = (needs.wants & COHORT_WANTS_LOSS) != 0;
   options.summed = needs.summed;
   memcpy(options.weight, needs.weight, sizeof options.weight);
   if (needs.wants & COHORT_WANTS_CLIPPED)
