@@ -369,4 +369,21 @@ static inline void zero_rows(real *x, int64_t first, int64_t end, int64_t step, 
   for (int64_t row = first; row < end; row++) memset(x + row * step + head * width, 0, (size_t)width * sizeof *x);
 }
 
+/* One key head of the segment [first, end); `inside`: it is one, and no rows without. */
+typedef void (*attention_task)(const attention_shape *s, const void *tile, int64_t key_head, int64_t first, int64_t end,
+                               bool inside);
+
+/* The derivatives' tasks of a slot, in order: every so many-th key head of a segment. */
+static inline void run_tasks(const attention_shape *s, int64_t slot, attention_task run, const void *tile) {
+  const int32_t *segments = s->call->input[3].data;
+  int64_t task = 0;
+  for (int64_t first = 0; first < s->rows;) {
+    const int64_t end = run_end(segments, first, s->rows);
+    for (int64_t key_head = 0; key_head < s->key_heads; key_head++, task++) {
+      if (task % ATTENTION_SLOTS == slot) run(s, tile, key_head, first, end, segments[first] >= 0);
+    }
+    first = end;
+  }
+}
+
 #endif

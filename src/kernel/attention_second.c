@@ -205,8 +205,9 @@ static void run_tile(const attention_shape *s, const second_tile *tile, const at
   transpose_tile(tile->gdy_transposed, ATTENTION_TILE, s->width, q->count, gdy, s->row);
 }
 
-static void run_task(const attention_shape *s, const second_tile *tile, int64_t key_head, int64_t first, int64_t end,
+static void run_task(const attention_shape *s, const void *workspace, int64_t key_head, int64_t first, int64_t end,
                      bool inside) {
+  const second_tile *tile = workspace;
   for (int i = 1; i <= 2 && !inside; i++)
     zero_rows(s->call->output[i].data, first, end, s->key_row, key_head, s->width);
   for (int64_t head = 0; head < s->heads; head++) {
@@ -222,16 +223,8 @@ static void run_task(const attention_shape *s, const second_tile *tile, int64_t 
 
 static void run_slot(void *argument, int64_t slot) {
   const attention_shape *s = argument;
-  const int32_t *segments = s->call->input[SEGMENTS].data;
   const second_tile tile = divide_slot(s, place_of_slot(s, slot));
-  int64_t task = 0;
-  for (int64_t first = 0; first < s->rows;) {
-    const int64_t end = run_end(segments, first, s->rows);
-    for (int64_t key_head = 0; key_head < s->key_heads; key_head++, task++) {
-      if (task % ATTENTION_SLOTS == slot) run_task(s, &tile, key_head, first, end, segments[first] >= 0);
-    }
-    first = end;
-  }
+  run_tasks(s, slot, run_task, &tile);
 }
 
 void COHORT_BASED(cohort_kernel_attention_second)(const cohort_call *call) {

@@ -7,9 +7,9 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "train/run/finished.h"
-#include "train/run/signals.h"
+#include "train/session/finished.h"
 #include "train/session/loop_state.h"
+#include "train/session/signals.h"
 
 static cohort_step_hook find_step_hook(void) {
   void *symbol = dlsym(RTLD_DEFAULT, "cohort_step_ended");

@@ -14,9 +14,9 @@ typedef struct cohort_loop_program {
 } cohort_loop_program;
 
 /* Collective. Trains to the end, or until a signal (SIGTERM, SIGINT, SIGUSR1) or max_seconds: then saves and returns
- * COHORT_STOPPED (train/run/signals.h). A run that is at its end already is left as it is, in milliseconds. A step that
- * diverges ends the run with its summary and COHORT_DIVERGED. `run_path` is the run directory; its log.txt is opened as
- * the log's file, for the caller to close. */
+ * COHORT_STOPPED (train/session/signals.h). A run that is at its end already is left as it is, in milliseconds. A step
+ * that diverges ends the run with its summary and COHORT_DIVERGED. `run_path` is the run directory; its log.txt is
+ * opened as the log's file, for the caller to close. */
 cohort_status cohort_loop_train(cohort_settings *settings, const char *run_path, cohort_comm *comm, cohort_log *log,
                                 int threads, const cohort_loop_program *program, cohort_error *error);
 

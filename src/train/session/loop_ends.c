@@ -10,9 +10,9 @@
 #include "base/memory.h"
 #include "io/plot.h"
 #include "mpi/world.h"
-#include "train/run/signals.h"
 #include "train/session/baseline_ngram.h"
 #include "train/session/loop_state.h"
+#include "train/session/signals.h"
 #include "train/task/language.h"
 
 /* Rank 0: a run that stands beyond the wanted steps is left as it is; its final.h5 would become an older one. */

@@ -1,6 +1,6 @@
 /* Signals and the time limit. Invariant: a handler only reads and writes atomics and calls what POSIX allows it
  * (write, clock_gettime, _exit). Costs nothing until a signal comes. */
-#include "train/run/signals.h"
+#include "train/session/signals.h"
 
 #include <signal.h>
 #include <stddef.h>

@@ -7,8 +7,8 @@
  * been caught: what was saved last counts.
  *
  * Signals belong to the process: there is one set of these. */
-#ifndef COHORT_TRAIN_RUN_SIGNALS_H
-#define COHORT_TRAIN_RUN_SIGNALS_H
+#ifndef COHORT_TRAIN_SESSION_SIGNALS_H
+#define COHORT_TRAIN_SESSION_SIGNALS_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 /* Whether a run has come to its end already. */
-#ifndef COHORT_TRAIN_RUN_FINISHED_H
-#define COHORT_TRAIN_RUN_FINISHED_H
+#ifndef COHORT_TRAIN_SESSION_FINISHED_H
+#define COHORT_TRAIN_SESSION_FINISHED_H
 
 #include "base/comm.h"
 #include "train/run/settings.h"

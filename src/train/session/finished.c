@@ -1,6 +1,6 @@
 /* Runs that are at their end. Invariant: nothing is written. Costs two small files and the head of
  * final.h5. */
-#include "train/run/finished.h"
+#include "train/session/finished.h"
 
 #include <stdlib.h>
 #include <string.h>
