@@ -90,6 +90,10 @@ double cohort_updater_state_bytes(const cohort_updater *updater) {
   return bytes;
 }
 
+double cohort_updater_workspace_bytes(const cohort_updater *updater, int threads) {
+  return (double)updater->workspace_bytes * threads;
+}
+
 int cohort_updater_slots(const cohort_updater *updater) { return updater->slots; }
 const cohort_slot *cohort_updater_slot(const cohort_updater *updater, int index) { return updater->slot[index]; }
 size_t cohort_updater_type_size(const cohort_updater *updater, cohort_state_type type) {

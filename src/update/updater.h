@@ -146,6 +146,8 @@ typedef struct cohort_slot {
 void cohort_updater_loaded(cohort_updater *updater);
 /* Bytes of the whole state, vectors of drivers apart. */
 double cohort_updater_state_bytes(const cohort_updater *updater);
+/* Room that updates compute in, of so many threads. */
+double cohort_updater_workspace_bytes(const cohort_updater *updater, int threads);
 int cohort_updater_slots(const cohort_updater *updater);
 const cohort_slot *cohort_updater_slot(const cohort_updater *updater, int index);
 size_t cohort_updater_type_size(const cohort_updater *updater, cohort_state_type type);

@@ -92,6 +92,8 @@ static void estimate_vectors(const estimate_case *own, cohort_estimate *out) {
   out->parameters = ((sharded ? held / own->members : held) + prefetched) * sizeof(float);
   double state = 0;
   for (int s = 0; s < run->spaces.trained; s++)
+    out->activations += cohort_updater_workspace_bytes(cohort_run_player(run, s), own->threads);
+  for (int s = 0; s < run->spaces.trained; s++)
     state += cohort_updater_state_bytes(cohort_run_player(run, s)) / sizeof(float);
   if (own->sharding != COHORT_SHARDING_NONE) state /= own->members;
   for (int s = 0; s < run->spaces.trained; s++) {

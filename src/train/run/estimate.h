@@ -9,7 +9,7 @@ typedef struct cohort_estimate {
   double parameters;  /* held here, and gathered for use; a frozen reference too */
   double gradients;   /* rows of lanes, and the sum */
   double state;       /* of the optimizer, and a driver's vectors */
-  double activations; /* of all lanes that are alive at once */
+  double activations; /* of all lanes that are alive at once, and what updates compute in */
   double saving;      /* slices of what is sharded, while a checkpoint is written or read */
   double process;     /* the program, its libraries and the data */
   double received;    /* in a step: messages, and what is read from other ranks' memory */
