@@ -54,6 +54,8 @@ cohort_status cohort_memory_reserve(size_t bytes, bool dense, const char *purpos
   return take(bytes, purpose, false, dense, out, error);
 }
 
+size_t cohort_memory_taken(size_t bytes) { return bytes >= huge_from ? cohort_round_up(bytes, huge_page) : bytes; }
+
 void cohort_memory_release(void *memory) { free(memory); }
 
 static void *need(void *memory, size_t bytes) {

@@ -16,6 +16,8 @@ cohort_status cohort_memory_create(size_t bytes, const char *purpose, void **out
 /* The same, also zero, but from 4 MiB on untouched: pages that are never used take no memory. `dense`: nearly all will
  * be, so pages may be huge. */
 cohort_status cohort_memory_reserve(size_t bytes, bool dense, const char *purpose, void **out, cohort_error *error);
+/* What a block of so many bytes takes once it is touched: whole huge pages, where it is as large as one. */
+size_t cohort_memory_taken(size_t bytes);
 void cohort_memory_release(void *memory); /* NULL is fine */
 
 /* A number of bytes for people: "24576.0 MiB", "4.0 KiB", "17 bytes". Returns `out`. */

@@ -101,8 +101,26 @@ static int64_t list_fragments(const cohort_row_table *table, int column, int64_t
   return fragments;
 }
 
+/* Where the holder has it; may move the values. */
+static char *held_at(cohort_row_table *table, int column, const fragment *own) {
+  const int64_t row = cohort_row_table_touch(table, own->id);
+  return table->values[column] + (size_t)row * cohort_row_bytes(table, column) + own->in_row;
+}
+
+/* What this rank both holds and writes goes from the one place to the other. */
+static void move_own(cohort_row_table *table, int column, int64_t fragments, const fragment *all, char *slice,
+                     bool save) {
+  const int me = table->comm->rank;
+  for (int64_t i = 0; i < fragments; i++) {
+    if (all[i].holder != me || all[i].writer != me) continue;
+    char *held = held_at(table, column, &all[i]), *written = slice + all[i].in_slice;
+    memcpy(save ? written : held, save ? held : written, all[i].bytes);
+  }
+}
+
 /* Packs or unpacks what lies with this rank as the holder of rows, or as the writer of a slice, by the other side's
- * rank. `bytes` [ranks] receives how many; memory NULL: nothing else is done. */
+ * rank; what stays on this one is not among it. `bytes` [ranks] receives how many; memory NULL: nothing else is done.
+ */
 static void pack(cohort_row_table *table, int column, int64_t fragments, const fragment *all, bool as_holder,
                  bool packs, char *slice, int64_t *bytes, char *memory) {
   const int size = table->comm->size, me = table->comm->rank;
@@ -112,16 +130,13 @@ static void pack(cohort_row_table *table, int column, int64_t fragments, const f
   for (int64_t i = 0; i < fragments; i++) {
     const fragment *own = &all[i];
     const int other = as_holder ? own->writer : own->holder;
-    if ((as_holder ? own->holder : own->writer) != me) continue;
+    if ((as_holder ? own->holder : own->writer) != me || other == me) continue;
     if (!memory) {
       bytes[other] += (int64_t)own->bytes;
       continue;
     }
     char *place = slice + own->in_slice, *packed = memory + next[other];
-    if (as_holder) {
-      const int64_t row = cohort_row_table_touch(table, own->id); /* may move the values */
-      place = table->values[column] + (size_t)row * cohort_row_bytes(table, column) + own->in_row;
-    }
+    if (as_holder) place = held_at(table, column, own);
     memcpy(packs ? packed : place, packs ? place : packed, own->bytes);
     next[other] += own->bytes;
   }
@@ -142,6 +157,7 @@ static void move_column(cohort_row_table *table, int column, int64_t rows, const
     going += (size_t)sent[r];
     coming += (size_t)received[r];
   }
+  move_own(table, column, fragments, all, slice, save);
   char *memory = cohort_allocate(going + coming + 1);
   pack(table, column, fragments, all, save, true, slice, sent, memory);
   cohort_row_table_exchange(table, memory, sent, memory + going, received, 1);

@@ -52,7 +52,9 @@ static void find_needs(cohort_updater *updater, cohort_faults *faults) {
                       updater->node[0].choice.method->key);
   for (int n = 0; n < updater->nodes && !updater->answer; n++)
     if (updater->node[n].functions->gradient) updater->answer = add_vector(updater);
-  if (updater->hvp_diagonal) updater->direction = add_vector(updater);
+  if (!updater->hvp_diagonal) return;
+  updater->direction = add_vector(updater);
+  updater->vector[updater->direction - 1].asked = true;
 }
 
 /* Weights that are known are used before backward, unless somebody asks for an objective alone. */

@@ -135,10 +135,19 @@ cohort_status cohort_update_ask(cohort_update_step *step, int index, const cohor
   return ask_directly(step, question, answer, error);
 }
 
+/* Memory is counted by what is declared. */
+static bool may_be_asked(const cohort_updater *updater, int vector) {
+  return vector <= 0 || updater->vector[vector - 1].asked;
+}
+
 static cohort_status driver_ask(cohort_driver *driver, const cohort_question *question, cohort_answer *answer,
                                 cohort_error *error) {
   const turn *own = driver->implementation;
   cohort_updater *updater = own->step->updater;
+  if (!may_be_asked(updater, question->point) || !may_be_asked(updater, question->direction))
+    return cohort_fail(error, COHORT_BUG,
+                       "optimizer %s: asks about a vector that it does not declare asked; report this",
+                       updater->node[own->index].choice.method->key);
   if (question->point > 0) cohort_update_bring(updater, question->point);
   if (question->direction > 0) bring_whole(updater, question->direction);
   return cohort_update_ask(own->step, own->index, question, answer, error);

@@ -28,6 +28,7 @@ static void declare_vectors(cohort_updater *updater, int index, const cohort_doc
       cohort_update_vector *vector = &updater->vector[updater->vectors++];
       vector->kept = v->kept;
       vector->from_weights = v->from_weights;
+      vector->asked = v->asked;
       vector->owner = index;
       vector->name = count > 1 ? cohort_format_text("%s.%s.%lld", node->choice.method->key, v->name, (long long)i)
                                : cohort_format_text("%s.%s", node->choice.method->key, v->name);

@@ -29,8 +29,10 @@ cohort_updater_needs cohort_updater_needs_of(const cohort_updater *updater) {
                                 .summed = updater->summed,
                                 .gradients = updater->gradients};
   memcpy(needs.weight, updater->weight, sizeof needs.weight);
+  for (int v = 0; v < updater->vectors; v++) needs.whole += updater->vector[v].asked;
   for (int n = 0; n < updater->nodes; n++) {
     const cohort_optimizer *functions = updater->node[n].functions;
+    needs.whole += functions->evaluated && !updater->vector[updater->node[n].first + functions->evaluated - 2].asked;
     needs.wants |= functions->wants;
     needs.asks *= functions->asks ? (int)functions->asks(updater->node[n].choice.config) : 1;
   }
@@ -90,8 +92,31 @@ double cohort_updater_state_bytes(const cohort_updater *updater) {
   return bytes;
 }
 
+double cohort_updater_taken_bytes(const cohort_updater *updater) {
+  double bytes = 0;
+  for (int s = 0; s < updater->slots; s++)
+    if (!updater->slot[s]->vector) bytes += (double)cohort_memory_taken(cohort_slot_bytes(updater, updater->slot[s]));
+  return bytes;
+}
+
+double cohort_updater_foreign_share(const cohort_updater *updater, int ranks, int members) {
+  const cohort_space *space = updater->options.space;
+  const cohort_shard_group group = {.replicas = 1, .count = members};
+  cohort_shards *shards =
+      cohort_shards_create(space, &group, updater->groups.cut, updater->groups.cost, updater->options.sizes);
+  int64_t first, count, own = 0;
+  cohort_checkpoint_slice(space->elements, ranks, 0, &first, &count);
+  for (int r = 0; r < shards->ranges[0]; r++) {
+    const cohort_range range = shards->range[0][r];
+    const int64_t end = range.offset + range.elements < count ? range.offset + range.elements : count;
+    if (end > range.offset) own += end - range.offset;
+  }
+  cohort_shards_destroy(shards);
+  return count ? 1 - (double)own / (double)count : 0;
+}
+
 double cohort_updater_workspace_bytes(const cohort_updater *updater, int threads) {
-  return (double)updater->workspace_bytes * threads;
+  return (double)cohort_memory_taken(updater->workspace_bytes * (size_t)threads);
 }
 
 int cohort_updater_slots(const cohort_updater *updater) { return updater->slots; }

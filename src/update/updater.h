@@ -88,7 +88,8 @@ typedef struct cohort_updater_needs {
   bool hvp_diagonal; /* Hessian-vector products with signs drawn */
   int64_t hvp_diagonal_every;
   int asks;    /* gradients in a step at most */
-  int vectors; /* of drivers, like the weights, that others gather */
+  int vectors; /* of drivers, like the weights; a rank holds its share */
+  int whole;   /* of them, that are asked about or evaluated: then it holds all */
   /* What a question about a gradient is answered with: that of sum_i weight[i] * objective_i (summed), or one of each
    * objective, whose weights are 1 here. */
   bool summed;
@@ -146,6 +147,10 @@ typedef struct cohort_slot {
 void cohort_updater_loaded(cohort_updater *updater);
 /* Bytes of the whole state, vectors of drivers apart. */
 double cohort_updater_state_bytes(const cohort_updater *updater);
+/* The same as one rank takes it, which uses every page. */
+double cohort_updater_taken_bytes(const cohort_updater *updater);
+/* The share of what the first of so many ranks writes of a vector that another of so many members holds. */
+double cohort_updater_foreign_share(const cohort_updater *updater, int ranks, int members);
 /* Room that updates compute in, of so many threads. */
 double cohort_updater_workspace_bytes(const cohort_updater *updater, int threads);
 int cohort_updater_slots(const cohort_updater *updater);

@@ -17,7 +17,7 @@ enum { COHORT_MAX_NODES = 8, COHORT_DOT_ROOM = 16 };
 /* A vector like the weights. */
 typedef struct cohort_update_vector {
   cohort_vector vector;
-  bool kept, from_weights;
+  bool kept, from_weights, asked;
   bool stale; /* written since its pieces were last gathered */
   char *name; /* of a kept one: its slot's */
   cohort_slot slot;

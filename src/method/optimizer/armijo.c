@@ -32,7 +32,7 @@ static const cohort_state states[] = {
 
 static const cohort_driver_vector vectors[] = {
     {.name = "gradient", .meaning = "of the step's batch"},
-    {.name = "tried", .meaning = "the weights that are tried"},
+    {.name = "tried", .asked = true, .meaning = "the weights that are tried"},
     {.name = NULL},
 };
 

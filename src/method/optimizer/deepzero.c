@@ -23,7 +23,7 @@ static const cohort_parameter parameters[] = {
 
 static const cohort_driver_vector vectors[] = {
     {.name = "direction", .meaning = "of the query"},
-    {.name = "tried", .meaning = "the weights that are asked about"},
+    {.name = "tried", .asked = true, .meaning = "the weights that are asked about"},
     {.name = NULL},
 };
 

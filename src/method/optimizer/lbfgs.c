@@ -21,7 +21,7 @@ static const cohort_parameter parameters[] = {
 static int64_t history(const void *config) { return ((const lbfgs_config *)config)->history; }
 
 static const cohort_driver_vector vectors[] = {
-    {.name = "previous", .kept = true, .from_weights = true, .meaning = "the last step's weights"},
+    {.name = "previous", .kept = true, .from_weights = true, .asked = true, .meaning = "the last step's weights"},
     {.name = "s", .kept = true, .count = history, .meaning = "differences of weights"},
     {.name = "y", .kept = true, .count = history, .meaning = "differences of gradients"},
     {.name = "gradient", .meaning = "of the step's batch at the weights"},

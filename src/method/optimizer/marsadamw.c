@@ -27,7 +27,7 @@ static const cohort_identity identities[] = {
 static int64_t two(const void *config) { return ((const mars_config *)config)->exact ? 1 : 0; }
 
 static const cohort_driver_vector vectors[] = {
-    {.name = "previous", .kept = true, .meaning = "the last step's gradient, or its weights"},
+    {.name = "previous", .kept = true, .asked = true, .meaning = "the last step's gradient, or its weights"},
     {.name = "current", .meaning = "what will be the previous"},
     {.name = "again", .count = two, .meaning = "this batch's gradient at the previous weights"},
     {.name = NULL},

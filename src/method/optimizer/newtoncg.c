@@ -19,7 +19,7 @@ static const cohort_parameter parameters[] = {
 
 static const cohort_driver_vector vectors[] = {
     {.name = "residual", .meaning = "the gradient, then what is left of it"},
-    {.name = "direction", .meaning = "of the iteration"},
+    {.name = "direction", .asked = true, .meaning = "of the iteration"},
     {.name = "product", .meaning = "the damped Hessian times it"},
     {.name = "solution", .meaning = "the step so far, then the next weights"},
     {.name = NULL},

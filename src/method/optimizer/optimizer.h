@@ -95,6 +95,7 @@ typedef struct cohort_driver_vector {
   const char *name;
   bool kept;                            /* saved and resumed; else of one step alone */
   bool from_weights;                    /* begins as the weights; else zero */
+  bool asked;                           /* questions are asked at it or along it: then every rank holds it whole */
   int64_t (*count)(const void *config); /* so many of them, one after another; NULL: one */
   const char *meaning;
 } cohort_driver_vector;

@@ -24,7 +24,7 @@ static const cohort_identity identities[] = {
 };
 
 static const cohort_driver_vector vectors[] = {
-    {.name = "ascended", .meaning = "the worst nearby point"},
+    {.name = "ascended", .asked = true, .meaning = "the worst nearby point"},
     {.name = NULL},
 };
 

@@ -23,7 +23,7 @@ static const cohort_parameter parameters[] = {
 static const cohort_driver_vector vectors[] = {
     {.name = "gradient", .meaning = "of the step's batch"},
     {.name = "residual", .meaning = "what the iterations have left of it"},
-    {.name = "direction", .meaning = "of the iteration; then the weights that are tried"},
+    {.name = "direction", .asked = true, .meaning = "of the iteration; then the weights that are tried"},
     {.name = "product", .meaning = "the damped matrix times it"},
     {.name = "way", .meaning = "the step so far, with the other sign"},
     {.name = NULL},

@@ -217,9 +217,19 @@ double cohort_clients_kept_bytes(const cohort_clients *clients, double rounds, d
   return vector * (cohort_clients_vectors(clients) + clients->rows * (ever + present) / ranks);
 }
 
+double cohort_clients_message_bytes(const cohort_clients *clients, double present, int ranks) {
+  return 2 * present / ranks * clients->rows * (double)clients->elements * (double)clients->real;
+}
+
+double cohort_clients_saving_bytes(const cohort_clients *clients, double rounds, double present, int ranks) {
+  const double vector = (double)clients->elements * (double)clients->real;
+  const double ever = fmin((double)clients->options.population, rounds * present);
+  return vector * clients->rows * ever / ranks * (1 + 2 * (1 - 1.0 / ranks));
+}
+
 double cohort_clients_bytes(const cohort_clients *clients) {
   const cohort_updater *updater = clients->trainer[0].updater;
-  const double vectors = 3 + clients->rows + cohort_updater_needs_of(updater).vectors;
+  const double vectors = 3 + cohort_updater_needs_of(updater).vectors;
   return vectors * (double)clients->elements * (double)clients->real + cohort_updater_state_bytes(updater);
 }
 

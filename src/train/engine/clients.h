@@ -77,6 +77,10 @@ void *cohort_clients_vector(const cohort_clients *clients, int index, const char
 /* What is kept on a rank of so many after so many rounds at most: the server's vectors, its share of the clients' rows,
  * and the rows of those it trains. */
 double cohort_clients_kept_bytes(const cohort_clients *clients, double rounds, double present, int ranks);
+/* The messages in which rows come to who trains and go home. */
+double cohort_clients_message_bytes(const cohort_clients *clients, double present, int ranks);
+/* While they are saved: a rank's slice of the rows, and what comes and goes for it. */
+double cohort_clients_saving_bytes(const cohort_clients *clients, double rounds, double present, int ranks);
 /* Memory of one client in training. */
 double cohort_clients_bytes(const cohort_clients *clients);
 /* Vectors of a row that a client leaves: its change, and uploads. */

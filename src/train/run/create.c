@@ -236,7 +236,7 @@ static int row_vectors(const cohort_run *run) {
 }
 
 /* Plans that write gradients beside the step's own. */
-static bool has_more_rows(const cohort_run *run) {
+bool cohort_run_has_more_rows(const cohort_run *run) {
   return run->product || run->per_sample || run->subject[COHORT_LANE_LABELS] || run->subject[COHORT_LANE_FISHER];
 }
 
@@ -252,7 +252,7 @@ static cohort_status make_rows(cohort_run *run, cohort_error *error) {
   if (run->train) rows.lockstep = cohort_run_lockstep(run, run->train);
   /* Two plans with gradients write and send buckets at different times, and gradients of samples are summed in whole
    * rows: then a row has all its room at once. */
-  if (run->train && !has_more_rows(run)) {
+  if (run->train && !cohort_run_has_more_rows(run)) {
     cohort_gradient_arena_plan(run->train->plan, layout, lag_of(run), &run->arena);
     rows.place = run->arena.place;
     rows.before = run->arena.before;
@@ -292,6 +292,7 @@ static cohort_status make_contexts(cohort_run *run, cohort_error *error) {
   for (int g = 0; g < count; g++)
     if (cohort_lane_graph_exchange_bytes(graphs[g]) > bytes) bytes = cohort_lane_graph_exchange_bytes(graphs[g]);
   COHORT_TRY(cohort_memory_create(bytes, "values across lanes", &run->exchange, error));
+  if (run->per_sample) COHORT_TRY(cohort_per_sample_hold(run->per_sample, error));
   COHORT_TRY(cohort_run_make_spare(run, count, graphs, executors, error));
   const cohort_prefetch *prefetches[4 + COHORT_LANE_SUBJECTS] = {run->evaluate_prefetch, run->train_prefetch,
                                                                  run->product_prefetch, run->losses_prefetch};

@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include "base/lanes.h"
+#include "base/memory.h"
 #include "graph/overlay.h"
 #include "train/run/state.h"
 
-/* What Open MPI and its shared memory add to a rank. */
-static const double mpi_bytes = 24e6;
+/* Measured: what libraries and small blocks take in a run that they have not taken when it is planned; what Open MPI
+ * and its shared memory add to a rank of several; what HDF5 holds for a tensor until a file is closed. */
+static const double run_bytes = 6e6, mpi_bytes = 10.5e6, view_bytes = 20e3;
 
 /* Resident now; 0 where it cannot be known. */
 static double process_bytes(void) {
@@ -33,84 +35,10 @@ typedef struct estimate_case {
   double elements, share; /* of a row of gradients, of a rank's shard of it */
 } estimate_case;
 
-static double larger(double a, double b) { return a > b ? a : b; }
-
-static void estimate_rows(const estimate_case *own, cohort_estimate *out) {
-  const cohort_run *run = own->run;
-  const cohort_lane_graph *graph = run->train ? run->train : cohort_federation_graph(run->federation);
-  const bool separate = own->sharding >= COHORT_SHARDING_GRADIENTS;
-  const bool again = !separate && cohort_lane_graph_lockstep(graph) &&
-                     run->settings->coupling == COHORT_COUPLING_RECOMPUTE; /* passes that are run again */
-  const bool lockstep = separate || (cohort_lane_graph_lockstep(graph) && !again);
-  const cohort_lane_needs needs = cohort_lane_engine_needs(run->lanes, own->ranks, 0, own->threads, lockstep, separate);
-  double arena_elements = own->elements;
-  if (run->train) {
-    cohort_gradient_arena arena;
-    cohort_gradient_arena_plan(graph->plan, run->spaces.layout, own->replicas > 1 ? 4 : own->ranks > 1 ? 2 : 0, &arena);
-    arena_elements = (double)arena.elements;
-    cohort_gradient_arena_release(&arena);
-  }
-  double rows = (needs.whole + (again ? needs.executors : 0)) * own->elements + needs.arena * arena_elements +
-                (separate ? own->share : 0);
-  if (run->federation) {
-    /* A row a thread, those that wait for a neighbour in the tree, their sum, and slices of other ranks' on their way.
-     */
-    const double clients = larger(1, (double)run->lanes / own->ranks);
-    const double open = own->threads < clients ? own->threads + log2(clients) : clients;
-    rows = cohort_clients_uploads(cohort_federation_clients(run->federation)) * (open + 2) * own->elements;
-  }
-  out->gradients = rows * own->vectors * sizeof(float);
-  const bool as_planned = own->ranks == run->comm->size && own->threads == run->threads;
-  const size_t arena = as_planned ? cohort_plan_arena_bytes(graph->plan) : cohort_plan_whole_bytes(graph->plan);
-  size_t other = cohort_plan_arena_bytes(run->evaluate->plan);
-  const cohort_lane_graph *more[2 + COHORT_LANE_SUBJECTS] = {run->product, run->losses};
-  for (int s = 0; s < COHORT_LANE_SUBJECTS; s++) more[2 + s] = run->subject[s];
-  for (int i = 0; i < 2 + COHORT_LANE_SUBJECTS; i++)
-    if (more[i] && cohort_plan_arena_bytes(more[i]->plan) > other) other = cohort_plan_arena_bytes(more[i]->plan);
-  const int alive = needs.executors * (lockstep ? needs.slots : 1);
-  out->activations = larger((double)arena, (double)other) * alive;
-  const cohort_task *task = &run->task;
-  if (task->functions->bytes)
-    out->activations += task->functions->bytes(task, run->lanes, run->isa, needs.executors,
-                                               own->threads / needs.executors > 1 ? own->threads / needs.executors : 1);
-  if (task->functions->bytes && own->sharding == COHORT_SHARDING_PARAMETERS) /* all weights, for what it writes */
-    out->activations += own->elements * sizeof(float);
-  if (run->federation)
-    out->activations = (double)other * needs.executors + own->threads * cohort_federation_thread_bytes(run->federation);
-}
-
-static void estimate_vectors(const estimate_case *own, cohort_estimate *out) {
-  const cohort_run *run = own->run;
-  const bool sharded = own->sharding == COHORT_SHARDING_PARAMETERS;
-  double prefetched = 0;
-  if (sharded && run->train) {
-    cohort_prefetch *prefetch = cohort_prefetch_create(run->train->plan, run->spaces.layout, true);
-    prefetched = (double)cohort_prefetch_elements(prefetch);
-    cohort_prefetch_destroy(prefetch);
-  }
-  const double held = cohort_spaces_elements(&run->spaces);
-  out->parameters = ((sharded ? held / own->members : held) + prefetched) * sizeof(float);
-  double state = 0;
-  for (int s = 0; s < run->spaces.trained; s++)
-    out->activations += cohort_updater_workspace_bytes(cohort_run_player(run, s), own->threads);
-  for (int s = 0; s < run->spaces.trained; s++)
-    state += cohort_updater_state_bytes(cohort_run_player(run, s)) / sizeof(float);
-  if (own->sharding != COHORT_SHARDING_NONE) state /= own->members;
-  for (int s = 0; s < run->spaces.trained; s++) {
-    const double elements = (double)run->spaces.space[s]->elements;
-    state +=
-        cohort_updater_needs_of(cohort_run_player(run, s)).vectors * (sharded ? elements / own->members : elements);
-  }
-  out->state = state * sizeof(float);
-  if (run->federation)
-    out->state += cohort_clients_kept_bytes(cohort_federation_clients(run->federation), (double)run->settings->steps,
-                                            (double)run->settings->federated_settings.clients_per_round, own->ranks);
-  /* A rank writes a slice of what it owns pieces of: of its slice it owns a share, the rest comes for the save. */
-  double sharded_elements = sharded ? held : 0;
-  for (int s = 0; own->sharding != COHORT_SHARDING_NONE && s < run->spaces.trained; s++)
-    for (int i = 0; i < cohort_updater_slots(cohort_run_player(run, s)); i++)
-      sharded_elements += (double)cohort_updater_slot(cohort_run_player(run, s), i)->elements;
-  out->saving = sharded_elements / own->ranks * (1 - 1.0 / own->members) * sizeof(float);
+/* A block of floats. One rank touches all of it, in huge pages; of several each what is its own, in small ones. */
+static double block_bytes(const estimate_case *own, double elements) {
+  const double bytes = elements * sizeof(float);
+  return own->ranks == 1 ? (double)cohort_memory_taken((size_t)bytes) : bytes;
 }
 
 /* Subtrees that the ranks of [first_rank, last_rank) hold, each by itself or joined. */
@@ -123,6 +51,131 @@ static int subtrees_of(const estimate_case *own, int first_rank, int last_rank, 
     count += cohort_lanes_subtrees(own->run->lanes, first, last, nodes + count);
   }
   return joined ? cohort_lanes_merge(own->run->lanes, count, nodes, joint) : count;
+}
+
+/* Of rounds of clients, bytes: a row a thread, those that wait for a neighbour in the tree, their sum, and slices of
+ * other ranks' on their way; and what clients keep, as it comes and goes. */
+static double client_bytes(const estimate_case *own) {
+  const double present = (double)own->run->settings->federated_settings.clients_per_round;
+  const double clients = ceil(present / own->ranks), open = own->threads + floor(log2(clients));
+  const double coming = own->ranks > 1 ? (double)subtrees_of(own, 0, own->ranks, false) / own->ranks : 0;
+  const cohort_clients *all = cohort_federation_clients(own->run->federation);
+  const double rows = cohort_clients_uploads(all) * ((open < clients ? open : clients) + 1 + coming);
+  return rows * own->elements * sizeof(float) + cohort_clients_message_bytes(all, present, own->ranks);
+}
+
+/* Elements of a lane's row in its last wave: gradients on their way, or all of them. */
+static double arena_elements(const estimate_case *own) {
+  const cohort_run *run = own->run;
+  if (!run->train || cohort_run_has_more_rows(run)) return own->elements;
+  cohort_gradient_arena arena;
+  cohort_gradient_arena_plan(run->train->plan, run->spaces.layout,
+                             own->replicas > 1 ? 4
+                             : own->ranks > 1  ? 2
+                                               : 0,
+                             &arena);
+  const double elements = (double)arena.elements;
+  cohort_gradient_arena_release(&arena);
+  return elements;
+}
+
+/* The largest arena of a lane, of all plans that executors run. */
+static double largest_arena(const estimate_case *own, const cohort_lane_graph *train) {
+  const cohort_run *run = own->run;
+  const bool as_planned = own->ranks == run->comm->size && own->threads == run->threads;
+  size_t most = 0;
+  if (train) most = as_planned ? cohort_plan_arena_bytes(train->plan) : cohort_plan_whole_bytes(train->plan);
+  const cohort_lane_graph *more[4 + COHORT_LANE_SUBJECTS] = {run->evaluate, run->product, run->losses};
+  if (run->per_sample) more[3] = cohort_per_sample_graph(run->per_sample);
+  for (int s = 0; s < COHORT_LANE_SUBJECTS; s++) more[4 + s] = run->subject[s];
+  for (int i = 0; i < 4 + COHORT_LANE_SUBJECTS; i++)
+    if (more[i] && cohort_plan_arena_bytes(more[i]->plan) > most) most = cohort_plan_arena_bytes(more[i]->plan);
+  return (double)cohort_memory_taken(most);
+}
+
+static void estimate_rows(const estimate_case *own, cohort_estimate *out) {
+  const cohort_run *run = own->run;
+  const cohort_lane_graph *graph = run->train ? run->train : cohort_federation_graph(run->federation);
+  const bool separate = own->sharding >= COHORT_SHARDING_GRADIENTS;
+  const bool again = !separate && cohort_lane_graph_lockstep(graph) &&
+                     run->settings->coupling == COHORT_COUPLING_RECOMPUTE; /* passes that are run again */
+  const bool lockstep = separate || (cohort_lane_graph_lockstep(graph) && !again);
+  const cohort_lane_needs needs = cohort_lane_engine_needs(run->lanes, own->ranks, 0, own->threads, lockstep, separate);
+  if (run->federation) {
+    out->gradients = client_bytes(own);
+    out->activations =
+        largest_arena(own, NULL) * needs.executors + own->threads * cohort_federation_thread_bytes(run->federation);
+    return;
+  }
+  const double rows = needs.whole * own->elements + needs.arena * arena_elements(own);
+  out->gradients = block_bytes(own, rows * own->vectors) + (separate ? own->vectors * own->share * sizeof(float) : 0);
+  if (again) out->gradients += block_bytes(own, needs.executors * own->vectors * own->elements);
+  if (run->per_sample) out->gradients += needs.executors * block_bytes(own, own->elements);
+  out->activations = largest_arena(own, graph) * needs.executors * (lockstep ? needs.slots : 1);
+  const cohort_task *task = &run->task;
+  if (task->functions->bytes)
+    out->activations += task->functions->bytes(task, run->lanes, run->isa, needs.executors,
+                                               own->threads / needs.executors > 1 ? own->threads / needs.executors : 1);
+  if (task->functions->bytes && own->sharding == COHORT_SHARDING_PARAMETERS) /* all weights, for what it writes */
+    out->activations += own->elements * sizeof(float);
+}
+
+/* Of player `s`: its updates' state, and the vectors of drivers, of which a rank holds its share, and the whole of
+ * those that are asked about. */
+static double player_state(const estimate_case *own, int s) {
+  const cohort_updater *updater = cohort_run_player(own->run, s);
+  const cohort_updater_needs needs = cohort_updater_needs_of(updater);
+  const double elements = (double)own->run->spaces.space[s]->elements;
+  if (own->ranks == 1) return cohort_updater_taken_bytes(updater) + needs.vectors * block_bytes(own, elements);
+  const double state = cohort_updater_state_bytes(updater), vector = elements * sizeof(float);
+  if (own->sharding == COHORT_SHARDING_NONE) return state + needs.vectors * vector;
+  const double whole = own->sharding == COHORT_SHARDING_PARAMETERS ? 0 : needs.whole;
+  return (state + (needs.vectors - whole) * vector) / own->members + whole * vector;
+}
+
+/* While a checkpoint is written. A rank writes a slice of what it owns pieces of: what others own of it comes to it, to
+ * pages that stay. */
+static double saving_bytes(const estimate_case *own) {
+  const cohort_run *run = own->run;
+  double elements = 0, views = 0;
+  for (int s = 0; s < run->spaces.count; s++) views += run->spaces.space[s]->tensors;
+  for (int s = 0; s < run->spaces.trained; s++) {
+    const cohort_updater *updater = cohort_run_player(run, s);
+    double stored = own->sharding == COHORT_SHARDING_PARAMETERS ? (double)run->spaces.space[s]->elements : 0;
+    for (int i = 0; i < cohort_updater_slots(updater); i++) {
+      const cohort_slot *slot = cohort_updater_slot(updater, i);
+      if (slot->scratch) continue;
+      views += slot->tensors;
+      if (own->sharding != COHORT_SHARDING_NONE) stored += (double)slot->elements;
+    }
+    if (own->members > 1) elements += stored * cohort_updater_foreign_share(updater, own->ranks, own->members);
+  }
+  double bytes = elements / own->ranks * sizeof(float) + views * view_bytes;
+  if (run->federation)
+    bytes += cohort_clients_saving_bytes(cohort_federation_clients(run->federation), (double)run->settings->steps,
+                                         (double)run->settings->federated_settings.clients_per_round, own->ranks);
+  return bytes;
+}
+
+static void estimate_vectors(const estimate_case *own, cohort_estimate *out) {
+  const cohort_run *run = own->run;
+  const bool sharded = own->sharding == COHORT_SHARDING_PARAMETERS;
+  double prefetched = 0;
+  if (sharded && run->train) {
+    cohort_prefetch *prefetch = cohort_prefetch_create(run->train->plan, run->spaces.layout, true);
+    prefetched = (double)cohort_prefetch_elements(prefetch);
+    cohort_prefetch_destroy(prefetch);
+  }
+  const double held = cohort_spaces_elements(&run->spaces);
+  out->parameters = block_bytes(own, (sharded ? held / own->members : held) + prefetched);
+  for (int s = 0; s < run->spaces.trained; s++) {
+    out->activations += cohort_updater_workspace_bytes(cohort_run_player(run, s), own->threads);
+    out->state += player_state(own, s);
+  }
+  if (run->federation)
+    out->state += cohort_clients_kept_bytes(cohort_federation_clients(run->federation), (double)run->settings->steps,
+                                            (double)run->settings->federated_settings.clients_per_round, own->ranks);
+  out->saving = saving_bytes(own);
 }
 
 /* Rank 0's: its shard of the sums of the other hosts, where each holds a copy; of more than two a share, and the whole
@@ -172,7 +225,8 @@ cohort_estimate cohort_run_estimate(const cohort_run *run, int ranks, int replic
       .sharding = ranks > replicas ? sharding : COHORT_SHARDING_OPTIMIZER,
       .elements = elements,
       .share = elements * replicas / ranks};
-  cohort_estimate estimate = {.process = process_bytes() + (ranks > 1 ? mpi_bytes : 0)};
+  cohort_estimate estimate = {.process =
+                                  process_bytes() + run_bytes + (ranks > 1 && run->comm->size == 1 ? mpi_bytes : 0)};
   estimate_rows(&own, &estimate);
   estimate_vectors(&own, &estimate);
   estimate.between = between_bytes(&own);

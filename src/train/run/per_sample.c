@@ -32,6 +32,10 @@ static cohort_status build(cohort_per_sample *own, cohort_error *error) {
   if (cohort_plan_phases(own->graph->plan) > 1)
     return cohort_fail(error, COHORT_BAD_CONFIG,
                        "loss: it looks across the batch, where the optimizer wants every sample alone; take another");
+  return COHORT_DONE;
+}
+
+cohort_status cohort_per_sample_hold(cohort_per_sample *own, cohort_error *error) {
   own->gradient = cohort_allocate((size_t)own->executors * sizeof *own->gradient);
   for (int e = 0; e < own->executors; e++) {
     void *memory = NULL;

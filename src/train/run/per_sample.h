@@ -13,6 +13,8 @@ typedef struct cohort_per_sample cohort_per_sample;
 cohort_status cohort_per_sample_create(const cohort_task *task, const cohort_spaces *spaces,
                                        const cohort_kernel_set *kernels, int64_t batch, int executors,
                                        cohort_per_sample **out, cohort_error *error);
+/* A gradient for each executor, before the first step. */
+cohort_status cohort_per_sample_hold(cohort_per_sample *own, cohort_error *error);
 void cohort_per_sample_destroy(cohort_per_sample *own);
 cohort_lane_graph *cohort_per_sample_graph(const cohort_per_sample *own);
 

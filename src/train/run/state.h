@@ -73,6 +73,8 @@ unsigned cohort_run_answers(const cohort_run *run);
 char *cohort_run_evaluated_text(const char *space);
 
 /* Whether its lanes run one after another although values cross them, from the start again for every exchange. */
+/* Whether other plans write gradients beside the step's own: then rows have all their room at once. */
+bool cohort_run_has_more_rows(const cohort_run *run);
 bool cohort_run_recomputes(const cohort_run *run, const cohort_lane_graph *graph);
 /* Where its passes that are run again leave gradients that nobody reads. */
 cohort_status cohort_run_make_spare(cohort_run *run, int graphs, cohort_lane_graph *const *graph, int executors,
