@@ -60,7 +60,7 @@ typedef struct cohort_checkpoint {
   const cohort_stored_number *number; /* on load: names given, values filled; a missing one is an error */
   int flats;
   cohort_stored_flat *flat;
-  bool part; /* on load: what else the file holds is not asked for */
+  bool part;                   /* on load: what else the file holds is not asked for */
   const cohort_run_lock *lock; /* of who saves: a rank whose run was taken over writes nothing; NULL: nobody's */
 } cohort_checkpoint;
 

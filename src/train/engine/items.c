@@ -348,7 +348,7 @@ static void sum_between(cohort_items *engine, const cohort_item_order *order) {
       cohort_scratch_take(&engine->messages, (size_t)(engine->waiting * comm->size + count) * sizeof *send);
   cohort_message *receive = send + engine->waiting * comm->size;
   int sends = 0, receives = 0;
-  qsort(engine->wait, (size_t)engine->waiting, sizeof *engine->wait, compare_waiting);
+  if (engine->waiting) qsort(engine->wait, (size_t)engine->waiting, sizeof *engine->wait, compare_waiting);
   for (int r = 0; r < comm->size; r++)
     for (int i = 0; i < engine->waiting && r != me; i++)
       send[sends++] = (cohort_message){r, engine->wait[i].row + (size_t)slice_begin(engine, r) * engine->real,

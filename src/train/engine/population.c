@@ -67,7 +67,7 @@ typedef struct givers {
 } givers;
 
 static bool gives_first(const givers *own, int64_t a, int64_t b) {
-  return own->size[a] > own->size[b] || (own->size[a] == own->size[b] && a < b);
+  return own->size[a] != own->size[b] ? own->size[a] > own->size[b] : a < b;
 }
 
 static void sink(givers *own, int64_t at) {

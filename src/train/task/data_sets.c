@@ -67,7 +67,7 @@ static cohort_status add(cohort_data_sets *sets, const cohort_data_request *requ
   set->path = cohort_copy_text(request->path);
   set->labels = request->labels ? cohort_copy_text(request->labels) : NULL;
   set->layout = request->layout;
-  for (int c = 0; request->columns[c] && c < COHORT_MAX_SAMPLE_COLUMNS; c++)
+  for (int c = 0; c < COHORT_MAX_SAMPLE_COLUMNS && request->columns[c]; c++)
     set->column[c] = cohort_copy_text(request->columns[c]);
   const cohort_data_request own = {set->path, set->labels, set->layout, (const char *const *)set->column};
   const cohort_status status = read_samples(&own, &set->samples, error);

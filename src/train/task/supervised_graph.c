@@ -183,8 +183,8 @@ cohort_lane_outputs cohort_supervised_subject(const cohort_task *task, cohort_gr
   const cohort_model *model = task->model.method->functions;
   const cohort_model_outputs outputs = model->build(task->model.config, graph, &task->model_data, &in.model);
   cohort_model_outputs from = outputs;
+  cohort_model_inputs inputs = in.model;
   if (subject == COHORT_LANE_DIVERGENCE) {
-    cohort_model_inputs inputs = in.model;
     cohort_task_place_model(before, &inputs);
     cohort_graph_enter_space(graph, "before");
     from = model->build(task->model.config, graph, &task->model_data, &inputs);
