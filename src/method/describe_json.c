@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "method/describe.h"
 #include "method/describe_words.h"
 #include "method/registry.h"
@@ -158,9 +159,9 @@ static void json_identities(cohort_writer *out, const cohort_method *method) {
   cohort_writer_close(out, ']');
 }
 
-static void json_array(cohort_writer *out, const cohort_probe_array *array) {
+static void json_array(cohort_writer *out, const cohort_probe_array *array, const char *name) {
   cohort_writer_open(out, NULL, '{');
-  cohort_writer_text(out, "name", array->name);
+  cohort_writer_text(out, "name", name);
   cohort_writer_text(out, "type", array->kind == COHORT_ARRAY_OF_REAL ? "real" : "integer");
   cohort_writer_open(out, "shape", '[');
   for (int axis = 0; array->shape[axis]; axis++) {
@@ -178,11 +179,21 @@ static void json_array(cohort_writer *out, const cohort_probe_array *array) {
   cohort_writer_close(out, '}');
 }
 
+/* A name with <t> stands once for every tensor, where the method fixes them. */
 static void json_arrays(cohort_writer *out, const char *name, const cohort_probe_array *arrays,
-                        const cohort_method *method) {
+                        const cohort_family *family, const cohort_method *method) {
+  const bool fixed = family->tensor && family->tensor(method, 0);
   cohort_writer_open(out, name, '[');
-  for (const cohort_probe_array *array = arrays; array->name; array++)
-    if (cohort_array_applies(array->when, method)) json_array(out, array);
+  for (const cohort_probe_array *array = arrays; array->name; array++) {
+    if (!cohort_array_applies(array->when, method)) continue;
+    const char *hole = fixed ? strstr(array->name, "<t>") : NULL;
+    if (!hole) json_array(out, array, array->name);
+    for (int t = 0; hole && family->tensor(method, t); t++) {
+      char *own = cohort_format_text("%.*s%s", (int)(hole - array->name), array->name, family->tensor(method, t));
+      json_array(out, array, own);
+      free(own);
+    }
+  }
   cohort_writer_close(out, ']');
 }
 
@@ -212,6 +223,7 @@ static void json_symbols(cohort_writer *out, const cohort_family *family, const 
     cohort_writer_open(out, NULL, '{');
     cohort_writer_text(out, "name", s->name);
     cohort_writer_real(out, "minimum", s->minimum);
+    if (s->fixed) cohort_writer_real(out, "maximum", s->minimum);
     cohort_writer_real(out, "example", s->example);
     if (strcmp(s->name, "shape") == 0) {
       cohort_writer_open(out, "axes", '{');
@@ -225,14 +237,6 @@ static void json_symbols(cohort_writer *out, const cohort_family *family, const 
   cohort_writer_close(out, ']');
 }
 
-/* The tensors that a name with <t> stands for, where the method fixes them. */
-static void json_tensors(cohort_writer *out, const cohort_family *family, const cohort_method *method) {
-  if (!family->tensor || !family->tensor(method, 0)) return;
-  cohort_writer_open(out, "tensors", '[');
-  for (int t = 0; family->tensor(method, t); t++) cohort_writer_text(out, NULL, family->tensor(method, t));
-  cohort_writer_close(out, ']');
-}
-
 static void json_probe(cohort_writer *out, const cohort_method *method) {
   const cohort_family *family = cohort_registry_family(method->family);
   if (!family->inputs) {
@@ -240,11 +244,10 @@ static void json_probe(cohort_writer *out, const cohort_method *method) {
     return;
   }
   cohort_writer_open(out, "probe", '{');
-  json_arrays(out, "inputs", family->inputs, method);
-  json_arrays(out, "outputs", family->outputs, method);
+  json_arrays(out, "inputs", family->inputs, family, method);
+  json_arrays(out, "outputs", family->outputs, family, method);
   json_settings(out, family, method);
   json_symbols(out, family, method);
-  json_tensors(out, family, method);
   cohort_writer_text(
       out, "notes",
       "real: float32 or float64, the same for all, decides the arithmetic; integer: int32 or int64. Of the "

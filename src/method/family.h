@@ -57,6 +57,7 @@ typedef struct cohort_probe_symbol {
   int minimum, example; /* the smallest size, and one that suits a first try */
   cohort_array_when when;
   const char *meaning;
+  bool fixed;     /* the smallest size is the only one */
   bool parameter; /* the method's parameter of this name says how many there are */
 } cohort_probe_symbol;
 

@@ -107,10 +107,10 @@ static int least_axes(const cohort_probe_state *probe) {
   return probe->family->least_axes ? probe->family->least_axes(probe->choice.method) : 1;
 }
 
-static int least_size(const cohort_probe_state *probe, const char *symbol) {
+static const cohort_probe_symbol *symbol_of(const cohort_probe_state *probe, const char *symbol) {
   for (const cohort_probe_symbol *s = probe->family->symbols; s && s->name; s++)
-    if (strcmp(s->name, symbol) == 0 && cohort_array_applies(s->when, probe->choice.method)) return s->minimum;
-  return 1;
+    if (strcmp(s->name, symbol) == 0 && cohort_array_applies(s->when, probe->choice.method)) return s;
+  return NULL;
 }
 
 /* The axes [at, at + count) that stand for "shape". */
@@ -136,9 +136,12 @@ static cohort_status check_axis(cohort_probe_state *probe, const cohort_probe_ar
   char *end = NULL;
   const long number = strtol(symbol, &end, 10);
   if (end != symbol && !*end) return size == number ? COHORT_DONE : misshapen(probe, entry, array, "", error);
-  if (size < least_size(probe, symbol)) {
+  const cohort_probe_symbol *known = symbol_of(probe, symbol);
+  const int least = known ? known->minimum : 1;
+  const bool fixed = known && known->fixed;
+  if (size < least || (fixed && size > least)) {
     char why[64];
-    (void)snprintf(why, sizeof why, " with %s at least %d", symbol, least_size(probe, symbol));
+    (void)snprintf(why, sizeof why, " with %s %s %d", symbol, fixed ? "equal to" : "at least", least);
     return misshapen(probe, entry, array, why, error);
   }
   return cohort_probe_bind(probe, symbol, size) ? COHORT_DONE : misshapen(probe, entry, array, "", error);

@@ -53,8 +53,6 @@ class Method:
         axes = next((s["axes"] for s in self.probe["symbols"] if "axes" in s), {"minimum": 1})
         self.tensors = {name: tuple(2 + i + 3 * a for a in range(max(count, axes["minimum"])))
                         for i, (name, count) in enumerate(TENSORS.items())}
-        if "tensors" in self.probe:
-            self.tensors = {name: (1,) for name in self.probe["tensors"]}
         names = [entry["name"] for entry in self.probe["inputs"]]
         if "parameters/<t>" in names and "n" in self.sizes:
             self.sizes["n"] = sum(int(np.prod(shape)) for shape in self.tensors.values())

@@ -171,9 +171,7 @@ double cohort_items_busy_seconds(cohort_items *engine) {
   return seconds;
 }
 
-/* A row to write to; the mutex is held. There are as many as were ever in use at once. */
-static char *take_row(cohort_items *engine) {
-  if (engine->free_rows) return engine->free_row[--engine->free_rows];
+static char *make_row(cohort_items *engine) {
   if (engine->rows == engine->room) {
     engine->room = engine->room ? 2 * engine->room : 8;
     engine->row = cohort_reallocate(engine->row, (size_t)engine->room * sizeof *engine->row);
@@ -183,6 +181,23 @@ static char *take_row(cohort_items *engine) {
   char *row = cohort_allocate((size_t)engine->elements * engine->real);
   engine->row[engine->rows++] = row;
   return row;
+}
+
+/* A row to write to; the mutex is held. */
+static char *take_row(cohort_items *engine) {
+  return engine->free_rows ? engine->free_row[--engine->free_rows] : make_row(engine);
+}
+
+/* As many rows as threads can have in use at once, whoever is first: each its own, and those that wait for a neighbour
+ * at every level below. One that is never written to takes no memory. */
+static void make_rows(cohort_items *engine, int items) {
+  int levels = 2;
+  while ((items - 1) >> (levels - 2)) levels++;
+  const int most = engine->executors * levels < items ? engine->executors * levels : items;
+  while (engine->rows < most) {
+    char *row = make_row(engine);
+    engine->free_row[engine->free_rows++] = row;
+  }
 }
 
 static void add_rows(size_t real, int64_t elements, void *restrict into, const void *restrict from) {
@@ -439,6 +454,7 @@ void cohort_items_run(cohort_items *engine, const cohort_item_order *order, cons
                  .last = order->first[comm->rank + 1],
                  .failed_item = order->items};
   if (engine->elements && !engine->sum) engine->sum = cohort_allocate((size_t)engine->elements * engine->real);
+  if (engine->elements) make_rows(engine, order->items);
   run_executors(&own);
   cohort_recorder_stop(recorder, COHORT_ACTIVITY_LANES, start, 0);
   const double exchange = cohort_recorder_start(recorder);
