@@ -26,7 +26,11 @@ cohort_status cohort_run_make_spare(cohort_run *run, int graphs, cohort_lane_gra
                                     cohort_error *error) {
   const cohort_space_layout *layout = run->spaces.layout;
   for (int g = 0; g < graphs; g++) {
-    if (!graph[g]->options.gradients || !cohort_run_recomputes(run, graph[g])) continue;
+    if (!graph[g]->options.gradients) continue;
+    if (run->settings->coupling == COHORT_COUPLING_RECOMPUTE && graph[g] == run->train && comes_and_goes(run, graph[g]))
+      cohort_log_warning(run->log,
+                         "coupling: recompute has no effect while gradients are sharded: the lanes run together");
+    if (!cohort_run_recomputes(run, graph[g])) continue;
     const int64_t vectors = graph[g]->vectors + graph[g]->options.hessian_product;
     if (vectors > run->spare_vectors) run->spare_vectors = vectors;
   }
