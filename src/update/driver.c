@@ -48,7 +48,6 @@ static turn begin_turn(cohort_update_step *step, int index) {
   turn own = {.step = step, .index = index};
   own.driver = (cohort_driver){.config = node->choice.config,
                                .step = step->step + 1,
-                               .steps = step->steps,
                                .learning_rate = cohort_choice_real(&node->choice, "learning_rate", base) * step->factor,
                                .first = node->first,
                                .report = node->report,

@@ -196,7 +196,7 @@ typedef struct cohort_driver_functions {
 
 typedef struct cohort_driver {
   const void *config;
-  int64_t step, steps;
+  int64_t step;
   double learning_rate; /* the driver's own parameter, else the base's of the last group; scheduled */
   int first;            /* of its declared vectors */
   /* Its states, of owner space: float64 [size], kept. A transform writes them in commit alone. */
