@@ -4,6 +4,7 @@
 #include "io/arrays.h"
 
 #include <hdf5.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,6 +34,20 @@ int64_t cohort_array_elements(const cohort_array *array) {
   int64_t elements = 1;
   for (int a = 0; a < array->axes; a++) elements *= array->size[a];
   return elements;
+}
+
+double cohort_array_get(const cohort_array *array, int64_t element) {
+  switch (array->type) {
+    case COHORT_ARRAY_FLOAT32:
+      return (double)((const float *)array->data)[element];
+    case COHORT_ARRAY_FLOAT64:
+      return ((const double *)array->data)[element];
+    case COHORT_ARRAY_INT32:
+      return (double)((const int32_t *)array->data)[element];
+    case COHORT_ARRAY_INT64:
+      return (double)((const int64_t *)array->data)[element];
+  }
+  return NAN;
 }
 
 cohort_array *cohort_arrays_find(const cohort_arrays *arrays, const char *name) {

@@ -25,6 +25,8 @@ typedef struct cohort_arrays {
 } cohort_arrays;
 
 int64_t cohort_array_elements(const cohort_array *array);
+/* Element of real or integer data, as double. */
+double cohort_array_get(const cohort_array *array, int64_t element);
 /* Reads every dataset of the file. Integer types of the file up to 64 bits become INT32 (INT64 if values need it),
  * float16 and float32 become FLOAT32, float64 FLOAT64; other types are refused by name, as are arrays whose values do
  * not stand whole in the file (io/array_storage.h) and groups nested too deep. */

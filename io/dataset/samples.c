@@ -8,20 +8,6 @@
 
 #include "base/memory.h"
 
-static double element(const cohort_array *array, int64_t i) {
-  switch (array->type) {
-    case COHORT_ARRAY_FLOAT32:
-      return (double)((const float *)array->data)[i];
-    case COHORT_ARRAY_FLOAT64:
-      return ((const double *)array->data)[i];
-    case COHORT_ARRAY_INT32:
-      return ((const int32_t *)array->data)[i];
-    case COHORT_ARRAY_INT64:
-      return (double)((const int64_t *)array->data)[i];
-  }
-  return 0;
-}
-
 static bool is_integer(const cohort_array *array) {
   return array->type == COHORT_ARRAY_INT32 || array->type == COHORT_ARRAY_INT64;
 }
@@ -95,7 +81,7 @@ static cohort_status take_input(const char *path, const cohort_array *x, cohort_
   out->input = cohort_allocate((size_t)elements * sizeof *out->input);
   const bool bytes = is_integer(x); /* of an image */
   for (int64_t i = 0; i < elements; i++) {
-    const double value = element(x, i);
+    const double value = cohort_array_get(x, i);
     if (bytes && !(value >= 0 && value <= 255))
       return cohort_fail(error, COHORT_BAD_DATA,
                          "%s: x[%lld] holds %.0f; integers must be bytes, 0 to 255; else store real numbers", path,
@@ -110,7 +96,7 @@ static cohort_status take_classes(const char *path, const char *name, const coho
                                   int64_t *classes, cohort_error *error) {
   const int64_t elements = cohort_array_elements(array);
   for (int64_t i = 0; i < elements; i++) {
-    const double value = element(array, i);
+    const double value = cohort_array_get(array, i);
     if (!(value >= 0 && value < 1 << 24))
       return cohort_fail(error, COHORT_BAD_DATA, "%s: %s[%lld] is %.0f; classes are numbered from 0", path, name,
                          (long long)i, value);
@@ -129,8 +115,8 @@ static cohort_status take_target(const char *path, const cohort_array *y, cohort
   out->target_size = y->axes == 2 ? y->size[1] : 1;
   out->targets = cohort_allocate((size_t)elements * sizeof *out->targets + 1);
   for (int64_t i = 0; i < elements; i++) {
-    out->targets[i] = (float)element(y, i);
-    if (!isfinite(out->targets[i])) return refuse_value(path, "y", i, out->target_size, element(y, i), error);
+    out->targets[i] = (float)cohort_array_get(y, i);
+    if (!isfinite(out->targets[i])) return refuse_value(path, "y", i, out->target_size, cohort_array_get(y, i), error);
   }
   return COHORT_DONE;
 }
@@ -176,8 +162,9 @@ cohort_status cohort_samples_add_column(const char *path, const char *name, cons
   }
   column->values = cohort_allocate((size_t)elements * sizeof *column->values + 1);
   for (int64_t i = 0; i < elements; i++) {
-    column->values[i] = (float)element(array, i);
-    if (!isfinite(column->values[i])) return refuse_value(path, name, i, column->width, element(array, i), error);
+    column->values[i] = (float)cohort_array_get(array, i);
+    if (!isfinite(column->values[i]))
+      return refuse_value(path, name, i, column->width, cohort_array_get(array, i), error);
   }
   own->digest = cohort_digest(column->values, (size_t)elements * sizeof *column->values, own->digest + 1);
   return COHORT_DONE;

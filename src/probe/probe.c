@@ -41,20 +41,6 @@ const cohort_array *cohort_probe_input(const cohort_probe_state *probe, const ch
   return cohort_arrays_find(&probe->in, name);
 }
 
-double cohort_array_get(const cohort_array *array, int64_t element) {
-  switch (array->type) {
-    case COHORT_ARRAY_FLOAT32:
-      return (double)((const float *)array->data)[element];
-    case COHORT_ARRAY_FLOAT64:
-      return ((const double *)array->data)[element];
-    case COHORT_ARRAY_INT32:
-      return (double)((const int32_t *)array->data)[element];
-    case COHORT_ARRAY_INT64:
-      return (double)((const int64_t *)array->data)[element];
-  }
-  return NAN;
-}
-
 double cohort_probe_get(const cohort_probe_state *probe, const void *values, int64_t element) {
   if (cohort_probe_real_size(probe) == sizeof(float)) return (double)((const float *)values)[element];
   return ((const double *)values)[element];

@@ -79,8 +79,6 @@ const cohort_array *cohort_probe_input(const cohort_probe_state *probe, const ch
 /* Aligned copies of an input: real of the probe's type, or int32. */
 void *cohort_probe_reals(cohort_probe_state *probe, const cohort_array *array);
 int32_t *cohort_probe_integers(cohort_probe_state *probe, const cohort_array *array);
-/* Element of real or integer data, as double. */
-double cohort_array_get(const cohort_array *array, int64_t element);
 /* Adds an output of the probe's type; its data. */
 void *cohort_probe_output(cohort_probe_state *probe, const char *name, cohort_shape shape);
 /* Element of memory of the probe's type. */

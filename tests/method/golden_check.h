@@ -34,22 +34,8 @@ static inline const cohort_array *golden_find(const cohort_arrays *arrays, const
   return array;
 }
 
-static inline double golden_element(const cohort_array *array, int64_t i) {
-  switch (array->type) {
-    case COHORT_ARRAY_FLOAT32:
-      return (double)((const float *)array->data)[i];
-    case COHORT_ARRAY_FLOAT64:
-      return ((const double *)array->data)[i];
-    case COHORT_ARRAY_INT32:
-      return ((const int32_t *)array->data)[i];
-    case COHORT_ARRAY_INT64:
-      return (double)((const int64_t *)array->data)[i];
-  }
-  return NAN;
-}
-
 static inline double golden_number(const cohort_arrays *arrays, const char *prefix, const char *name) {
-  return golden_element(golden_find(arrays, prefix, name), 0);
+  return cohort_array_get(golden_find(arrays, prefix, name), 0);
 }
 
 typedef struct golden_run {
@@ -98,7 +84,7 @@ static inline void golden_bind(golden_run *run, const cohort_graph *graph, cohor
   free(run->memory[leaf]);
   run->memory[leaf] = cohort_allocate((size_t)elements * sizeof(double));
   for (int64_t i = 0; i < elements; i++) {
-    const double number = golden_element(array, i);
+    const double number = cohort_array_get(array, i);
     if (cohort_graph_type(graph, leaf) == COHORT_TYPE_INTEGER)
       ((int32_t *)run->memory[leaf])[i] = (int32_t)number;
     else
@@ -134,7 +120,8 @@ static inline void golden_execute(const golden_run *run) {
 
 static inline double golden_norm(const cohort_array *array) {
   double sum = 0;
-  for (int64_t i = 0; i < cohort_array_elements(array); i++) sum += golden_element(array, i) * golden_element(array, i);
+  for (int64_t i = 0; i < cohort_array_elements(array); i++)
+    sum += cohort_array_get(array, i) * cohort_array_get(array, i);
   return sqrt(sum);
 }
 
@@ -143,7 +130,7 @@ static inline void golden_compare(const char *label, const cohort_array *expecte
                                   double tolerance, double floor) {
   double error = 0;
   for (int64_t i = 0; i < cohort_array_elements(expected); i++) {
-    const double difference = fixture_get(found, i, real_size) - golden_element(expected, i);
+    const double difference = fixture_get(found, i, real_size) - cohort_array_get(expected, i);
     error += difference * difference;
   }
   const double norm = fmax(golden_norm(expected), floor);

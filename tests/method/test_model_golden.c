@@ -40,7 +40,7 @@ static step make_step(const golden_case *c, cohort_variant variant, const cohort
   const cohort_array *targets = golden_find(arrays, c->prefix, "targets");
   const int64_t rows = cohort_array_elements(targets);
   int64_t count = 0;
-  for (int64_t i = 0; i < rows; i++) count += golden_element(targets, i) >= 0;
+  for (int64_t i = 0; i < rows; i++) count += cohort_array_get(targets, i) >= 0;
   step s = {.graph = cohort_graph_create()};
   const cohort_model_inputs inputs = golden_token_inputs(s.graph, rows);
   const cohort_model_data data = {.outputs = VOCABULARY};

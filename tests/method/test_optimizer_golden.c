@@ -41,24 +41,19 @@ find(const cohort_arrays *arrays, const char *format, ...) {
   return array;
 }
 
-static double element(const cohort_array *array, int64_t i) {
-  return array->type == COHORT_ARRAY_FLOAT32 ? (double)((const float *)array->data)[i]
-                                             : ((const double *)array->data)[i];
-}
-
 /* Copies `elements` values from element `first` of the array to the vector. */
 static void load(const cohort_array *array, int64_t first, int64_t elements, void *vector, int64_t offset,
                  size_t real_size) {
-  for (int64_t i = 0; i < elements; i++) fixture_set(vector, offset + i, real_size, element(array, first + i));
+  for (int64_t i = 0; i < elements; i++) fixture_set(vector, offset + i, real_size, cohort_array_get(array, first + i));
 }
 
 static void compare(const cohort_array *expected, const void *vector, int64_t offset, size_t real_size,
                     const char *key) {
   double error = 0, norm = 0;
   for (int64_t i = 0; i < cohort_array_elements(expected); i++) {
-    const double difference = fixture_get(vector, offset + i, real_size) - element(expected, i);
+    const double difference = fixture_get(vector, offset + i, real_size) - cohort_array_get(expected, i);
     error += difference * difference;
-    norm += element(expected, i) * element(expected, i);
+    norm += cohort_array_get(expected, i) * cohort_array_get(expected, i);
   }
   const bool near = sqrt(error) <= 1e-5 * sqrt(norm);
   if (!near) fprintf(stderr, "%s: /%s differs by %g of its norm\n", key, expected->name, sqrt(error / norm));
@@ -181,8 +176,8 @@ static void test_draws(void) {
   const int64_t n = z->size[1];
   for (int64_t i = 0; i < 6; i++) {
     double product = 0;
-    for (int64_t j = 0; j < n; j++) product += element(h, i * n + j) * element(z, j);
-    CU_ASSERT_DOUBLE_EQUAL(product * element(z, i), element(vector, i), 1e-5);
+    for (int64_t j = 0; j < n; j++) product += cohort_array_get(h, i * n + j) * cohort_array_get(z, j);
+    CU_ASSERT_DOUBLE_EQUAL(product * cohort_array_get(z, i), cohort_array_get(vector, i), 1e-5);
   }
   cohort_arrays_release(&golden);
 }

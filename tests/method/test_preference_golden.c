@@ -80,7 +80,7 @@ static void check_variant(const golden_case *c, cohort_variant variant) {
   for (int i = 0; i < 3; i++) found[i] = fixture_get(golden_output(&run, i), 0, run.real_size);
   const cohort_array *rewards = golden_find(&c->arrays, "", "mean_rewards");
   CU_ASSERT_DOUBLE_EQUAL(found[0], golden_number(&c->arrays, "", "loss"), 1e-5);
-  for (int i = 0; i < 2; i++) CU_ASSERT_DOUBLE_EQUAL(found[1 + i], golden_element(rewards, i), 1e-5);
+  for (int i = 0; i < 2; i++) CU_ASSERT_DOUBLE_EQUAL(found[1 + i], cohort_array_get(rewards, i), 1e-5);
   golden_compare(label, golden_find(&c->arrays, "", "log_probability"), golden_output(&run, 3), run.real_size, 1e-5, 0);
   golden_compare(label, golden_find(&c->arrays, "", has_reference ? "reference_log_probability" : "log_probability"),
                  golden_output(&run, 4), run.real_size, 1e-5, 0);
