@@ -102,3 +102,7 @@ set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/unit/kernel/test_product
 # Sums over the ranks of a node against MPI's (no test: it is a time).
 add_executable(bench_reduction bench/reduction.c)
 target_link_libraries(bench_reduction PRIVATE cohort_train)
+
+# What secure aggregation costs a client and a byte (no test: it is a time).
+add_executable(bench_secure bench/secure.c)
+target_link_libraries(bench_secure PRIVATE cohort_train)

@@ -16,6 +16,12 @@ only mpi 'mpi\.h'
 only mpi 'hwloc\.h'
 only io 'hdf5\.h'
 only io 'yaml\.h'
+only src/train/secure 'sodium\.h'
+
+# The server of secure aggregation knows the messages and nothing of clients.
+found=$(grep -nE '^#include "' src/train/secure/{server,mask,messages,neighbours,shamir,cipher}.h src/train/secure/server.c |
+  grep -vE '"(base/(memory|random|status)|train/secure/(server|mask|messages|neighbours|shamir|cipher))\.h"')
+[ -z "$found" ] || fault "the server of secure aggregation sees more than messages: $found"
 
 # may FOLDER ALLOWED...: files of FOLDER include own headers of these folders alone.
 may() {
