@@ -40,7 +40,7 @@ typedef struct cohort_feed {
   const int64_t *position; /* [count] */
   int64_t first, samples;  /* positions of the whole batch: [first, first + samples) */
   int lane;
-  bool direct; /* positions are numbers of training samples, not of the stream */
+  bool direct; /* positions are numbers of training samples, not of the stream; the lane is the whole batch */
   void *input[COHORT_MAX_TASK_INPUTS];
   const cohort_team *team; /* that may share the copying */
 } cohort_feed;

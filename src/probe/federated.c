@@ -32,10 +32,16 @@ typedef struct round_state {
   double *samples, *cost;
 } round_state;
 
+static cohort_status ask_clients(const round_state *own, const void *weights, void **rows, double *losses,
+                                 cohort_error *error) {
+  COHORT_TRY(cohort_clients_run(own->clients, &own->round, weights, rows, losses, error));
+  if (!own->round.present) losses[0] = 0;
+  return COHORT_DONE;
+}
+
 static cohort_status answer(void *argument, const cohort_ask *ask, void **rows, double *losses, cohort_error *error) {
   const round_state *own = argument;
-  if (own->clients)
-    return cohort_clients_run(own->clients, &own->round, ask->point->vector->values, rows, losses, error);
+  if (own->clients) return ask_clients(own, ask->point->vector->values, rows, losses, error);
   average(own->engine->probe, own->round.number, own->engine->rows);
   *rows = own->engine->rows;
   losses[0] = 0;
@@ -43,9 +49,9 @@ static cohort_status answer(void *argument, const cohort_ask *ask, void **rows, 
 }
 
 /* A client's loss w'Aw/2 - b'w + c and its gradient; of A the symmetric part counts. */
-static bool ask_quadratic(void *argument, int executor, int64_t round, int64_t client, int64_t step, const void *point,
-                          void *gradient, double *loss) {
-  (void)executor, (void)round, (void)step;
+static bool ask_quadratic(void *argument, const cohort_client_question *question, double *loss) {
+  const int64_t client = question->client; /* which has one sample, its loss */
+  const void *point = question->point;
   const cohort_probe_state *probe = argument;
   const cohort_array *A = cohort_probe_input(probe, "problem/A"), *b = cohort_probe_input(probe, "problem/b");
   const cohort_array *c = cohort_probe_input(probe, "problem/c");
@@ -57,7 +63,7 @@ static bool ask_quadratic(void *argument, int executor, int64_t round, int64_t c
     for (int64_t j = 0; j < n; j++)
       sum += 0.5 * (cohort_array_get(A, matrix + i * n + j) + cohort_array_get(A, matrix + j * n + i)) *
              cohort_probe_get(probe, point, j);
-    cohort_probe_set(probe, gradient, i, sum - linear);
+    if (question->gradient) cohort_probe_set(probe, question->gradient, i, sum - linear);
     *loss += (0.5 * sum - linear) * cohort_probe_get(probe, point, i);
   }
   return true;
@@ -95,9 +101,10 @@ static cohort_status make_clients(round_state *own, cohort_error *error) {
   own->steps = cohort_probe_memory(probe, clients * sizeof *own->steps);
   own->samples = cohort_probe_memory(probe, clients * sizeof *own->samples);
   own->cost = cohort_probe_memory(probe, clients * sizeof *own->cost);
-  const cohort_choice_number rate = {"learning_rate", cohort_probe_real_setting(probe, "client_learning_rate")};
+  const cohort_choice_number number[2] = {{"learning_rate", cohort_probe_real_setting(probe, "client_learning_rate")},
+                                          {"momentum", cohort_probe_real_setting(probe, "client_momentum")}};
   cohort_choice client;
-  COHORT_TRY(cohort_choice_make(probe->variant, "optimizer", "sgd", 1, &rate, &client, error));
+  COHORT_TRY(cohort_choice_make(probe->variant, "optimizer", "sgd", 2, number, &client, error));
   const cohort_clients_options options = {.comm = &own->engine->alone,
                                           .threads = 1,
                                           .strategy = &probe->choice,
@@ -113,31 +120,46 @@ static cohort_status make_clients(round_state *own, cohort_error *error) {
   return status;
 }
 
+static bool is_numbers(const round_state *own, const char *name) {
+  const cohort_federated *strategy = own->engine->probe->choice.method->functions;
+  const cohort_federated_vector *v = strategy->vectors;
+  while (strcmp(v->name, name) != 0) v++;
+  return v->layout == COHORT_LIKE_NUMBERS;
+}
+
 /* What the strategy keeps: the server's vectors, and the clients' by number. */
 static void output_states(const round_state *own) {
   cohort_probe_state *probe = own->engine->probe;
   const int64_t n = cohort_probe_size_of(probe, "n"), clients = cohort_probe_size_of(probe, "clients");
   const size_t real = cohort_probe_real_size(probe);
-  for (int i = 0; i < cohort_clients_vectors(own->clients); i++) {
-    const char *name;
-    const void *values = cohort_clients_vector(own->clients, i, &name);
-    char *path = cohort_format_text("state/%s", name);
-    memcpy(cohort_probe_output(probe, path, COHORT_SHAPE(n)), values, (size_t)n * real);
+  cohort_clients_kept kept;
+  for (int i = 0; cohort_clients_keep(own->clients, i, &kept); i++) {
+    const int64_t count = kept.like_weights ? n : kept.elements;
+    char *path = cohort_format_text("state/%s", kept.name),
+         *out = cohort_probe_output(probe, path, COHORT_SHAPE(count));
+    if (kept.like_weights) memcpy(out, kept.values, (size_t)n * real);
+    for (int64_t k = 0; !kept.like_weights && k < count; k++)
+      cohort_probe_set(probe, out, k, ((const double *)kept.values)[k]);
     free(path);
   }
   cohort_row_table *table = cohort_clients_table(own->clients);
   if (!table) return;
   void *rows[COHORT_MAX_ROW_COLUMNS];
-  const int64_t elements = own->engine->space->elements;
   for (int c = 0; c < cohort_row_table_columns(table); c++)
-    rows[c] = cohort_probe_memory(probe, (size_t)(clients * elements) * real);
+    rows[c] =
+        cohort_probe_memory(probe, (size_t)(clients * cohort_row_table_column(table, c)->elements) * sizeof(double));
   for (int64_t c = 0; c < clients; c++) own->client[c] = c;
   cohort_row_table_read(table, clients, own->client, rows, NULL);
   for (int c = 0; c < cohort_row_table_columns(table); c++) {
-    char *path = cohort_format_text("state/%s", cohort_row_table_column(table, c)->name);
-    char *out = cohort_probe_output(probe, path, COHORT_SHAPE(clients, n));
+    const cohort_row_column *column = cohort_row_table_column(table, c);
+    const int64_t elements = column->elements, shown = elements < n || is_numbers(own, column->name) ? elements : n;
+    char *path = cohort_format_text("state/%s", column->name);
+    char *out = cohort_probe_output(probe, path, COHORT_SHAPE(clients, shown));
     for (int64_t client = 0; client < clients; client++)
-      memcpy(out + (size_t)(client * n) * real, (char *)rows[c] + (size_t)(client * elements) * real, (size_t)n * real);
+      for (int64_t e = 0; e < shown; e++)
+        cohort_probe_set(probe, out, client * shown + e,
+                         is_numbers(own, column->name) ? ((const double *)rows[c])[client * elements + e]
+                                                       : cohort_probe_get(probe, rows[c], client * elements + e));
     free(path);
   }
 }
@@ -161,7 +183,7 @@ static cohort_status take_rounds(round_state *own, cohort_error *error) {
     if (!report.applied)
       return cohort_fail(error, COHORT_DIVERGED, "%s %s: round %lld is not finite", probe->family->name,
                          probe->choice.method->key, (long long)round + 1);
-    if (own->clients && own->round.present) cohort_clients_commit(own->clients);
+    if (own->clients && own->round.present) cohort_clients_commit(own->clients, engine->weights.values);
     memcpy(out + (size_t)round * bytes, engine->weights.values, bytes);
   }
   if (own->clients) output_states(own);

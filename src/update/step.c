@@ -160,6 +160,11 @@ bool cohort_updater_same_schedule(const cohort_updater *updater, int64_t step, i
   return true;
 }
 
+double cohort_updater_rate(const cohort_updater *updater) {
+  return updater->groups.count ? updater->groups.group[updater->groups.count - 1].learning_rate
+                               : cohort_choice_real(&updater->node[0].choice, "learning_rate", 1);
+}
+
 cohort_status cohort_updater_step(cohort_updater *updater, const cohort_oracle *oracle, int64_t step, int64_t steps,
                                   cohort_step_report *report, cohort_error *error) {
   const cohort_schedule *schedule = updater->schedule.method->functions;
@@ -177,9 +182,7 @@ cohort_status cohort_updater_step_by(cohort_updater *updater, const cohort_oracl
                             .steps = steps,
                             .factor = factor,
                             .loss = NAN};
-  const double rate = updater->groups.count ? updater->groups.group[updater->groups.count - 1].learning_rate
-                                            : cohort_choice_real(&updater->node[0].choice, "learning_rate", 1);
-  report->learning_rate = rate * own.factor;
+  report->learning_rate = cohort_updater_rate(updater) * own.factor;
   begin(updater, step);
   const cohort_status status = cohort_update_take(&own, 0, &report->applied, error);
   if (own.asked > 1) hold(&own, false);

@@ -124,6 +124,9 @@ typedef struct cohort_step_report {
 cohort_status cohort_updater_step(cohort_updater *updater, const cohort_oracle *oracle, int64_t step, int64_t steps,
                                   cohort_step_report *report, cohort_error *error);
 
+/* Its learning rate: of the last group's update, else of the driver. The schedule's factor comes on top. */
+double cohort_updater_rate(const cohort_updater *updater);
+
 /* The same with the schedule's factor given. */
 cohort_status cohort_updater_step_by(cohort_updater *updater, const cohort_oracle *oracle, int64_t step, int64_t steps,
                                      double factor, cohort_step_report *report, cohort_error *error);

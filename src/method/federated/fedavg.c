@@ -6,9 +6,7 @@ typedef struct fedavg_config {
 } fedavg_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(fedavg_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "the server's step size; 1 takes the clients' average",
-     .sweep_low = 0.1, .sweep_high = 3, .sweep_log = true},
+    COHORT_SERVER_LEARNING_RATE(fedavg_config),
     {.name = NULL},
 };
 

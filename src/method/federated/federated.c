@@ -4,12 +4,26 @@
 
 #include "method/family.h"
 
-/* Whether clients' changes are all that the server gets. */
+/* Whether clients' changes are all that the server gets, by samples. */
 static bool takes_changes(const cohort_method *method) {
-  return !((const cohort_federated *)method->functions)->receive;
+  const cohort_federated *functions = method->functions;
+  return !functions->receive && !functions->serve && !functions->weigh && !functions->leave && !functions->uniform;
 }
 
-static bool keeps(const cohort_method *method) { return ((const cohort_federated *)method->functions)->vectors; }
+static bool takes_momentum(const cohort_method *method) {
+  return ((const cohort_federated *)method->functions)->steps != COHORT_STEPS_PLAIN;
+}
+
+static bool is_kept(const cohort_federated_vector *vector) {
+  return vector->side == COHORT_SIDE_CLIENT || vector->side == COHORT_SIDE_SERVER;
+}
+
+static bool keeps(const cohort_method *method) {
+  bool any = false;
+  const cohort_federated *functions = method->functions;
+  for (const cohort_federated_vector *v = functions->vectors; v && v->name; v++) any = any || is_kept(v);
+  return any;
+}
 
 static const cohort_probe_array inputs[] = {
     {"parameters", COHORT_ARRAY_OF_REAL, {"n"}, .meaning = "the server's start"},
@@ -60,7 +74,9 @@ static const cohort_probe_array outputs[] = {
      COHORT_ARRAY_OF_REAL,
      {"shape"},
      .when = keeps,
-     .meaning = "what the strategy keeps after the last round: [n] of the server, [clients, n] of the clients"},
+     .meaning =
+         "what the strategy keeps after the last round: [n] of the server, [clients, n] of the clients, or fewer "
+         "numbers"},
     {.name = NULL},
 };
 
@@ -68,6 +84,7 @@ static const cohort_probe_setting settings[] = {
     {"rounds", "1", "1", .meaning = "rounds on a problem; recorded changes have their own"},
     {"local_steps", "1", "1", .meaning = "steps of a client in a round, unless the array steps says"},
     {"client_learning_rate", "0.1", "0", .meaning = "of a client's gradient descent", .real = true},
+    {"client_momentum", "0", "0", .when = takes_momentum, .meaning = "of a client's gradient descent", .real = true},
     {.name = NULL},
 };
 
@@ -78,13 +95,15 @@ static const cohort_probe_symbol symbols[] = {
     {.name = NULL},
 };
 
-/* What a strategy keeps: of the server an element has one number, of the clients each has all. */
+/* What a strategy keeps: of the server an element has one number, of the clients each has all; or so many numbers. */
 static bool state(const cohort_method *method, int index, cohort_described_state *out) {
   const cohort_federated *functions = method->functions;
   for (const cohort_federated_vector *v = functions->vectors; v && v->name; v++) {
-    if (v->side == COHORT_SIDE_UPLOAD || index-- > 0) continue;
+    if (!is_kept(v) || index-- > 0) continue;
+    const cohort_owner server = v->layout == COHORT_LIKE_NUMBERS ? COHORT_OWNER_SPACE : COHORT_OWNER_ELEMENT;
     *out = (cohort_described_state){.name = v->name,
-                                    .owner = v->side == COHORT_SIDE_CLIENT ? COHORT_OWNER_CLIENT : COHORT_OWNER_ELEMENT,
+                                    .owner = v->side == COHORT_SIDE_CLIENT ? COHORT_OWNER_CLIENT : server,
+                                    .sized = v->layout != COHORT_LIKE_WEIGHTS,
                                     .meaning = v->meaning};
     return true;
   }

@@ -7,9 +7,7 @@ typedef struct fedprox_config {
 } fedprox_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(fedprox_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "the server's step size; 1 takes the clients' average",
-     .sweep_low = 0.1, .sweep_high = 3, .sweep_log = true},
+    COHORT_SERVER_LEARNING_RATE(fedprox_config),
     COHORT_REAL_ATLEAST(fedprox_config, mu, "0.01", 0, "weight of the proximal term; 0: fedavg", .sweep_low = 1e-3,
                         .sweep_high = 1, .sweep_log = true),
     {.name = NULL},
@@ -27,14 +25,16 @@ static int settings(const void *config, cohort_choice_number *out) {
 }
 
 /* The gradient of mu/2 |y - x|^2 joins the loss's. */
-static void correct(const cohort_federated_client *client) {
+static cohort_status gradient(cohort_federated_client *client, cohort_error *error) {
   const fedprox_config *own = client->config;
-  if (own->mu <= 0) return;
-  client->combine(client, COHORT_CLIENT_SCRATCH, 1, COHORT_CLIENT_LOCAL, -1, COHORT_CLIENT_START);
-  client->combine(client, COHORT_CLIENT_GRADIENT, 1, COHORT_CLIENT_GRADIENT, own->mu, COHORT_CLIENT_SCRATCH);
+  COHORT_TRY(client->call->ask(client, COHORT_CLIENT_POINT, client->step, COHORT_CLIENT_GRADIENT, NULL, error));
+  if (own->mu <= 0) return COHORT_DONE;
+  client->call->combine(client, COHORT_CLIENT_SCRATCH, 1, COHORT_CLIENT_POINT, -1, COHORT_CLIENT_START);
+  client->call->combine(client, COHORT_CLIENT_GRADIENT, 1, COHORT_CLIENT_GRADIENT, own->mu, COHORT_CLIENT_SCRATCH);
+  return COHORT_DONE;
 }
 
-static const cohort_federated functions = {.server = "sgd", .settings = settings, .correct = correct};
+static const cohort_federated functions = {.server = "sgd", .settings = settings, .gradient = gradient};
 
 static const cohort_method fedprox = {
     .family = "federated",

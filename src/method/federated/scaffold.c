@@ -8,18 +8,16 @@ typedef struct scaffold_config {
 } scaffold_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(scaffold_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "the server's step size; 1 takes the clients' average",
-     .sweep_low = 0.1, .sweep_high = 3, .sweep_log = true},
+    COHORT_SERVER_LEARNING_RATE(scaffold_config),
     {.name = NULL},
 };
 
-enum { CONTROL = COHORT_CLIENT_VECTORS, SERVER_CONTROL, CONTROL_CHANGE };
+enum { CONTROL = COHORT_FEDERATED_VECTORS, SERVER_CONTROL, CONTROL_CHANGE };
 
 static const cohort_federated_vector vectors[] = {
-    {"control", COHORT_SIDE_CLIENT, "c_i: the client's mean gradient in its last round"},
-    {"server_control", COHORT_SIDE_SERVER, "c: the mean of all clients' controls"},
-    {"control_change", COHORT_SIDE_UPLOAD, "new c_i minus old c_i"},
+    {"control", COHORT_SIDE_CLIENT, .meaning = "c_i: the client's mean gradient in its last round"},
+    {"server_control", COHORT_SIDE_SERVER, .meaning = "c: the mean of all clients' controls"},
+    {"control_change", COHORT_SIDE_UPLOAD, .meaning = "new c_i minus old c_i"},
     {.name = NULL},
 };
 
@@ -29,32 +27,36 @@ static int settings(const void *config, cohort_choice_number *out) {
   return 1;
 }
 
-static void correct(const cohort_federated_client *client) {
-  client->combine(client, COHORT_CLIENT_GRADIENT, 1, COHORT_CLIENT_GRADIENT, -1, CONTROL);
-  client->combine(client, COHORT_CLIENT_GRADIENT, 1, COHORT_CLIENT_GRADIENT, 1, SERVER_CONTROL);
+static cohort_status gradient(cohort_federated_client *client, cohort_error *error) {
+  COHORT_TRY(client->call->ask(client, COHORT_CLIENT_POINT, client->step, COHORT_CLIENT_GRADIENT, NULL, error));
+  client->call->combine(client, COHORT_CLIENT_GRADIENT, 1, COHORT_CLIENT_GRADIENT, -1, CONTROL);
+  client->call->combine(client, COHORT_CLIENT_GRADIENT, 1, COHORT_CLIENT_GRADIENT, 1, SERVER_CONTROL);
+  return COHORT_DONE;
 }
 
 /* c_i' - c_i = (x - y) / (K e) - c. Where the schedule has the rate at 0, the steps tell nothing: c_i stays. */
-static void leave(const cohort_federated_client *client) {
+static cohort_status leave(cohort_federated_client *client, cohort_error *error) {
+  (void)error;
   const double way = (double)client->steps * client->learning_rate;
-  client->combine(client, CONTROL_CHANGE, 0, SERVER_CONTROL, 0, SERVER_CONTROL);
-  if (way <= 0) return;
-  client->combine(client, COHORT_CLIENT_SCRATCH, 1, COHORT_CLIENT_START, -1, COHORT_CLIENT_LOCAL);
-  client->combine(client, CONTROL_CHANGE, 1 / way, COHORT_CLIENT_SCRATCH, -1, SERVER_CONTROL);
-  client->combine(client, CONTROL, 1, CONTROL, 1, CONTROL_CHANGE);
+  client->call->combine(client, CONTROL_CHANGE, 0, SERVER_CONTROL, 0, SERVER_CONTROL);
+  if (way <= 0) return COHORT_DONE;
+  client->call->combine(client, COHORT_CLIENT_SCRATCH, 1, COHORT_CLIENT_START, -1, COHORT_CLIENT_LOCAL);
+  client->call->combine(client, CONTROL_CHANGE, 1 / way, COHORT_CLIENT_SCRATCH, -1, SERVER_CONTROL);
+  client->call->combine(client, CONTROL, 1, CONTROL, 1, CONTROL_CHANGE);
+  return COHORT_DONE;
 }
 
 static void receive(const cohort_federated_server *server) {
   const double share = (double)server->present / (double)server->clients;
-  server->combine(server, SERVER_CONTROL, 1, SERVER_CONTROL, share, CONTROL_CHANGE);
+  server->call->combine(server, SERVER_CONTROL, 1, SERVER_CONTROL, share, CONTROL_CHANGE);
 }
 
 static const cohort_federated functions = {.server = "sgd",
                                            .settings = settings,
                                            .uniform = true,
-                                           .plain = true,
+                                           .steps = COHORT_STEPS_PLAIN,
                                            .vectors = vectors,
-                                           .correct = correct,
+                                           .gradient = gradient,
                                            .leave = leave,
                                            .receive = receive};
 

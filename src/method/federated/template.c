@@ -30,16 +30,18 @@ static int settings(const void *config, cohort_choice_number *out) {
   return 2;
 }
 
-/* The client's side, after each of its gradients: gradient += pull (local - start). A strategy that keeps vectors (of
- * each client, of the server) or uploads more than the change declares them; scaffold.c does. */
-static void correct(const cohort_federated_client *client) {
+/* The client's side, for each of its gradients: that of its step's batch, plus pull (point - start). A strategy that
+ * keeps vectors (of each client, of the server) or uploads more than the change declares them; scaffold.c does. */
+static cohort_status gradient(cohort_federated_client *client, cohort_error *error) {
   const own_config *own = client->config;
-  if (own->pull <= 0) return;
-  client->combine(client, COHORT_CLIENT_SCRATCH, 1, COHORT_CLIENT_LOCAL, -1, COHORT_CLIENT_START);
-  client->combine(client, COHORT_CLIENT_GRADIENT, 1, COHORT_CLIENT_GRADIENT, own->pull, COHORT_CLIENT_SCRATCH);
+  COHORT_TRY(client->call->ask(client, COHORT_CLIENT_POINT, client->step, COHORT_CLIENT_GRADIENT, NULL, error));
+  if (own->pull <= 0) return COHORT_DONE;
+  client->call->combine(client, COHORT_CLIENT_SCRATCH, 1, COHORT_CLIENT_POINT, -1, COHORT_CLIENT_START);
+  client->call->combine(client, COHORT_CLIENT_GRADIENT, 1, COHORT_CLIENT_GRADIENT, own->pull, COHORT_CLIENT_SCRATCH);
+  return COHORT_DONE;
 }
 
-static const cohort_federated functions = {.server = "sgd", .settings = settings, .correct = correct};
+static const cohort_federated functions = {.server = "sgd", .settings = settings, .gradient = gradient};
 
 static const cohort_method method = {
     .family = "federated",

@@ -2,11 +2,13 @@
  * function of (seed, round, client). Choosing a round costs its clients, a step one lane's work. */
 #include "train/engine/federated.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "method/schedule/schedule.h"
+#include "update/algebra.h"
 
 struct cohort_federation {
   cohort_federation_options options;
@@ -14,12 +16,17 @@ struct cohort_federation {
   cohort_population population;
   cohort_lane_graph *graph;
   cohort_lane_context *context; /* [threads] */
+  float **room;                 /* [threads]: for gradients that are added up, or not wanted; or NULL */
+  const cohort_algebra *algebra;
+  int modules;
+  cohort_round_module module[COHORT_MAX_ROUND_MODULES];
   cohort_clients *clients;
   cohort_random_key key;
   /* Of the round. */
   cohort_round round;
-  int64_t *client, *steps; /* [clients_per_round] */
-  double *weight, *cost;   /* [clients_per_round] */
+  int64_t *client, *steps; /* [present] */
+  double *weight, *cost;   /* [present] */
+  cohort_scratch client_room, steps_room, weight_room, cost_room;
 };
 
 cohort_status cohort_federation_server(cohort_variant variant, const cohort_choice *strategy, cohort_choice *server,
@@ -38,8 +45,13 @@ static cohort_status check_clients(const cohort_federation *federation, cohort_f
   const cohort_federated_settings *settings = settings_of(federation);
   const cohort_task *task = federation->options.task;
   const cohort_document *where = federation->options.settings->federated;
-  if (task->functions != &cohort_task_supervised || task->objectives != 1)
-    cohort_faults_add(faults, where, "federated: clients train the supervised task with one loss");
+  if (!task->functions->feed || task->functions->prepare)
+    cohort_faults_add(faults, where, "federated: clients cannot train task %s; take supervised, language or preference",
+                      task->functions->name);
+  if (task->objectives != 1)
+    cohort_faults_add(faults, where, "federated: clients train by one loss; write one under losses, or loss");
+  if (task->scores)
+    cohort_faults_add(faults, where, "federated: clients read no stored reference; remove reference: stored");
   const int64_t clients = settings->population_settings.dirichlet_settings.clients;
   if (settings->clients_per_round > clients)
     cohort_faults_add(faults, where,
@@ -72,7 +84,7 @@ static int64_t choose_samples(const cohort_federation *federation, int64_t clien
   const int32_t *samples = federation->population.sample + federation->population.first[client];
   int64_t steps;
   const int64_t left = work_of(federation, client, &steps) - step * batch;
-  const int64_t count = !batch ? size : batch < left ? batch : left;
+  const int64_t count = !batch ? size : batch < left || step >= steps ? batch : left;
   for (int64_t i = 0; i < count; i++) {
     const int64_t at = batch ? step * batch + i : i;
     const cohort_random_key epoch = cohort_random_key_derive(key, (uint64_t)(at / size));
@@ -81,15 +93,10 @@ static int64_t choose_samples(const cohort_federation *federation, int64_t clien
   return count;
 }
 
-/* A client's local step: the gradient of its next samples. */
-static bool ask(void *argument, int executor, int64_t round, int64_t client, int64_t step, const void *point,
-                void *gradient, double *loss) {
-  const cohort_federation *federation = argument;
-  cohort_lane_context *context = &federation->context[executor];
-  const cohort_random_key of_round =
-      cohort_random_key_derive(cohort_random_key_derive_name(federation->key, "client"), (uint64_t)round);
-  const cohort_random_key key = cohort_random_key_derive(of_round, (uint64_t)client);
-  const int64_t count = choose_samples(federation, client, step, key, context->position);
+/* A lane's pass over the positions in its context, as a part of a batch of so many samples: the sum of their losses,
+ * and their share of the mean's gradient. */
+static bool run_lane(const cohort_federation *federation, int executor, int64_t count, double inverse,
+                     cohort_random_key key, const void *point, float *gradient, double *sum) {
   const cohort_spaces *spaces = federation->options.spaces;
   const float *weights[COHORT_MAX_SPACES] = {point};
   for (int s = 1; s < spaces->count; s++) weights[s] = spaces->vector[s].values;
@@ -99,14 +106,73 @@ static bool ask(void *argument, int executor, int64_t round, int64_t client, int
   const cohort_lane_pass run = {.split = COHORT_SPLIT_TRAIN,
                                 .direct = true,
                                 .count = count,
-                                .inverse_count = 1.0 / (double)count,
+                                .inverse_count = inverse,
                                 .point = weights,
-                                .random_key = cohort_random_key_derive(key, (uint64_t)step),
+                                .random_key = key,
                                 .row = &row,
                                 .scalars = local};
-  if (!cohort_lane_graph_run(&federation->options.task->source, federation->graph, context, 0, 0, &run)) return false;
-  *loss = local[0] / (double)count;
+  if (!cohort_lane_graph_run(&federation->options.task->source, federation->graph, &federation->context[executor], 0, 0,
+                             &run))
+    return false;
+  *sum = local[0];
   return true;
+}
+
+/* What sums over so many samples are divided by: samples, tokens, pairs. */
+static double divisor(const cohort_federation *federation, int64_t samples) {
+  const cohort_task *task = federation->options.task;
+  return (double)task->functions->count(task, COHORT_SPLIT_TRAIN, samples);
+}
+
+/* All samples of a client, in their order, as many at a time as a lane holds. */
+static bool ask_all(const cohort_federation *federation, const cohort_client_question *question, cohort_random_key key,
+                    double *loss) {
+  const cohort_population *population = &federation->population;
+  const int64_t first = population->first[question->client], size = size_of(federation, question->client);
+  const int64_t capacity = federation->graph->options.capacity,
+                elements = federation->options.spaces->space[0]->elements;
+  const double whole = divisor(federation, size);
+  const int executor = question->executor;
+  int64_t *position = federation->context[executor].position;
+  double total = 0;
+  for (int64_t begin = 0; begin < size; begin += capacity) {
+    const int64_t count = size - begin < capacity ? size - begin : capacity;
+    for (int64_t i = 0; i < count; i++) position[i] = population->sample[first + begin + i];
+    double sum;
+    float *part = question->gradient && begin == 0 ? question->gradient : federation->room[executor];
+    if (!run_lane(federation, executor, count, 1.0 / whole, cohort_random_key_derive(key, (uint64_t)begin),
+                  question->point, part, &sum))
+      return false;
+    if (question->gradient && begin)
+      federation->algebra->combine(elements, question->gradient, 1, question->gradient, 1, part);
+    total += sum;
+  }
+  *loss = total / whole;
+  return true;
+}
+
+/* The gradient of a client's batch. */
+static bool ask(void *argument, const cohort_client_question *question, double *loss) {
+  const cohort_federation *federation = argument;
+  const int executor = question->executor;
+  const cohort_random_key of_round =
+      cohort_random_key_derive(cohort_random_key_derive_name(federation->key, "client"), (uint64_t)question->round);
+  const cohort_random_key key = cohort_random_key_derive(of_round, (uint64_t)question->client);
+  if (question->batch == COHORT_BATCH_ALL)
+    return ask_all(federation, question, cohort_random_key_derive_name(key, "all"), loss);
+  const int64_t count =
+      choose_samples(federation, question->client, question->batch, key, federation->context[executor].position);
+  const double whole = divisor(federation, count);
+  if (!run_lane(federation, executor, count, 1.0 / whole, cohort_random_key_derive(key, (uint64_t)question->batch),
+                question->point, question->gradient ? question->gradient : federation->room[executor], loss))
+    return false;
+  *loss /= whole;
+  return true;
+}
+
+static bool asks_all(const cohort_federation *federation) {
+  const cohort_method *strategy = federation->options.strategy->method;
+  return strategy && ((const cohort_federated *)strategy->functions)->asks_all;
 }
 
 static cohort_status make_graph(cohort_federation *federation, cohort_error *error) {
@@ -120,9 +186,22 @@ static cohort_status make_graph(cohort_federation *federation, cohort_error *err
     return cohort_settings_fail(options->settings, "loss", error,
                                 "federated: the loss looks across the batch; clients train alone, take another loss");
   federation->context = cohort_allocate((size_t)options->threads * sizeof *federation->context);
-  for (int e = 0; e < options->threads && !options->plan_only; e++)
+  federation->room = cohort_allocate((size_t)options->threads * sizeof *federation->room);
+  for (int e = 0; e < options->threads && !options->plan_only; e++) {
     COHORT_TRY(cohort_lane_context_create(1, &federation->graph, 1, 1, &federation->context[e], error));
+    if (!asks_all(federation)) continue;
+    void *room;
+    COHORT_TRY(cohort_memory_create((size_t)options->spaces->space[0]->elements * sizeof(float), "a client's gradient",
+                                    &room, error));
+    federation->room[e] = room;
+  }
   return COHORT_DONE;
+}
+
+/* Attacks, privacy, robust and secure joins, clocks: a line each, in the order in which they act on a change. */
+static cohort_status make_modules(cohort_federation *federation, cohort_faults *faults, cohort_error *error) {
+  (void)federation;
+  return cohort_faults_status(faults, error);
 }
 
 static cohort_status make_clients(cohort_federation *federation, cohort_faults *faults, cohort_error *error) {
@@ -141,29 +220,29 @@ static cohort_status make_clients(cohort_federation *federation, cohort_faults *
                                       .space = options->spaces->space[0],
                                       .variant = options->variant,
                                       .plan_only = options->plan_only,
-                                      .source = {federation, ask}};
+                                      .source = {federation, ask},
+                                      .modules = federation->modules,
+                                      .module = federation->module};
   return cohort_clients_create(&own, faults, &federation->clients, error);
 }
 
 static cohort_status build(cohort_federation *federation, cohort_faults *faults, cohort_error *error) {
   const cohort_federation_options *options = &federation->options;
   const cohort_federated_settings *settings = settings_of(federation);
+  const bool supervised = options->task->functions == &cohort_task_supervised;
   COHORT_TRY(check_clients(federation, faults, error));
+  federation->algebra = cohort_algebra_of(options->variant);
   federation->key =
       cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)options->settings->seed), "federated");
   const cohort_dirichlet_settings *dirichlet = &settings->population_settings.dirichlet_settings;
   cohort_population_create(dirichlet->clients, options->task->samples[COHORT_SPLIT_TRAIN],
-                           cohort_supervised_labels(options->task), dirichlet->alpha,
+                           supervised ? cohort_supervised_labels(options->task) : NULL, dirichlet->alpha,
                            cohort_random_key_derive_name(federation->key, "partition"), &federation->population);
-  const size_t present = (size_t)settings->clients_per_round;
-  federation->client = cohort_allocate(present * sizeof *federation->client);
-  federation->steps = cohort_allocate(present * sizeof *federation->steps);
-  federation->weight = cohort_allocate(present * sizeof *federation->weight);
-  federation->cost = cohort_allocate(present * sizeof *federation->cost);
   COHORT_TRY(make_graph(federation, error));
   cohort_choice_expand(options->variant, "schedule", settings->client_schedule, "client_schedule",
                        &federation->schedule, options->expanded, faults);
   COHORT_TRY(cohort_faults_status(faults, error));
+  COHORT_TRY(make_modules(federation, faults, error));
   return make_clients(federation, faults, error);
 }
 
@@ -185,11 +264,15 @@ void cohort_federation_destroy(cohort_federation *federation) {
   cohort_clients_destroy(federation->clients);
   for (int e = 0; federation->context && e < federation->options.threads; e++)
     cohort_lane_context_release(&federation->context[e]);
+  for (int e = 0; federation->room && e < federation->options.threads; e++) cohort_memory_release(federation->room[e]);
+  for (int m = 0; m < federation->modules; m++)
+    if (federation->module[m].release) federation->module[m].release(federation->module[m].argument);
   free(federation->context);
-  free(federation->client);
-  free(federation->steps);
-  free(federation->weight);
-  free(federation->cost);
+  free(federation->room);
+  cohort_scratch_release(&federation->client_room);
+  cohort_scratch_release(&federation->steps_room);
+  cohort_scratch_release(&federation->weight_room);
+  cohort_scratch_release(&federation->cost_room);
   cohort_lane_graph_destroy(federation->graph);
   cohort_population_release(&federation->population);
   cohort_choice_release(&federation->schedule);
@@ -200,7 +283,9 @@ cohort_clients *cohort_federation_clients(const cohort_federation *federation) {
 cohort_lane_graph *cohort_federation_graph(const cohort_federation *federation) { return federation->graph; }
 
 double cohort_federation_thread_bytes(const cohort_federation *federation) {
-  return cohort_clients_bytes(federation->clients) + (double)cohort_plan_arena_bytes(federation->graph->plan);
+  const double room = asks_all(federation) ? (double)federation->options.spaces->space[0]->elements : 0;
+  return cohort_clients_bytes(federation->clients) + room * sizeof(float) +
+         (double)cohort_plan_arena_bytes(federation->graph->plan);
 }
 
 void cohort_federation_stop_on(cohort_federation *federation, const _Atomic int *flag) {
@@ -219,7 +304,12 @@ static void choose_clients(cohort_federation *federation, int64_t round) {
   const cohort_schedule *schedule = federation->schedule.method->functions;
   const cohort_random_key key =
       cohort_random_key_derive(cohort_random_key_derive_name(federation->key, "cohort"), (uint64_t)round);
-  for (int64_t i = 0; i < settings->clients_per_round; i++) {
+  const size_t present = (size_t)settings->clients_per_round;
+  federation->client = cohort_scratch_take(&federation->client_room, present * sizeof *federation->client);
+  federation->steps = cohort_scratch_take(&federation->steps_room, present * sizeof *federation->steps);
+  federation->weight = cohort_scratch_take(&federation->weight_room, present * sizeof *federation->weight);
+  federation->cost = cohort_scratch_take(&federation->cost_room, present * sizeof *federation->cost);
+  for (size_t i = 0; i < present; i++) {
     const int64_t client = (int64_t)cohort_random_permute(key, (uint64_t)federation->population.clients, (uint64_t)i);
     federation->client[i] = client;
     federation->weight[i] = (double)size_of(federation, client);
@@ -227,7 +317,7 @@ static void choose_clients(cohort_federation *federation, int64_t round) {
   }
   federation->round = (cohort_round){
       .number = round,
-      .present = (int)settings->clients_per_round,
+      .present = (int)present,
       .client = federation->client,
       .steps = federation->steps,
       .samples = federation->weight,
@@ -235,11 +325,59 @@ static void choose_clients(cohort_federation *federation, int64_t round) {
       .factor = schedule->factor(federation->schedule.config, round, federation->options.settings->steps)};
 }
 
-cohort_status cohort_federation_run(cohort_federation *federation, int64_t round, const float *weights, void **gradient,
-                                    double *loss, cohort_error *error) {
+bool cohort_federation_begin(cohort_federation *federation, int64_t round) {
   choose_clients(federation, round);
-  return cohort_clients_run(federation->clients, &federation->round, weights, gradient, loss, error);
+  bool joined = false;
+  for (int m = 0; m < federation->modules; m++) joined = joined || federation->module[m].joined;
+  return federation->round.present > 0 || joined;
 }
+
+cohort_status cohort_federation_run(cohort_federation *federation, const float *weights, void **gradient, double *loss,
+                                    cohort_error *error) {
+  COHORT_TRY(cohort_clients_run(federation->clients, &federation->round, weights, gradient, loss, error));
+  if (!federation->round.present) *loss = 0;
+  return COHORT_DONE;
+}
+
+void cohort_federation_commit(cohort_federation *federation, const void *weights) {
+  cohort_clients_commit(federation->clients, weights);
+}
+
+bool cohort_federation_acted(const cohort_federation *federation) { return federation->round.present > 0; }
+
+/* ---- modules ---- */
+
+const cohort_round_module *cohort_federation_module(const cohort_federation *federation, int index) {
+  return index < federation->modules ? &federation->module[index] : NULL;
+}
+
+cohort_row_table *cohort_federation_table(const cohort_federation *federation, int index) {
+  cohort_row_table *own = cohort_clients_table(federation->clients);
+  if (own && index-- == 0) return own;
+  for (int m = 0; m < federation->modules; m++) {
+    if (index < federation->module[m].tables) return federation->module[m].table[index];
+    index -= federation->module[m].tables;
+  }
+  return NULL;
+}
+
+int cohort_federation_columns(const cohort_federation *federation, const char **name) {
+  int count = 0;
+  for (int m = 0; m < federation->modules; m++)
+    for (int c = 0; c < federation->module[m].columns && count < COHORT_MAX_ROUND_COLUMNS; c++)
+      name[count++] = federation->module[m].column[c];
+  return count;
+}
+
+void cohort_federation_values(const cohort_federation *federation, double *value) {
+  int count = 0;
+  for (int m = 0; m < federation->modules; m++)
+    for (int c = 0; c < federation->module[m].columns && count < COHORT_MAX_ROUND_COLUMNS; c++)
+      value[count++] = federation->module[m].value[c];
+  while (count < COHORT_MAX_ROUND_COLUMNS) value[count++] = NAN;
+}
+
+/* ---- counts ---- */
 
 int64_t cohort_federation_samples(const cohort_federation *federation, bool own) {
   int count = federation->round.present;

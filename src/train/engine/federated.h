@@ -1,6 +1,14 @@
 /* Federated rounds of a run. A round is an oracle: its gradient is minus the joined change of the clients that take
  * part, so that any optimizer serves as the server's. Who takes part and what a client draws depends on the round and
- * the client alone; the clients themselves are train/engine/clients.h. */
+ * the client alone; the clients themselves are train/engine/clients.h.
+ *
+ * A client trains what its samples are of the task: any task whose batch is a list of samples and whose loss is one.
+ *
+ * Intended usage, in a step of the run:
+ *   if (cohort_federation_begin(federation, round))    the server's optimizer steps, asking for cohort_federation_run
+ *   else cohort_federation_run(...)                    a round of nobody
+ *   cohort_federation_commit(federation, weights);     when the step was applied
+ *   cohort_federation_values(federation, column); */
 #ifndef COHORT_TRAIN_ENGINE_FEDERATED_H
 #define COHORT_TRAIN_ENGINE_FEDERATED_H
 
@@ -41,10 +49,27 @@ double cohort_federation_thread_bytes(const cohort_federation *federation);
 /* What follows is left as soon as *flag is not 0 (cohort_executor_stop_on); NULL: never. */
 void cohort_federation_stop_on(cohort_federation *federation, const _Atomic int *flag);
 
-/* Collective. Round `round` from `weights`: *gradient is minus the joined change, whole on every rank; *loss the
- * clients' mean. */
-cohort_status cohort_federation_run(cohort_federation *federation, int64_t round, const float *weights, void **gradient,
-                                    double *loss, cohort_error *error);
+/* Who takes part in round `round`. False: it has no step, as nobody does and no module adds to the change. */
+bool cohort_federation_begin(cohort_federation *federation, int64_t round);
+/* Collective. The round that has begun, from `weights`: *gradient is what the server's optimizer gets, whole on every
+ * rank; *loss the clients' mean (0 when nobody takes part). */
+cohort_status cohort_federation_run(cohort_federation *federation, const float *weights, void **gradient, double *loss,
+                                    cohort_error *error);
+
+/* Collective. The last round's step was applied; `weights` are the new ones. */
+void cohort_federation_commit(cohort_federation *federation, const void *weights);
+/* Whether anybody took part in the last round. */
+bool cohort_federation_acted(const cohort_federation *federation);
+
+/* Modules of its rounds (train/engine/round.h), in the order in which they act; NULL past the last. Each is made in
+ * cohort_federation_create, by the line that its settings have in make_modules. */
+const cohort_round_module *cohort_federation_module(const cohort_federation *federation, int index);
+/* Row tables that are saved: what clients keep, and the modules'; NULL past the last. */
+cohort_row_table *cohort_federation_table(const cohort_federation *federation, int index);
+/* Columns of the rows of training that modules report; returns how many. */
+int cohort_federation_columns(const cohort_federation *federation, const char **name);
+/* Their values after the last round, then NAN: [COHORT_MAX_ROUND_COLUMNS]. */
+void cohort_federation_values(const cohort_federation *federation, double *value);
 
 /* Samples that the clients of the last round trained on: of all, of this rank's. */
 int64_t cohort_federation_samples(const cohort_federation *federation, bool own);

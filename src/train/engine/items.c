@@ -23,8 +23,7 @@
 #include "base/team.h"
 #include "state/activity.h"
 
-/* Status and numbers of an item, as they travel. */
-enum { STATUS = COHORT_ITEM_NUMBERS, RECORD = COHORT_ITEM_NUMBERS + 1, MOST_SUBTREES = 64 };
+enum { MOST_SUBTREES = 64 };
 
 /* ---- the order ---- */
 
@@ -247,17 +246,20 @@ typedef struct running {
   cohort_items *engine;
   const cohort_item_order *order;
   const cohort_item_work *work;
-  double *record; /* [items][RECORD], by leaf */
+  double *record; /* [items][doubles], by leaf: an item's numbers, then its status */
+  int doubles;
   _Atomic int next;
   int last;
   int failed_item; /* of this rank's failed items, the lowest number; items: none */
   cohort_error error;
 } running;
 
+static double *record_of(const running *own, int leaf) { return own->record + (size_t)leaf * (size_t)own->doubles; }
+
 static void run_item(running *own, int executor, int leaf) {
   cohort_items *engine = own->engine;
   const int item = own->order->item[leaf];
-  double *record = own->record + (size_t)leaf * RECORD;
+  double *record = record_of(own, leaf);
   char *row = NULL;
   if (engine->elements) {
     pthread_mutex_lock(&engine->mutex);
@@ -266,7 +268,7 @@ static void run_item(running *own, int executor, int leaf) {
   }
   cohort_error error = {.text = ""};
   const cohort_status status = own->work->run(own->work->argument, executor, item, row, record, &error);
-  record[STATUS] = (double)status;
+  record[own->work->numbers] = (double)status;
   if (status != COHORT_DONE) {
     for (int n = 0; n < own->work->numbers; n++) record[n] = NAN;
     if (row) memset(row, 0, (size_t)engine->elements * engine->real);
@@ -396,7 +398,7 @@ static void gather_records(const running *own) {
   cohort_comm *comm = own->engine->comm;
   size_t *offsets = cohort_scratch_take(&own->engine->places, 2 * (size_t)comm->size * sizeof *offsets);
   size_t *bytes = offsets + comm->size;
-  const size_t record = RECORD * sizeof(double);
+  const size_t record = (size_t)own->doubles * sizeof(double);
   for (int r = 0; r < comm->size; r++) {
     offsets[r] = (size_t)own->order->first[r] * record;
     bytes[r] = (size_t)(own->order->first[r + 1] - own->order->first[r]) * record;
@@ -409,7 +411,7 @@ static void share_error(const running *own, cohort_item_results *results) {
   cohort_comm *comm = own->engine->comm;
   int leaf = -1, item = own->order->items;
   for (int l = 0; l < own->order->items; l++) {
-    if (own->record[(size_t)l * RECORD + STATUS] <= 0) continue;
+    if (record_of(own, l)[own->work->numbers] <= 0) continue;
     results->failed++;
     if (own->order->item[l] > item) continue;
     item = own->order->item[l];
@@ -427,15 +429,15 @@ static void list_results(const running *own, cohort_item_results *results) {
   const int items = own->order->items, numbers = own->work->numbers;
   double *column = cohort_scratch_take(&own->engine->column, (size_t)items * sizeof *column);
   for (int leaf = 0; leaf < items; leaf++) {
-    const double *record = own->record + (size_t)leaf * RECORD;
+    const double *record = record_of(own, leaf);
     const size_t item = (size_t)own->order->item[leaf];
-    if (results->status) results->status[item] = (cohort_status)record[STATUS];
+    if (results->status) results->status[item] = (cohort_status)record[numbers];
     if (results->numbers) memcpy(results->numbers + item * (size_t)numbers, record, (size_t)numbers * sizeof *record);
   }
   for (int n = 0; n < numbers && results->sums; n++) {
     for (int leaf = 0; leaf < items; leaf++) {
-      const double *record = own->record + (size_t)leaf * RECORD;
-      column[leaf] = record[STATUS] > 0 ? 0 : record[n];
+      const double *record = record_of(own, leaf);
+      column[leaf] = record[numbers] > 0 ? 0 : record[n];
     }
     results->sums[n] = cohort_lanes_sum(items, column);
   }
@@ -449,10 +451,11 @@ void cohort_items_run(cohort_items *engine, const cohort_item_order *order, cons
   running own = {.engine = engine,
                  .order = order,
                  .work = work,
-                 .record = cohort_scratch_take(&engine->records, (size_t)order->items * RECORD * sizeof(double)),
+                 .doubles = work->numbers + 1,
                  .next = order->first[comm->rank],
                  .last = order->first[comm->rank + 1],
                  .failed_item = order->items};
+  own.record = cohort_scratch_take(&engine->records, (size_t)order->items * (size_t)own.doubles * sizeof(double));
   if (engine->elements && !engine->sum) engine->sum = cohort_allocate((size_t)engine->elements * engine->real);
   if (engine->elements) make_rows(engine, order->items);
   run_executors(&own);

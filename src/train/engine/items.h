@@ -30,15 +30,13 @@ typedef struct cohort_item_order {
 void cohort_item_order_create(int items, const double *cost, int ranks, cohort_item_order *out);
 void cohort_item_order_release(cohort_item_order *order);
 
-enum { COHORT_ITEM_NUMBERS = 7 };
-
 typedef struct cohort_item_work {
   void *argument;
   /* Runs an item in one thread: executor 0 <= e < cohort_items_executors has its own memory. Fills `row`, a vector of
    * the engine's (NULL: the engine has none), and numbers. An item that returns a status fails alone: it adds nothing
    * to the sum, and its numbers are NAN. COHORT_STOPPED: it was left. */
   cohort_status (*run)(void *argument, int executor, int item, void *row, double *numbers, cohort_error *error);
-  int numbers; /* that an item gives, at most COHORT_ITEM_NUMBERS */
+  int numbers; /* that an item gives */
 } cohort_item_work;
 
 /* The same on all ranks; what is NULL is not wanted. Arrays are by the item's number. */

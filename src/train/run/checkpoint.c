@@ -46,16 +46,24 @@ char *cohort_run_evaluated_text(const char *space) {
   return strcmp(space, "model") == 0 ? cohort_copy_text("evaluated") : cohort_format_text("evaluated_%s", space);
 }
 
+/* What is evaluated instead of the weights: a vector of the optimizer's, or of the strategy's. Owned by the caller. */
+static char *evaluated_slot(const cohort_run *run) {
+  const char *name = NULL, *slot = run->updater ? cohort_updater_evaluated_slot(run->updater) : NULL;
+  if (slot) return cohort_copy_text(slot);
+  if (!run->federation || !cohort_clients_evaluated(cohort_federation_clients(run->federation), &name)) return NULL;
+  return cohort_format_text("%s.%s", run->strategy.method->key, name);
+}
+
 cohort_status cohort_run_save(cohort_run *run, const char *directory, const char *name, uint64_t *bytes_written,
                               cohort_error *error) {
   cohort_stored_run stored;
   cohort_run_wait(run);
   cohort_stored_list(run, &stored, true);
   char *config = cohort_config_write(run->settings->expanded);
-  const char *const program = run->settings->program, *slot = NULL;
-  if (run->updater) slot = cohort_updater_evaluated_slot(run->updater);
-  char evaluated[COHORT_PATH_ROOM],
-      *evaluated_text = slot ? cohort_run_evaluated_text(run->spaces.space[0]->name) : NULL;
+  const char *const program = run->settings->program;
+  char *slot = evaluated_slot(run),
+       *evaluated_text = slot ? cohort_run_evaluated_text(run->spaces.space[0]->name) : NULL;
+  char evaluated[COHORT_PATH_ROOM];
   (void)snprintf(evaluated, sizeof evaluated, "main/%s", slot ? slot : "");
   char *best =
       cohort_format_text("%lld %lld", (long long)run->before_end.step, (long long)bits_of(run->before_end.loss));
@@ -76,6 +84,7 @@ cohort_status cohort_run_save(cohort_run *run, const char *directory, const char
   cohort_stored_deal(run, &stored, true);
   const cohort_status status = cohort_checkpoint_save(run->comm, directory, name, &checkpoint, bytes_written, error);
   free(best);
+  free(slot);
   free(evaluated_text);
   free(config);
   free(scores);

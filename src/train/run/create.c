@@ -212,7 +212,8 @@ static cohort_status make_graphs(cohort_run *run, cohort_faults *faults, cohort_
   if (!run->settings->is_federated) return make_train_graphs(run, options, error);
   if (run->sharding >= COHORT_SHARDING_GRADIENTS)
     cohort_faults_add(faults, run->settings->federated,
-                      "sharding: a client holds the whole model and its gradient; take none or optimizer");
+                      "sharding: a client is one thread's and holds the whole model with its gradient; take none or "
+                      "optimizer");
   const cohort_federation_options plan = {.comm = run->comm,
                                           .task = &run->task,
                                           .settings = run->settings,

@@ -61,7 +61,8 @@ static double client_bytes(const estimate_case *own) {
   const double coming = own->ranks > 1 ? (double)subtrees_of(own, 0, own->ranks, false) / own->ranks : 0;
   const cohort_clients *all = cohort_federation_clients(own->run->federation);
   const double rows = cohort_clients_uploads(all) * ((open < clients ? open : clients) + 1 + coming);
-  return rows * own->elements * sizeof(float) + cohort_clients_message_bytes(all, present, own->ranks);
+  return rows * own->elements * sizeof(float) + cohort_clients_message_bytes(all, present, own->ranks) +
+         cohort_clients_step_bytes(all);
 }
 
 /* Elements of a lane's row in its last wave: gradients on their way, or all of them. */

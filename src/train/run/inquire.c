@@ -18,6 +18,13 @@ const cohort_space *cohort_run_space(const cohort_run *run, int number) {
   return number < run->spaces.count ? run->spaces.space[number] : NULL;
 }
 const cohort_updater *cohort_run_updater(const cohort_run *run) { return run->updater; }
+int cohort_run_reports(const cohort_run *run) {
+  const char *name[COHORT_MAX_COLUMNS];
+  return run->updater ? cohort_updater_columns(run->updater, name) : 0;
+}
+int cohort_run_round_columns(const cohort_run *run, const char **name) {
+  return run->federation ? cohort_federation_columns(run->federation, name) : 0;
+}
 int cohort_run_lanes(const cohort_run *run) { return run->lanes; }
 const char *cohort_run_kernels(const cohort_run *run) { return run->kernels->name; }
 cohort_isa cohort_run_isa(const cohort_run *run) { return run->isa; }

@@ -298,7 +298,7 @@ static cohort_status ask_clients(void *argument, const cohort_ask *ask, void **r
   const step_oracle *oracle = argument;
   cohort_run *run = oracle->run;
   cohort_updater_wait(run->updater);
-  COHORT_TRY(cohort_federation_run(run->federation, run->step, ask->point->vector->values, rows, losses, error));
+  COHORT_TRY(cohort_federation_run(run->federation, ask->point->vector->values, rows, losses, error));
   run->counters.flops += (double)cohort_federation_steps(run->federation, true) *
                          cohort_plan_flops(cohort_federation_graph(run->federation)->plan);
   return COHORT_DONE;
@@ -350,8 +350,34 @@ static cohort_status move_others(cohort_run *run, step_oracle *first, cohort_run
   return status;
 }
 
+static void end_round(cohort_run *run, cohort_run_row *row) {
+  row->loss = cohort_federation_acted(run->federation) ? row->report.losses[0] : NAN;
+  for (int m = 0; m < COHORT_MAX_METRICS; m++) row->columns[m] = NAN;
+  run->samples += cohort_federation_samples(run->federation, false);
+  run->counters.samples += cohort_federation_samples(run->federation, true);
+  if (row->report.applied) {
+    cohort_updater_wait(run->updater);
+    cohort_federation_commit(run->federation, run->spaces.vector[0].values);
+  }
+  cohort_federation_values(run->federation, row->round);
+}
+
+/* A round that nobody takes part in, and that has no step. */
+static cohort_status pass_round(cohort_run *run, cohort_run_row *row, cohort_error *error) {
+  void *gradient;
+  double loss;
+  cohort_updater_wait(run->updater);
+  COHORT_TRY(cohort_federation_run(run->federation, run->spaces.vector[0].values, &gradient, &loss, error));
+  row->report.applied = true;
+  row->report.learning_rate = row->report.gradient_norm = NAN;
+  for (int c = 0; c < COHORT_MAX_COLUMNS; c++) row->report.columns[c] = NAN;
+  end_round(run, row);
+  return COHORT_DONE;
+}
+
 static cohort_status update(cohort_run *run, cohort_run_row *row, cohort_error *error) {
   step_oracle own = {.run = run};
+  if (run->federation && !cohort_federation_begin(run->federation, run->step)) return pass_round(run, row, error);
   cohort_spaces_begin(&run->spaces);
   const int64_t labels =
       run->federation ? 0 : run->task.functions->count(&run->task, COHORT_SPLIT_TRAIN, run->settings->batch);
@@ -366,11 +392,7 @@ static cohort_status update(cohort_run *run, cohort_run_row *row, cohort_error *
   if (row->report.applied && run->spaces.trained > 1) COHORT_TRY(move_others(run, &own, row, error));
   if (own.asked && row->report.applied) cohort_spaces_commit(&run->spaces);
   if (run->federation) {
-    row->loss = row->report.losses[0];
-    for (int m = 0; m < COHORT_MAX_METRICS; m++) row->columns[m] = NAN;
-    run->samples += cohort_federation_samples(run->federation, false);
-    run->counters.samples += cohort_federation_samples(run->federation, true);
-    if (row->report.applied) cohort_clients_commit(cohort_federation_clients(run->federation));
+    end_round(run, row);
   } else {
     const int64_t count = run->task.functions->count(&run->task, COHORT_SPLIT_TRAIN, run->settings->batch);
     fill_row(run, COHORT_SPLIT_TRAIN, count, own.sums, row);
@@ -420,6 +442,13 @@ cohort_status cohort_run_evaluate(cohort_run *run, cohort_split split, cohort_ru
   cohort_point point = cohort_updater_point(run->updater);
   const cohort_vector *evaluated = run->begun ? cohort_updater_evaluated(run->updater) : NULL;
   if (evaluated) point.vector = evaluated;
+  cohort_vector of_strategy = {NULL};
+  if (run->federation && run->begun) {
+    const char *name;
+    of_strategy.values =
+        (float *)(uintptr_t)cohort_clients_evaluated(cohort_federation_clients(run->federation), &name);
+    if (of_strategy.values) point.vector = &of_strategy;
+  }
   for (int64_t base = 0; base < samples; base += batch) {
     batch_work work = {.run = run,
                        .graph = run->evaluate,

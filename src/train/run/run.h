@@ -5,6 +5,7 @@
 
 #include "base/comm.h"
 #include "base/log.h"
+#include "train/engine/round.h"
 #include "train/profile/profile.h"
 #include "train/task/task.h"
 #include "update/updater.h"
@@ -31,6 +32,9 @@ const cohort_task *cohort_run_task(const cohort_run *run);
 const cohort_space *cohort_run_space(const cohort_run *run, int number); /* NULL past the last */
 const cohort_space *cohort_run_state(const cohort_run *run);             /* what model and losses keep; NULL: nothing */
 const cohort_updater *cohort_run_updater(const cohort_run *run);
+/* How many columns its optimizer reports, and its rounds of clients, with their names. */
+int cohort_run_reports(const cohort_run *run);
+int cohort_run_round_columns(const cohort_run *run, const char **name);
 int cohort_run_lanes(const cohort_run *run);
 const char *cohort_run_kernels(const cohort_run *run);
 cohort_isa cohort_run_isa(const cohort_run *run); /* of its kernels */
@@ -48,7 +52,8 @@ typedef struct cohort_run_row {
   cohort_step_report report;
   double loss; /* sum of the objectives' means, weighted where the aggregator's weights are fixed */
   double columns[COHORT_MAX_METRICS]; /* the task's, NaN when not measured; those of the optimizer: report.columns */
-  bool flagged;                       /* some rank raised its flag */
+  double round[COHORT_MAX_ROUND_COLUMNS]; /* of a round of clients; NaN when there is none to tell */
+  bool flagged;                           /* some rank raised its flag */
 } cohort_run_row;
 
 /* From now on a step or an evaluation is left as soon as *flag (of any rank) is not 0, which anybody may write at any

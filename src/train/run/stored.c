@@ -44,19 +44,47 @@ static cohort_stored_type stored_type(cohort_state_type type) {
   return type == COHORT_STATE_FLOAT64 ? COHORT_STORED_FLOAT64 : COHORT_STORED_FLOAT32;
 }
 
+/* Numbers that every rank has, as /federation/NAME. */
+static void add_numbers(const cohort_run *run, cohort_stored_run *stored, const char *name, cohort_stored_type type,
+                        int64_t elements, void *values) {
+  char flat_path[COHORT_PATH_ROOM];
+  cohort_stored_tensor *tensor = &stored->number[stored->flats];
+  char *own = stored->number_name[stored->flats];
+  (void)snprintf(own, COHORT_PATH_ROOM, "%s", name);
+  (void)snprintf(flat_path, COHORT_PATH_ROOM, "/federation/flat/%s", own);
+  *tensor = (cohort_stored_tensor){.name = own, .axes = 1, .size = {elements}};
+  add_flat(run, stored, flat_path, "/federation", type, elements, elements > 0, tensor, values, NULL);
+}
+
 /* What the server of a federated run keeps beside its optimizer: vectors that every rank has. */
 static void list_server(const cohort_run *run, cohort_stored_run *stored) {
   const cohort_clients *clients = cohort_federation_clients(run->federation);
   const cohort_space *space = run->spaces.space[0];
   char flat_path[COHORT_PATH_ROOM], view_path[COHORT_PATH_ROOM];
-  for (int i = 0; i < cohort_clients_vectors(clients); i++) {
-    const char *name, *key = run->strategy.method->key;
-    void *values = cohort_clients_vector(clients, i, &name);
-    (void)snprintf(flat_path, COHORT_PATH_ROOM, "/%s/flat/main/%s.%s", space->name, key, name);
-    (void)snprintf(view_path, COHORT_PATH_ROOM, "/%s/main/%s.%s", space->name, key, name);
+  cohort_clients_kept kept;
+  for (int i = 0; cohort_clients_keep(clients, i, &kept); i++) {
+    const char *key = run->strategy.method->key;
+    if (!kept.like_weights) {
+      (void)snprintf(flat_path, COHORT_PATH_ROOM, "%s.%s", key, kept.name);
+      add_numbers(run, stored, flat_path, COHORT_STORED_FLOAT64, kept.elements, kept.values);
+      continue;
+    }
+    (void)snprintf(flat_path, COHORT_PATH_ROOM, "/%s/flat/main/%s.%s", space->name, key, kept.name);
+    (void)snprintf(view_path, COHORT_PATH_ROOM, "/%s/main/%s.%s", space->name, key, kept.name);
     add_flat(run, stored, flat_path, view_path, COHORT_STORED_FLOAT32, space->elements, space->tensors,
-             stored->tensor[0], values, NULL);
+             stored->tensor[0], kept.values, NULL);
   }
+}
+
+/* What modules of the rounds keep. */
+static void list_modules(const cohort_run *run, cohort_stored_run *stored) {
+  char name[COHORT_PATH_ROOM];
+  const cohort_round_module *module;
+  for (int m = 0; (module = cohort_federation_module(run->federation, m)); m++)
+    for (int s = 0; s < module->states; s++) {
+      (void)snprintf(name, COHORT_PATH_ROOM, "%s.%s", module->name, module->state[s].name);
+      add_numbers(run, stored, name, module->state[s].type, module->state[s].elements, module->state[s].values);
+    }
 }
 
 /* What a player keeps, beside its space. */
@@ -93,13 +121,13 @@ static void list_flats(const cohort_run *run, cohort_stored_run *stored) {
   }
   for (int s = 0; s < run->spaces.trained; s++) list_slots(run, s, stored);
   if (run->federation) list_server(run, stored);
+  if (run->federation) list_modules(run, stored);
 }
 
-/* Row tables of the run, by index: the task's, and what clients keep; NULL past the last. */
+/* Row tables of the run, by index: the task's, and those of the rounds of clients; NULL past the last. */
 static cohort_row_table *table_at(const cohort_run *run, int index) {
   if (index < run->task.tables) return run->task.rows[index];
-  return run->federation && index == run->task.tables ? cohort_clients_table(cohort_federation_clients(run->federation))
-                                                      : NULL;
+  return run->federation ? cohort_federation_table(run->federation, index - run->task.tables) : NULL;
 }
 
 /* Behind the vectors: for a save what the tables hold, for a load what they expect. */

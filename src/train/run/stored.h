@@ -14,6 +14,8 @@ typedef struct cohort_stored_run {
   size_t size[COHORT_MAX_FLATS];                 /* bytes of an element */
   const cohort_shards *shards[COHORT_MAX_FLATS]; /* NULL: every rank has all of it */
   char path[COHORT_MAX_FLATS][2][COHORT_PATH_ROOM];
+  cohort_stored_tensor number[COHORT_MAX_FLATS]; /* of plain numbers, and what they are called */
+  char number_name[COHORT_MAX_FLATS][COHORT_PATH_ROOM];
   cohort_stored_tensor *tensor[COHORT_MAX_SPACES + 1]; /* of the spaces, of what is kept */
   int vectors;                                         /* of the flats; those behind them are row tables' */
 } cohort_stored_run;

@@ -39,9 +39,11 @@ static void write_row(cohort_loop *own, const char *split, const cohort_run_row 
   const cohort_run_position where = cohort_run_where(own->run);
   const bool tokens = cohort_run_task(own->run)->tokens_per_sample != 0;
   const int metrics = cohort_run_task(own->run)->metrics;
-  double extra[COHORT_MAX_METRICS + COHORT_MAX_COLUMNS];
+  double extra[COHORT_MAX_METRICS + COHORT_MAX_COLUMNS + COHORT_MAX_ROUND_COLUMNS];
+  const int reports = cohort_run_reports(own->run);
   for (int m = 0; m < metrics; m++) extra[m] = row->columns[m];
-  for (int c = 0; c < COHORT_MAX_COLUMNS; c++) extra[metrics + c] = train ? row->report.columns[c] : NAN;
+  for (int c = 0; c < reports; c++) extra[metrics + c] = train ? row->report.columns[c] : NAN;
+  for (int c = 0; c < COHORT_MAX_ROUND_COLUMNS; c++) extra[metrics + reports + c] = train ? row->round[c] : NAN;
   const cohort_metrics_row out = {.step = where.step,
                                   .split = split,
                                   .epoch = where.epoch,

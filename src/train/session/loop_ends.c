@@ -141,11 +141,11 @@ static void check_rows(cohort_loop *own, int64_t last_train) {
                        own->directory.path, (long long)last_train, (long long)step);
 }
 
-/* The task's columns, then the optimizer's (updates of several groups may report alike). */
+/* The task's columns, then the optimizer's (updates of several groups may report alike), then those of rounds. */
 static cohort_status open_columns(cohort_loop *own, int64_t step, const char *const *splits, cohort_error *error) {
   const cohort_task *task = cohort_run_task(own->run);
   const cohort_updater *updater = cohort_run_updater(own->run);
-  const char *name[COHORT_MAX_METRICS + COHORT_MAX_COLUMNS], *reported[COHORT_MAX_COLUMNS];
+  const char *name[COHORT_MAX_METRICS + COHORT_MAX_COLUMNS + COHORT_MAX_ROUND_COLUMNS], *reported[COHORT_MAX_COLUMNS];
   char *numbered[COHORT_MAX_COLUMNS] = {NULL};
   const int reports = updater ? cohort_updater_columns(updater, reported) : 0;
   for (int m = 0; m < task->metrics; m++) name[m] = task->metric[m];
@@ -155,8 +155,9 @@ static cohort_status open_columns(cohort_loop *own, int64_t step, const char *co
     if (before) numbered[c] = cohort_format_text("%s_%d", reported[c], before + 1);
     name[task->metrics + c] = before ? numbered[c] : reported[c];
   }
-  const cohort_status status =
-      cohort_metrics_open(own->directory.path, step, splits, task->metrics + reports, name, &own->metrics, error);
+  const int rounds = cohort_run_round_columns(own->run, name + task->metrics + reports);
+  const cohort_status status = cohort_metrics_open(own->directory.path, step, splits, task->metrics + reports + rounds,
+                                                   name, &own->metrics, error);
   for (int c = 0; c < reports; c++) free(numbered[c]);
   return status;
 }

@@ -226,11 +226,14 @@ static void fill_sequence(const language *own, int64_t first, int64_t length, in
 static void feed(const cohort_task *task, cohort_feed *feed) {
   const language *own = task->own;
   const cohort_random_key shift = cohort_random_key_derive_name(task->key, "shift");
+  const bool train = feed->split == COHORT_SPLIT_TRAIN;
   for (int64_t i = 0; i < feed->capacity; i++) {
     const int64_t row = i * own->context;
     if (i >= feed->count) {
       fill_sequence(own, 0, 0, 0, -1, 0, row, feed);
-    } else if (feed->split == COHORT_SPLIT_TRAIN) {
+    } else if (train && feed->direct) { /* a sample is its place in the text: nothing is shifted into another's */
+      fill_sequence(own, feed->position[i] * own->context, own->context, 0, i, feed->position[i], row, feed);
+    } else if (train) {
       const int64_t epoch = feed->position[i] / task->samples[COHORT_SPLIT_TRAIN];
       const int64_t sample = cohort_task_sample(task, feed->position[i]);
       const uint32_t word = cohort_random_word(shift, 0, (uint64_t)epoch);

@@ -10,6 +10,11 @@ static int64_t sample_at(const cohort_task *task, cohort_split split, int64_t po
   return split == COHORT_SPLIT_TRAIN ? cohort_task_sample(task, position) : position;
 }
 
+/* The same of what is fed. */
+static int64_t fed_sample(const cohort_task *task, const cohort_feed *feed, int64_t position) {
+  return feed->direct ? position : sample_at(task, feed->split, position);
+}
+
 int64_t cohort_preference_row(const cohort_task *task, cohort_split split, int64_t position) {
   int64_t row = sample_at(task, split, position);
   for (int s = 0; s < (int)split; s++) row += task->samples[s];
@@ -33,11 +38,11 @@ static float token_share(const cohort_task *task, const cohort_feed *feed) {
   const cohort_preference_data *own = task->own;
   int64_t samples = task->samples[feed->split], tokens = own->chosen_tokens[feed->split];
   if (feed->split == COHORT_SPLIT_TRAIN) {
-    samples = feed->samples;
+    samples = feed->direct ? feed->count : feed->samples; /* a batch of numbers of samples is one lane's */
     tokens = 0;
     for (int64_t i = 0; i < samples; i++)
-      tokens +=
-          cohort_preference_chosen_tokens(&own->split[COHORT_SPLIT_TRAIN], cohort_task_sample(task, feed->first + i));
+      tokens += cohort_preference_chosen_tokens(
+          &own->split[COHORT_SPLIT_TRAIN], fed_sample(task, feed, feed->direct ? feed->position[i] : feed->first + i));
   }
   return tokens ? (float)((double)samples / (double)tokens) : 0;
 }
@@ -116,7 +121,7 @@ void cohort_preference_feed(const cohort_task *task, cohort_feed *feed) {
   const int last = place[COHORT_PREFERENCE_LAST];
   int64_t row = 0, other_row = 0;
   for (int64_t i = 0; i < feed->capacity; i++) {
-    const int64_t sample = i < feed->count ? sample_at(task, feed->split, feed->position[i]) : -1;
+    const int64_t sample = i < feed->count ? fed_sample(task, feed, feed->position[i]) : -1;
     put_columns(own, pairs, sample, i, feed->input);
     if (place[COHORT_PREFERENCE_REFERENCE] >= 0) put_reference(task, feed, i);
     for (int side = 0; side < own->sides; side++) {

@@ -1,0 +1,204 @@
+"""Goldens of whole rounds of federated strategies: python golden_rounds.py [NAME ...]
+
+A hundred rounds on clients whose losses are quadratic, w'A_i w/2 - b_i'w + c_i, in numpy from the papers' algorithms
+alone: one function a strategy, which sees clients, weights and nothing of this project. A client's step is one of
+gradient descent on all it has; how many it takes, and who takes part, differs from round to round.
+"""
+
+import numpy
+
+from golden_file import chosen, short, write
+
+ROUNDS, CLIENTS, SIZE, RATE = 100, 6, 5, 0.1
+
+
+class Client:
+    def __init__(self, matrix, vector, constant, samples):
+        self.matrix, self.vector, self.constant, self.samples = matrix, vector, constant, samples
+        self.kept = {}
+
+    def loss(self, w):
+        return w @ self.matrix @ w / 2 - self.vector @ w + self.constant
+
+    def gradient(self, w):
+        return self.matrix @ w - self.vector
+
+
+def descend(gradient, w, steps, rate=RATE, momentum=0.0):
+    """Gradient descent, with heavy ball's momentum as torch has it."""
+    w, velocity = w.copy(), numpy.zeros_like(w)
+    for _ in range(steps):
+        velocity = momentum * velocity + gradient(w)
+        w = w - rate * velocity
+    return w
+
+
+def problem(seed, absent, unequal, positive=False):
+    random = numpy.random.default_rng(seed)
+    half = random.standard_normal((CLIENTS, SIZE, SIZE)) / 2
+    matrix = short(half @ half.transpose(0, 2, 1) + 0.3 * numpy.eye(SIZE))
+    matrix = (matrix + matrix.transpose(0, 2, 1)) / 2
+    vector = short(random.standard_normal((CLIENTS, SIZE)))
+    least = numpy.array([-b @ numpy.linalg.solve(a, b) / 2 for a, b in zip(matrix, vector)])
+    constant = short(0.5 - least) if positive else short(random.standard_normal(CLIENTS))
+    given = {"parameters": short(random.standard_normal(SIZE)), "problem/A": matrix, "problem/b": vector,
+             "problem/c": constant, "samples": random.integers(5, 40, CLIENTS)}
+    if unequal:
+        given["steps"] = random.integers(1, 6, (ROUNDS, CLIENTS))
+    if absent:
+        given["present"] = numpy.ones((ROUNDS, CLIENTS), int)
+        for row in given["present"]:
+            row[random.permutation(CLIENTS)[:2]] = 0
+    return given
+
+
+def rounds(name, method, settings, source, seed, strategy, absent=True, unequal=True, positive=False, words="", **own):
+    """`strategy(w, clients, present, steps, state)` makes the next weights of these."""
+    given = problem(seed, absent, unequal, positive)
+    clients = [Client(*data) for data in zip(given["problem/A"], given["problem/b"], given["problem/c"], given["samples"])]
+    w, state, out = given["parameters"], {}, []
+    for number in range(ROUNDS):
+        present = numpy.flatnonzero(given["present"][number]) if absent else numpy.arange(CLIENTS)
+        steps = given["steps"][number] if unequal else numpy.full(CLIENTS, 3)
+        w = strategy(w, clients, list(present), steps, state, **own)
+        out.append(w)
+    setting = f"{settings} rounds={ROUNDS} client_learning_rate={RATE}" + ("" if unequal else " local_steps=3") + words
+    write(name, "federated", method, setting, "derived: " + source, given, {"parameters": numpy.stack(out)}, 1e-10)
+
+
+def fedavg(w, clients, present, steps, state):
+    del state
+    weight = numpy.array([clients[i].samples for i in present], float)
+    changes = numpy.stack([descend(clients[i].gradient, w, steps[i]) - w for i in present])
+    return w + weight @ changes / weight.sum()
+
+
+def fedprox(w, clients, present, steps, state, mu):
+    del state
+    weight = numpy.array([clients[i].samples for i in present], float)
+    ends = [descend(lambda y, i=i: clients[i].gradient(y) + mu * (y - w), w, steps[i]) for i in present]
+    return weight @ numpy.stack(ends) / weight.sum()
+
+
+def scaffold(w, clients, present, steps, state, learning_rate):
+    c = state.setdefault("c", numpy.zeros_like(w))
+    changes, controls = [], []
+    for i in present:
+        own = clients[i].kept.setdefault("c", numpy.zeros_like(w))
+        y = descend(lambda y, i=i, own=own: clients[i].gradient(y) - own + c, w, steps[i])
+        new = own - c + (w - y) / (steps[i] * RATE)
+        changes.append(y - w)
+        controls.append(new - own)
+        clients[i].kept["c"] = new
+    state["c"] = c + len(present) / len(clients) * numpy.mean(controls, axis=0)
+    return w + learning_rate * numpy.mean(changes, axis=0)
+
+
+def fednova(w, clients, present, steps, state, momentum, server_momentum):
+    """Equation 8 with tau_eff = sum p_i |a_i|_1, and a_i of momentum SGD (section 4.2)."""
+    weight = numpy.array([clients[i].samples for i in present], float)
+    weight /= weight.sum()
+    directions, norms = [], []
+    for i in present:
+        a = [(1 - momentum ** (steps[i] - k)) / (1 - momentum) for k in range(steps[i])]
+        y = descend(clients[i].gradient, w, steps[i], momentum=momentum)
+        directions.append((w - y) / RATE / sum(a))
+        norms.append(sum(a))
+    step = weight @ numpy.array(norms) * RATE * (weight @ numpy.stack(directions))
+    state["v"] = server_momentum * state.get("v", 0) + step
+    return w - state["v"]
+
+
+def feddyn(w, clients, present, steps, state, alpha):
+    h, ends = state.setdefault("h", numpy.zeros_like(w)), []
+    for i in present:
+        slope = clients[i].kept.setdefault("slope", numpy.zeros_like(w))
+        y = descend(lambda y, i=i, slope=slope: clients[i].gradient(y) - slope + alpha * (y - w), w, steps[i])
+        clients[i].kept["slope"] = slope - alpha * (y - w)
+        ends.append(y)
+    state["h"] = h - alpha / len(clients) * (numpy.sum(ends, axis=0) - len(present) * w)
+    return numpy.mean(ends, axis=0) - state["h"] / alpha
+
+
+def fedexp(w, clients, present, steps, state, epsilon):
+    del state
+    changes = numpy.stack([descend(clients[i].gradient, w, steps[i]) - w for i in present])
+    mean = changes.mean(axis=0)
+    rate = max(1, numpy.sum(changes ** 2) / (2 * len(present) * (mean @ mean + epsilon)))
+    return w + rate * mean
+
+
+def mimelite(w, clients, present, steps, state, beta):
+    m = state.setdefault("m", numpy.zeros_like(w))
+    ends = [descend(lambda y, i=i: (1 - beta) * clients[i].gradient(y) + beta * m, w, steps[i]) for i in present]
+    whole = numpy.mean([clients[i].gradient(w) for i in present], axis=0)
+    state["m"] = (1 - beta) * whole + beta * m
+    return numpy.mean(ends, axis=0)
+
+
+def qfedavg(w, clients, present, steps, state, q):
+    del state
+    deltas, h = [], []
+    for i in present:
+        loss = clients[i].loss(w) + 1e-10
+        change = (w - descend(clients[i].gradient, w, steps[i])) / RATE
+        deltas.append(loss ** q * change)
+        h.append(q * loss ** (q - 1) * (change @ change) + loss ** q / RATE)
+    return w - numpy.sum(deltas, axis=0) / numpy.sum(h)
+
+
+def simplex(v):
+    """The nearest point of the simplex, by sorting (Duchi et al. 2008)."""
+    u = numpy.sort(v)[::-1]
+    sums = numpy.cumsum(u) - 1
+    rho = numpy.flatnonzero(u - sums / numpy.arange(1, len(u) + 1) > 0)[-1]
+    return numpy.maximum(v - sums[rho] / (rho + 1), 0)
+
+
+def afl(w, clients, present, steps, state, mixture_rate):
+    mixture = state.setdefault("mixture", numpy.full(len(clients), 1 / len(clients)))
+    share = mixture[present] / mixture[present].sum() if mixture[present].sum() > 0 else numpy.full(len(present), 1 / len(present))
+    changes = numpy.stack([descend(clients[i].gradient, w, steps[i]) - w for i in present])
+    gained = mixture.copy()
+    for i in present:
+        gained[i] += mixture_rate * clients[i].loss(w)
+    state["mixture"] = simplex(gained)
+    return w + share @ changes
+
+
+def fedsam(w, clients, present, steps, state, rho):
+    del state
+
+    def sharp(client):
+        def gradient(y):
+            g = client.gradient(y)
+            return client.gradient(y + rho * g / (numpy.linalg.norm(g) + 1e-12))
+        return gradient
+    weight = numpy.array([clients[i].samples for i in present], float)
+    ends = [descend(sharp(clients[i]), w, steps[i]) for i in present]
+    return weight @ numpy.stack(ends) / weight.sum()
+
+
+CASES = {
+    "rounds_fedavg": lambda: rounds("rounds_fedavg", "fedavg", "", "McMahan et al. 2017, Algorithm 1", 501, fedavg),
+    "rounds_fedprox": lambda: rounds("rounds_fedprox", "fedprox", "mu=0.7", "Li et al. 2020, Algorithm 2", 502, fedprox, mu=0.7),
+    "rounds_scaffold": lambda: rounds("rounds_scaffold", "scaffold", "learning_rate=0.9", "Karimireddy et al. 2020, Algorithm 1, option II", 503,
+                                      scaffold, learning_rate=0.9),
+    "rounds_fednova": lambda: rounds("rounds_fednova", "fednova", "", "Wang et al. 2020, equation 8", 504, fednova, momentum=0.0,
+                                     server_momentum=0.0),
+    "rounds_fednova_momentum": lambda: rounds("rounds_fednova_momentum", "fednova", "momentum=0.5", "Wang et al. 2020, equation 8 and section 4.2",
+                                              505, fednova, words=" client_momentum=0.8", momentum=0.8, server_momentum=0.5),
+    "rounds_feddyn": lambda: rounds("rounds_feddyn", "feddyn", "alpha=0.8", "Acar et al. 2021, Algorithm 1", 506, feddyn, alpha=0.8),
+    "rounds_fedexp": lambda: rounds("rounds_fedexp", "fedexp", "epsilon=0.01", "Jhunjhunwala et al. 2023, Algorithm 1", 507, fedexp, epsilon=0.01),
+    "rounds_mimelite": lambda: rounds("rounds_mimelite", "mimelite", "beta=0.8", "Karimireddy et al. 2021, Algorithm 1, MimeLite with SGDm", 508,
+                                      mimelite, beta=0.8),
+    "rounds_qfedavg": lambda: rounds("rounds_qfedavg", "qfedavg", "q=1.5", "Li et al. 2020, Algorithm 2", 509, qfedavg, positive=True, q=1.5),
+    "rounds_afl": lambda: rounds("rounds_afl", "afl", "mixture_rate=0.05", "Mohri et al. 2019, Algorithm 1, with local steps", 510, afl,
+                                 positive=True, mixture_rate=0.05),
+    "rounds_afl_all": lambda: rounds("rounds_afl_all", "afl", "mixture_rate=0.05", "Mohri et al. 2019, Algorithm 1, with local steps", 511, afl,
+                                     absent=False, unequal=False, positive=True, mixture_rate=0.05),
+    "rounds_fedsam": lambda: rounds("rounds_fedsam", "fedsam", "rho=0.2", "Qu et al. 2022, Algorithm 1", 512, fedsam, rho=0.2),
+}
+
+if __name__ == "__main__":
+    chosen(CASES)
