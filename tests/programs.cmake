@@ -65,7 +65,7 @@ add_test(NAME house_commit COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/house/commit.sh)
 set_tests_properties(house_commit PROPERTIES LABELS "quick;release" TIMEOUT 60)
 
 add_test(NAME house_install COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/house/install.sh ${CMAKE_BINARY_DIR})
-set_tests_properties(house_install PROPERTIES LABELS "quick;release" TIMEOUT 60)
+set_tests_properties(house_install PROPERTIES LABELS "quick;release" TIMEOUT 300)
 
 # From outside: every method that can be probed, and what the probe's values must be.
 foreach(check catalogue probe_values)
