@@ -10,6 +10,8 @@
 
 /* A further array of samples, by name: a class or group of each, or numbers. */
 enum { COHORT_MAX_SAMPLE_COLUMNS = 8 };
+/* The column that a file has which comes by client: whose a sample is. */
+#define COHORT_CLIENT_COLUMN "client"
 typedef struct cohort_column {
   const char *name; /* the caller's */
   int32_t *labels;  /* [count], or NULL */
@@ -42,7 +44,7 @@ cohort_status cohort_samples_read_idx(const char *images, const char *labels, co
  * refused; CHANNELS_FIRST: [n, channels, height, width], turned when read. */
 typedef enum { COHORT_LAYOUT_AUTO, COHORT_LAYOUT_CHANNELS_LAST, COHORT_LAYOUT_CHANNELS_FIRST } cohort_layout;
 /* Arrays x [n, features], [n, h, w] or [n, h, w, c] (real, or bytes) and y ([n] integer classes, or real [n] or [n, k])
- * of a file: HDF5, or NumPy's .npz, told apart by its first bytes. */
+ * of a file: HDF5, NumPy's .npz, or one of the two formats that come by client, told apart by its first bytes. */
 cohort_status cohort_samples_read(const char *path, cohort_layout layout, cohort_samples *out, cohort_error *error);
 cohort_status cohort_samples_read_hdf5(const char *path, cohort_layout layout, cohort_samples *out,
                                        cohort_error *error);
@@ -56,6 +58,16 @@ const cohort_column *cohort_samples_column(const cohort_samples *samples, const 
  * zip64 too). Types <f2 <f4 <f8, |b1, |u1 |i1 and <u2 <i2 <u4 <i4 <i8; order C or Fortran. What else may stand in such
  * a file, and every damage, is refused with the member's name. */
 cohort_status cohort_samples_read_npz(const char *path, cohort_layout layout, cohort_samples *out, cohort_error *error);
+/* Samples that come by client, and get the column COHORT_CLIENT_COLUMN, clients being numbered in the order of the
+ * file. LEAF: a JSON file {"users", "num_samples", "user_data": {USER: {"x", "y"}}}, or a folder of such files, which
+ * are read in the order of their names; x is a list of numbers, y a class or a number. TensorFlow Federated: HDF5 with
+ * /examples/CLIENT/FIELD; x is the field pixels, image, features or x, y the field label, target or y. A client without
+ * samples, fields that differ, counts that do not agree, and texts are refused. */
+bool cohort_samples_are_leaf(const char *path);
+bool cohort_samples_are_tff(const char *path);
+cohort_status cohort_samples_read_leaf(const char *path, cohort_layout layout, cohort_samples *out,
+                                       cohort_error *error);
+cohort_status cohort_samples_read_tff(const char *path, cohort_layout layout, cohort_samples *out, cohort_error *error);
 /* A line about classes below the largest label that no sample has, or NULL; owned by the caller. */
 char *cohort_samples_empty_classes(const cohort_samples *samples);
 /* The first row of a class; count: none. */

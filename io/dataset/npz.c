@@ -255,13 +255,19 @@ static bool is_zip(const char *path) {
 }
 
 cohort_status cohort_samples_read(const char *path, cohort_layout layout, cohort_samples *out, cohort_error *error) {
+  if (cohort_samples_are_leaf(path)) return cohort_samples_read_leaf(path, layout, out, error);
+  if (cohort_samples_are_tff(path)) return cohort_samples_read_tff(path, layout, out, error);
   return (is_zip(path) ? cohort_samples_read_npz : cohort_samples_read_hdf5)(path, layout, out, error);
 }
 
 cohort_status cohort_samples_read_columns(const char *path, const char *const *names, cohort_samples *samples,
                                           cohort_error *error) {
   cohort_arrays arrays = {0};
-  if (!names[0]) return COHORT_DONE;
+  bool wanted = false; /* one that samples which come by client do not have already */
+  for (int n = 0; names[n] && !wanted; n++) wanted = !cohort_samples_column(samples, names[n]);
+  if (!wanted) return COHORT_DONE;
+  if (cohort_samples_column(samples, COHORT_CLIENT_COLUMN))
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: comes by client, with x and y and column client alone", path);
   cohort_status status = is_zip(path) ? read_npz_arrays(path, names, &arrays, error)
                                       : cohort_arrays_read_named(path, names, &arrays, error);
   for (int n = 0; names[n] && status == COHORT_DONE; n++)

@@ -170,6 +170,17 @@ cohort_status cohort_samples_add_column(const char *path, const char *name, cons
   return COHORT_DONE;
 }
 
+cohort_status cohort_samples_take_clients(const char *path, const cohort_arrays *arrays, cohort_layout layout,
+                                          cohort_samples *out, cohort_error *error) {
+  const cohort_array *x = cohort_arrays_find(arrays, "x"), *y = cohort_arrays_find(arrays, "y");
+  const cohort_array *client = cohort_arrays_find(arrays, COHORT_CLIENT_COLUMN);
+  COHORT_TRY(cohort_samples_check_shapes(path, x, y, layout, error));
+  COHORT_TRY(cohort_samples_take(path, x, y, layout, out, error));
+  const cohort_status status = cohort_samples_add_column(path, COHORT_CLIENT_COLUMN, client, out, error);
+  if (status != COHORT_DONE) cohort_samples_release(out);
+  return status;
+}
+
 const cohort_column *cohort_samples_column(const cohort_samples *own, const char *name) {
   for (int c = 0; c < own->columns; c++)
     if (strcmp(own->column[c].name, name) == 0) return &own->column[c];

@@ -13,6 +13,10 @@ cohort_status cohort_samples_check_shapes(const char *path, const cohort_array *
 cohort_status cohort_samples_take(const char *path, const cohort_array *x, const cohort_array *y, cohort_layout layout,
                                   cohort_samples *out, cohort_error *error);
 
+/* Samples of clients: arrays x, y, and client [n], which becomes COHORT_CLIENT_COLUMN; the same errors. */
+cohort_status cohort_samples_take_clients(const char *path, const cohort_arrays *arrays, cohort_layout layout,
+                                          cohort_samples *out, cohort_error *error);
+
 /* Adds a column of `name`, which stays the caller's; the same errors. */
 cohort_status cohort_samples_add_column(const char *path, const char *name, const cohort_array *array,
                                         cohort_samples *samples, cohort_error *error);

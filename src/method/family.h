@@ -61,8 +61,8 @@ typedef struct cohort_probe_symbol {
   bool parameter; /* the method's parameter of this name says how many there are */
 } cohort_probe_symbol;
 
-/* What a family of functions is probed with, as float64 whatever the type in the file; results have the type of the
- * inputs, float64 where those are integers. Memory lives as long as the call. */
+/* What a family of functions is probed with, as float64 whatever the type in the file; real results have the type of
+ * the inputs, float64 where those are integers, and integers are int32. Memory lives as long as the call. */
 typedef struct cohort_probe_call {
   const cohort_method *method;
   const void *config;

@@ -84,11 +84,13 @@ cohort_status cohort_probe_functions(cohort_probe_state *probe, cohort_error *er
   const bool single = is_single(probe);
   for (int r = 0; r < own.results; r++) {
     const cohort_shape shape = shape_of(&own, own.result[r].entry);
-    void *out = cohort_arrays_add(&probe->out, own.result[r].entry->name,
-                                  single ? COHORT_ARRAY_FLOAT32 : COHORT_ARRAY_FLOAT64, shape.axes, shape.size)
-                    ->data;
+    const bool whole = own.result[r].entry->kind == COHORT_ARRAY_OF_INTEGER;
+    const cohort_array_type type = whole ? COHORT_ARRAY_INT32 : single ? COHORT_ARRAY_FLOAT32 : COHORT_ARRAY_FLOAT64;
+    void *out = cohort_arrays_add(&probe->out, own.result[r].entry->name, type, shape.axes, shape.size)->data;
     for (int64_t e = 0; e < cohort_shape_elements(shape); e++) {
-      if (single)
+      if (whole)
+        ((int32_t *)out)[e] = (int32_t)own.result[r].values[e];
+      else if (single)
         ((float *)out)[e] = (float)own.result[r].values[e];
       else
         ((double *)out)[e] = own.result[r].values[e];

@@ -178,8 +178,9 @@ class Checker:
         if found != expected:
             self.fault(method, f"results are {found}, not {expected}")
         takes_reals = any(entry["type"] == "real" for entry in method.probe["inputs"])
+        whole = {entry["name"] for entry in method.probe["outputs"] if entry["type"] == "integer"}
         for name, array in out.items():
-            if array.dtype != (real if takes_reals else np.float64):
+            if array.dtype != (np.int32 if name in whole else real if takes_reals else np.float64):
                 self.fault(method, f"{name} is {array.dtype}")
             if not np.isfinite(array).all():
                 self.fault(method, f"{name} is not finite")

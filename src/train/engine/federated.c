@@ -13,6 +13,7 @@
 struct cohort_federation {
   cohort_federation_options options;
   cohort_choice schedule; /* of clients, over rounds */
+  cohort_choice partition;
   cohort_population population;
   cohort_lane_graph *graph;
   cohort_lane_context *context; /* [threads] */
@@ -42,7 +43,6 @@ static const cohort_federated_settings *settings_of(const cohort_federation *fed
 }
 
 static cohort_status check_clients(const cohort_federation *federation, cohort_faults *faults, cohort_error *error) {
-  const cohort_federated_settings *settings = settings_of(federation);
   const cohort_task *task = federation->options.task;
   const cohort_document *where = federation->options.settings->federated;
   if (!task->functions->feed || task->functions->prepare)
@@ -52,14 +52,20 @@ static cohort_status check_clients(const cohort_federation *federation, cohort_f
     cohort_faults_add(faults, where, "federated: clients train by one loss; write one under losses, or loss");
   if (task->scores)
     cohort_faults_add(faults, where, "federated: clients read no stored reference; remove reference: stored");
-  const int64_t clients = settings->population_settings.dirichlet_settings.clients;
-  if (settings->clients_per_round > clients)
-    cohort_faults_add(faults, where,
+  return cohort_faults_status(faults, error);
+}
+
+static cohort_status make_population(cohort_federation *federation, cohort_faults *faults, cohort_error *error) {
+  const cohort_federation_options *options = &federation->options;
+  const cohort_federated_settings *settings = settings_of(federation);
+  cohort_choice_expand(options->variant, "partition", settings->population, "population", &federation->partition,
+                       options->expanded, faults);
+  COHORT_TRY(cohort_faults_status(faults, error));
+  COHORT_TRY(cohort_population_open(options->task, &federation->partition, &federation->population, error));
+  if (settings->clients_per_round > federation->population.clients)
+    cohort_faults_add(faults, options->settings->federated,
                       "federated.clients_per_round: %lld is more than the %lld clients of the population",
-                      (long long)settings->clients_per_round, (long long)clients);
-  if (clients > task->samples[COHORT_SPLIT_TRAIN])
-    cohort_faults_add(faults, where, "federated.population: %lld clients, but only %lld training samples",
-                      (long long)clients, (long long)task->samples[COHORT_SPLIT_TRAIN]);
+                      (long long)settings->clients_per_round, (long long)federation->population.clients);
   return cohort_faults_status(faults, error);
 }
 
@@ -81,14 +87,14 @@ static int64_t work_of(const cohort_federation *federation, int64_t client, int6
 static int64_t choose_samples(const cohort_federation *federation, int64_t client, int64_t step, cohort_random_key key,
                               int64_t *position) {
   const int64_t batch = settings_of(federation)->local_batch, size = size_of(federation, client);
-  const int32_t *samples = federation->population.sample + federation->population.first[client];
   int64_t steps;
   const int64_t left = work_of(federation, client, &steps) - step * batch;
   const int64_t count = !batch ? size : batch < left || step >= steps ? batch : left;
   for (int64_t i = 0; i < count; i++) {
     const int64_t at = batch ? step * batch + i : i;
     const cohort_random_key epoch = cohort_random_key_derive(key, (uint64_t)(at / size));
-    position[i] = samples[batch ? (int64_t)cohort_random_permute(epoch, (uint64_t)size, (uint64_t)(at % size)) : i];
+    const int64_t chosen = batch ? (int64_t)cohort_random_permute(epoch, (uint64_t)size, (uint64_t)(at % size)) : i;
+    position[i] = cohort_population_sample(&federation->population, client, chosen);
   }
   return count;
 }
@@ -128,7 +134,7 @@ static double divisor(const cohort_federation *federation, int64_t samples) {
 static bool ask_all(const cohort_federation *federation, const cohort_client_question *question, cohort_random_key key,
                     double *loss) {
   const cohort_population *population = &federation->population;
-  const int64_t first = population->first[question->client], size = size_of(federation, question->client);
+  const int64_t size = size_of(federation, question->client);
   const int64_t capacity = federation->graph->options.capacity,
                 elements = federation->options.spaces->space[0]->elements;
   const double whole = divisor(federation, size);
@@ -137,7 +143,7 @@ static bool ask_all(const cohort_federation *federation, const cohort_client_que
   double total = 0;
   for (int64_t begin = 0; begin < size; begin += capacity) {
     const int64_t count = size - begin < capacity ? size - begin : capacity;
-    for (int64_t i = 0; i < count; i++) position[i] = population->sample[first + begin + i];
+    for (int64_t i = 0; i < count; i++) position[i] = cohort_population_sample(population, question->client, begin + i);
     double sum;
     float *part = question->gradient && begin == 0 ? question->gradient : federation->room[executor];
     if (!run_lane(federation, executor, count, 1.0 / whole, cohort_random_key_derive(key, (uint64_t)begin),
@@ -229,15 +235,11 @@ static cohort_status make_clients(cohort_federation *federation, cohort_faults *
 static cohort_status build(cohort_federation *federation, cohort_faults *faults, cohort_error *error) {
   const cohort_federation_options *options = &federation->options;
   const cohort_federated_settings *settings = settings_of(federation);
-  const bool supervised = options->task->functions == &cohort_task_supervised;
   COHORT_TRY(check_clients(federation, faults, error));
   federation->algebra = cohort_algebra_of(options->variant);
   federation->key =
       cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)options->settings->seed), "federated");
-  const cohort_dirichlet_settings *dirichlet = &settings->population_settings.dirichlet_settings;
-  cohort_population_create(dirichlet->clients, options->task->samples[COHORT_SPLIT_TRAIN],
-                           supervised ? cohort_supervised_labels(options->task) : NULL, dirichlet->alpha,
-                           cohort_random_key_derive_name(federation->key, "partition"), &federation->population);
+  COHORT_TRY(make_population(federation, faults, error));
   COHORT_TRY(make_graph(federation, error));
   cohort_choice_expand(options->variant, "schedule", settings->client_schedule, "client_schedule",
                        &federation->schedule, options->expanded, faults);
@@ -276,6 +278,7 @@ void cohort_federation_destroy(cohort_federation *federation) {
   cohort_lane_graph_destroy(federation->graph);
   cohort_population_release(&federation->population);
   cohort_choice_release(&federation->schedule);
+  cohort_choice_release(&federation->partition);
   free(federation);
 }
 

@@ -1,136 +1,165 @@
-/* Deals samples to clients, by drawn proportions of each class or equally. A function of (seed, labels, clients) alone;
- * every sample has one client and every client a sample. Clients x classes, and the
- * logarithm of the clients for each that is left without, once a run. */
+/* Populations: the labels that a partition deals by are found in the task or in a file, dealt by the method, and listed
+ * by client. Invariant: every sample has one client and every client a sample. Linear in clients and samples. */
 #include "train/engine/population.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "io/dataset/owners.h"
+#include "train/task/language.h"
+#include "train/task/supervised.h"
 
-/* Gamma(shape, 1): Marsaglia & Tsang 2000, with their boost for shapes below 1. Draws are words of the stream (key,
- * high). */
-static double draw_gamma(cohort_random_key key, uint64_t high, double shape) {
-  uint64_t word = 0;
-  double boost = 1;
-  if (shape < 1) {
-    const double uniform = cohort_random_uniform(cohort_random_word(key, high, word++)) + 0x1p-25;
-    boost = pow(uniform, 1 / shape);
-    shape += 1;
-  }
-  const double d = shape - 1.0 / 3, c = 1 / sqrt(9 * d);
-  for (;;) {
-    const uint32_t first = cohort_random_word(key, high, word++), second = cohort_random_word(key, high, word++);
-    const double x = cohort_random_normal(first, second);
-    const double uniform = cohort_random_uniform(cohort_random_word(key, high, word++)) + 0x1p-25;
-    const double v = (1 + c * x) * (1 + c * x) * (1 + c * x);
-    if (v > 0 && log(uniform) < 0.5 * x * x + d - d * v + d * log(v)) return boost * d * v;
-  }
+/* Memory of one deal. */
+typedef struct room {
+  int count;
+  void **memory;
+} room;
+
+static void *take(const cohort_partition_data *data, size_t bytes) {
+  room *own = data->implementation;
+  own->memory = cohort_reallocate(own->memory, (size_t)(own->count + 1) * sizeof *own->memory);
+  own->memory[own->count] = cohort_allocate(bytes + 1);
+  return own->memory[own->count++];
 }
 
-/* owner[sample] = client, class by class. */
-static void deal_by_class(int64_t clients, int64_t samples, const int32_t *labels, double alpha, cohort_random_key key,
-                          int32_t *owner) {
-  int32_t classes = 0;
-  for (int64_t i = 0; i < samples; i++)
-    if (labels[i] >= classes) classes = labels[i] + 1;
-  double *edge = cohort_allocate((size_t)(clients + 1) * sizeof *edge);
-  int64_t *members = cohort_allocate((size_t)samples * sizeof *members);
-  for (int32_t category = 0; category < classes; category++) {
-    const cohort_random_key own = cohort_random_key_derive(key, (uint64_t)category);
-    int64_t count = 0;
-    for (int64_t i = 0; i < samples; i++)
-      if (labels[i] == category) members[count++] = i;
-    if (!count) continue;
-    edge[0] = 0;
-    for (int64_t c = 0; c < clients; c++) edge[c + 1] = edge[c] + draw_gamma(own, (uint64_t)c + 1, alpha);
-    int64_t client = 0;
-    for (int64_t i = 0; i < count; i++) {
-      while (client + 1 < clients && ((double)i + 0.5) * edge[clients] > edge[client + 1] * (double)count) client++;
-      owner[members[cohort_random_permute(own, (uint64_t)count, (uint64_t)i)]] = (int32_t)client;
-    }
-  }
-  free(members);
-  free(edge);
+static void release(room *own) {
+  for (int i = 0; i < own->count; i++) free(own->memory[i]);
+  free(own->memory);
 }
 
-static void deal_equally(int64_t clients, int64_t samples, cohort_random_key key, int32_t *owner) {
-  for (int64_t i = 0; i < samples; i++)
-    owner[cohort_random_permute(key, (uint64_t)samples, (uint64_t)i)] = (int32_t)(i * clients / samples);
-}
-
-/* A heap of clients with samples to give: the largest first, of equal ones the first. */
-typedef struct givers {
-  int64_t count, *client;
-  const int64_t *size;
-} givers;
-
-static bool gives_first(const givers *own, int64_t a, int64_t b) {
-  return own->size[a] != own->size[b] ? own->size[a] > own->size[b] : a < b;
-}
-
-static void sink(givers *own, int64_t at) {
-  for (int64_t child; (child = 2 * at + 1) < own->count; at = child) {
-    if (child + 1 < own->count && gives_first(own, own->client[child + 1], own->client[child])) child++;
-    if (gives_first(own, own->client[at], own->client[child])) return;
-    const int64_t moved = own->client[at];
-    own->client[at] = own->client[child];
-    own->client[child] = moved;
+/* Samples by owner. */
+static void list(int64_t samples, const int32_t *owner, cohort_population *out) {
+  out->first = cohort_allocate((size_t)(out->clients + 2) * sizeof *out->first);
+  out->sample = cohort_allocate((size_t)samples * sizeof *out->sample + 1);
+  int64_t *next = out->first + 1; /* while it is filled, where a client's next sample goes */
+  for (int64_t i = 0; i < samples; i++) next[owner[i] + 1]++;
+  for (int64_t c = 0; c < out->clients; c++) {
+    if (next[c + 1] > out->largest) out->largest = next[c + 1];
+    next[c + 1] += next[c];
   }
-}
-
-/* Each client without a sample takes the first one of the client that is then the largest. */
-static void help_the_empty(int64_t clients, int64_t samples, int32_t *owner) {
-  int64_t *size = cohort_allocate(3 * (size_t)clients * sizeof *size), *first = size + clients;
-  int32_t *next = cohort_allocate((size_t)(samples + 1) * sizeof *next); /* of the same client, ascending */
-  for (int64_t c = 0; c < clients; c++) first[c] = -1;
-  for (int64_t i = samples - 1; i >= 0; i--) {
-    next[i] = (int32_t)first[owner[i]];
-    first[owner[i]] = i;
-    size[owner[i]]++;
-  }
-  givers heap = {.client = first + clients, .size = size};
-  for (int64_t c = 0; c < clients; c++)
-    if (size[c]) heap.client[heap.count++] = c;
-  for (int64_t at = heap.count / 2 - 1; at >= 0; at--) sink(&heap, at);
-  for (int64_t c = 0; c < clients; c++) {
-    if (size[c] || !heap.count) continue;
-    const int64_t giver = heap.client[0], sample = first[giver];
-    first[giver] = next[sample];
-    owner[sample] = (int32_t)c;
-    size[giver]--;
-    sink(&heap, 0);
-  }
-  free(next);
-  free(size);
-}
-
-void cohort_population_create(int64_t clients, int64_t samples, const int32_t *labels, double alpha,
-                              cohort_random_key key, cohort_population *out) {
-  int32_t *owner = cohort_allocate((size_t)samples * sizeof *owner);
-  if (labels && alpha > 0)
-    deal_by_class(clients, samples, labels, alpha, key, owner);
-  else
-    deal_equally(clients, samples, key, owner);
-  help_the_empty(clients, samples, owner);
-  *out = (cohort_population){.clients = clients};
-  out->first = cohort_allocate((size_t)(clients + 1) * sizeof *out->first);
-  out->sample = cohort_allocate((size_t)samples * sizeof *out->sample);
-  for (int64_t i = 0; i < samples; i++) out->first[owner[i] + 1]++;
-  for (int64_t c = 0; c < clients; c++) {
-    if (out->first[c + 1] > out->largest) out->largest = out->first[c + 1];
-    out->first[c + 1] += out->first[c];
-  }
-  int64_t *next = cohort_allocate((size_t)clients * sizeof *next);
-  memcpy(next, out->first, (size_t)clients * sizeof *next);
   for (int64_t i = 0; i < samples; i++) out->sample[next[owner[i]]++] = (int32_t)i;
-  free(next);
-  free(owner);
+}
+
+cohort_status cohort_population_create(const cohort_choice *partition, const cohort_partition_data *given,
+                                       cohort_population *out, cohort_error *error) {
+  room own = {0};
+  cohort_partition_data data = *given;
+  cohort_population population = {0};
+  data.memory = take;
+  data.implementation = &own;
+  int32_t *owner = take(&data, (size_t)data.samples * sizeof *owner);
+  const cohort_status status =
+      cohort_partition_deal(partition->method, partition->config, &data, &population.clients, owner, error);
+  if (status == COHORT_DONE) {
+    list(data.samples, owner, &population);
+    *out = population;
+  }
+  release(&own);
+  return status;
+}
+
+void cohort_population_owners(const cohort_population *population, int32_t *owner) {
+  for (int64_t c = 0; c < population->clients; c++)
+    for (int64_t i = 0; i < population->first[c + 1] - population->first[c]; i++)
+      owner[cohort_population_sample(population, c, i)] = (int32_t)c;
 }
 
 void cohort_population_release(cohort_population *population) {
   free(population->first);
   free(population->sample);
   memset(population, 0, sizeof *population);
+}
+
+int64_t cohort_population_clients(const cohort_choice *partition) {
+  return cohort_choice_integer(partition, "clients", -1);
+}
+
+/* ---- of a task ---- */
+
+static cohort_status need(const cohort_choice *partition, const char *key, cohort_error *error) {
+  const cohort_partition *functions = partition->method->functions;
+  if (functions->origin && functions->origin(partition->config)) return COHORT_DONE;
+  return cohort_fail(error, COHORT_BAD_CONFIG, "%s: give %s", partition->method->key, key);
+}
+
+static cohort_status of_supervised(const cohort_task *task, const cohort_choice *partition, cohort_partition_data *data,
+                                   cohort_error *error) {
+  const cohort_partition *functions = partition->method->functions;
+  const char *key = partition->method->key;
+  const char *name = functions->by == COHORT_PARTITION_BY_COLUMN  ? functions->origin(partition->config)
+                     : functions->by == COHORT_PARTITION_BY_CLASS ? "y"
+                                                                  : COHORT_CLIENT_COLUMN;
+  if (functions->by == COHORT_PARTITION_BY_LINES)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "%s: cuts a text; it is for task language", key);
+  data->labels = cohort_supervised_column(task, name, &data->classes);
+  if (data->labels) return COHORT_DONE;
+  if (functions->by == COHORT_PARTITION_BY_CLIENT)
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "%s: the data do not come by client; give data.train in LEAF's JSON or TFF's HDF5 format", key);
+  return cohort_fail(error, COHORT_BAD_CONFIG, "%s: %s holds real numbers, not integers; take iid or sizes", key, name);
+}
+
+static cohort_status of_language(const cohort_task *task, const cohort_choice *partition, int32_t **owned,
+                                 cohort_partition_data *data, cohort_error *error) {
+  const cohort_partition *functions = partition->method->functions;
+  if (functions->by != COHORT_PARTITION_BY_LINES)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "%s: sequences of a text have no classes; take lines, books or iid",
+                       partition->method->key);
+  data->labels = *owned = cohort_language_parts(task, &data->classes);
+  return COHORT_DONE;
+}
+
+/* What the partition deals by. `owned` is released by the caller. */
+static cohort_status find_labels(const cohort_task *task, const cohort_choice *partition, int32_t **owned,
+                                 cohort_partition_data *data, cohort_error *error) {
+  const cohort_partition *functions = partition->method->functions;
+  const cohort_partition_by by = cohort_partition_looks_at(partition->method, partition->config);
+  if (by == COHORT_PARTITION_BY_NOTHING) return COHORT_DONE;
+  if (functions->by == COHORT_PARTITION_BY_FILE) {
+    COHORT_TRY(need(partition, "path", error));
+    COHORT_TRY(cohort_owners_read(functions->origin(partition->config), data->samples, owned, &data->classes, error));
+    data->labels = *owned;
+    return COHORT_DONE;
+  }
+  if (functions->by == COHORT_PARTITION_BY_COLUMN) COHORT_TRY(need(partition, "column", error));
+  if (functions->by == COHORT_PARTITION_BY_LINES) COHORT_TRY(need(partition, "pattern", error));
+  if (task->functions == &cohort_task_supervised) return of_supervised(task, partition, data, error);
+  if (task->functions == &cohort_task_language) return of_language(task, partition, owned, data, error);
+  return cohort_fail(error, COHORT_BAD_CONFIG, "%s: task %s has nothing that it deals by; take iid, sizes or file",
+                     partition->method->key, task->functions->name);
+}
+
+/* Clients whose samples are drawn stand one after another. */
+static void take_drawn(const cohort_task *task, cohort_population *out) {
+  const int64_t *first = cohort_supervised_drawn(task, &out->clients);
+  out->first = cohort_allocate((size_t)(out->clients + 1) * sizeof *out->first);
+  memcpy(out->first, first, (size_t)(out->clients + 1) * sizeof *out->first);
+  for (int64_t c = 0; c < out->clients; c++)
+    if (first[c + 1] - first[c] > out->largest) out->largest = first[c + 1] - first[c];
+}
+
+cohort_status cohort_population_open(const cohort_task *task, const cohort_choice *partition, cohort_population *out,
+                                     cohort_error *error) {
+  cohort_partition_data data = {.samples = task->samples[COHORT_SPLIT_TRAIN],
+                                .key = cohort_partition_key((uint64_t)task->settings->seed)};
+  const bool drawn = ((const cohort_partition *)partition->method->functions)->drawn != NULL;
+  int32_t *owned = NULL;
+  cohort_error why = {0};
+  memset(out, 0, sizeof *out);
+  if (drawn && task->functions != &cohort_task_supervised)
+    return cohort_settings_fail(task->settings, "federated.population", error,
+                                "federated.population: %s draws samples of classes; it is for task supervised",
+                                partition->method->key);
+  if (drawn) {
+    take_drawn(task, out);
+    return COHORT_DONE;
+  }
+  cohort_status status = find_labels(task, partition, &owned, &data, &why);
+  if (status == COHORT_DONE) status = cohort_population_create(partition, &data, out, &why);
+  free(owned);
+  if (status == COHORT_BAD_CONFIG)
+    return cohort_settings_fail(task->settings, "federated.population", error, "federated.population: %s", why.text);
+  if (status != COHORT_DONE) return cohort_fail(error, status, "federated.population: %s", why.text);
+  return COHORT_DONE;
 }

@@ -170,9 +170,9 @@ static void put_takers(cohort_writer *out, const char *path, const cohort_parame
   free(family);
   if (probed)
     cohort_writer_put(out, "cohort probe, as KEY=VALUE");
-  else if (!parent || parent->family)
+  else if (!parent || (parent->family && !strchr(section, '.')))
     cohort_writer_put(out, "every run");
-  else if (parent->standard && strcmp(parent->standard, "null") == 0)
+  else if (!parent->family && parent->standard && strcmp(parent->standard, "null") == 0)
     cohort_writer_put(out, "runs with %s", section);
   else
     put_takers(out, section, parent);

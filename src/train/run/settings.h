@@ -37,20 +37,8 @@ typedef struct cohort_checkpoint_settings {
   int64_t every, keep;
 } cohort_checkpoint_settings;
 
-/* Labels are dealt to clients by a Dirichlet distribution (train/engine/population.h). */
-typedef struct cohort_dirichlet_settings {
-  int64_t clients;
-  double alpha;
-} cohort_dirichlet_settings;
-
-typedef struct cohort_population_settings {
-  const cohort_document *dirichlet;
-  cohort_dirichlet_settings dirichlet_settings;
-} cohort_population_settings;
-
 typedef struct cohort_federated_settings {
   const cohort_document *strategy, *population;
-  cohort_population_settings population_settings;
   int64_t clients_per_round, local_steps, local_epochs, local_batch;
   const cohort_document *client, *client_schedule, *client_groups;
   double client_clip;

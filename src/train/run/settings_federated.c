@@ -5,25 +5,11 @@
 #include "train/run/settings.h"
 #include "update/groups.h"
 
-static const cohort_parameter dirichlet_table[] = {
-    COHORT_INTEGER_RANGE(cohort_dirichlet_settings, clients, "100", 1, 1e7, "clients in the population",
-                         .unit = "clients"),
-    COHORT_REAL_ATLEAST(cohort_dirichlet_settings, alpha, "0.5", 0,
-                        "concentration of the distribution; 0: equal shares of all labels"),
-    {.name = NULL},
-};
-
-static const cohort_parameter population_table[] = {
-    COHORT_SECTION(cohort_population_settings, dirichlet, dirichlet_settings, dirichlet_table, "{}",
-                   "labels are dealt to clients by a Dirichlet distribution"),
-    {.name = NULL},
-};
-
 const cohort_parameter cohort_federated_table[] = {
     COHORT_METHOD_OF(cohort_federated_settings, strategy, "fedavg", "federated",
                      "the server's rule; any optimizer serves too"),
-    COHORT_SECTION(cohort_federated_settings, population, population_settings, population_table, "{}",
-                   "the clients, and who holds which training samples"),
+    COHORT_METHOD_OF(cohort_federated_settings, population, "dirichlet", "partition",
+                     "the clients, and who holds which training samples"),
     COHORT_INTEGER_RANGE(cohort_federated_settings, clients_per_round, "10", 1, 1e6,
                          "clients that take part in a round", .unit = "clients"),
     COHORT_INTEGER_RANGE(cohort_federated_settings, local_steps, "10", 1, 1e6, "steps of a client in a round",

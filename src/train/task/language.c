@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "io/dataset/dataset.h"
+#include "io/dataset/owners.h"
 #include "io/tokenizer/tokenizer.h"
 #include "method/loss/loss.h"
 #include "train/run/source_text.h"
@@ -19,11 +20,14 @@ typedef struct language {
   int64_t validation; /* first token that validates */
   int64_t validation_bytes;
   int64_t context, stride;
+  int32_t *part; /* [training samples]: of the text, where a population is cut by lines; else NULL */
+  int64_t parts;
 } language;
 
 static void close_task(cohort_task *task) {
   language *own = task->own;
   free(own->tokens);
+  free(own->part);
   free(own);
 }
 
@@ -86,6 +90,51 @@ static cohort_status count_training(cohort_task *task, const language *own, coho
                      data->text, (long long)own->validation, (long long)own->context);
 }
 
+/* Where in the text the training sequences begin, and in which part that is. */
+static void place_samples(language *own, const cohort_tokenizer *tokenizer, int64_t samples,
+                          const cohort_text_parts *parts) {
+  size_t at = 0, length = 0;
+  int64_t run = 0;
+  for (int64_t i = 0; i < samples; i++, at += length) {
+    while (run + 1 < parts->runs && parts->first[run + 1] <= at) run++;
+    own->part[i] = parts->part[run];
+    free(cohort_tokenizer_decode(tokenizer, own->tokens + i * own->context, own->context, &length));
+  }
+}
+
+/* The parts of the text that are clients of a federated run. */
+static cohort_status find_parts(cohort_task *task, language *own, const cohort_tokenizer *tokenizer, const char *text,
+                                size_t length, cohort_error *error) {
+  const char *pattern = cohort_task_partition_origin(task->settings, COHORT_PARTITION_BY_LINES);
+  const int64_t samples = task->samples[COHORT_SPLIT_TRAIN];
+  cohort_text_parts parts = {0};
+  cohort_error why;
+  if (!pattern) return COHORT_DONE;
+  own->part = cohort_allocate((size_t)samples * sizeof *own->part + 1);
+  if (cohort_source_text_stands_in(task->settings)) { /* whose lines are not the text's: some clients */
+    own->parts = samples < COHORT_STAND_IN_LINES ? samples : COHORT_STAND_IN_LINES;
+    for (int64_t i = 0; i < samples; i++) own->part[i] = (int32_t)(i % own->parts);
+    return COHORT_DONE;
+  }
+  const cohort_status status = cohort_text_parts_find(
+      text, cohort_language_split(text, length, task->settings->data_settings.validation_share), pattern, &parts, &why);
+  if (status != COHORT_DONE)
+    return cohort_settings_fail(task->settings, "federated.population", error, "federated.population: %s", why.text);
+  own->parts = parts.parts;
+  place_samples(own, tokenizer, samples, &parts);
+  cohort_text_parts_release(&parts);
+  return COHORT_DONE;
+}
+
+int32_t *cohort_language_parts(const cohort_task *task, int64_t *parts) {
+  const language *own = task->own;
+  const size_t bytes = (size_t)task->samples[COHORT_SPLIT_TRAIN] * sizeof *own->part;
+  int32_t *copy = cohort_allocate(bytes + 1);
+  memcpy(copy, own->part, bytes);
+  *parts = own->parts;
+  return copy;
+}
+
 static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_faults *faults, cohort_error *error) {
   const cohort_settings *settings = task->settings;
   COHORT_TRY(check_settings(task, faults, error));
@@ -105,16 +154,18 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   tokenize(own, tokenizer, text, length, settings->data_settings.validation_share);
   task->digest = cohort_digest(text, length, cohort_tokenizer_digest(tokenizer));
   task->model_data.outputs = cohort_tokenizer_vocabulary(tokenizer);
+  own->context = context;
+  task->tokens_per_sample = own->context;
+  cohort_status counted = count_training(task, own, error);
+  if (counted == COHORT_DONE) counted = find_parts(task, own, tokenizer, text, length, error);
   cohort_tokenizer_destroy(tokenizer);
   free(text);
-  own->context = context;
+  COHORT_TRY(counted);
   own->stride = settings->evaluate_settings.stride ? settings->evaluate_settings.stride : own->context;
   if (own->stride > own->context)
     return cohort_settings_fail(settings, "evaluate.stride", error,
                                 "evaluate.stride: %lld is more than the model's context %lld", (long long)own->stride,
                                 (long long)own->context);
-  task->tokens_per_sample = own->context;
-  COHORT_TRY(count_training(task, own, error));
   const int64_t tail = own->count - own->validation, scored = tail ? scored_tokens(own) : 0;
   if (tail && !scored)
     return cohort_fail(error, COHORT_BAD_DATA, "%s: a text of one token has none to score; take a longer one",

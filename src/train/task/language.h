@@ -15,4 +15,8 @@ size_t cohort_language_split(const char *text, size_t length, double validation_
 void cohort_language_tokens(const cohort_task *task, const int32_t **tokens, int64_t *train, int64_t *all,
                             int64_t *validation_bytes);
 
+/* Which part of the text (io/dataset/owners.h) each training sequence begins in, where the population of a federated
+ * run is cut by lines; owned by the caller. */
+int32_t *cohort_language_parts(const cohort_task *task, int64_t *parts);
+
 #endif

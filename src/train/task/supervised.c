@@ -14,6 +14,7 @@
 typedef struct named_columns {
   int count;
   const char *name[COHORT_MAX_SAMPLE_COLUMNS + 1]; /* NULL-ended */
+  int evaluated; /* the first ones, which all splits have; the rest says whose training samples are */
 } named_columns;
 
 static int add_name(named_columns *own, const char *name, cohort_faults *faults, const cohort_document *where) {
@@ -56,6 +57,9 @@ static void list_columns(const cohort_task *task, cohort_supervised *own, named_
     if (task->loss[l].method->needs & COHORT_LOSS_GROUPS) own->group = data->group;
   }
   if (own->group && !is_first(own->group)) (void)add_name(columns, own->group, faults, task->settings->data);
+  columns->evaluated = columns->count;
+  const char *of_clients = cohort_task_partition_origin(task->settings, COHORT_PARTITION_BY_COLUMN);
+  if (!is_first(of_clients)) (void)add_name(columns, of_clients, faults, task->settings->data);
   if (columns->count && data->train_images)
     cohort_faults_add(faults, cohort_settings_place(task->settings, "data"),
                       "data: IDX files hold images and classes alone, and the config names %s; store the samples in "
@@ -69,9 +73,11 @@ static cohort_status read_data(const cohort_task *task, const named_columns *col
   const cohort_layout layout = (cohort_layout)data->layout;
   const bool images = data->train_images != NULL;
   const cohort_split other = images ? COHORT_SPLIT_TEST : COHORT_SPLIT_VALIDATION;
+  const char *evaluated[COHORT_MAX_SAMPLE_COLUMNS + 1] = {NULL};
+  for (int c = 0; c < columns->evaluated; c++) evaluated[c] = columns->name[c];
   const cohort_data_request request[2] = {
       {images ? data->train_images : data->train, images ? data->train_labels : NULL, layout, columns->name},
-      {images ? data->test_images : data->validation, images ? data->test_labels : NULL, layout, columns->name}};
+      {images ? data->test_images : data->validation, images ? data->test_labels : NULL, layout, evaluated}};
   for (int i = 0; i < 2; i++)
     if (request[i].path)
       COHORT_TRY(cohort_data_sets_samples(task->settings->data_sets, &request[i],
@@ -124,7 +130,8 @@ static cohort_status check_splits(const cohort_samples *train, const cohort_samp
 static cohort_status check_columns(const cohort_samples *train, const cohort_samples *other, const char *name,
                                    cohort_error *error) {
   for (int c = 0; other->count && c < train->columns; c++) {
-    const cohort_column *here = &train->column[c], *there = &other->column[c];
+    const cohort_column *here = &train->column[c], *there = cohort_samples_column(other, here->name);
+    if (!there || strcmp(here->name, COHORT_CLIENT_COLUMN) == 0) continue; /* of training samples alone */
     if (!here->labels != !there->labels || here->width != there->width || there->classes > here->classes)
       return cohort_fail(error, COHORT_BAD_DATA,
                          "data: %s of %s holds other classes or sizes than that of train; store both alike", here->name,
@@ -140,6 +147,7 @@ const int32_t *cohort_supervised_groups(const cohort_supervised *own, cohort_spl
 
 static void close_task(cohort_task *task) {
   cohort_supervised *own = task->own;
+  cohort_drawn_samples_close(own);
   /* Of data sets that runs share nothing is this run's. */
   for (int s = 0; s < COHORT_SPLITS && !task->settings->data_sets; s++) cohort_samples_release(&own->split[s]);
   for (int m = 0; m < task->metrics; m++) free(own->metric[m]);
@@ -300,26 +308,38 @@ static cohort_status describe_inputs(cohort_task *task, const cohort_supervised 
   return COHORT_DONE;
 }
 
+/* Which files there must be, or must not. */
+static void check_files(const cohort_task *task, bool drawn, cohort_faults *faults) {
+  const cohort_data_settings *data = &task->settings->data_settings;
+  const cohort_document *place = cohort_settings_place(task->settings, "data");
+  if (drawn && (data->train_images || data->train || data->validation || data->test_images))
+    cohort_faults_add(faults, place, "data: the population draws its own samples; remove the files");
+  if (!drawn && !data->train_images && !data->train)
+    cohort_faults_add(faults, place, "data: give train_images and train_labels (IDX), or train (HDF5 or .npz)");
+  if (data->train_images && !data->train_labels)
+    cohort_faults_add(faults, place, "data: train_images needs train_labels");
+  if (data->test_images && !data->test_labels) cohort_faults_add(faults, place, "data: test_images needs test_labels");
+}
+
 static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_faults *faults, cohort_error *error) {
   const cohort_data_settings *data = &task->settings->data_settings;
   if (((const cohort_model *)task->model.method->functions)->kind != COHORT_MODEL_SAMPLES)
     cohort_faults_add(faults, cohort_settings_place(task->settings, "model"),
                       "model: %s reads tokens; the supervised task has samples", task->model.method->key);
-  if (!data->train_images && !data->train)
-    cohort_faults_add(faults, cohort_settings_place(task->settings, "data"),
-                      "data: give train_images and train_labels (IDX), or train (HDF5 or .npz)");
-  if (data->train_images && !data->train_labels)
-    cohort_faults_add(faults, cohort_settings_place(task->settings, "data"), "data: train_images needs train_labels");
-  if (data->test_images && !data->test_labels)
-    cohort_faults_add(faults, cohort_settings_place(task->settings, "data"), "data: test_images needs test_labels");
+  const bool drawn = cohort_task_partition_draws(task->settings);
+  check_files(task, drawn, faults);
   COHORT_TRY(cohort_faults_status(faults, error));
   cohort_supervised *own = cohort_allocate(sizeof *own);
   named_columns columns = {0};
   task->own = own;
   own->views = data->views;
   list_columns(task, own, &columns, faults);
+  if (drawn && (columns.count || own->group))
+    cohort_faults_add(faults, cohort_settings_place(task->settings, "data"),
+                      "data: the population draws x and y alone, and the config names %s; remove it",
+                      columns.count ? columns.name[0] : own->group);
   COHORT_TRY(cohort_faults_status(faults, error));
-  COHORT_TRY(read_data(task, &columns, own, error));
+  COHORT_TRY(drawn ? cohort_drawn_samples_open(task, own, error) : read_data(task, &columns, own, error));
   const cohort_samples *train = &own->split[COHORT_SPLIT_TRAIN];
   for (int s = 0; s < COHORT_SPLITS; s++) {
     COHORT_TRY(check_splits(train, &own->split[s], cohort_split_name((cohort_split)s), error));
@@ -327,7 +347,7 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
     task->samples[s] = own->split[s].count;
     task->digest = cohort_digest(&own->split[s].digest, sizeof own->split[s].digest, task->digest + 1);
   }
-  char *const empty = cohort_samples_empty_classes(train);
+  char *const empty = drawn ? NULL : cohort_samples_empty_classes(train);
   if (empty) cohort_log_warning(log, "data: %s; the model has an output for each", empty);
   free(empty);
   fill_targets(own);
@@ -353,9 +373,22 @@ static int64_t count(const cohort_task *task, cohort_split split, int64_t sample
   return samples;
 }
 
-/* For the partition of a population: the classes of the training samples, or NULL. */
 const int32_t *cohort_supervised_labels(const cohort_task *task) {
-  return ((const cohort_supervised *)task->own)->split[COHORT_SPLIT_TRAIN].labels;
+  const cohort_supervised *own = task->own;
+  return own->drawn ? NULL : own->split[COHORT_SPLIT_TRAIN].labels;
+}
+
+const int64_t *cohort_supervised_drawn(const cohort_task *task, int64_t *clients) {
+  const cohort_supervised *own = task->own;
+  *clients = own->drawn ? own->drawn->clients : 0;
+  return own->drawn ? own->drawn->first : NULL;
+}
+
+const int32_t *cohort_supervised_column(const cohort_task *task, const char *name, int64_t *classes) {
+  const cohort_samples *train = &((const cohort_supervised *)task->own)->split[COHORT_SPLIT_TRAIN];
+  const cohort_column *column = is_first(name) ? NULL : cohort_samples_column(train, name);
+  *classes = is_first(name) ? train->classes : column ? column->classes : 0;
+  return is_first(name) ? cohort_supervised_labels(task) : column ? column->labels : NULL;
 }
 
 const cohort_task_functions cohort_task_supervised = {

@@ -29,10 +29,28 @@ typedef struct cohort_supervised_target {
   int64_t width;         /* classes, or numbers a row */
 } cohort_supervised_target;
 
+/* Samples that are drawn by client when a lane is fed (supervised_drawn.c). */
+typedef struct cohort_drawn_samples {
+  const cohort_partition_drawn *functions;
+  cohort_choice partition;
+  cohort_random_key key;
+  int64_t clients, *first; /* [clients + 1]: the number of each client's first sample */
+  int32_t none[1];         /* stands for classes, which are not stored */
+} cohort_drawn_samples;
+
+/* The client that was drawn from last. Zero to begin with. */
+enum { COHORT_DRAWN_NUMBERS = 1024 };
+typedef struct cohort_drawn_client {
+  bool begun;
+  int64_t client;
+  double model[COHORT_DRAWN_NUMBERS];
+} cohort_drawn_client;
+
 typedef struct cohort_supervised {
   cohort_samples split[COHORT_SPLITS];
-  int64_t features;  /* of one sample */
-  float number[256]; /* of a byte */
+  cohort_drawn_samples *drawn; /* NULL: samples are stored */
+  int64_t features;            /* of one sample */
+  float number[256];           /* of a byte */
   int64_t views;
   int inputs, targets; /* further ones: columns of the samples */
   const char *input[COHORT_MAX_FURTHER];
@@ -52,6 +70,19 @@ static inline const cohort_supervised_target *cohort_supervised_target_of(const 
 
 /* The groups of a split's samples. */
 const int32_t *cohort_supervised_groups(const cohort_supervised *own, cohort_split split);
+
+/* Integers of the training samples by the name of their array (y: the classes), and the largest + 1; NULL: it holds
+ * none. */
+const int32_t *cohort_supervised_column(const cohort_task *task, const char *name, int64_t *classes);
+
+/* Sets up the splits of a run whose population draws its samples; released by close. */
+cohort_status cohort_drawn_samples_open(cohort_task *task, cohort_supervised *own, cohort_error *error);
+void cohort_drawn_samples_close(cohort_supervised *own);
+/* The sample of a split: fills x, returns the class. */
+int32_t cohort_drawn_samples_draw(const cohort_drawn_samples *own, cohort_drawn_client *last, cohort_split split,
+                                  int64_t sample, float *x);
+/* Where each client's samples begin, [clients + 1]; NULL: they are stored. */
+const int64_t *cohort_supervised_drawn(const cohort_task *task, int64_t *clients);
 
 /* The task's functions. */
 cohort_lane_outputs cohort_supervised_graph(const cohort_task *task, cohort_graph *graph, int64_t capacity,

@@ -102,13 +102,29 @@ static void put_target(const feed_job *job, int input, int64_t i, int64_t row, c
   for (int64_t o = 0; o < width; o++) to[o] = real ? values[sample * width + o] : 0;
 }
 
-static void put_row(const feed_job *job, int64_t i, int64_t view, int64_t row) {
+/* Features and class of a sample that is not stored. */
+static void put_drawn(const feed_job *job, cohort_drawn_client *last, int64_t i, int64_t row) {
+  const cohort_supervised *own = job->task->own;
+  float *input = real_row(job, COHORT_SUPERVISED_FEATURES, row, own->features);
+  int32_t *label = integer_row(job, COHORT_SUPERVISED_TARGET, row);
+  *label = -1;
+  if (i >= job->feed->count)
+    memset(input, 0, (size_t)own->features * sizeof *input);
+  else
+    *label = cohort_drawn_samples_draw(own->drawn, last, job->feed->split, job->sample[i], input);
+}
+
+static void put_row(const feed_job *job, cohort_drawn_client *last, int64_t i, int64_t view, int64_t row) {
   const cohort_supervised *own = job->task->own;
   const cohort_split split = job->feed->split;
   const cohort_samples *samples = &own->split[split];
   const bool real = i < job->feed->count;
-  put_features(job, i, view, row);
-  put_target(job, COHORT_SUPERVISED_TARGET, i, row, samples->labels, samples->targets, samples->target_size);
+  if (own->drawn) {
+    put_drawn(job, last, i, row);
+  } else {
+    put_features(job, i, view, row);
+    put_target(job, COHORT_SUPERVISED_TARGET, i, row, samples->labels, samples->targets, samples->target_size);
+  }
   *real_row(job, COHORT_SUPERVISED_WEIGHT, row, 1) = real ? (float)(1.0 / (double)own->views) : 0;
   *integer_row(job, COHORT_SUPERVISED_POSITIONS, row) = (int32_t)view;
   *integer_row(job, COHORT_SUPERVISED_IDS, row) = job->sample[i];
@@ -133,10 +149,12 @@ static void feed_tile(void *argument, int64_t tile) {
   const cohort_samples *samples = &own->split[job->feed->split];
   const int64_t first = tile * job->tile, end = first + job->tile, capacity = job->feed->capacity;
   const int64_t last = end < capacity ? end : capacity;
+  cohort_drawn_client drawn;
+  drawn.begun = false;
   find_samples(job->task, job->feed, first, last, job->sample);
   for (int64_t i = first; i < last; i++) {
-    if (i + AHEAD < last) call_up(own, samples, job->sample[i + AHEAD]);
-    for (int64_t view = 0; view < own->views; view++) put_row(job, i, view, i * own->views + view);
+    if (!own->drawn && i + AHEAD < last) call_up(own, samples, job->sample[i + AHEAD]);
+    for (int64_t view = 0; view < own->views; view++) put_row(job, &drawn, i, view, i * own->views + view);
   }
 }
 

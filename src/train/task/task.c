@@ -12,6 +12,31 @@ const char *cohort_split_name(cohort_split split) {
   return names[split];
 }
 
+/* Its faults are found before, by who read the settings. Released by the caller; no method: there is none. */
+static cohort_choice read_partition(const cohort_settings *settings) {
+  const cohort_document *population = settings->is_federated ? settings->federated_settings.population : NULL;
+  cohort_choice choice = {NULL, NULL};
+  cohort_faults faults = {NULL, 0};
+  if (population) cohort_choice_read(COHORT_VARIANT_F64, "partition", population, "population", &choice, NULL, &faults);
+  cohort_faults_release(&faults);
+  return choice;
+}
+
+const char *cohort_task_partition_origin(const cohort_settings *settings, cohort_partition_by by) {
+  cohort_choice choice = read_partition(settings);
+  const cohort_partition *functions = choice.method ? choice.method->functions : NULL;
+  const char *origin = functions && functions->by == by && functions->origin ? functions->origin(choice.config) : NULL;
+  cohort_choice_release(&choice);
+  return origin;
+}
+
+bool cohort_task_partition_draws(const cohort_settings *settings) {
+  cohort_choice choice = read_partition(settings);
+  const bool draws = choice.method && ((const cohort_partition *)choice.method->functions)->drawn;
+  cohort_choice_release(&choice);
+  return draws;
+}
+
 cohort_split cohort_task_evaluated_split(const cohort_task *task) {
   return task->samples[COHORT_SPLIT_VALIDATION] ? COHORT_SPLIT_VALIDATION : COHORT_SPLIT_TEST;
 }

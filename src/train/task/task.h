@@ -15,6 +15,7 @@
 #include "method/aggregator/aggregator.h"
 #include "method/loss/loss.h"
 #include "method/model/model.h"
+#include "method/partition/partition.h"
 #include "method/registry.h"
 #include "state/row_table.h"
 #include "train/player/spaces.h"
@@ -164,6 +165,12 @@ cohort_value cohort_task_consistency(cohort_graph *graph, cohort_value logits, c
 
 /* Classes of the training samples of a supervised task, or NULL. */
 const int32_t *cohort_supervised_labels(const cohort_task *task);
+
+/* What the partition of a federated run deals by, of this kind: the name of a column, a pattern (its `origin`,
+ * method/partition/partition.h); NULL: it deals by something else, or the run is not federated. */
+const char *cohort_task_partition_origin(const cohort_settings *settings, cohort_partition_by by);
+/* Whether a federated run's population draws its samples, so that no data are read. */
+bool cohort_task_partition_draws(const cohort_settings *settings);
 
 extern const cohort_task_functions cohort_task_supervised, cohort_task_language, cohort_task_preference;
 
