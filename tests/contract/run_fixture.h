@@ -35,7 +35,7 @@ static inline FILE *run_create_file(const char *name) {
   return file;
 }
 
-/* Images and labels as IDX, labels of two classes, and a text. */
+/* Images and labels as IDX, labels of two classes, a text, and what populations are made of: owners, verses, LEAF. */
 static inline void run_make_data(void) {
   /* Every save is synchronised: in memory, where there is such a folder, that takes no time. */
   (void)snprintf(run_scratch, sizeof run_scratch, "%s/contract_XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
@@ -56,6 +56,28 @@ static inline void run_make_data(void) {
     for (int i = 0; i < RUN_SIDE * RUN_SIDE; i++)
       (void)fputc((s % RUN_CLASSES) * 40 + (s * 131 + i * i * 17) % 90, images);
   }
+  FILE *owners = run_create_file("owners.csv"), *verses = run_create_file("verses"),
+       *leaf = run_create_file("leaf.json");
+  (void)fprintf(owners, "sample,client\n");
+  for (int s = 0; s < RUN_SAMPLES; s++) (void)fprintf(owners, "%d,%d\n", s, s * 3 % 5);
+  for (int verse = 0; verse < 90; verse++)
+    (void)fprintf(verses, "%s%d:%d And it was said for the %dth time.\n",
+                  verse < 40   ? "Ge"
+                  : verse < 70 ? "1Sa"
+                               : "Rev",
+                  verse / 10 + 1, verse % 10 + 1, verse * verse % 41);
+  (void)fprintf(leaf, "{\"users\": [\"a\", \"b\", \"c\"], \"num_samples\": [9, 10, 11], \"user_data\": {");
+  for (int user = 0; user < 3; user++) {
+    (void)fprintf(leaf, "%s\"%c\": {\"x\": [", user ? ", " : "", 'a' + user);
+    for (int s = 0; s < 9 + user; s++) (void)fprintf(leaf, "%s[%d, %d.5]", s ? ", " : "", s % 3, (s + user) % 4);
+    (void)fprintf(leaf, "], \"y\": [");
+    for (int s = 0; s < 9 + user; s++) (void)fprintf(leaf, "%s%d", s ? ", " : "", (s + user) % 3);
+    (void)fprintf(leaf, "]}");
+  }
+  (void)fprintf(leaf, "}}\n");
+  (void)fclose(owners);
+  (void)fclose(verses);
+  (void)fclose(leaf);
   for (int line = 0; line < 80; line++)
     (void)fprintf(text, "line %d says that %d is not %d\n", line, line * line % 61, line % 7);
   (void)fclose(images);

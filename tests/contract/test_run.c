@@ -13,9 +13,12 @@
   "task: supervised\nbatch: 10\nlanes: 5\ndata: {train_images: DATA/images, train_labels: DATA/labels, " words "}\n"
 #define MLP "model: {mlp: {hidden: 39, layers: 1, dropout: 0.1}}\n"
 #define GPT "model: {gpt: {layers: 1, width: 16, heads: 2, context: 24, dropout: 0.1}}\n"
+/* A federation with these words, of clients that take two steps of five samples. */
+#define FEDERATED(words) \
+  "federated: {" words ", local_steps: 2, local_batch: 5, client: {sgd: {learning_rate: 0.05}}}\n"
 #define SGD "optimizer: {sgd: {learning_rate: 0.05, momentum: 0.9}}\n"
 
-enum { CONFIGS = 4 };
+enum { CONFIGS = 8 };
 
 /* How a method of a family stands in a config: in the place of KEY. The first config that takes it is trained. */
 typedef struct placement {
@@ -50,6 +53,24 @@ static const placement placements[] = {
      {"task: supervised\n" IMAGES MLP "federated: {strategy: KEY, population: {dirichlet: {clients: 6, alpha: 0.5}}, "
       "clients_per_round: 4, local_steps: 2, local_batch: 5, client: {sgd: {learning_rate: 0.05}}}\n",
       NULL, NULL}},
+    {"partition",
+     {"task: supervised\n" IMAGES MLP FEDERATED("population: KEY, clients_per_round: 4"),
+      "task: supervised\n" IMAGES MLP FEDERATED("population: {KEY: {clients: 6}}, clients_per_round: 4"),
+      "task: supervised\n" MLP FEDERATED("population: {KEY: {clients: 6}}, clients_per_round: 4"),
+      "task: supervised\n" IMAGES MLP FEDERATED("population: {KEY: {column: y}}, clients_per_round: 3"),
+      "task: supervised\n" IMAGES MLP FEDERATED("population: {KEY: {path: DATA/owners.csv}}, clients_per_round: 4"),
+      "task: language\ndata: {text: DATA/text}\n" GPT FEDERATED(
+          "population: {KEY: {pattern: \"^line ([0-9])\"}}, clients_per_round: 4"),
+      "task: language\ndata: {text: DATA/verses}\n" GPT FEDERATED("population: KEY, clients_per_round: 2"),
+      "task: supervised\ndata: {train: DATA/leaf.json}\n" MLP FEDERATED("population: KEY, clients_per_round: 2")}},
+    {"sampler",
+     {"task: supervised\n" IMAGES MLP FEDERATED(
+         "sampler: KEY, population: {dirichlet: {clients: 9}}, clients_per_round: 4, "
+         "clock: {compute_spread: 1, link_spread: 1, dropout: 0.1, available: 0.9}")}},
+    {"asynchronous",
+     {"task: supervised\n" IMAGES MLP FEDERATED(
+         "asynchronous: KEY, population: {dirichlet: {clients: 12}}, clients_per_round: 7, "
+         "clock: {compute_spread: 1, link_spread: 1, dropout: 0.1}")}},
 };
 
 static const char *const shardings[] = {"none", "optimizer", "gradients", "parameters"};
