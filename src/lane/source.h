@@ -20,6 +20,8 @@ typedef struct cohort_lane_outputs {
   cohort_value metric[COHORT_MAX_METRICS]; /* sums behind the method columns */
   bool has_logits; /* of classes, [rows, C], and the rows' weights, [rows]: for terms between spaces */
   cohort_value logits, weight;
+  bool has_embedding; /* what the model's heads read, [rows, width]; the same rows, and `weight` is there too */
+  cohort_value embedding;
   cohort_value row; /* the samples' rows of the task's table, which leave the lane; COHORT_NO_VALUE: none do */
 } cohort_lane_outputs;
 

@@ -8,12 +8,12 @@
 
 #include "base/memory.h"
 
-/* A probe names no roles: every tensor decays, as in the libraries that it is compared with. */
+/* Where a probe names no roles every tensor decays, as in the libraries that it is compared with. */
 static cohort_space *make_space(int tensors, const cohort_probe_tensor *tensor) {
   cohort_parameter_tensor *declared = cohort_allocate((size_t)(tensors + 1) * sizeof *declared);
   for (int t = 0; t < tensors; t++) {
     declared[t].shape = tensor[t].shape;
-    declared[t].role = COHORT_ROLE_MATRIX;
+    declared[t].role = tensor[t].role;
     (void)snprintf(declared[t].name, sizeof declared[t].name, "%s", tensor[t].name);
   }
   cohort_space *space = cohort_space_of("probe", tensors, declared);

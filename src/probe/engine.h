@@ -8,6 +8,7 @@
 typedef struct cohort_probe_tensor {
   const char *name;
   cohort_shape shape;
+  cohort_role role; /* that of a matrix, which decays, unless it is said */
 } cohort_probe_tensor;
 
 typedef struct cohort_probe_engine {

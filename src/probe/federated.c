@@ -7,7 +7,29 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "probe/engine.h"
+#include "probe/network.h"
+
+/* Numbers of a vector without the padding between tensors, one after another, as arrays have them; returns them. */
+static void *pack(const cohort_probe_engine *engine, const void *vector, void *packed) {
+  const size_t real = cohort_probe_real_size(engine->probe);
+  char *to = packed;
+  for (int t = 0; t < engine->space->tensors; t++) {
+    const cohort_space_tensor *tensor = &engine->space->tensor[t];
+    memcpy(to, (const char *)vector + (size_t)tensor->offset * real, (size_t)tensor->elements * real);
+    to += (size_t)tensor->elements * real;
+  }
+  return packed;
+}
+
+static void unpack(const cohort_probe_engine *engine, const void *packed, void *vector) {
+  const size_t real = cohort_probe_real_size(engine->probe);
+  const char *from = packed;
+  for (int t = 0; t < engine->space->tensors; t++) {
+    const cohort_space_tensor *tensor = &engine->space->tensor[t];
+    memcpy((char *)vector + (size_t)tensor->offset * real, from, (size_t)tensor->elements * real);
+    from += (size_t)tensor->elements * real;
+  }
+}
 
 /* Minus the clients' mean change, weighted by their samples: what a round hands to the server's optimizer. */
 static void average(const cohort_probe_state *probe, int64_t round, void *gradient) {
@@ -26,7 +48,8 @@ static void average(const cohort_probe_state *probe, int64_t round, void *gradie
 /* A round as an oracle. */
 typedef struct round_state {
   cohort_probe_engine *engine;
-  cohort_clients *clients; /* NULL: changes are recorded */
+  cohort_clients *clients;       /* NULL: changes are recorded */
+  cohort_probe_network *network; /* NULL: clients are quadratic */
   cohort_round round;
   int64_t *client, *steps; /* [clients] */
   double *samples, *cost;
@@ -105,6 +128,9 @@ static cohort_status make_clients(round_state *own, cohort_error *error) {
                                           {"momentum", cohort_probe_real_setting(probe, "client_momentum")}};
   cohort_choice client;
   COHORT_TRY(cohort_choice_make(probe->variant, "optimizer", "sgd", 2, number, &client, error));
+  cohort_client_source source = {probe, ask_quadratic};
+  if (own->network) source = (cohort_client_source){own->network, cohort_probe_network_ask};
+  if (own->network) cohort_probe_network_place(own->network, own->engine->space);
   const cohort_clients_options options = {.comm = &own->engine->alone,
                                           .threads = 1,
                                           .strategy = &probe->choice,
@@ -112,7 +138,7 @@ static cohort_status make_clients(round_state *own, cohort_error *error) {
                                           .population = (int64_t)clients,
                                           .space = own->engine->space,
                                           .variant = probe->variant,
-                                          .source = {probe, ask_quadratic}};
+                                          .source = source};
   cohort_faults faults = {NULL, 0};
   const cohort_status status = cohort_clients_create(&options, &faults, &own->clients, error);
   cohort_faults_release(&faults);
@@ -120,11 +146,11 @@ static cohort_status make_clients(round_state *own, cohort_error *error) {
   return status;
 }
 
-static bool is_numbers(const round_state *own, const char *name) {
+static cohort_federated_layout layout_of(const round_state *own, const char *name) {
   const cohort_federated *strategy = own->engine->probe->choice.method->functions;
   const cohort_federated_vector *v = strategy->vectors;
   while (strcmp(v->name, name) != 0) v++;
-  return v->layout == COHORT_LIKE_NUMBERS;
+  return v->layout;
 }
 
 /* What the strategy keeps: the server's vectors, and the clients' by number. */
@@ -137,7 +163,7 @@ static void output_states(const round_state *own) {
     const int64_t count = kept.like_weights ? n : kept.elements;
     char *path = cohort_format_text("state/%s", kept.name),
          *out = cohort_probe_output(probe, path, COHORT_SHAPE(count));
-    if (kept.like_weights) memcpy(out, kept.values, (size_t)n * real);
+    if (kept.like_weights) pack(own->engine, kept.values, out);
     for (int64_t k = 0; !kept.like_weights && k < count; k++)
       cohort_probe_set(probe, out, k, ((const double *)kept.values)[k]);
     free(path);
@@ -152,14 +178,19 @@ static void output_states(const round_state *own) {
   cohort_row_table_read(table, clients, own->client, rows, NULL);
   for (int c = 0; c < cohort_row_table_columns(table); c++) {
     const cohort_row_column *column = cohort_row_table_column(table, c);
-    const int64_t elements = column->elements, shown = elements < n || is_numbers(own, column->name) ? elements : n;
+    const cohort_federated_layout layout = layout_of(own, column->name);
+    const int64_t elements = column->elements, shown = layout == COHORT_LIKE_WEIGHTS ? n : elements;
     char *path = cohort_format_text("state/%s", column->name);
     char *out = cohort_probe_output(probe, path, COHORT_SHAPE(clients, shown));
-    for (int64_t client = 0; client < clients; client++)
-      for (int64_t e = 0; e < shown; e++)
-        cohort_probe_set(probe, out, client * shown + e,
-                         is_numbers(own, column->name) ? ((const double *)rows[c])[client * elements + e]
-                                                       : cohort_probe_get(probe, rows[c], client * elements + e));
+    for (int64_t client = 0; client < clients; client++) {
+      const size_t at = (size_t)(client * elements);
+      if (layout == COHORT_LIKE_WEIGHTS)
+        pack(own->engine, (char *)rows[c] + at * real, out + (size_t)(client * n) * real);
+      else if (layout == COHORT_LIKE_PERSONAL)
+        memcpy(out + at * real, (char *)rows[c] + at * real, (size_t)elements * real);
+      for (int64_t e = 0; e < elements && layout == COHORT_LIKE_NUMBERS; e++)
+        cohort_probe_set(probe, out, (int64_t)at + e, ((const double *)rows[c])[at + (size_t)e]);
+    }
     free(path);
   }
 }
@@ -170,7 +201,7 @@ static cohort_status take_rounds(round_state *own, cohort_error *error) {
   const cohort_array *start = cohort_probe_input(probe, "parameters");
   const int64_t n = start->size[0], rounds = cohort_probe_size_of(probe, "rounds");
   const size_t bytes = (size_t)n * cohort_probe_real_size(probe);
-  memcpy(engine->weights.values, start->data, bytes);
+  unpack(engine, start->data, engine->weights.values);
   char *out = cohort_probe_output(probe, "parameters", COHORT_SHAPE(rounds, n));
   const cohort_oracle oracle = {.argument = own, .objectives = 1, .ask = answer};
   for (int64_t round = 0; round < rounds; round++) {
@@ -184,7 +215,7 @@ static cohort_status take_rounds(round_state *own, cohort_error *error) {
       return cohort_fail(error, COHORT_DIVERGED, "%s %s: round %lld is not finite", probe->family->name,
                          probe->choice.method->key, (long long)round + 1);
     if (own->clients && own->round.present) cohort_clients_commit(own->clients, engine->weights.values);
-    memcpy(out + (size_t)round * bytes, engine->weights.values, bytes);
+    pack(engine, engine->weights.values, out + (size_t)round * bytes);
   }
   if (own->clients) output_states(own);
   return COHORT_DONE;
@@ -212,16 +243,23 @@ static void repeat_samples(cohort_probe_state *probe) {
 
 static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
   const cohort_array *start = cohort_probe_input(probe, "parameters");
-  const cohort_probe_tensor tensor = {.name = "parameters", .shape = COHORT_SHAPE(start->size[0])};
+  cohort_probe_tensor tensor[COHORT_NETWORK_TENSORS] = {{.name = "parameters", .shape = COHORT_SHAPE(start->size[0])}};
+  int tensors = 1;
   cohort_choice server = {NULL, NULL};
   cohort_probe_engine engine = {NULL};
   round_state own = {.engine = &engine};
   cohort_status status = cohort_federation_server(probe->variant, &probe->choice, &server, error);
+  if (status == COHORT_DONE && cohort_probe_input(probe, "problem/x")) {
+    status = cohort_probe_network_create(probe, &own.network, error);
+    tensors = COHORT_NETWORK_TENSORS;
+    if (status == COHORT_DONE) cohort_probe_network_tensors(own.network, tensor);
+  }
   if (status == COHORT_DONE)
-    status = cohort_probe_engine_create(probe, NULL, &server, "server", 1, 1, &tensor, &engine, error);
-  if (status == COHORT_DONE && cohort_probe_input(probe, "problem/A")) status = make_clients(&own, error);
+    status = cohort_probe_engine_create(probe, NULL, &server, "server", 1, tensors, tensor, &engine, error);
+  if (status == COHORT_DONE && !cohort_probe_input(probe, "deltas")) status = make_clients(&own, error);
   if (status == COHORT_DONE) status = take_rounds(&own, error);
   cohort_clients_destroy(own.clients);
+  cohort_probe_network_destroy(own.network);
   cohort_probe_engine_destroy(&engine);
   cohort_choice_release(&server);
   return status;

@@ -2,12 +2,16 @@
 
 A hundred rounds on clients whose losses are quadratic, w'A_i w/2 - b_i'w + c_i, in numpy from the papers' algorithms
 alone: one function a strategy, which sees clients, weights and nothing of this project. A client's step is one of
-gradient descent on all it has; how many it takes, and who takes part, differs from round to round.
+gradient descent on all it has; how many it takes, and who takes part, differs from round to round. Strategies that need
+a model's features or tensors have clients with networks, in torch.
 """
 
 import numpy
+import torch
 
 from golden_file import chosen, short, write
+
+torch.set_default_dtype(torch.float64)
 
 ROUNDS, CLIENTS, SIZE, RATE = 100, 6, 5, 0.1
 
@@ -179,7 +183,71 @@ def fedsam(w, clients, present, steps, state, rho):
     return weight @ numpy.stack(ends) / weight.sum()
 
 
+class Network:
+    """A client whose loss is that of a perceptron on samples of its own; weights are one flat vector."""
+
+    def __init__(self, x, y, classes, samples):
+        real = y >= 0
+        self.x, self.y, self.classes, self.samples, self.kept = torch.tensor(x[real]), torch.tensor(y[real]), classes, samples, {}
+
+    def features(self, w):
+        width = self.x.shape[1]
+        hidden = (len(w) - self.classes) // (width + 1 + self.classes)
+        weight, bias, self.head, self.head_bias = torch.split(w, [hidden * width, hidden, self.classes * hidden, self.classes])
+        return torch.relu(self.x @ weight.view(hidden, width).T + bias)
+
+    def loss(self, w):
+        z = self.features(w)
+        logits = z @ self.head.view(self.classes, -1).T + self.head_bias
+        return torch.nn.functional.cross_entropy(logits, self.y.long())
+
+
+def network_rounds(name, method, settings, source, seed, strategy, clients=5, rows=7, features=3, hidden=4, classes=3, rounds=100, **own):
+    """The same on networks; `strategy` sees torch tensors."""
+    random = numpy.random.default_rng(seed)
+    given = {"parameters": short(random.standard_normal(hidden * (features + 1) + classes * (hidden + 1)) / 2),
+             "problem/x": short(random.standard_normal((clients, rows, features))),
+             "problem/y": random.integers(0, classes, (clients, rows)), "samples": random.integers(5, 40, clients),
+             "steps": random.integers(1, 6, (rounds, clients)), "present": numpy.ones((rounds, clients), int)}
+    given["problem/y"][1, 4:] = -1
+    for row in given["present"]:
+        row[random.permutation(clients)[0]] = 0
+    all_clients = [Network(x, y, classes, n) for x, y, n in zip(given["problem/x"], given["problem/y"], given["samples"])]
+    w, out = torch.tensor(given["parameters"]), []
+    for number in range(rounds):
+        w = strategy(w, all_clients, list(numpy.flatnonzero(given["present"][number])), given["steps"][number], **own)
+        out.append(w.numpy())
+    write(name, "federated", method, f"{settings} rounds={rounds} client_learning_rate={RATE} classes={classes}", "derived: " + source,
+          given, {"parameters": numpy.stack(out)}, 1e-10)
+
+
+def moon(w, clients, present, steps, mu, temperature):
+    weight, ends = [], []
+    for i in present:
+        client = clients[i]
+        before = client.kept.get("before", w)
+        with torch.no_grad():
+            towards, away = client.features(w), client.features(before)
+
+        def loss(y, client=client, towards=towards, away=away):
+            supervised, z = client.loss(y), client.features(y)
+            cosine = torch.nn.functional.cosine_similarity
+            pair = torch.stack([cosine(z, towards), cosine(z, away)], 1) / temperature
+            return supervised + mu * torch.nn.functional.cross_entropy(pair, torch.zeros(len(z), dtype=torch.long))
+        y = w.clone()
+        for _ in range(steps[i]):
+            y.requires_grad_(True)
+            gradient, = torch.autograd.grad(loss(y), y)
+            y = (y - RATE * gradient).detach()
+        client.kept["before"] = y
+        weight.append(float(client.samples))
+        ends.append(y)
+    return torch.tensor(weight) @ torch.stack(ends) / sum(weight)
+
+
 CASES = {
+    "rounds_moon": lambda: network_rounds("rounds_moon", "moon", "mu=2 temperature=0.5", "Li et al. 2021, Algorithm 1, in torch", 521, moon,
+                                          mu=2.0, temperature=0.5),
     "rounds_fedavg": lambda: rounds("rounds_fedavg", "fedavg", "", "McMahan et al. 2017, Algorithm 1", 501, fedavg),
     "rounds_fedprox": lambda: rounds("rounds_fedprox", "fedprox", "mu=0.7", "Li et al. 2020, Algorithm 2", 502, fedprox, mu=0.7),
     "rounds_scaffold": lambda: rounds("rounds_scaffold", "scaffold", "learning_rate=0.9", "Karimireddy et al. 2020, Algorithm 1, option II", 503,

@@ -4,10 +4,19 @@
 
 #include "method/family.h"
 
+/* Whether tensors by name or a model's features are needed; else a client's loss is quadratic. */
+static bool takes_network(const cohort_method *method) {
+  const cohort_federated *functions = method->functions;
+  return functions->personal || functions->term;
+}
+
+static bool takes_quadratics(const cohort_method *method) { return !takes_network(method); }
+
 /* Whether clients' changes are all that the server gets, by samples. */
 static bool takes_changes(const cohort_method *method) {
   const cohort_federated *functions = method->functions;
-  return !functions->receive && !functions->serve && !functions->weigh && !functions->leave && !functions->uniform;
+  return !functions->receive && !functions->serve && !functions->weigh && !functions->leave && !functions->uniform &&
+         !takes_network(method);
 }
 
 static bool takes_momentum(const cohort_method *method) {
@@ -36,15 +45,38 @@ static const cohort_probe_array inputs[] = {
     {"problem/A",
      COHORT_ARRAY_OF_REAL,
      {"clients", "n", "n"},
+     .when = takes_quadratics,
      .either = "quadratic",
      .meaning = "a client's loss is w'Aw/2 - b'w + c; it takes steps of gradient descent on it"},
-    {"problem/b", COHORT_ARRAY_OF_REAL, {"clients", "n"}, .either = "quadratic", .meaning = "see problem/A"},
+    {"problem/b",
+     COHORT_ARRAY_OF_REAL,
+     {"clients", "n"},
+     .when = takes_quadratics,
+     .either = "quadratic",
+     .meaning = "see problem/A"},
     {"problem/c",
      COHORT_ARRAY_OF_REAL,
      {"clients"},
      .optional = true,
+     .when = takes_quadratics,
      .either = "quadratic",
      .meaning = "see problem/A; else 0"},
+    {"problem/x",
+     COHORT_ARRAY_OF_REAL,
+     {"clients", "rows", "features"},
+     .when = takes_network,
+     .meaning = "samples of each client"},
+    {"problem/y",
+     COHORT_ARRAY_OF_INTEGER,
+     {"clients", "rows"},
+     .when = takes_network,
+     .constraint = "value < classes",
+     .ignores = true,
+     .meaning = "their classes, below 0: there is no such sample. A client's loss is the mean of the softmax "
+                "cross-entropy of a network: logits = head.weight relu(layer0.weight x + layer0.bias) + head.bias; it "
+                "takes steps of gradient descent on it. parameters are layer0.weight [hidden, features], layer0.bias, "
+                "head.weight [classes, hidden] and head.bias, one after another, n = hidden (features + 1) + classes "
+                "(hidden + 1)"},
     {"samples",
      COHORT_ARRAY_OF_INTEGER,
      {"rounds", "clients"},
@@ -55,14 +87,30 @@ static const cohort_probe_array inputs[] = {
      COHORT_ARRAY_OF_INTEGER,
      {"rounds", "clients"},
      .optional = true,
+     .when = takes_quadratics,
      .either = "quadratic",
+     .constraint = "1 <= value",
+     .meaning = "local steps of each client; else local_steps"},
+    {"steps",
+     COHORT_ARRAY_OF_INTEGER,
+     {"rounds", "clients"},
+     .optional = true,
+     .when = takes_network,
      .constraint = "1 <= value",
      .meaning = "local steps of each client; else local_steps"},
     {"present",
      COHORT_ARRAY_OF_INTEGER,
      {"rounds", "clients"},
      .optional = true,
+     .when = takes_quadratics,
      .either = "quadratic",
+     .constraint = "0 <= value < 2",
+     .meaning = "1: the client takes part in the round; else all do"},
+    {"present",
+     COHORT_ARRAY_OF_INTEGER,
+     {"rounds", "clients"},
+     .optional = true,
+     .when = takes_network,
      .constraint = "0 <= value < 2",
      .meaning = "1: the client takes part in the round; else all do"},
     {.name = NULL},
@@ -84,6 +132,7 @@ static const cohort_probe_setting settings[] = {
     {"rounds", "1", "1", .meaning = "rounds on a problem; recorded changes have their own"},
     {"local_steps", "1", "1", .meaning = "steps of a client in a round, unless the array steps says"},
     {"client_learning_rate", "0.1", "0", .meaning = "of a client's gradient descent", .real = true},
+    {"classes", "2", "2", .when = takes_network, .meaning = "that the network tells apart"},
     {"client_momentum", "0", "0", .when = takes_momentum, .meaning = "of a client's gradient descent", .real = true},
     {.name = NULL},
 };
@@ -91,7 +140,11 @@ static const cohort_probe_setting settings[] = {
 static const cohort_probe_symbol symbols[] = {
     {"rounds", 1, 3, NULL, .meaning = "rounds"},
     {"clients", 1, 4, NULL, .meaning = "clients a round"},
-    {"n", 1, 6, NULL, .meaning = "parameters"},
+    {"n", 1, 6, takes_quadratics, .meaning = "parameters"},
+    {"n", 5, 12, takes_network, .meaning = "parameters of the network"},
+    {"rows", 1, 5, takes_network, .meaning = "samples of a client at most"},
+    {"features", 1, 2, takes_network, .meaning = "numbers of a sample"},
+    {"classes", 2, 2, takes_network, .meaning = "classes"},
     {.name = NULL},
 };
 

@@ -29,7 +29,7 @@
 #include "method/optimizer/optimizer.h"
 #include "method/registry.h"
 
-enum { COHORT_MAX_FEDERATED_VECTORS = 12, COHORT_MAX_SERVER_SETTINGS = 8 };
+enum { COHORT_MAX_FEDERATED_VECTORS = 12, COHORT_MAX_SERVER_SETTINGS = 8, COHORT_MAX_FEATURE_POINTS = 2 };
 
 /* The row that every table begins with; `config` is the method's struct, which has the field. */
 /* clang-format off */
@@ -174,6 +174,12 @@ typedef struct cohort_federated {
   bool (*personal)(const void *config, const cohort_parameter_tensor *tensor, int number, int tensors);
   /* Before clients begin: weights of the changes, share[present], filled with those by samples (or `uniform`). */
   void (*weigh)(const cohort_federated_server *server, double *share);
+  /* A term of every sample's loss, [R], by its features (what the model's heads read, [R, width]): where the gradient
+   * is asked for, and at other points, which are vectors like the weights, listed in `feature_point`. Costs a forward
+   * pass a point. NULL: none. */
+  int feature_points;
+  int feature_point[COHORT_MAX_FEATURE_POINTS];
+  cohort_value (*term)(const void *config, cohort_graph *graph, cohort_value features, const cohort_value *other);
   cohort_federated_client_function *begin;
   /* The program, instead of `steps` steps of LOCAL. */
   cohort_federated_client_function *local;

@@ -105,7 +105,8 @@ static inline cohort_value cohort_layer_join(cohort_graph *graph, cohort_value x
 static inline cohort_model_outputs cohort_layer_heads(cohort_graph *graph, cohort_value x,
                                                       const cohort_model_data *data,
                                                       const cohort_model_inputs *inputs) {
-  cohort_model_outputs out = {.hidden = COHORT_NO_VALUE, .scalar = COHORT_NO_VALUE, .head = COHORT_NO_VALUE};
+  cohort_model_outputs out = {
+      .embedding = x, .hidden = COHORT_NO_VALUE, .scalar = COHORT_NO_VALUE, .head = COHORT_NO_VALUE};
   out.logits = cohort_layer_dense(graph, "head", inputs, x, data->outputs, COHORT_ROLE_HEAD);
   for (int h = 0; h < data->heads; h++) {
     char name[64];

@@ -64,8 +64,9 @@ typedef struct cohort_model_inputs {
 typedef struct cohort_model_outputs {
   cohort_value logits;                      /* SAMPLES: [R, outputs] */
   cohort_value further[COHORT_MAX_FURTHER]; /* SAMPLES: [R, width], of each further head */
-  cohort_value hidden;                      /* TOKENS: [R, width] after the last norm */
-  cohort_value scalar;                      /* TOKENS: [R], of the scalar head */
+  cohort_value embedding; /* SAMPLES: [R, width] that the heads read; COHORT_NO_VALUE: it tells none */
+  cohort_value hidden;    /* TOKENS: [R, width] after the last norm */
+  cohort_value scalar;    /* TOKENS: [R], of the scalar head */
   cohort_value head; /* TOKENS: weight [vocabulary, width] of the vocabulary head (the embedding itself when tied) */
 } cohort_model_outputs;
 

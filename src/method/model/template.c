@@ -27,8 +27,11 @@ static cohort_model_outputs build(const void *config, cohort_graph *graph, const
   x = cohort_graph_unary(graph, COHORT_OP_TANH, x);
   x = cohort_layer_dropout(graph, "dropout", x, inputs, own->dropout);
   const cohort_value logits = cohort_layer_dense(graph, "head", inputs, x, data->outputs, COHORT_ROLE_HEAD);
-  return (cohort_model_outputs){
-      .logits = logits, .hidden = COHORT_NO_VALUE, .scalar = COHORT_NO_VALUE, .head = COHORT_NO_VALUE};
+  return (cohort_model_outputs){.logits = logits,
+                                .embedding = COHORT_NO_VALUE,
+                                .hidden = COHORT_NO_VALUE,
+                                .scalar = COHORT_NO_VALUE,
+                                .head = COHORT_NO_VALUE};
 }
 
 static const cohort_model functions = {.kind = COHORT_MODEL_SAMPLES, .build = build};

@@ -184,16 +184,20 @@ static cohort_status ask(cohort_federated_client *client, int point, int64_t bat
   training *own = client->implementation;
   const cohort_clients *clients = own->clients;
   const cohort_client_source *source = &clients->options.source;
+  const int points = clients->strategy ? clients->strategy->feature_points : 0;
+  const void *other[COHORT_MAX_FEATURE_POINTS];
   double value;
   if ((batch == COHORT_BATCH_ALL || gradient < 0) && !clients->strategy->asks_all)
     return cohort_fail(error, COHORT_BUG, "federated %s: asks about all samples and has not declared it; report this",
                        clients->options.strategy->method->key);
+  for (int k = 0; k < points; k++) other[k] = values_of(own, clients->strategy->feature_point[k]);
   const cohort_client_question question = {.executor = own->executor,
                                            .round = own->version,
                                            .client = client->client,
                                            .batch = batch,
                                            .point = values_of(own, point),
-                                           .gradient = gradient < 0 ? NULL : values_of(own, gradient)};
+                                           .gradient = gradient < 0 ? NULL : values_of(own, gradient),
+                                           .other = other};
   if (!source->ask(source->argument, &question, &value)) return cohort_fail(error, COHORT_STOPPED, "stopped");
   if (!own->asked) own->answer = value;
   own->asked = true;

@@ -21,7 +21,8 @@ typedef struct cohort_client_question {
   int64_t round, client; /* draws are keyed by */
   int64_t batch;         /* of the client's samples; COHORT_BATCH_ALL: all */
   const void *point;
-  void *gradient; /* receives it, in the engine's type; NULL: is not wanted */
+  void *gradient;           /* receives it, in the engine's type; NULL: is not wanted */
+  const void *const *other; /* the points of the strategy's term (method/federated/federated.h) */
 } cohort_client_question;
 
 typedef struct cohort_client_source {

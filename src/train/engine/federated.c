@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "method/schedule/schedule.h"
+#include "train/engine/client_graph.h"
 #include "update/algebra.h"
 
 struct cohort_federation {
@@ -15,6 +16,8 @@ struct cohort_federation {
   cohort_choice schedule; /* of clients, over rounds */
   cohort_choice partition;
   cohort_population population;
+  cohort_client_graph term;
+  cohort_lane_source source; /* of the task, with the strategy's term */
   cohort_lane_graph *graph;
   cohort_lane_context *context; /* [threads] */
   float **room;                 /* [threads]: for gradients that are added up, or not wanted; or NULL */
@@ -99,13 +102,20 @@ static int64_t choose_samples(const cohort_federation *federation, int64_t clien
   return count;
 }
 
+/* Points of the strategy's term. */
+static int feature_points(const cohort_federation *federation) {
+  const cohort_method *strategy = federation->options.strategy->method;
+  return strategy ? ((const cohort_federated *)strategy->functions)->feature_points : 0;
+}
+
 /* A lane's pass over the positions in its context, as a part of a batch of so many samples: the sum of their losses,
  * and their share of the mean's gradient. */
-static bool run_lane(const cohort_federation *federation, int executor, int64_t count, double inverse,
-                     cohort_random_key key, const void *point, float *gradient, double *sum) {
+static bool run_lane(const cohort_federation *federation, const cohort_client_question *question, int64_t count,
+                     double inverse, cohort_random_key key, float *gradient, double *sum) {
   const cohort_spaces *spaces = federation->options.spaces;
-  const float *weights[COHORT_MAX_SPACES] = {point};
+  const float *weights[COHORT_CLIENT_SPACES] = {question->point};
   for (int s = 1; s < spaces->count; s++) weights[s] = spaces->vector[s].values;
+  for (int k = 0; k < feature_points(federation); k++) weights[spaces->count + k] = question->other[k];
   const int64_t place[1] = {0};
   const cohort_lane_row row = {gradient, place, spaces->space[0]->elements};
   double local[COHORT_MAX_SCALARS] = {0};
@@ -117,7 +127,7 @@ static bool run_lane(const cohort_federation *federation, int executor, int64_t 
                                 .random_key = key,
                                 .row = &row,
                                 .scalars = local};
-  if (!cohort_lane_graph_run(&federation->options.task->source, federation->graph, &federation->context[executor], 0, 0,
+  if (!cohort_lane_graph_run(&federation->source, federation->graph, &federation->context[question->executor], 0, 0,
                              &run))
     return false;
   *sum = local[0];
@@ -146,8 +156,7 @@ static bool ask_all(const cohort_federation *federation, const cohort_client_que
     for (int64_t i = 0; i < count; i++) position[i] = cohort_population_sample(population, question->client, begin + i);
     double sum;
     float *part = question->gradient && begin == 0 ? question->gradient : federation->room[executor];
-    if (!run_lane(federation, executor, count, 1.0 / whole, cohort_random_key_derive(key, (uint64_t)begin),
-                  question->point, part, &sum))
+    if (!run_lane(federation, question, count, 1.0 / whole, cohort_random_key_derive(key, (uint64_t)begin), part, &sum))
       return false;
     if (question->gradient && begin)
       federation->algebra->combine(elements, question->gradient, 1, question->gradient, 1, part);
@@ -169,8 +178,8 @@ static bool ask(void *argument, const cohort_client_question *question, double *
   const int64_t count =
       choose_samples(federation, question->client, question->batch, key, federation->context[executor].position);
   const double whole = divisor(federation, count);
-  if (!run_lane(federation, executor, count, 1.0 / whole, cohort_random_key_derive(key, (uint64_t)question->batch),
-                question->point, question->gradient ? question->gradient : federation->room[executor], loss))
+  if (!run_lane(federation, question, count, 1.0 / whole, cohort_random_key_derive(key, (uint64_t)question->batch),
+                question->gradient ? question->gradient : federation->room[executor], loss))
     return false;
   *loss /= whole;
   return true;
@@ -186,8 +195,16 @@ static cohort_status make_graph(cohort_federation *federation, cohort_error *err
   const int64_t batch = settings_of(federation)->local_batch;
   const cohort_lane_graph_options plan = {
       .gradients = true, .training = true, .lanes = 1, .capacity = batch ? batch : federation->population.largest};
-  COHORT_TRY(cohort_lane_graph_create(&options->task->source, &plan, options->spaces->space, options->kernels,
-                                      &federation->graph, error));
+  cohort_space *spaces[COHORT_CLIENT_SPACES];
+  federation->term = (cohort_client_graph){options->task, options->strategy, options->spaces->count};
+  federation->source = cohort_client_graph_source(&federation->term);
+  cohort_client_graph_spaces(&federation->term, options->spaces->space, spaces);
+  if (feature_points(federation) && !cohort_client_graph_has_features(options->task))
+    return cohort_settings_fail(options->settings, "federated", error,
+                                "federated.strategy: %s reads the model's features, which this task's model does not "
+                                "tell; take another",
+                                options->strategy->method->key);
+  COHORT_TRY(cohort_lane_graph_create(&federation->source, &plan, spaces, options->kernels, &federation->graph, error));
   if (cohort_plan_phases(federation->graph->plan) > 1)
     return cohort_settings_fail(options->settings, "loss", error,
                                 "federated: the loss looks across the batch; clients train alone, take another loss");

@@ -168,6 +168,8 @@ cohort_lane_outputs cohort_supervised_graph(const cohort_task *task, cohort_grap
   for (int i = 0; i < task->objectives; i++) out.objective[i] = objective(&in, graph, &outputs, i, rows);
   out.has_logits = own->first.labels != NULL;
   out.logits = outputs.logits;
+  out.has_embedding = outputs.embedding != COHORT_NO_VALUE;
+  out.embedding = outputs.embedding;
   out.weight = in.weight;
   for (int m = 0; m < task->metrics; m++) out.metric[out.metrics++] = right(&in, graph, &outputs, own->accuracy_of[m]);
   return out;
