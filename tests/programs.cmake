@@ -54,15 +54,15 @@ cohort_mpi_test(test_mpi_abort 3 "${mpirun_text} -n 3 $<TARGET_FILE:test_mpi_wor
 if(TARGET test_io_checkpoint)
   add_test(NAME test_io_checkpoint_h5py COMMAND ${COHORT_PYTHON}
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/io/check_checkpoint_h5py.py $<TARGET_FILE:test_io_checkpoint>)
-  set_tests_properties(test_io_checkpoint_h5py PROPERTIES LABELS quick TIMEOUT 60 SKIP_RETURN_CODE 77)
+  set_tests_properties(test_io_checkpoint_h5py PROPERTIES LABELS quick TIMEOUT 300 SKIP_RETURN_CODE 77)
 endif()
 # The rules of who may include what.
 add_test(NAME house COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/house/check.sh)
 add_test(NAME first_steps COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/house/first_steps.sh)
-set_tests_properties(house first_steps PROPERTIES LABELS "quick;release" TIMEOUT 60)
+set_tests_properties(house first_steps PROPERTIES LABELS "quick;release" TIMEOUT 300)
 
 add_test(NAME house_commit COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/house/commit.sh)
-set_tests_properties(house_commit PROPERTIES LABELS "quick;release" TIMEOUT 60)
+set_tests_properties(house_commit PROPERTIES LABELS "quick;release" TIMEOUT 300)
 
 add_test(NAME house_install COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/house/install.sh ${CMAKE_BINARY_DIR})
 set_tests_properties(house_install PROPERTIES LABELS "quick;release" TIMEOUT 300)
@@ -86,7 +86,7 @@ foreach(fuzzer ${fuzzers})
   target_link_libraries(${name} PRIVATE cohort_io)
   target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   add_test(NAME ${name} COMMAND ${name} 3000)
-  set_tests_properties(${name} PROPERTIES LABELS quick TIMEOUT 120)
+  set_tests_properties(${name} PROPERTIES LABELS quick TIMEOUT 300)
 endforeach()
 
 # The benchmark's optimizer alone (tests/bench/compare runs it; no test).
