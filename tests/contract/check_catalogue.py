@@ -117,6 +117,8 @@ class Method:
                 continue
             if entry["name"] == "state/<slot>":  # of a federation
                 for state in self.states:
+                    if state["sized"]:
+                        continue
                     out[f"state/{state['name']}"] = tuple(self.sizes[s] for s in
                                                           (["clients", "n"] if state["axis"] == "client" else ["n"]))
                 continue

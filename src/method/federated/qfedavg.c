@@ -31,7 +31,7 @@ static int settings(const void *config, cohort_choice_number *out) {
 static cohort_status begin(cohort_federated_client *client, cohort_error *error) {
   double *loss = client->call->numbers(client, LOSS);
   COHORT_TRY(client->call->ask(client, COHORT_CLIENT_START, COHORT_BATCH_ALL, -1, loss, error));
-  *loss += 1e-10; /* of the authors' code: no power of 0 */
+  *loss = fmax(*loss, 0) + 1e-10; /* of the authors' code: no power of 0; losses below 0 have none */
   return COHORT_DONE;
 }
 
