@@ -294,7 +294,7 @@ static void hold_replay(taping *own, const cohort_run *run) {
   for (int t = 0; t < space->tensors; t++) {
     const cohort_parameter_tensor *declared = &space->tensor[t].declared;
     if (matrices && declared->shape.axes < 2) continue;
-    tensor[tensors] = (cohort_probe_tensor){declared->name, declared->shape};
+    tensor[tensors] = (cohort_probe_tensor){.name = declared->name, .shape = declared->shape};
     number[tensors++] = t;
   }
   cohort_probe_state probe = {.family = cohort_registry_family("optimizer"),
