@@ -1,9 +1,15 @@
 /* The world over MPI: exchange, posted transfers, waits, abort. It is the one file through which messages pass; an
  * error of MPI ends the job with one line. Between two ranks messages keep their order within a channel. Tickets and
- * requests are reused: after the first step nothing is allocated. */
+ * requests are reused: after the first step nothing is allocated.
+ *
+ * Open MPI yields the core whenever it is asked and has nothing (mpi_yield_when_idle, which mpirun sets itself on a
+ * full host): beside busy processes that is a slice for each of them. So who sends a host-mate a message of an exchange
+ * also counts it in shared memory, and a rank asks MPI only once the messages that it waits for have been counted; else
+ * every PROGRESS_SECONDS, in case MPI has something of its own to do. */
 #include "mpi/world.h"
 
 #include <limits.h>
+#include <math.h>
 #include <mpi.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,8 +30,10 @@ enum {
   START_SECONDS = 60,
   MPI_START_SECONDS = 600,
   SPINS = 1000,
-  CROWDED_SPINS = 10
+  LOAD_SPINS = 20000, /* of looks that are one load: some ten microseconds */
+  CROWDED_SPINS = 2
 };
+static const double PROGRESS_SECONDS = 20e-3;
 enum { TAG_EXCHANGE = 1, TAG_NEVER, TAG_CHANNELS };
 
 typedef struct ticket {
@@ -42,6 +50,9 @@ typedef struct world {
   int local_rank, local_size;
   char *hosts; /* size x HOST_BYTES */
   cohort_watchdog *watchdog;
+  cohort_shared_memory *counts; /* rank r's part: messages of exchanges that it has sent, [size] by receiver; or NULL */
+  uint64_t *awaited;            /* [size] by sender: those that this rank has waited for */
+  double progressed;            /* when MPI was asked last */
 } world;
 
 static int slices(size_t bytes) { return (int)((bytes + SLICE_BYTES - 1) / SLICE_BYTES); }
@@ -83,6 +94,19 @@ static void ring_all(cohort_comm *comm, int messages, const cohort_message *mess
     if (message[i].bytes) cohort_comm_ring(comm, message[i].rank);
 }
 
+/* The count of messages of exchanges from `from` to `to`, or NULL when they do not share memory. */
+static _Atomic uint64_t *count_of(const world *state, int from, int to) {
+  char *const part = state->counts && from != to ? state->counts->part[from] : NULL;
+  return part ? (_Atomic uint64_t *)(void *)part + to : NULL;
+}
+
+static void count_sent(const cohort_comm *comm, int sends, const cohort_message *send) {
+  for (int i = 0; i < sends; i++) {
+    _Atomic uint64_t *const count = count_of(comm->implementation, comm->rank, send[i].rank);
+    if (count && send[i].bytes) (void)atomic_fetch_add_explicit(count, 1, memory_order_release);
+  }
+}
+
 /* An unused ticket with room for this many requests. */
 static int take_ticket(world *state, int requests) {
   int number = 0;
@@ -120,26 +144,58 @@ static int start_all(cohort_comm *comm, int tag, int sends, const cohort_message
     comm->messages += send[i].bytes > 0;
   }
   state->ticket[number].requests = posted;
+  if (tag == TAG_EXCHANGE) count_sent(comm, sends, send);
   ring_all(comm, sends, send);
   return number;
 }
 
+/* Looks before a wait gives the core away. */
+static int spins(const cohort_comm *comm, int usual) { return comm->crowded ? CROWDED_SPINS : usual; }
+
 static void finish(cohort_comm *comm, int number, const char *what) {
   ticket *const own = &((world *)comm->implementation)->ticket[number];
-  const int spins = comm->crowded ? CROWDED_SPINS : SPINS;
+  const int most = spins(comm, SPINS);
   int done = own->requests == 0;
   for (int looks = 0; !done; looks++) {
-    if (looks >= spins) cohort_comm_give_way(comm); /* MPI's own wait would never sleep */
+    if (looks >= most) cohort_comm_give_way(comm); /* MPI's own wait would never sleep */
     require(comm, MPI_Testall(own->requests, own->request, &done, own->status), what);
   }
   own->used = false;
+}
+
+/* To look for a message that never comes is what makes MPI look at all that do. */
+static void progress(cohort_comm *comm) {
+  world *const state = comm->implementation;
+  const double now = cohort_clock_seconds();
+  const bool alone = comm->hosts == 1 && !comm->flights;
+  if (alone && now - fmax(state->progressed, comm->waits_since) < PROGRESS_SECONDS) return;
+  state->progressed = now;
+  int there = 0;
+  require(comm, MPI_Iprobe(MPI_ANY_SOURCE, TAG_NEVER, MPI_COMM_WORLD, &there, MPI_STATUS_IGNORE), "wait");
+}
+
+static void await_counted(cohort_comm *comm, int receives, const cohort_message *receive) {
+  const world *const state = comm->implementation;
+  const int most = spins(comm, LOAD_SPINS);
+  for (int i = 0; i < receives; i++) {
+    const _Atomic uint64_t *const count = count_of(state, receive[i].rank, comm->rank);
+    if (!count || !receive[i].bytes) continue;
+    const uint64_t wanted = ++state->awaited[receive[i].rank];
+    for (int looks = 0; atomic_load_explicit(count, memory_order_acquire) < wanted; looks++) {
+      if (looks < most) continue;
+      progress(comm);
+      cohort_comm_give_way(comm);
+    }
+  }
 }
 
 static void world_exchange(cohort_comm *comm, int sends, const cohort_message *send, int receives,
                            const cohort_message *receive) {
   const double before = cohort_clock_seconds();
   cohort_comm_wait_begins(comm, before);
-  finish(comm, start_all(comm, TAG_EXCHANGE, sends, send, receives, receive), "exchange");
+  const int number = start_all(comm, TAG_EXCHANGE, sends, send, receives, receive);
+  await_counted(comm, receives, receive);
+  finish(comm, number, "exchange");
   ring_all(comm, receives, receive); /* a large message's sender waits until it has been taken */
   cohort_comm_wait_ends(comm);
   comm->seconds += cohort_clock_seconds() - before;
@@ -176,15 +232,14 @@ static void world_wait(cohort_comm *comm, int number) {
   comm->seconds += cohort_clock_seconds() - before;
 }
 
-/* To look for a message that never comes is what makes MPI look at all that do. */
 static void world_idle(cohort_comm *comm) {
-  int there = 0;
-  require(comm, MPI_Iprobe(MPI_ANY_SOURCE, TAG_NEVER, MPI_COMM_WORLD, &there, MPI_STATUS_IGNORE), "wait");
+  progress(comm);
   cohort_comm_give_way(comm);
 }
 
 static void world_await(cohort_comm *comm, const _Atomic uint64_t *flag, uint64_t value) {
-  for (int i = 0; i < SPINS; i++)
+  const int most = spins(comm, LOAD_SPINS);
+  for (int i = 0; i < most; i++)
     if (atomic_load_explicit(flag, memory_order_acquire) >= value) return;
   const double before = cohort_clock_seconds();
   cohort_comm_wait_begins(comm, before);
@@ -352,6 +407,10 @@ cohort_status cohort_world_open(cohort_comm *comm, cohort_error *error) {
   limit_start(0);
   *comm = opened;
   cohort_comm_bells_open(comm);
+  state->awaited = cohort_allocate((size_t)comm->size * sizeof *state->awaited);
+  cohort_shared_memory *counts = NULL;
+  if (cohort_shared_memory_create(comm, (size_t)comm->size * sizeof(uint64_t), "counts", &counts, NULL) == COHORT_DONE)
+    state->counts = counts;
   comm->bytes_received = comm->bytes_sent = comm->messages = 0;
   comm->seconds = 0;
   return COHORT_DONE;
@@ -362,6 +421,7 @@ void cohort_world_close(cohort_comm *comm) {
   world *const state = comm->implementation;
   cohort_comm_name(comm, "end of MPI");
   cohort_comm_bells_close(comm);
+  cohort_shared_memory_destroy(state->counts);
   cohort_comm_wait_begins(comm, cohort_clock_seconds());
   MPI_Finalize();
   cohort_watchdog_close(state->watchdog);
@@ -370,6 +430,7 @@ void cohort_world_close(cohort_comm *comm) {
     free(state->ticket[i].status);
   }
   free(state->ticket);
+  free(state->awaited);
   free(state->host);
   free(state->hosts);
   free(state);

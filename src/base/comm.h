@@ -51,7 +51,7 @@ typedef struct cohort_comm {
   /* Not collective. Blocks until done, then the ticket is gone; counted in `seconds`, seen by the watchdog. */
   void (*wait)(struct cohort_comm *comm, int ticket);
   /* Not collective. Waits until *flag >= value (a counter in shared memory that another rank raises): spins a little,
-   * then yields, as ranks may share a core. Keeps transfers moving; counted in `seconds`, seen by the watchdog; ends
+   * then gives way, as ranks may share a core. Keeps transfers moving; counted in `seconds`, seen by the watchdog; ends
    * the rank on an abort. What the other rank wrote before it raised the flag (release) is visible afterwards. */
   void (*await)(struct cohort_comm *comm, const _Atomic uint64_t *flag, uint64_t value);
   /* Not collective. One round of a wait of the caller's own, between cohort_comm_wait_begins and _ends: moves
@@ -72,9 +72,10 @@ typedef struct cohort_comm {
   double counted; /* when `hidden` was true last */
   double waits_since;
   cohort_wait *watched; /* or NULL when nobody watches */
-  /* How to wait where other processes want the cores too (cohort_comm_give_way). */
+  /* How to wait where other processes want the cores too (cohort_comm_give_way); `many`: the host's ranks are more than
+   * their cores. */
   struct cohort_shared_memory *bells; /* or NULL */
-  bool crowded, sleeps;
+  bool many, crowded, sleeps, short_slices;
   double crowded_until;
   uint32_t rung;
 } cohort_comm;
@@ -135,7 +136,8 @@ cohort_status cohort_shared_memory_create(cohort_comm *comm, size_t bytes, const
 void cohort_shared_memory_destroy(cohort_shared_memory *shared);
 
 /* Not collective: between two looks of a wait (between cohort_comm_wait_begins and _ends), gives the core away for a
- * moment. On a core of its own a rank is back at once. On a crowded one it sleeps until another rank rings. */
+ * moment. On a core of its own a rank is back at once. On one that other processes crowd it sleeps until another rank
+ * rings; where the host's ranks are more than its cores they yield to one another. */
 void cohort_comm_give_way(cohort_comm *comm);
 /* Not collective: the wait is over (cohort_comm_wait_ends calls it). */
 void cohort_comm_wakes(cohort_comm *comm);

@@ -98,7 +98,9 @@ static void part_await(cohort_comm *part, const _Atomic uint64_t *flag, uint64_t
 
 /* How a rank sleeps is the part's, as the part's wait ends it. */
 static void lend(const cohort_comm *from, cohort_comm *to) {
+  to->many = from->many;
   to->crowded = from->crowded;
+  to->short_slices = from->short_slices;
   to->sleeps = from->sleeps;
   to->crowded_until = from->crowded_until;
   to->rung = from->rung;

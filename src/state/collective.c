@@ -321,14 +321,15 @@ static bool summed(const cohort_collective *collective, uint64_t number) {
   return gathered(collective, number) && all_host_peers_past(collective, offsetof(control, gathered), number);
 }
 
-/* Looks at host-peers' counters before a wait gives the core away: some microseconds. */
-enum { SPINS = 500 };
+/* Looks at host-peers' counters before a wait gives the core away: some microseconds. On a crowded core a peer that is
+ * waited for hardly runs meanwhile. */
+enum { SPINS = 500, CROWDED_SPINS = 1 };
 
 /* Both queues move while one is waited for: another rank may need what this one has to pass on. */
 static void wait_until(cohort_collective *collective, bool (*done)(const cohort_collective *, uint64_t),
                        uint64_t number, const char *waited_for) {
   cohort_comm *comm = collective->options.comm;
-  const int looks = comm->hosts == 1 ? SPINS : 1;
+  const int looks = comm->hosts == 1 && !comm->crowded ? SPINS : CROWDED_SPINS;
   for (int idle = 0; !done(collective, number) && idle < looks;)
     if (!cohort_collective_progress(collective, false)) idle++;
   if (done(collective, number)) return;

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "base/comm.h"
+#include "base/processor.h"
 #include "check.h"
 
 static const int sizes[] = {1, 2, 3, 4, 8};
@@ -203,6 +204,8 @@ static cohort_status crowded(cohort_comm *comm, void *argument) {
   shared *all = argument;
   static _Atomic uint64_t flag[2];
   cohort_comm_bells_open(comm);
+  expect(all, comm->many == (comm->size > cohort_processor_cores()));
+  comm->many = false;
   comm->crowded_until = 1e18;
   if (comm->rank == 0) flag[0] = flag[1] = 0;
   cohort_comm_barrier(comm);
