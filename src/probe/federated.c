@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "method/asynchronous/asynchronous.h"
 #include "probe/network.h"
+#include "probe/rounds.h"
 
 /* Numbers of a vector without the padding between tensors, one after another, as arrays have them; returns them. */
 static void *pack(const cohort_probe_engine *engine, const void *vector, void *packed) {
@@ -53,6 +55,14 @@ typedef struct round_state {
   cohort_round round;
   int64_t *client, *steps; /* [clients] */
   double *samples, *cost;
+  const cohort_choice *strategy, *asynchronous; /* asynchronous: or NULL */
+  /* Where changes come late. */
+  int64_t *version;   /* [clients] */
+  const void **start; /* [clients] */
+  double *share;      /* [clients] */
+  void *weight;       /* [rounds][clients], in the probe's type */
+  char *before;       /* [rounds]: weights before each round, `row` bytes apart */
+  size_t row;
 } round_state;
 
 static cohort_status ask_clients(const round_state *own, const void *weights, void **rows, double *losses,
@@ -92,6 +102,45 @@ static bool ask_quadratic(void *argument, const cohort_client_question *question
   return true;
 }
 
+/* When a client began: so many steps of the server ago, at the first at most. */
+static void find_start(round_state *own, int64_t round, int64_t client, int at) {
+  const cohort_array *delay = cohort_probe_input(own->engine->probe, "delay");
+  const int64_t late = (int64_t)cohort_array_get(delay, round * delay->size[1] + client);
+  own->version[at] = late < round ? round - late : 0;
+  own->start[at] = own->before + (size_t)own->version[at] * own->row;
+}
+
+/* What late changes weigh: as a run has it (train/engine/arrivals.c). */
+static void weigh_late(round_state *own, int64_t round) {
+  const cohort_asynchronous *functions = own->asynchronous->method->functions;
+  const void *config = own->asynchronous->config;
+  const bool by_samples = functions->by_samples && functions->by_samples(config);
+  const int64_t clients = cohort_probe_size_of(own->engine->probe, "clients");
+  double samples = 0;
+  for (int i = 0; i < own->round.present; i++) samples += own->samples[i];
+  for (int i = 0; i < own->round.present; i++) {
+    own->share[i] = (by_samples ? own->samples[i] / samples : 1.0 / own->round.present) *
+                    functions->weight(config, round - own->version[i]);
+    cohort_probe_set(own->engine->probe, own->weight, round * clients + own->client[i], own->share[i]);
+  }
+  own->round.share = own->share;
+}
+
+/* A model that is mixed in is a change from the server's weights. */
+static cohort_status mix(void *argument, const cohort_round *round, const double *applied, void *change,
+                         cohort_error *error) {
+  const round_state *own = argument;
+  const cohort_probe_state *probe = own->engine->probe;
+  const char *now = own->before + (size_t)round->number * own->row;
+  (void)applied, (void)error;
+  for (int i = 0; i < round->present; i++)
+    for (int64_t e = 0; e < cohort_probe_size_of(probe, "n"); e++)
+      cohort_probe_set(probe, change, e,
+                       cohort_probe_get(probe, change, e) + own->share[i] * (cohort_probe_get(probe, own->start[i], e) -
+                                                                             cohort_probe_get(probe, now, e)));
+  return COHORT_DONE;
+}
+
 /* Who takes part, and how many steps each takes. */
 static void choose(round_state *own, int64_t round) {
   const cohort_probe_state *probe = own->engine->probe;
@@ -106,6 +155,7 @@ static void choose(round_state *own, int64_t round) {
     own->steps[count] = steps ? (int64_t)cohort_array_get(steps, at) : cohort_probe_setting_value(probe, "local_steps");
     own->samples[count] = cohort_array_get(samples, at);
     own->cost[count] = (double)own->steps[count];
+    if (own->before) find_start(own, round, c, count);
     count++;
   }
   own->round = (cohort_round){.number = round,
@@ -114,7 +164,25 @@ static void choose(round_state *own, int64_t round) {
                               .steps = own->steps,
                               .samples = own->samples,
                               .cost = own->cost,
-                              .factor = 1};
+                              .factor = 1,
+                              .version = own->before ? own->version : NULL,
+                              .start = own->before ? own->start : NULL};
+  if (own->asynchronous) weigh_late(own, round);
+}
+
+/* Memory of starts that lie back. */
+static void make_history(round_state *own) {
+  cohort_probe_state *probe = own->engine->probe;
+  const size_t clients = (size_t)cohort_probe_size_of(probe, "clients"),
+               rounds = (size_t)cohort_probe_size_of(probe, "rounds");
+  if (!cohort_probe_input(probe, "delay")) return;
+  own->row = cohort_round_up((size_t)own->engine->space->elements * cohort_probe_real_size(probe), COHORT_ALIGNMENT);
+  own->before = cohort_probe_memory(probe, rounds * own->row);
+  own->version = cohort_probe_memory(probe, clients * sizeof *own->version);
+  own->start = cohort_probe_memory(probe, clients * sizeof *own->start);
+  own->share = cohort_probe_memory(probe, clients * sizeof *own->share);
+  if (own->asynchronous)
+    own->weight = cohort_probe_output(probe, "weight", COHORT_SHAPE((int64_t)rounds, (int64_t)clients));
 }
 
 static cohort_status make_clients(round_state *own, cohort_error *error) {
@@ -131,14 +199,19 @@ static cohort_status make_clients(round_state *own, cohort_error *error) {
   cohort_client_source source = {probe, ask_quadratic};
   if (own->network) source = (cohort_client_source){own->network, cohort_probe_network_ask};
   if (own->network) cohort_probe_network_place(own->network, own->engine->space);
+  const bool mixes = own->asynchronous && ((const cohort_asynchronous *)own->asynchronous->method->functions)->mixes;
+  const cohort_round_module module = {.name = "arrivals", .argument = own, .joined = mix};
   const cohort_clients_options options = {.comm = &own->engine->alone,
                                           .threads = 1,
-                                          .strategy = &probe->choice,
+                                          .strategy = own->strategy,
                                           .made = &client,
                                           .population = (int64_t)clients,
                                           .space = own->engine->space,
                                           .variant = probe->variant,
-                                          .source = source};
+                                          .source = source,
+                                          .modules = mixes,
+                                          .module = &module};
+  make_history(own);
   cohort_faults faults = {NULL, 0};
   const cohort_status status = cohort_clients_create(&options, &faults, &own->clients, error);
   cohort_faults_release(&faults);
@@ -147,7 +220,7 @@ static cohort_status make_clients(round_state *own, cohort_error *error) {
 }
 
 static cohort_federated_layout layout_of(const round_state *own, const char *name) {
-  const cohort_federated *strategy = own->engine->probe->choice.method->functions;
+  const cohort_federated *strategy = own->strategy->method->functions;
   const cohort_federated_vector *v = strategy->vectors;
   while (strcmp(v->name, name) != 0) v++;
   return v->layout;
@@ -201,11 +274,13 @@ static cohort_status take_rounds(round_state *own, cohort_error *error) {
   const cohort_array *start = cohort_probe_input(probe, "parameters");
   const int64_t n = start->size[0], rounds = cohort_probe_size_of(probe, "rounds");
   const size_t bytes = (size_t)n * cohort_probe_real_size(probe);
+  const size_t row = (size_t)engine->space->elements * cohort_probe_real_size(probe);
   unpack(engine, start->data, engine->weights.values);
   char *out = cohort_probe_output(probe, "parameters", COHORT_SHAPE(rounds, n));
   const cohort_oracle oracle = {.argument = own, .objectives = 1, .ask = answer};
   for (int64_t round = 0; round < rounds; round++) {
     own->round.number = round;
+    if (own->before) memcpy(own->before + (size_t)round * own->row, engine->weights.values, row);
     if (own->clients) choose(own, round);
     cohort_step_report report = {.applied = true};
     /* A round that nobody takes part in changes nothing. */
@@ -221,9 +296,8 @@ static cohort_status take_rounds(round_state *own, cohort_error *error) {
   return COHORT_DONE;
 }
 
-/* Weights given once stand for every round. */
-static void repeat_samples(cohort_probe_state *probe) {
-  static const char *const by_round[] = {"deltas", "steps", "present"};
+void cohort_probe_repeat_samples(cohort_probe_state *probe) {
+  static const char *const by_round[] = {"deltas", "steps", "present", "delay"};
   cohort_array *samples = cohort_arrays_find(&probe->in, "samples");
   if (!samples || samples->axes != 1 || samples->type != COHORT_ARRAY_INT32) return;
   int64_t rounds = cohort_probe_setting_value(probe, "rounds");
@@ -241,14 +315,15 @@ static void repeat_samples(cohort_probe_state *probe) {
   samples->size[1] = clients;
 }
 
-static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
+cohort_status cohort_probe_rounds(cohort_probe_state *probe, const cohort_choice *strategy,
+                                  const cohort_choice *asynchronous, cohort_error *error) {
   const cohort_array *start = cohort_probe_input(probe, "parameters");
   cohort_probe_tensor tensor[COHORT_NETWORK_TENSORS] = {{.name = "parameters", .shape = COHORT_SHAPE(start->size[0])}};
   int tensors = 1;
   cohort_choice server = {NULL, NULL};
   cohort_probe_engine engine = {NULL};
-  round_state own = {.engine = &engine};
-  cohort_status status = cohort_federation_server(probe->variant, &probe->choice, &server, error);
+  round_state own = {.engine = &engine, .strategy = strategy, .asynchronous = asynchronous};
+  cohort_status status = cohort_federation_server(probe->variant, strategy, &server, error);
   if (status == COHORT_DONE && cohort_probe_input(probe, "problem/x")) {
     status = cohort_probe_network_create(probe, &own.network, error);
     tensors = COHORT_NETWORK_TENSORS;
@@ -265,4 +340,9 @@ static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
   return status;
 }
 
-const cohort_probe_program cohort_probe_federated = {.family = "federated", .bind = repeat_samples, .run = run};
+static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
+  return cohort_probe_rounds(probe, &probe->choice, NULL, error);
+}
+
+const cohort_probe_program cohort_probe_federated = {
+    .family = "federated", .bind = cohort_probe_repeat_samples, .run = run};

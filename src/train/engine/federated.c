@@ -8,13 +8,17 @@
 
 #include "base/memory.h"
 #include "method/schedule/schedule.h"
+#include "train/engine/arrivals.h"
 #include "train/engine/client_graph.h"
+#include "train/engine/participation.h"
 #include "update/algebra.h"
 
 struct cohort_federation {
   cohort_federation_options options;
   cohort_choice schedule; /* of clients, over rounds */
   cohort_choice partition;
+  cohort_participation *participation;
+  cohort_arrivals *arrivals; /* NULL: rounds */
   cohort_population population;
   cohort_client_graph term;
   cohort_lane_source source; /* of the task, with the strategy's term */
@@ -187,7 +191,7 @@ static bool ask(void *argument, const cohort_client_question *question, double *
 
 static bool asks_all(const cohort_federation *federation) {
   const cohort_method *strategy = federation->options.strategy->method;
-  return strategy && ((const cohort_federated *)strategy->functions)->asks_all;
+  return cohort_federation_asks(federation) || (strategy && ((const cohort_federated *)strategy->functions)->asks_all);
 }
 
 static cohort_status make_graph(cohort_federation *federation, cohort_error *error) {
@@ -221,9 +225,56 @@ static cohort_status make_graph(cohort_federation *federation, cohort_error *err
   return COHORT_DONE;
 }
 
+/* ---- who takes part ---- */
+
+static double work_for(void *argument, int64_t client) {
+  int64_t steps;
+  return (double)work_of(argument, client, &steps);
+}
+
+/* The mean loss of a client at the weights of the round that begins, over all its samples. */
+static bool ask_loss(void *argument, int executor, int64_t round, int64_t client, double *loss) {
+  const cohort_federation *federation = argument;
+  const cohort_client_question question = {.executor = executor,
+                                           .round = round,
+                                           .client = client,
+                                           .batch = COHORT_BATCH_ALL,
+                                           .point = federation->options.spaces->vector[0].values};
+  return ask(argument, &question, loss);
+}
+
+static cohort_status make_participation(cohort_federation *federation, cohort_faults *faults, cohort_error *error) {
+  const cohort_federation_options *options = &federation->options;
+  const int64_t elements = options->spaces->space[0]->elements;
+  const cohort_participation_options own = {.settings = options->settings,
+                                            .population = &federation->population,
+                                            .expanded = options->expanded,
+                                            .variant = options->variant,
+                                            .bytes = (double)elements * sizeof(float),
+                                            .argument = federation,
+                                            .work = work_for,
+                                            .ask = ask_loss,
+                                            .comm = options->comm,
+                                            .threads = options->threads};
+  COHORT_TRY(cohort_participation_create(&own, faults, &federation->participation, error));
+  if (cohort_document_is_null(settings_of(federation)->asynchronous)) return COHORT_DONE;
+  const cohort_arrivals_options queue = {.settings = options->settings,
+                                         .population = &federation->population,
+                                         .expanded = options->expanded,
+                                         .variant = options->variant,
+                                         .clock = cohort_participation_clock(federation->participation),
+                                         .elements = elements,
+                                         .plan_only = options->plan_only,
+                                         .argument = federation,
+                                         .work = work_for};
+  return cohort_arrivals_create(&queue, faults, &federation->arrivals, error);
+}
+
 /* Attacks, privacy, robust and secure joins, clocks: a line each, in the order in which they act on a change. */
 static cohort_status make_modules(cohort_federation *federation, cohort_faults *faults, cohort_error *error) {
-  (void)federation;
+  federation->modules +=
+      cohort_participation_modules(federation->participation, federation->module + federation->modules);
+  if (federation->arrivals) federation->module[federation->modules++] = *cohort_arrivals_module(federation->arrivals);
   return cohort_faults_status(faults, error);
 }
 
@@ -257,6 +308,7 @@ static cohort_status build(cohort_federation *federation, cohort_faults *faults,
   federation->key =
       cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)options->settings->seed), "federated");
   COHORT_TRY(make_population(federation, faults, error));
+  COHORT_TRY(make_participation(federation, faults, error));
   COHORT_TRY(make_graph(federation, error));
   cohort_choice_expand(options->variant, "schedule", settings->client_schedule, "client_schedule",
                        &federation->schedule, options->expanded, faults);
@@ -296,6 +348,8 @@ void cohort_federation_destroy(cohort_federation *federation) {
   cohort_population_release(&federation->population);
   cohort_choice_release(&federation->schedule);
   cohort_choice_release(&federation->partition);
+  cohort_participation_destroy(federation->participation);
+  cohort_arrivals_destroy(federation->arrivals);
   free(federation);
 }
 
@@ -320,29 +374,37 @@ void cohort_federation_record(cohort_federation *federation, cohort_recorder *co
 
 /* Who takes part in a round, and what each has to do. */
 static void choose_clients(cohort_federation *federation, int64_t round) {
-  const cohort_federated_settings *settings = settings_of(federation);
   const cohort_schedule *schedule = federation->schedule.method->functions;
-  const cohort_random_key key =
-      cohort_random_key_derive(cohort_random_key_derive_name(federation->key, "cohort"), (uint64_t)round);
-  const size_t present = (size_t)settings->clients_per_round;
-  federation->client = cohort_scratch_take(&federation->client_room, present * sizeof *federation->client);
-  federation->steps = cohort_scratch_take(&federation->steps_room, present * sizeof *federation->steps);
-  federation->weight = cohort_scratch_take(&federation->weight_room, present * sizeof *federation->weight);
-  federation->cost = cohort_scratch_take(&federation->cost_room, present * sizeof *federation->cost);
+  cohort_participants who;
+  const int64_t *version = NULL;
+  if (federation->arrivals)
+    cohort_arrivals_begin(federation->arrivals, &who, &version);
+  else
+    cohort_participation_draw(federation->participation, round, &who);
+  const size_t present = (size_t)who.count;
+  federation->client = cohort_scratch_take(&federation->client_room, (present + 1) * sizeof *federation->client);
+  federation->steps = cohort_scratch_take(&federation->steps_room, (present + 1) * sizeof *federation->steps);
+  federation->weight = cohort_scratch_take(&federation->weight_room, (present + 1) * sizeof *federation->weight);
+  federation->cost = cohort_scratch_take(&federation->cost_room, (present + 1) * sizeof *federation->cost);
   for (size_t i = 0; i < present; i++) {
-    const int64_t client = (int64_t)cohort_random_permute(key, (uint64_t)federation->population.clients, (uint64_t)i);
-    federation->client[i] = client;
-    federation->weight[i] = (double)size_of(federation, client);
-    federation->cost[i] = (double)work_of(federation, client, &federation->steps[i]);
+    federation->client[i] = who.client[i];
+    federation->weight[i] = (double)size_of(federation, who.client[i]);
+    federation->cost[i] = (double)work_of(federation, who.client[i], &federation->steps[i]);
   }
   federation->round = (cohort_round){
       .number = round,
-      .present = (int)present,
+      .present = who.count,
       .client = federation->client,
       .steps = federation->steps,
       .samples = federation->weight,
       .cost = federation->cost,
-      .factor = schedule->factor(federation->schedule.config, round, federation->options.settings->steps)};
+      .factor = schedule->factor(federation->schedule.config, round, federation->options.settings->steps),
+      .share = who.share,
+      .version = version};
+}
+
+bool cohort_federation_asks(const cohort_federation *federation) {
+  return cohort_participation_asks(federation->participation);
 }
 
 bool cohort_federation_begin(cohort_federation *federation, int64_t round) {
@@ -354,6 +416,7 @@ bool cohort_federation_begin(cohort_federation *federation, int64_t round) {
 
 cohort_status cohort_federation_run(cohort_federation *federation, const float *weights, void **gradient, double *loss,
                                     cohort_error *error) {
+  if (federation->arrivals) federation->round.start = cohort_arrivals_starts(federation->arrivals, weights);
   COHORT_TRY(cohort_clients_run(federation->clients, &federation->round, weights, gradient, loss, error));
   if (!federation->round.present) *loss = 0;
   return COHORT_DONE;

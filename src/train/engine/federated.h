@@ -5,8 +5,8 @@
  * A client trains what its samples are of the task: any task whose batch is a list of samples and whose loss is one.
  *
  * Intended usage, in a step of the run:
- *   if (cohort_federation_begin(federation, round))    the server's optimizer steps, asking for cohort_federation_run
- *   else cohort_federation_run(...)                    a round of nobody
+ *   if (cohort_federation_begin(federation, round))    the server's optimizer steps, asking for
+ * cohort_federation_run else cohort_federation_run(...)                    a round of nobody
  *   cohort_federation_commit(federation, weights);     when the step was applied
  *   cohort_federation_values(federation, column); */
 #ifndef COHORT_TRAIN_ENGINE_FEDERATED_H
@@ -49,7 +49,12 @@ double cohort_federation_thread_bytes(const cohort_federation *federation);
 /* What follows is left as soon as *flag is not 0 (cohort_executor_stop_on); NULL: never. */
 void cohort_federation_stop_on(cohort_federation *federation, const _Atomic int *flag);
 
-/* Who takes part in round `round`. False: it has no step, as nobody does and no module adds to the change. */
+/* Whether clients are asked before a round who takes part: then the weights of the first space are whole when it
+ * begins.
+ */
+bool cohort_federation_asks(const cohort_federation *federation);
+/* Who takes part in round `round`. False: it has no step, as nobody does and no module adds to the change. Collective
+ * where somebody is asked. */
 bool cohort_federation_begin(cohort_federation *federation, int64_t round);
 /* Collective. The round that has begun, from `weights`: *gradient is what the server's optimizer gets, whole on every
  * rank; *loss the clients' mean (0 when nobody takes part). */

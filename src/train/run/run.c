@@ -377,6 +377,7 @@ static cohort_status pass_round(cohort_run *run, cohort_run_row *row, cohort_err
 
 static cohort_status update(cohort_run *run, cohort_run_row *row, cohort_error *error) {
   step_oracle own = {.run = run};
+  if (run->federation && cohort_federation_asks(run->federation)) cohort_updater_wait(run->updater);
   if (run->federation && !cohort_federation_begin(run->federation, run->step)) return pass_round(run, row, error);
   cohort_spaces_begin(&run->spaces);
   const int64_t labels =

@@ -411,6 +411,8 @@ static void check_methods(const cohort_settings *own, cohort_faults *faults) {
   const cohort_document *strategy = own->federated_settings.strategy;
   if (strategy) check_method(cohort_settings_strategy_family(strategy), strategy, "federated.strategy", faults);
   check_method("partition", own->federated_settings.population, "federated.population", faults);
+  check_method("sampler", own->federated_settings.sampler, "federated.sampler", faults);
+  check_method("asynchronous", own->federated_settings.asynchronous, "federated.asynchronous", faults);
   check_method("optimizer", own->federated_settings.client, "federated.client", faults);
   check_method("schedule", own->federated_settings.client_schedule, "federated.client_schedule", faults);
 }

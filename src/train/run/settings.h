@@ -37,7 +37,17 @@ typedef struct cohort_checkpoint_settings {
   int64_t every, keep;
 } cohort_checkpoint_settings;
 
+/* The simulated clock of a federation (train/engine/clock.h). */
+typedef struct cohort_clock_settings {
+  double compute, compute_spread, link, link_spread;
+  const char *trace;
+  double available, period, dropout, straggler, slowdown, deadline, pause;
+} cohort_clock_settings;
+extern const cohort_parameter cohort_clock_table[];
+
 typedef struct cohort_federated_settings {
+  const cohort_document *sampler, *clock, *asynchronous; /* clock, asynchronous: NULL when there is none */
+  cohort_clock_settings clock_settings;
   const cohort_document *strategy, *population;
   int64_t clients_per_round, local_steps, local_epochs, local_batch;
   const cohort_document *client, *client_schedule, *client_groups;
