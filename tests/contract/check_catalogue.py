@@ -227,7 +227,7 @@ class Checker:
             else:
                 self.bad(method, rest | {name: array[None]}, f"{name} with an axis too many", name, status=(3,))
             if entry["type"] == "integer":
-                lenient = name in ("step", "samples") and method.family in ("schedule", "federated")  # whole numbers serve
+                lenient = name in ("step", "samples") and method.family in ("schedule", "federated", "asynchronous")  # whole numbers serve
                 self.bad(method, rest | {name: (array + 0.5 * lenient).astype(np.float32)}, f"{name} of reals", name,
                          status=(3,))
                 above = array.copy()
