@@ -362,6 +362,11 @@ double cohort_federation_thread_bytes(const cohort_federation *federation) {
          (double)cohort_plan_arena_bytes(federation->graph->plan);
 }
 
+double cohort_federation_kept_bytes(const cohort_federation *federation) {
+  return cohort_participation_bytes(federation->participation) +
+         (federation->arrivals ? cohort_arrivals_bytes(federation->arrivals) : 0);
+}
+
 void cohort_federation_stop_on(cohort_federation *federation, const _Atomic int *flag) {
   for (int e = 0; e < federation->options.threads; e++) cohort_executor_stop_on(federation->context[e].executor, flag);
 }

@@ -46,6 +46,9 @@ cohort_lane_graph *cohort_federation_graph(const cohort_federation *federation);
 /* Memory of one thread: a client's vectors and the arena of its graph. */
 double cohort_federation_thread_bytes(const cohort_federation *federation);
 
+/* Of what is kept of who takes part, on every rank: the sampler's numbers, weights that late clients began at. */
+double cohort_federation_kept_bytes(const cohort_federation *federation);
+
 /* What follows is left as soon as *flag is not 0 (cohort_executor_stop_on); NULL: never. */
 void cohort_federation_stop_on(cohort_federation *federation, const _Atomic int *flag);
 

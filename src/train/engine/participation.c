@@ -143,6 +143,10 @@ bool cohort_participation_asks(const cohort_participation *own) {
 
 cohort_clock *cohort_participation_clock(const cohort_participation *own) { return own->clock; }
 
+double cohort_participation_bytes(const cohort_participation *own) {
+  return (double)(own->round.clients * own->sampler->numbers + own->sampler->totals) * sizeof(double);
+}
+
 /* ---- a draw ---- */
 
 static void keep(cohort_participation *own, int64_t from, int64_t to) {

@@ -45,6 +45,7 @@ void cohort_participation_destroy(cohort_participation *participation); /* NULL 
 void cohort_participation_draw(cohort_participation *participation, int64_t round, cohort_participants *out);
 bool cohort_participation_asks(const cohort_participation *participation);           /* whether losses are asked for */
 cohort_clock *cohort_participation_clock(const cohort_participation *participation); /* or NULL */
+double cohort_participation_bytes(const cohort_participation *participation); /* of what is kept, on every rank */
 /* Its modules; returns how many (at most 2). */
 int cohort_participation_modules(cohort_participation *participation, cohort_round_module *out);
 

@@ -173,6 +173,7 @@ static void estimate_vectors(const estimate_case *own, cohort_estimate *out) {
     out->activations += cohort_updater_workspace_bytes(cohort_run_player(run, s), own->threads);
     out->state += player_state(own, s);
   }
+  if (run->federation) out->state += cohort_federation_kept_bytes(run->federation);
   if (run->federation)
     out->state += cohort_clients_kept_bytes(cohort_federation_clients(run->federation), (double)run->settings->steps,
                                             (double)run->settings->federated_settings.clients_per_round, own->ranks);
