@@ -72,6 +72,7 @@ static cohort_status take_user(leaf *own, const char *user, const json_t *data, 
   if (!own->samples) {
     own->features = json_is_array(first) ? (int64_t)json_array_size(first) : 1;
     own->whole = json_is_integer(json_array_get(y, 0));
+    if (!own->features) return refuse(own, user, "its first sample has no numbers", error);
   }
   grow(own, count);
   for (int64_t i = 0; i < count; i++) {
