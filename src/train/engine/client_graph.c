@@ -1,5 +1,6 @@
 /* What clients train on: the task's graph, with the strategy's term of the features (method/federated/federated.h).
- * Invariant: without a term it is the task's graph, bit for bit. With one it costs a forward pass more a point. */
+ * Invariant: without a term it is the task's graph, bit for bit; a client is a batch by itself, of one lane. With a
+ * term it costs a forward pass more a point. */
 #include "train/engine/client_graph.h"
 
 #include <string.h>
@@ -36,6 +37,19 @@ static cohort_lane_outputs build(const void *argument, cohort_graph *graph, int6
 static void feed(const void *argument, cohort_feed *feed) {
   const cohort_client_graph *own = argument;
   own->task->source.feed(own->task->source.argument, feed);
+}
+
+bool cohort_client_graph_pass(const cohort_lane_source *source, const cohort_lane_graph *graph,
+                              cohort_lane_context *context, void *crossing, const cohort_lane_pass *pass) {
+  for (int phase = 0; phase < cohort_plan_phases(graph->plan); phase++) {
+    if (!cohort_lane_graph_run(source, graph, context, phase, 0, pass)) return false;
+    if (!cohort_lane_graph_crosses(graph, phase)) continue;
+    cohort_comm alone = cohort_comm_alone();
+    cohort_lane_graph_put(graph, context, 0, 0, phase, crossing);
+    cohort_lane_graph_join(graph, &alone, phase, crossing);
+    cohort_lane_graph_take(graph, context, 0, 0, phase, crossing);
+  }
+  return true;
 }
 
 bool cohort_client_graph_has_features(const cohort_task *task) {

@@ -3,7 +3,7 @@
 #ifndef COHORT_TRAIN_ENGINE_CLIENT_GRAPH_H
 #define COHORT_TRAIN_ENGINE_CLIENT_GRAPH_H
 
-#include "lane/source.h"
+#include "lane/exchange.h"
 #include "method/federated/federated.h"
 #include "train/task/task.h"
 
@@ -19,6 +19,10 @@ typedef struct cohort_client_graph {
 cohort_lane_source cohort_client_graph_source(cohort_client_graph *graph);
 /* out[COHORT_CLIENT_SPACES]: where the tensors of each of its spaces lie. */
 void cohort_client_graph_spaces(const cohort_client_graph *graph, cohort_space *const *spaces, cohort_space **out);
+/* A client's pass, alone: all phases. What crosses lanes comes back to it by way of `crossing`, which has room for
+ * cohort_lane_graph_exchange_bytes. False: it was left before its end. */
+bool cohort_client_graph_pass(const cohort_lane_source *source, const cohort_lane_graph *graph,
+                              cohort_lane_context *context, void *crossing, const cohort_lane_pass *pass);
 /* Whether the task's model tells its features. */
 bool cohort_client_graph_has_features(const cohort_task *task);
 

@@ -24,6 +24,7 @@ struct cohort_federation {
   cohort_lane_source source; /* of the task, with the strategy's term */
   cohort_lane_graph *graph;
   cohort_lane_context *context; /* [threads] */
+  void **crossing;              /* [threads]: of losses that look across the batch */
   float **room;                 /* [threads]: for gradients that are added up, or not wanted; or NULL */
   const cohort_algebra *algebra;
   int modules;
@@ -131,8 +132,9 @@ static bool run_lane(const cohort_federation *federation, const cohort_client_qu
                                 .random_key = key,
                                 .row = &row,
                                 .scalars = local};
-  if (!cohort_lane_graph_run(&federation->source, federation->graph, &federation->context[question->executor], 0, 0,
-                             &run))
+  const int executor = question->executor;
+  if (!cohort_client_graph_pass(&federation->source, federation->graph, &federation->context[executor],
+                                federation->crossing[executor], &run))
     return false;
   *sum = local[0];
   return true;
@@ -209,13 +211,13 @@ static cohort_status make_graph(cohort_federation *federation, cohort_error *err
                                 "tell; take another",
                                 options->strategy->method->key);
   COHORT_TRY(cohort_lane_graph_create(&federation->source, &plan, spaces, options->kernels, &federation->graph, error));
-  if (cohort_plan_phases(federation->graph->plan) > 1)
-    return cohort_settings_fail(options->settings, "loss", error,
-                                "federated: the loss looks across the batch; clients train alone, take another loss");
+  federation->crossing = cohort_allocate((size_t)options->threads * sizeof *federation->crossing);
   federation->context = cohort_allocate((size_t)options->threads * sizeof *federation->context);
   federation->room = cohort_allocate((size_t)options->threads * sizeof *federation->room);
   for (int e = 0; e < options->threads && !options->plan_only; e++) {
     COHORT_TRY(cohort_lane_context_create(1, &federation->graph, 1, 1, &federation->context[e], error));
+    COHORT_TRY(cohort_memory_create(cohort_lane_graph_exchange_bytes(federation->graph), "values across lanes",
+                                    &federation->crossing[e], error));
     if (!asks_all(federation)) continue;
     void *room;
     COHORT_TRY(cohort_memory_create((size_t)options->spaces->space[0]->elements * sizeof(float), "a client's gradient",
@@ -339,6 +341,9 @@ void cohort_federation_destroy(cohort_federation *federation) {
   for (int m = 0; m < federation->modules; m++)
     if (federation->module[m].release) federation->module[m].release(federation->module[m].argument);
   free(federation->context);
+  for (int e = 0; federation->crossing && e < federation->options.threads; e++)
+    cohort_memory_release(federation->crossing[e]);
+  free(federation->crossing);
   free(federation->room);
   cohort_scratch_release(&federation->client_room);
   cohort_scratch_release(&federation->steps_room);
