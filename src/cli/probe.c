@@ -37,7 +37,7 @@ static cohort_status run(const cohort_command_line *line, cohort_error *error) {
     }
   }
   request.word = settings;
-  if (!request.family || !request.name || !request.input || !request.output)
+  if (!request.family || !request.name || !request.output)
     return cohort_fail(error, COHORT_BAD_CONFIG, "probe: give FAMILY NAME -i FILE -o FILE; see cohort probe --help");
   return cohort_probe(&request, error);
 }
@@ -49,6 +49,7 @@ const cohort_verb cohort_verb_probe = {
     .help =
         "cohort methods FAMILY NAME lists the arrays that it takes and gives, and the keys.\n"
         "The type of the real arrays, float32 or float64, decides the arithmetic and the type of the results.\n"
+        "A family that takes no arrays (privacy) needs no input file.\n"
         "Nothing is written when an array is missing, unexpected or of another shape.",
     .run = run,
 };

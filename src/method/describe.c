@@ -51,19 +51,30 @@ static void text_bounds(cohort_writer *out, const cohort_parameter *p) {
   }
 }
 
-static void text_parameters(cohort_writer *out, const cohort_method *method) {
-  if (!method->parameters || !method->parameters->name) return;
-  cohort_writer_put(out, "\nParameters\n");
-  for (const cohort_parameter *p = method->parameters; p->name; p++) {
-    cohort_writer_put(out, "  %-20s %-8s default %-8s ", p->name, cohort_word_of_type(p->type),
+/* The rows of a table; those of a section stand after it, as "section.name". */
+static void text_rows(cohort_writer *out, const char *section, const cohort_parameter *table) {
+  for (const cohort_parameter *p = table; p->name; p++) {
+    char *name = cohort_format_text("%s%s", section, p->name);
+    cohort_writer_put(out, "  %-20s %-8s default %-8s ", name, cohort_word_of_type(p->type),
                       p->standard ? p->standard : "(none)");
+    free(name);
     text_bounds(out, p);
     cohort_writer_put(out, "\n      %s", p->meaning ? p->meaning : "");
     if (p->unit) cohort_writer_put(out, " (%s)", p->unit);
     if (p->sweep_low < p->sweep_high)
       cohort_writer_put(out, "; sweep %g to %g%s", p->sweep_low, p->sweep_high, p->sweep_log ? ", logarithmic" : "");
     cohort_writer_put(out, "\n");
+    if (p->type != COHORT_PARAMETER_SECTION) continue;
+    char *below = cohort_format_text("%s%s.", section, p->name);
+    text_rows(out, below, p->section);
+    free(below);
   }
+}
+
+static void text_parameters(cohort_writer *out, const cohort_method *method) {
+  if (!method->parameters || !method->parameters->name) return;
+  cohort_writer_put(out, "\nParameters\n");
+  text_rows(out, "", method->parameters);
 }
 
 static void text_arrays(cohort_writer *out, const char *heading, const cohort_probe_array *arrays,

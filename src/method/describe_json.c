@@ -106,6 +106,11 @@ static void json_parameter(cohort_writer *out, const cohort_parameter *p) {
     cohort_writer_null(out, "sweep");
   }
   cohort_writer_boolean(out, "fixed_on_resume", !p->may_change);
+  if (p->type == COHORT_PARAMETER_SECTION) {
+    cohort_writer_open(out, "parameters", '[');
+    for (const cohort_parameter *own = p->section; own->name; own++) json_parameter(out, own);
+    cohort_writer_close(out, ']');
+  }
   cohort_writer_close(out, '}');
 }
 

@@ -69,6 +69,7 @@ typedef struct cohort_probe_call {
   const double *(*input)(const struct cohort_probe_call *call, const char *name); /* NULL: not given */
   int64_t (*size)(const struct cohort_probe_call *call, const char *symbol);
   int64_t (*setting)(const struct cohort_probe_call *call, const char *name);
+  double (*real)(const struct cohort_probe_call *call, const char *name);    /* a setting that is a real */
   double *(*output)(const struct cohort_probe_call *call, const char *name); /* zeros, of the table's shape */
   double *(*memory)(const struct cohort_probe_call *call, int64_t count);    /* zeros */
   void *implementation;

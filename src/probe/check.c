@@ -234,7 +234,8 @@ static cohort_status refuse_extra(const cohort_probe_state *probe, const char *n
     if (applies(probe, entry))
       length += (size_t)snprintf(list + length, sizeof list - length, "%s%.48s", length ? ", " : "", entry->name);
   return cohort_fail(error, COHORT_BAD_DATA, "%s: array %s is not an input of %s %s; its inputs are %s",
-                     probe->request->input, name, probe->family->name, probe->choice.method->key, list);
+                     probe->request->input, name, probe->family->name, probe->choice.method->key,
+                     length ? list : "key=value words alone");
 }
 
 static cohort_status missing(const cohort_probe_state *probe, const cohort_probe_array *entry, const char *tensor,

@@ -10,6 +10,7 @@
 #include "method/asynchronous/asynchronous.h"
 #include "probe/network.h"
 #include "probe/rounds.h"
+#include "train/engine/privacy.h"
 
 /* Numbers of a vector without the padding between tensors, one after another, as arrays have them; returns them. */
 static void *pack(const cohort_probe_engine *engine, const void *vector, void *packed) {
@@ -63,6 +64,8 @@ typedef struct round_state {
   void *weight;       /* [rounds][clients], in the probe's type */
   char *before;       /* [rounds]: weights before each round, `row` bytes apart */
   size_t row;
+  cohort_round_module private; /* its name is NULL when there is none */
+  double *equal;               /* [clients]: weights of changes then */
 } round_state;
 
 static cohort_status ask_clients(const round_state *own, const void *weights, void **rows, double *losses,
@@ -168,6 +171,7 @@ static void choose(round_state *own, int64_t round) {
                               .version = own->before ? own->version : NULL,
                               .start = own->before ? own->start : NULL};
   if (own->asynchronous) weigh_late(own, round);
+  if (own->private.name) own->round.share = own->equal;
 }
 
 /* Memory of starts that lie back. */
@@ -183,6 +187,62 @@ static void make_history(round_state *own) {
   own->share = cohort_probe_memory(probe, clients * sizeof *own->share);
   if (own->asynchronous)
     own->weight = cohort_probe_output(probe, "weight", COHORT_SHAPE((int64_t)rounds, (int64_t)clients));
+}
+
+/* ---- clipping and noise, by the module that trains ---- */
+
+static cohort_status refuse_private(const cohort_probe_state *probe, double clip, double noise, bool drawn,
+                                    cohort_error *error) {
+  if (clip <= 0 && (noise > 0 || cohort_probe_real_setting(probe, "expected") > 0 || drawn))
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "command line: noise, expected and the array draws/noise belong to clip; give clip");
+  if (drawn && noise <= 0)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "command line: the array draws/noise belongs to noise; give noise");
+  if (clip > 0 && cohort_probe_input(probe, "deltas"))
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "command line: clip belongs to clients of a problem; recorded changes are taken as they are");
+  if (clip > 0 && cohort_probe_input(probe, "delay"))
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "command line: clip belongs to rounds; changes that come late have none");
+  return COHORT_DONE;
+}
+
+static cohort_status make_private(cohort_probe_engine *engine, const cohort_choice *strategy, cohort_round_module *out,
+                                  cohort_error *error) {
+  cohort_probe_state *probe = engine->probe;
+  const double clip = cohort_probe_real_setting(probe, "clip"), noise = cohort_probe_real_setting(probe, "noise");
+  const double expected = cohort_probe_real_setting(probe, "expected");
+  const cohort_array *drawn = cohort_probe_input(probe, "draws/noise");
+  COHORT_TRY(refuse_private(probe, clip, noise, drawn != NULL, error));
+  if (clip <= 0) return COHORT_DONE;
+  const cohort_choice_number number[2] = {{"clip", clip}, {"noise", noise}};
+  cohort_choice mechanism;
+  COHORT_TRY(cohort_choice_make(probe->variant, "privacy", "gaussian", 2, number, &mechanism, error));
+  double *draws = NULL;
+  if (drawn) {
+    const int64_t count = cohort_array_elements(drawn);
+    draws = cohort_probe_memory(probe, (size_t)count * sizeof *draws);
+    for (int64_t i = 0; i < count; i++) draws[i] = cohort_array_get(drawn, i);
+  }
+  const int64_t clients = cohort_probe_size_of(probe, "clients"), rounds = cohort_probe_size_of(probe, "rounds");
+  const cohort_private_rounds_options options = {.comm = &engine->alone,
+                                                 .mechanism = &mechanism,
+                                                 .strategy = strategy->method->functions,
+                                                 .space = engine->space,
+                                                 .real = cohort_probe_real_size(probe),
+                                                 .threads = 1,
+                                                 .population = expected > (double)clients ? (int64_t)expected : clients,
+                                                 .present = expected > 0 ? expected : (double)clients,
+                                                 .poisson = true,
+                                                 .rounds = rounds,
+                                                 .every = rounds,
+                                                 .seed = (uint64_t)cohort_probe_setting_value(probe, "seed"),
+                                                 .drawn = draws};
+  cohort_faults faults = {NULL, 0};
+  const cohort_status status = cohort_private_rounds_create(&options, &faults, out, error);
+  cohort_faults_release(&faults);
+  cohort_choice_release(&mechanism);
+  return status;
 }
 
 static cohort_status make_clients(round_state *own, cohort_error *error) {
@@ -209,8 +269,10 @@ static cohort_status make_clients(round_state *own, cohort_error *error) {
                                           .space = own->engine->space,
                                           .variant = probe->variant,
                                           .source = source,
-                                          .modules = mixes,
-                                          .module = &module};
+                                          .modules = mixes || own->private.name,
+                                          .module = own->private.name ? &own->private : &module};
+  own->equal = cohort_probe_memory(probe, clients * sizeof *own->equal);
+  for (size_t c = 0; c < clients && own->private.name; c++) own->equal[c] = cohort_private_rounds_share(&own->private);
   make_history(own);
   cohort_faults faults = {NULL, 0};
   const cohort_status status = cohort_clients_create(&options, &faults, &own->clients, error);
@@ -283,13 +345,13 @@ static cohort_status take_rounds(round_state *own, cohort_error *error) {
     if (own->before) memcpy(own->before + (size_t)round * own->row, engine->weights.values, row);
     if (own->clients) choose(own, round);
     cohort_step_report report = {.applied = true};
-    /* A round that nobody takes part in changes nothing. */
-    if (!own->clients || own->round.present)
-      COHORT_TRY(cohort_updater_step(engine->updater, &oracle, round, rounds, &report, error));
+    /* A round that nobody takes part in changes nothing, but for noise. */
+    const bool acts = !own->clients || own->round.present || own->private.name;
+    if (acts) COHORT_TRY(cohort_updater_step(engine->updater, &oracle, round, rounds, &report, error));
     if (!report.applied)
       return cohort_fail(error, COHORT_DIVERGED, "%s %s: round %lld is not finite", probe->family->name,
                          probe->choice.method->key, (long long)round + 1);
-    if (own->clients && own->round.present) cohort_clients_commit(own->clients, engine->weights.values);
+    if (own->clients && acts) cohort_clients_commit(own->clients, engine->weights.values);
     pack(engine, engine->weights.values, out + (size_t)round * bytes);
   }
   if (own->clients) output_states(own);
@@ -331,9 +393,11 @@ cohort_status cohort_probe_rounds(cohort_probe_state *probe, const cohort_choice
   }
   if (status == COHORT_DONE)
     status = cohort_probe_engine_create(probe, NULL, &server, "server", 1, tensors, tensor, &engine, error);
+  if (status == COHORT_DONE && !asynchronous) status = make_private(&engine, strategy, &own.private, error);
   if (status == COHORT_DONE && !cohort_probe_input(probe, "deltas")) status = make_clients(&own, error);
   if (status == COHORT_DONE) status = take_rounds(&own, error);
   cohort_clients_destroy(own.clients);
+  if (own.private.release) own.private.release(own.private.argument);
   cohort_probe_network_destroy(own.network);
   cohort_probe_engine_destroy(&engine);
   cohort_choice_release(&server);

@@ -39,6 +39,11 @@ static int64_t setting(const cohort_probe_call *call, const char *name) {
   return cohort_probe_setting_value(own->probe, name);
 }
 
+static double real(const cohort_probe_call *call, const char *name) {
+  const bench *own = call->implementation;
+  return cohort_probe_real_setting(own->probe, name);
+}
+
 static double *memory(const cohort_probe_call *call, int64_t count) {
   const bench *own = call->implementation;
   return cohort_probe_memory(own->probe, (size_t)count * sizeof(double));
@@ -77,6 +82,7 @@ cohort_status cohort_probe_functions(cohort_probe_state *probe, cohort_error *er
                                   .input = input,
                                   .size = size,
                                   .setting = setting,
+                                  .real = real,
                                   .output = output,
                                   .memory = memory,
                                   .implementation = &own};

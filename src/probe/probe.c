@@ -129,7 +129,10 @@ static cohort_status work(cohort_probe_state *probe, cohort_error *error) {
   const cohort_method *method = cohort_registry_find(standard, probe->family->name, request->name);
   COHORT_TRY(cohort_probe_read_words(probe, method, error));
   COHORT_TRY(choose(probe, standard, error));
-  COHORT_TRY(cohort_arrays_read(request->input, &probe->in, error));
+  if (request->input)
+    COHORT_TRY(cohort_arrays_read(request->input, &probe->in, error));
+  else if (!probe->family->inputs || probe->family->inputs->name)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "probe: give FAMILY NAME -i FILE -o FILE; see cohort probe --help");
   cohort_probe_adapt(probe);
   COHORT_TRY(choose_type(probe, error));
   if (probe->variant != standard) COHORT_TRY(choose(probe, probe->variant, error));

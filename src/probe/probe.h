@@ -15,7 +15,7 @@
 
 typedef struct cohort_probe_request {
   const char *family, *name;
-  const char *input, *output; /* HDF5 files */
+  const char *input, *output; /* HDF5 files; input may be NULL where the family takes no arrays */
   int words;
   char *const *word; /* "key=value": parameters of the method and settings of its family */
 } cohort_probe_request;
@@ -24,7 +24,7 @@ cohort_status cohort_probe(const cohort_probe_request *request, cohort_error *er
 
 /* From here on: for the files of this folder. */
 
-enum { COHORT_PROBE_SETTINGS = 8, COHORT_PROBE_SYMBOLS = 16 };
+enum { COHORT_PROBE_SETTINGS = 16, COHORT_PROBE_SYMBOLS = 16 };
 
 /* A symbol of the shapes and the size that it has in this probe. */
 typedef struct cohort_probe_size {

@@ -52,7 +52,8 @@ static void test_family_descriptors(void) {
   const cohort_family *family, *last = NULL;
   for (int f = 0; (family = cohort_registry_family_at(f)); f++) {
     const bool complete = filled(family->name) && filled(family->summary) && (!family->noun || filled(family->noun)) &&
-                          family->inputs && family->inputs->name && family->outputs && family->outputs->name;
+                          family->inputs && (family->inputs->name || family->settings) && family->outputs &&
+                          family->outputs->name;
     if (!complete) fprintf(stderr, "family %s has an incomplete descriptor\n", family->name);
     CU_ASSERT(complete);
     CU_ASSERT(!last || strcmp(last->name, family->name) < 0);
@@ -279,7 +280,8 @@ static void check_json(const cohort_method *method) {
   while (method->parameters && method->parameters[count].name) count++;
   expect(json_array_size(json_object_get(root, "parameters")) == count, method, "does not list its parameters", NULL);
   const json_t *probe = json_object_get(root, "probe");
-  expect(json_array_size(json_object_get(probe, "inputs")) > 0, method, "has no inputs of probe", NULL);
+  expect(json_array_size(json_object_get(probe, "inputs")) + json_array_size(json_object_get(probe, "settings")) > 0,
+         method, "has neither inputs nor settings of probe", NULL);
   expect(json_array_size(json_object_get(probe, "outputs")) > 0, method, "has no outputs of probe", NULL);
   size_t i, axis;
   json_t *input, *symbol;

@@ -2,6 +2,8 @@
  * nothing. */
 #include "method/federated/federated.h"
 
+#include <string.h>
+
 #include "method/family.h"
 
 /* Whether tensors by name or a model's features are needed; else a client's loss is quadratic. */
@@ -32,6 +34,17 @@ static bool keeps(const cohort_method *method) {
   const cohort_federated *functions = method->functions;
   for (const cohort_federated_vector *v = functions->vectors; v && v->name; v++) any = any || is_kept(v);
   return any;
+}
+
+/* Whether what clients leave can be clipped and hidden; strategies that have such parameters do it themselves. */
+static bool may_hide(const cohort_method *method) {
+  const cohort_federated *functions = method->functions;
+  bool leaves = functions->weigh || takes_network(method);
+  for (const cohort_federated_vector *v = functions->vectors; v && v->name; v++)
+    leaves = leaves || v->side == COHORT_SIDE_UPLOAD;
+  for (const cohort_parameter *p = method->parameters; p && p->name; p++)
+    leaves = leaves || strcmp(p->name, "clip") == 0 || strcmp(p->name, "noise") == 0;
+  return !leaves;
 }
 
 static const cohort_probe_array inputs[] = {
@@ -121,6 +134,13 @@ static const cohort_probe_array inputs[] = {
      .when = takes_network,
      .constraint = "0 <= value < 2",
      .meaning = "1: the client takes part in the round; else all do"},
+    {"draws/noise",
+     COHORT_ARRAY_OF_REAL,
+     {"rounds", "n"},
+     .optional = true,
+     .when = may_hide,
+     .either = "quadratic",
+     .meaning = "normal numbers of deviation 1, instead of the noise that a run draws; where noise is given"},
     {.name = NULL},
 };
 
@@ -142,6 +162,15 @@ static const cohort_probe_setting settings[] = {
     {"client_learning_rate", "0.1", "0", .meaning = "of a client's gradient descent", .real = true},
     {"classes", "2", "2", .when = takes_network, .meaning = "that the network tells apart"},
     {"client_momentum", "0", "0", .when = takes_momentum, .meaning = "of a client's gradient descent", .real = true},
+    {"clip", "0", "0", .when = may_hide,
+     .meaning =
+         "largest norm of a client's change, as under privacy: {gaussian: {}}: changes weigh the same, and their "
+         "sum is divided by `expected`; 0: no privacy",
+     .real = true},
+    {"noise", "0", "0", .when = may_hide, .meaning = "with clip: its multiplier of the noise on the sum", .real = true},
+    {"expected", "0", "0", .when = may_hide, .meaning = "with clip: clients of a round on average; 0: all",
+     .real = true},
+    {"seed", "0", "0", .when = may_hide, .meaning = "with noise: of its draws"},
     {.name = NULL},
 };
 

@@ -11,6 +11,7 @@
 #include "train/engine/arrivals.h"
 #include "train/engine/client_graph.h"
 #include "train/engine/participation.h"
+#include "train/engine/privacy.h"
 #include "update/algebra.h"
 
 struct cohort_federation {
@@ -277,6 +278,9 @@ static cohort_status make_modules(cohort_federation *federation, cohort_faults *
   federation->modules +=
       cohort_participation_modules(federation->participation, federation->module + federation->modules);
   if (federation->arrivals) federation->module[federation->modules++] = *cohort_arrivals_module(federation->arrivals);
+  if (!cohort_document_is_null(settings_of(federation)->privacy))
+    COHORT_TRY(cohort_private_rounds_open(&federation->options, federation->population.clients, faults,
+                                          &federation->module[federation->modules++], error));
   return cohort_faults_status(faults, error);
 }
 
@@ -419,6 +423,8 @@ bool cohort_federation_asks(const cohort_federation *federation) {
 
 bool cohort_federation_begin(cohort_federation *federation, int64_t round) {
   choose_clients(federation, round);
+  const cohort_round_module *private = cohort_private_rounds_find(federation);
+  if (private) federation->round.share = cohort_private_rounds_shares(private, federation->round.present);
   bool joined = false;
   for (int m = 0; m < federation->modules; m++) joined = joined || federation->module[m].joined;
   return federation->round.present > 0 || joined;

@@ -88,10 +88,13 @@ char *cohort_run_describe(const cohort_run *run) {
   char *data = describe_data(run), *batch = describe_batch(run), *steps = describe_steps(run);
   char *optimizer = describe_players(run);
   char *lora = describe_lora(run);
+  char *private = cohort_run_private_text(run, run->settings->steps);
   const cohort_space *model = run->spaces.space[run->task.model_space];
   char *text = cohort_format_text(
-      "data       %s\nmodel      %s, %lld parameters in %d tensors\n%s%s\nbatch      %s\nsteps      %s", data,
-      run->task.model.method->key, (long long)model->parameters, model->tensors, lora, optimizer, batch, steps);
+      "data       %s\nmodel      %s, %lld parameters in %d tensors\n%s%s\nbatch      %s\nsteps      %s%s%s", data,
+      run->task.model.method->key, (long long)model->parameters, model->tensors, lora, optimizer, batch, steps,
+      private ? "\nprivacy    " : "", private ? private : "");
+  free(private);
   free(lora);
   free(optimizer);
   free(steps);

@@ -1,6 +1,7 @@
 /* What others may ask of a run: where it stands, what it is made of, what it has counted. Nothing here computes. */
 #include <string.h>
 
+#include "train/engine/privacy.h"
 #include "train/run/state.h"
 
 bool cohort_run_borrow(const cohort_run *run, size_t bytes, int count, void **piece) {
@@ -24,6 +25,14 @@ int cohort_run_reports(const cohort_run *run) {
 }
 int cohort_run_round_columns(const cohort_run *run, const char **name) {
   return run->federation ? cohort_federation_columns(run->federation, name) : 0;
+}
+char *cohort_run_private_text(const cohort_run *run, int64_t rounds) {
+  const cohort_round_module *module = run->federation ? cohort_private_rounds_find(run->federation) : NULL;
+  return module ? cohort_private_rounds_text(module, rounds) : NULL;
+}
+int64_t cohort_run_limit(const cohort_run *run) {
+  const cohort_round_module *module = run->federation ? cohort_private_rounds_find(run->federation) : NULL;
+  return module ? cohort_private_rounds_limit(module) : INT64_MAX;
 }
 int cohort_run_lanes(const cohort_run *run) { return run->lanes; }
 const char *cohort_run_kernels(const cohort_run *run) { return run->kernels->name; }

@@ -35,6 +35,10 @@ const cohort_updater *cohort_run_updater(const cohort_run *run);
 /* How many columns its optimizer reports, and its rounds of clients, with their names. */
 int cohort_run_reports(const cohort_run *run);
 int cohort_run_round_columns(const cohort_run *run, const char **name);
+/* What its rounds of clients promise of privacy, after so many, as a line; owned by the caller; NULL: nothing. */
+char *cohort_run_private_text(const cohort_run *run, int64_t rounds);
+/* The steps that its budget of privacy allows; INT64_MAX: it has none. */
+int64_t cohort_run_limit(const cohort_run *run);
 int cohort_run_lanes(const cohort_run *run);
 const char *cohort_run_kernels(const cohort_run *run);
 cohort_isa cohort_run_isa(const cohort_run *run); /* of its kernels */

@@ -52,6 +52,7 @@ typedef struct cohort_federated_settings {
   int64_t clients_per_round, local_steps, local_epochs, local_batch;
   const cohort_document *client, *client_schedule, *client_groups;
   double client_clip;
+  const cohort_document *privacy; /* a mechanism; null: none */
 } cohort_federated_settings;
 
 typedef enum { COHORT_BIND_AUTO, COHORT_BIND_NONE } cohort_bind;

@@ -33,6 +33,8 @@ const cohort_parameter cohort_federated_table[] = {
                         "largest global norm of a client's gradient; 0: no clipping"),
     COHORT_METHOD_OF(cohort_federated_settings, client_schedule, "constant", "schedule",
                      "schedule of the clients' learning rate, over rounds"),
+    COHORT_METHOD_OF(cohort_federated_settings, privacy, "null", "privacy",
+                     "what hides a client's part in the rounds: a mechanism that clips and adds noise; null: nothing"),
     {.name = NULL},
 };
 

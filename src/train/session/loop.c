@@ -300,9 +300,21 @@ static cohort_status train(cohort_loop *own, cohort_error *error) {
   return status == COHORT_STOPPED ? save_where_stopped(own, error) : status;
 }
 
+/* A budget of privacy may end the run before its steps. */
+static void end_with_budget(cohort_loop *own) {
+  int64_t limit = cohort_run_limit(own->run);
+  cohort_comm_broadcast(own->comm, 0, &limit, sizeof limit);
+  if (limit >= own->settings->steps) return;
+  own->session.ended_by = "privacy budget";
+  cohort_log_line(own->log, "privacy    the budget is spent after %lld rounds, and the run ends there",
+                  (long long)limit);
+  own->settings->steps = limit;
+}
+
 static cohort_status run_session(cohort_loop *own, const char *run_path, cohort_error *error) {
   COHORT_TRY(cohort_run_create(own->settings, own->comm, own->log, own->threads, &own->run, error));
   COHORT_TRY(cohort_loop_begin(own, run_path, error));
+  end_with_budget(own);
   const cohort_status status = train(own, error);
   const bool tells = status == COHORT_DONE || status == COHORT_STOPPED || status == COHORT_DIVERGED;
   return tells ? cohort_loop_finish(own, status, error) : status;

@@ -146,6 +146,10 @@ static void describe_outcome(cohort_document *out, const cohort_run *run, const 
     set_number(out, name, best.loss);
   }
   if (session->reason) set_text(out, "error", session->reason);
+  if (session->ended_by) set_text(out, "ended_by", session->ended_by);
+  char *private = cohort_run_private_text(run, where.step);
+  if (private) set_text(out, "privacy", private);
+  free(private);
   if (isfinite(session->baseline_nats)) {
     set_number(out, "rival_order", session->baseline_order);
     set_number(out, "rival_nats_per_token", session->baseline_nats);
@@ -289,7 +293,11 @@ static void print_table(const cohort_run *run, const cohort_session *session, co
   const double steps = (double)(where.step - session->first_step);
   cohort_log_line(log, "%-22s %s", "outcome", session->outcome);
   cohort_log_line(log, "%-22s %lld (%.2f epochs)", "steps", (long long)where.step, where.epoch);
+  if (session->ended_by) cohort_log_line(log, "%-22s %s", "ended by", session->ended_by);
   if (isfinite(train_loss(session))) cohort_log_line(log, "%-22s %.6f", "train loss", train_loss(session));
+  char *private = cohort_run_private_text(run, where.step);
+  if (private) cohort_log_line(log, "%-22s %s", "privacy", private);
+  free(private);
   for (int s = COHORT_SPLITS - 1; s >= 0; s--)
     if (session->evaluated[s]) print_evaluation(log, task, (cohort_split)s, &session->evaluation[s]);
   const cohort_run_best best = cohort_run_best_evaluation(run);

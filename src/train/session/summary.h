@@ -7,9 +7,10 @@
 
 typedef struct cohort_session {
   const char *run_path;
-  const char *outcome; /* "done", "stopped", "diverged" */
-  const char *reason;  /* the error of a run that has diverged, else NULL */
-  double seconds;      /* of the steps of this session, evaluation and saving not counted */
+  const char *outcome;  /* "done", "stopped", "diverged" */
+  const char *reason;   /* the error of a run that has diverged, else NULL */
+  const char *ended_by; /* what ended it before its steps; NULL: nothing */
+  double seconds;       /* of the steps of this session, evaluation and saving not counted */
   double total_seconds, evaluation_seconds, checkpoint_seconds;
   int64_t first_step;
   cohort_run_row last_train;                /* when `trained` */
