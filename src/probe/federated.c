@@ -65,7 +65,7 @@ typedef struct round_state {
   char *before;       /* [rounds]: weights before each round, `row` bytes apart */
   size_t row;
   cohort_round_module private; /* its name is NULL when there is none */
-  double *equal;               /* [clients]: weights of changes then */
+  double *equal;               /* [clients]: weights of changes under a bound; or NULL */
 } round_state;
 
 static cohort_status ask_clients(const round_state *own, const void *weights, void **rows, double *losses,
@@ -171,7 +171,7 @@ static void choose(round_state *own, int64_t round) {
                               .version = own->before ? own->version : NULL,
                               .start = own->before ? own->start : NULL};
   if (own->asynchronous) weigh_late(own, round);
-  if (own->private.name) own->round.share = own->equal;
+  if (own->equal) own->round.share = own->equal;
 }
 
 /* Memory of starts that lie back. */
@@ -191,31 +191,22 @@ static void make_history(round_state *own) {
 
 /* ---- clipping and noise, by the module that trains ---- */
 
-static cohort_status refuse_private(const cohort_probe_state *probe, double clip, double noise, bool drawn,
-                                    cohort_error *error) {
-  if (clip <= 0 && (noise > 0 || cohort_probe_real_setting(probe, "expected") > 0 || drawn))
-    return cohort_fail(error, COHORT_BAD_CONFIG,
-                       "command line: noise, expected and the array draws/noise belong to clip; give clip");
-  if (drawn && noise <= 0)
-    return cohort_fail(error, COHORT_BAD_CONFIG, "command line: the array draws/noise belongs to noise; give noise");
-  if (clip > 0 && cohort_probe_input(probe, "deltas"))
-    return cohort_fail(error, COHORT_BAD_CONFIG,
-                       "command line: clip belongs to clients of a problem; recorded changes are taken as they are");
-  if (clip > 0 && cohort_probe_input(probe, "delay"))
-    return cohort_fail(error, COHORT_BAD_CONFIG,
-                       "command line: clip belongs to rounds; changes that come late have none");
-  return COHORT_DONE;
-}
-
+/* With a bound as in a run: changes weigh the same. Without one noise is added to the joined change as it is. */
 static cohort_status make_private(cohort_probe_engine *engine, const cohort_choice *strategy, cohort_round_module *out,
                                   cohort_error *error) {
   cohort_probe_state *probe = engine->probe;
   const double clip = cohort_probe_real_setting(probe, "clip"), noise = cohort_probe_real_setting(probe, "noise");
-  const double expected = cohort_probe_real_setting(probe, "expected");
+  const double expected = cohort_probe_real_setting(probe, "expected"), far = 1e30; /* a bound that binds nobody */
   const cohort_array *drawn = cohort_probe_input(probe, "draws/noise");
-  COHORT_TRY(refuse_private(probe, clip, noise, drawn != NULL, error));
-  if (clip <= 0) return COHORT_DONE;
-  const cohort_choice_number number[2] = {{"clip", clip}, {"noise", noise}};
+  if (clip <= 0 && expected > 0)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "command line: expected belongs to clip; give clip");
+  if (clip <= 0 && noise <= 0 && !drawn) return COHORT_DONE;
+  if (cohort_probe_input(probe, "deltas"))
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "command line: clip and noise belong to a problem; recorded changes are taken as they are");
+  const double multiplier = noise > 0 || !drawn ? noise : 1;
+  const cohort_choice_number number[2] = {{"clip", clip > 0 ? clip : far},
+                                          {"noise", clip > 0 ? multiplier : multiplier / far}};
   cohort_choice mechanism;
   COHORT_TRY(cohort_choice_make(probe->variant, "privacy", "gaussian", 2, number, &mechanism, error));
   double *draws = NULL;
@@ -232,7 +223,9 @@ static cohort_status make_private(cohort_probe_engine *engine, const cohort_choi
                                                  .real = cohort_probe_real_size(probe),
                                                  .threads = 1,
                                                  .population = expected > (double)clients ? (int64_t)expected : clients,
-                                                 .present = expected > 0 ? expected : (double)clients,
+                                                 .present = clip <= 0      ? 1
+                                                            : expected > 0 ? expected
+                                                                           : (double)clients,
                                                  .poisson = true,
                                                  .rounds = rounds,
                                                  .every = rounds,
@@ -271,8 +264,9 @@ static cohort_status make_clients(round_state *own, cohort_error *error) {
                                           .source = source,
                                           .modules = mixes || own->private.name,
                                           .module = own->private.name ? &own->private : &module};
-  own->equal = cohort_probe_memory(probe, clients * sizeof *own->equal);
-  for (size_t c = 0; c < clients && own->private.name; c++) own->equal[c] = cohort_private_rounds_share(&own->private);
+  if (own->private.name && cohort_probe_real_setting(probe, "clip") > 0)
+    own->equal = cohort_probe_memory(probe, clients * sizeof *own->equal);
+  for (size_t c = 0; c < clients && own->equal; c++) own->equal[c] = cohort_private_rounds_share(&own->private);
   make_history(own);
   cohort_faults faults = {NULL, 0};
   const cohort_status status = cohort_clients_create(&options, &faults, &own->clients, error);

@@ -98,7 +98,8 @@ int64_t cohort_probe_setting_value(const cohort_probe_state *probe, const char *
 double cohort_probe_real_setting(const cohort_probe_state *probe, const char *name) {
   const cohort_probe_setting *given = probe->family->settings;
   for (int i = 0; given && given[i].name; i++)
-    if (given[i].real && strcmp(given[i].name, name) == 0) return probe->real_setting[i];
+    if (given[i].real && strcmp(given[i].name, name) == 0 && cohort_array_applies(given[i].when, probe->choice.method))
+      return probe->real_setting[i];
   return 0;
 }
 

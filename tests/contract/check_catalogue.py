@@ -57,8 +57,6 @@ class Method:
         if "parameters/<t>" in names and "n" in self.sizes:
             self.sizes["n"] = sum(int(np.prod(shape)) for shape in self.tensors.values())
         self.settings = {s["name"]: self.sizes[s["name"]] for s in self.probe["settings"] if s["name"] in self.sizes}
-        if self.family == "privacy":
-            self.settings["noise"] = 1  # without any, mechanisms hide nothing
         base = next((p["default"] for p in description["parameters"] if p["name"] == "base"), None)
         self.states = description["states"] + (methods[self.family, base]["states"] if base else [])
 

@@ -140,7 +140,7 @@ static const cohort_probe_array inputs[] = {
      .optional = true,
      .when = may_hide,
      .either = "quadratic",
-     .meaning = "normal numbers of deviation 1, instead of the noise that a run draws; where noise is given"},
+     .meaning = "normal numbers of deviation 1, instead of noise that is drawn"},
     {.name = NULL},
 };
 
@@ -167,7 +167,10 @@ static const cohort_probe_setting settings[] = {
          "largest norm of a client's change, as under privacy: {gaussian: {}}: changes weigh the same, and their "
          "sum is divided by `expected`; 0: no privacy",
      .real = true},
-    {"noise", "0", "0", .when = may_hide, .meaning = "with clip: its multiplier of the noise on the sum", .real = true},
+    {"noise", "0", "0", .when = may_hide,
+     .meaning = "with clip: its multiplier of the noise on the sum; without: deviation of the noise on "
+                "the joined change; 0: none, or with draws/noise 1",
+     .real = true},
     {"expected", "0", "0", .when = may_hide, .meaning = "with clip: clients of a round on average; 0: all",
      .real = true},
     {"seed", "0", "0", .when = may_hide, .meaning = "with noise: of its draws"},

@@ -45,6 +45,7 @@ static const cohort_parameter *find_parameter(const cohort_method *method, const
   return NULL;
 }
 static bool is_accountant(const cohort_method *method) { return !find_parameter(method, "noise"); }
+static bool is_mechanism(const cohort_method *method) { return !is_accountant(method); }
 
 static const cohort_probe_setting settings[] = {
     {"noise", "1", "0", is_accountant,
@@ -53,7 +54,9 @@ static const cohort_probe_setting settings[] = {
      .real = true},
     {"steps", "1", "1", .meaning = "steps, or rounds"},
     {"delta", "1e-5", "0", is_accountant, .meaning = "with which epsilon may fail, below 1", .real = true},
-    {"epsilon", "0", "0", .meaning = "above 0: instead of noise, the least noise that costs no more than this",
+    {"epsilon", "0", "0", is_accountant,
+     .meaning = "above 0: instead of noise, the least noise that costs no more than this", .real = true},
+    {"epsilon", "1", "0", is_mechanism, .meaning = "where the parameter noise is 0: the least noise that costs no more",
      .real = true},
     {.name = NULL},
 };
@@ -84,7 +87,8 @@ static cohort_status probe(const cohort_probe_call *call, cohort_error *error) {
   const double wanted = call->real(call, "epsilon");
   COHORT_TRY(check(&use, wanted, error));
   cohort_privacy_room room = {.known = false};
-  if (wanted > 0) use.noise = cohort_privacy_noise(call->method, call->config, wanted, &use, &room);
+  if (is_accountant(call->method) ? wanted > 0 : use.noise <= 0)
+    use.noise = cohort_privacy_noise(call->method, call->config, wanted, &use, &room);
   *call->output(call, "noise") = use.noise;
   *call->output(call, "epsilon") = cohort_privacy_epsilon(call->method, call->config, &use, &room);
   cohort_privacy_room_release(&room);
