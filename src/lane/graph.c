@@ -423,6 +423,7 @@ static void feed(const cohort_lane_source *source, const cohort_lane_graph *grap
                      .first = run->first,
                      .samples = run->samples,
                      .lane = run->lane,
+                     .relabel = run->relabel,
                      .team = &context->team};
   double bytes = 0;
   for (int i = 0; i < graph->inputs; i++) {

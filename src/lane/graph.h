@@ -92,9 +92,10 @@ void cohort_lane_context_record(cohort_lane_context *context, cohort_recorder *r
 /* What a run is about. */
 typedef struct cohort_lane_pass {
   cohort_split split;
-  bool direct;            /* as in cohort_feed */
-  int64_t count;          /* samples of this lane */
-  int64_t first, samples; /* positions of the whole batch, as in cohort_feed */
+  bool direct;                   /* as in cohort_feed */
+  int64_t count;                 /* samples of this lane */
+  int64_t first, samples;        /* positions of the whole batch, as in cohort_feed */
+  const cohort_relabel *relabel; /* as in cohort_feed */
   int lane;
   double inverse_count;          /* 1 / what the whole batch is divided by */
   const float *const *point;     /* [buckets] (uncut: [spaces]): weights; a bucket counts while it is needed */

@@ -34,6 +34,12 @@ typedef enum cohort_lane_subject {
   COHORT_LANE_SUBJECTS,
 } cohort_lane_subject;
 
+/* What a class of a training sample becomes before a lane sees it: of a client that lies about its data. */
+typedef struct cohort_relabel {
+  const void *argument;
+  int32_t (*label)(const void *argument, int32_t label);
+} cohort_relabel;
+
 /* What feed fills: one buffer per task input, in the task's order of inputs. */
 typedef struct cohort_feed {
   cohort_split split;
@@ -43,6 +49,7 @@ typedef struct cohort_feed {
   int64_t first, samples;  /* positions of the whole batch: [first, first + samples) */
   int lane;
   bool direct; /* positions are numbers of training samples, not of the stream; the lane is the whole batch */
+  const cohort_relabel *relabel; /* or NULL; of the classes y */
   void *input[COHORT_MAX_TASK_INPUTS];
   const cohort_team *team; /* that may share the copying */
 } cohort_feed;

@@ -71,6 +71,15 @@ static const placement placements[] = {
      {"task: supervised\n" IMAGES MLP FEDERATED(
          "asynchronous: KEY, population: {dirichlet: {clients: 12}}, clients_per_round: 7, "
          "clock: {compute_spread: 1, link_spread: 1, dropout: 0.1}")}},
+    {"robust",
+     {"task: supervised\n" IMAGES MLP "federated: {robust: KEY, attack: {alie: {share: 0.3, z: 1}}, "
+      "population: {dirichlet: {clients: 6, alpha: 0.5}}, clients_per_round: 5, local_steps: 2, local_batch: 5, "
+      "client: {sgd: {learning_rate: 0.05}}}\n",
+      NULL, NULL}},
+    {"attack",
+     {"task: supervised\n" IMAGES MLP "federated: {attack: {KEY: {share: 0.5}}, population: {dirichlet: {clients: 6, "
+      "alpha: 0.5}}, clients_per_round: 4, local_steps: 2, local_batch: 5, client: {sgd: {learning_rate: 0.05}}}\n",
+      NULL, NULL}},
 };
 
 static const char *const shardings[] = {"none", "optimizer", "gradients", "parameters"};

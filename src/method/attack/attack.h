@@ -2,8 +2,8 @@
  *
  * An attack has one of three forms: `label` on the data that a client trains with, `change` on what it leaves, in its
  * own thread, and `join`, which must know what the honest clients have left: it acts where all changes are seen, after
- * whatever else is done to a change (clipping, noise), and all malicious clients then send the same. Changes are seen
- * as the server gets them, as a gradient: what was minus what the client has made of it.
+ * whatever else is done to a change (clipping, noise), and all malicious clients then send the same. A change is what
+ * the client has made of the round's weights minus what they were.
  *
  * Which clients are malicious is fixed by (seed, client), for the whole run; how many of a round are follows from who
  * takes part. Every method has the parameter `share`.

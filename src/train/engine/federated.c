@@ -12,6 +12,7 @@
 #include "train/engine/client_graph.h"
 #include "train/engine/participation.h"
 #include "train/engine/privacy.h"
+#include "train/engine/robust_rounds.h"
 #include "update/algebra.h"
 
 struct cohort_federation {
@@ -30,6 +31,7 @@ struct cohort_federation {
   const cohort_algebra *algebra;
   int modules;
   cohort_round_module module[COHORT_MAX_ROUND_MODULES];
+  cohort_robust_rounds *robust; /* or NULL */
   cohort_clients *clients;
   cohort_random_key key;
   /* Of the round. */
@@ -128,6 +130,7 @@ static bool run_lane(const cohort_federation *federation, const cohort_client_qu
   const cohort_lane_pass run = {.split = COHORT_SPLIT_TRAIN,
                                 .direct = true,
                                 .count = count,
+                                .relabel = cohort_robust_rounds_relabel(federation->robust, question->client),
                                 .inverse_count = inverse,
                                 .point = weights,
                                 .random_key = key,
@@ -275,9 +278,28 @@ static cohort_status make_participation(cohort_federation *federation, cohort_fa
 
 /* Attacks, privacy, robust and secure joins, clocks: a line each, in the order in which they act on a change. */
 static cohort_status make_modules(cohort_federation *federation, cohort_faults *faults, cohort_error *error) {
+  const cohort_federation_options *options = &federation->options;
+  const cohort_federated_settings *settings = settings_of(federation);
+  const cohort_robust_rounds_options robust = {.comm = options->comm,
+                                               .threads = options->threads,
+                                               .variant = options->variant,
+                                               .elements = options->spaces->space[0]->elements,
+                                               .attack = settings->attack,
+                                               .robust = settings->robust,
+                                               .place = options->settings->federated,
+                                               .expanded = options->expanded,
+                                               .strategy = options->strategy,
+                                               .key = federation->key,
+                                               .population = federation->population.clients,
+                                               .present = settings->clients_per_round,
+                                               .classes = cohort_supervised_classes(options->task),
+                                               .plan_only = options->plan_only,
+                                               .hidden = !cohort_document_is_null(settings->privacy)};
   federation->modules +=
       cohort_participation_modules(federation->participation, federation->module + federation->modules);
   if (federation->arrivals) federation->module[federation->modules++] = *cohort_arrivals_module(federation->arrivals);
+  COHORT_TRY(cohort_robust_rounds_create(&robust, faults, &federation->robust, error));
+  federation->modules += cohort_robust_rounds_modules(federation->robust, &federation->module[federation->modules]);
   if (!cohort_document_is_null(settings_of(federation)->privacy))
     COHORT_TRY(cohort_private_rounds_open(&federation->options, federation->population.clients, faults,
                                           &federation->module[federation->modules++], error));
@@ -448,6 +470,23 @@ bool cohort_federation_acted(const cohort_federation *federation) { return feder
 
 const cohort_round_module *cohort_federation_module(const cohort_federation *federation, int index) {
   return index < federation->modules ? &federation->module[index] : NULL;
+}
+
+double cohort_federation_module_bytes(const cohort_federation *federation, double present, int ranks) {
+  double bytes = 0;
+  for (int m = 0; m < federation->modules; m++)
+    if (federation->module[m].bytes)
+      bytes += federation->module[m].bytes(federation->module[m].argument, present, ranks);
+  return bytes;
+}
+
+double cohort_federation_module_kept_bytes(const cohort_federation *federation, double rounds, double present,
+                                           int ranks) {
+  double bytes = 0;
+  for (int m = 0; m < federation->modules; m++)
+    if (federation->module[m].kept_bytes)
+      bytes += federation->module[m].kept_bytes(federation->module[m].argument, rounds, present, ranks);
+  return bytes;
 }
 
 cohort_row_table *cohort_federation_table(const cohort_federation *federation, int index) {

@@ -72,6 +72,10 @@ bool cohort_federation_acted(const cohort_federation *federation);
 /* Modules of its rounds (train/engine/round.h), in the order in which they act; NULL past the last. Each is made in
  * cohort_federation_create, by the line that its settings have in make_modules. */
 const cohort_round_module *cohort_federation_module(const cohort_federation *federation, int index);
+/* Memory of the modules on a rank of so many: for a round of so many clients; kept after so many rounds at most. */
+double cohort_federation_module_bytes(const cohort_federation *federation, double present, int ranks);
+double cohort_federation_module_kept_bytes(const cohort_federation *federation, double rounds, double present,
+                                           int ranks);
 /* Row tables that are saved: what clients keep, and the modules'; NULL past the last. */
 cohort_row_table *cohort_federation_table(const cohort_federation *federation, int index);
 /* Columns of the rows of training that modules report; returns how many. */

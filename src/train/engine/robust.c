@@ -86,7 +86,8 @@ static double vector_bytes(const cohort_robust_options *options) {
 double cohort_robust_bytes(const cohort_robust_options *options, double clients, int ranks) {
   const cohort_robust *functions = options->method ? options->method->method->functions : NULL;
   const double own = ceil(clients / ranks), rows = clients + 1;
-  const double held = (functions && functions->history ? 2 : 1) * (own + (clients - own) / ranks);
+  /* Changes; histories, as they lie and as they come and go. */
+  const double held = (functions && functions->history ? 3 : 1) * (own + (clients - own) / ranks);
   /* Inner products: of each thread, those that wait in the tree, their sum, the method's view and workspace. */
   const double products = functions && functions->products ? rows * rows * (2 * options->threads + 9) : rows * 10;
   const double room = (double)options->threads * (double)cohort_robust_room((int)clients);

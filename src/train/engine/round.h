@@ -73,6 +73,10 @@ typedef struct cohort_round_module {
   const cohort_round_state *state;
   int tables;
   cohort_row_table *const *table;
+  /* Memory for a round of so many clients on a rank of so many, beside what is kept; what is kept on it after so many
+   * rounds at most. For `check`; NULL: next to nothing. */
+  double (*bytes)(void *argument, double present, int ranks);
+  double (*kept_bytes)(void *argument, double rounds, double present, int ranks);
 } cohort_round_module;
 
 #endif

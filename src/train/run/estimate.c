@@ -62,7 +62,7 @@ static double client_bytes(const estimate_case *own) {
   const cohort_clients *all = cohort_federation_clients(own->run->federation);
   const double rows = cohort_clients_uploads(all) * ((open < clients ? open : clients) + 1 + coming);
   return rows * own->elements * sizeof(float) + cohort_clients_message_bytes(all, present, own->ranks) +
-         cohort_clients_step_bytes(all);
+         cohort_clients_step_bytes(all) + cohort_federation_module_bytes(own->run->federation, present, own->ranks);
 }
 
 /* Elements of a lane's row in its last wave: gradients on their way, or all of them. */
@@ -174,9 +174,12 @@ static void estimate_vectors(const estimate_case *own, cohort_estimate *out) {
     out->state += player_state(own, s);
   }
   if (run->federation) out->state += cohort_federation_kept_bytes(run->federation);
-  if (run->federation)
-    out->state += cohort_clients_kept_bytes(cohort_federation_clients(run->federation), (double)run->settings->steps,
-                                            (double)run->settings->federated_settings.clients_per_round, own->ranks);
+  if (run->federation) {
+    const double rounds = (double)run->settings->steps,
+                 present = (double)run->settings->federated_settings.clients_per_round;
+    out->state += cohort_clients_kept_bytes(cohort_federation_clients(run->federation), rounds, present, own->ranks) +
+                  cohort_federation_module_kept_bytes(run->federation, rounds, present, own->ranks);
+  }
   out->saving = saving_bytes(own);
 }
 

@@ -53,6 +53,7 @@ typedef struct cohort_federated_settings {
   const cohort_document *client, *client_schedule, *client_groups;
   double client_clip;
   const cohort_document *privacy; /* a mechanism; null: none */
+  const cohort_document *robust, *attack;
 } cohort_federated_settings;
 
 typedef enum { COHORT_BIND_AUTO, COHORT_BIND_NONE } cohort_bind;

@@ -35,6 +35,10 @@ const cohort_parameter cohort_federated_table[] = {
                      "schedule of the clients' learning rate, over rounds"),
     COHORT_METHOD_OF(cohort_federated_settings, privacy, "null", "privacy",
                      "what hides a client's part in the rounds: a mechanism that clips and adds noise; null: nothing"),
+    COHORT_METHOD_OF(cohort_federated_settings, robust, "null", "robust",
+                     "how changes are joined where clients may be malicious, instead of their mean; null: that"),
+    COHORT_METHOD_OF(cohort_federated_settings, attack, "null", "attack",
+                     "what malicious clients do; null: there are none"),
     {.name = NULL},
 };
 

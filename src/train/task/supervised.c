@@ -391,6 +391,11 @@ const int32_t *cohort_supervised_column(const cohort_task *task, const char *nam
   return is_first(name) ? cohort_supervised_labels(task) : column ? column->labels : NULL;
 }
 
+int64_t cohort_supervised_classes(const cohort_task *task) {
+  const cohort_supervised *own = task->own;
+  return task->functions == &cohort_task_supervised && own->first.labels ? own->first.width : 0;
+}
+
 const cohort_task_functions cohort_task_supervised = {
     .name = "supervised",
     .noun = "samples",

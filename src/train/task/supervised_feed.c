@@ -114,6 +114,11 @@ static void put_drawn(const feed_job *job, cohort_drawn_client *last, int64_t i,
     *label = cohort_drawn_samples_draw(own->drawn, last, job->feed->split, job->sample[i], input);
 }
 
+/* The class that a client which lies about its data says. */
+static void relabel(const feed_job *job, int32_t *label) {
+  *label = job->feed->relabel->label(job->feed->relabel->argument, *label);
+}
+
 static void put_row(const feed_job *job, cohort_drawn_client *last, int64_t i, int64_t view, int64_t row) {
   const cohort_supervised *own = job->task->own;
   const cohort_split split = job->feed->split;
@@ -125,6 +130,7 @@ static void put_row(const feed_job *job, cohort_drawn_client *last, int64_t i, i
     put_features(job, i, view, row);
     put_target(job, COHORT_SUPERVISED_TARGET, i, row, samples->labels, samples->targets, samples->target_size);
   }
+  if (job->feed->relabel && real) relabel(job, integer_row(job, COHORT_SUPERVISED_TARGET, row));
   *real_row(job, COHORT_SUPERVISED_WEIGHT, row, 1) = real ? (float)(1.0 / (double)own->views) : 0;
   *integer_row(job, COHORT_SUPERVISED_POSITIONS, row) = (int32_t)view;
   *integer_row(job, COHORT_SUPERVISED_IDS, row) = job->sample[i];

@@ -165,6 +165,8 @@ cohort_value cohort_task_consistency(cohort_graph *graph, cohort_value logits, c
 
 /* Classes of the training samples of a supervised task, or NULL. */
 const int32_t *cohort_supervised_labels(const cohort_task *task);
+/* How many classes y has; 0: none, or of another task. */
+int64_t cohort_supervised_classes(const cohort_task *task);
 
 /* What the partition of a federated run deals by, of this kind: the name of a column, a pattern (its `origin`,
  * method/partition/partition.h); NULL: it deals by something else, or the run is not federated. */
