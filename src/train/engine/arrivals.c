@@ -220,6 +220,11 @@ static void check(const cohort_arrivals *own, cohort_faults *faults) {
   const int64_t clients = own->options.population->clients;
   const cohort_document *sampler = settings->sampler;
   const char *key = sampler && sampler->kind == COHORT_MAP ? sampler->names[0] : sampler ? sampler->text : "uniform";
+  const char *weigher = cohort_participation_weigher(own->options.settings);
+  if (weigher)
+    cohort_faults_add(faults, where,
+                      "federated.asynchronous: %s weighs changes, and so does the strategy %s; take another",
+                      own->choice.method->key, weigher);
   if (own->concurrency > clients)
     cohort_faults_add(faults, where, "federated.asynchronous: %lld clients cannot train at once, there are %lld",
                       (long long)own->concurrency, (long long)clients);

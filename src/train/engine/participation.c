@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "method/federated/federated.h"
 
 enum { MOST_ROOMS = 24 };
 
@@ -63,6 +64,13 @@ static void ask(const cohort_sampler_round *round, int64_t count, const int64_t 
   cohort_items_run(own->items, &own->order, &work, &results);
 }
 
+const char *cohort_participation_weigher(const cohort_settings *settings) {
+  const cohort_document *strategy = settings->federated_settings.strategy;
+  const char *key = strategy->kind == COHORT_MAP ? strategy->names[0] : strategy->text;
+  const cohort_method *method = cohort_registry_find(COHORT_VARIANT_F64, "federated", key);
+  return method && ((const cohort_federated *)method->functions)->weigh ? method->key : NULL;
+}
+
 static cohort_status make_clock(cohort_participation *own, cohort_error *error) {
   const cohort_federated_settings *settings = &own->options.settings->federated_settings;
   const uint64_t seed = (uint64_t)own->options.settings->seed;
@@ -88,6 +96,11 @@ static cohort_status build(cohort_participation *own, cohort_faults *faults, coh
   COHORT_TRY(cohort_faults_status(faults, error));
   own->sampler = own->choice.method->functions;
   own->key = cohort_sampler_key((uint64_t)own->options.settings->seed);
+  const char *weigher = own->sampler->shares ? cohort_participation_weigher(own->options.settings) : NULL;
+  if (weigher)
+    return cohort_settings_fail(own->options.settings, "federated.sampler", error,
+                                "federated.sampler: %s weighs changes, and so does the strategy %s; take uniform",
+                                own->choice.method->key, weigher);
   COHORT_TRY(make_clock(own, error));
   const int64_t most = own->sampler->most(own->choice.config, clients, settings->clients_per_round);
   const int64_t numbers = clients * own->sampler->numbers;

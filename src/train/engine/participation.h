@@ -31,6 +31,9 @@ typedef struct cohort_participation_options {
   int threads;
 } cohort_participation_options;
 
+/* The key of a strategy that weighs changes in its own way, which nobody else may then; NULL: it does not. */
+const char *cohort_participation_weigher(const cohort_settings *settings);
+
 typedef struct cohort_participants {
   int count;
   const int64_t *client; /* [count], in the order of the draw */
