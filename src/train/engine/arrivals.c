@@ -62,7 +62,7 @@ static bool can(const cohort_arrivals *own, int64_t client, double now) {
 
 /* The next client that can begin at this version; each begins once at a version. -1: there is none. */
 static int64_t draw(cohort_arrivals *own, int64_t version, double now) {
-  const int64_t clients = own->options.population->clients;
+  const int64_t clients = own->options.who.population->clients;
   const cohort_random_key key = cohort_random_key_derive(own->key, (uint64_t)version);
   queue *at = &own->own_queue;
   if ((int64_t)at->version != version) {
@@ -84,7 +84,7 @@ static void start(cohort_arrivals *own, int64_t version, double now) {
     if (own->own[f].client >= 0) continue;
     const int64_t client = draw(own, version, now);
     if (client < 0) return;
-    const double work = own->options.work(own->options.argument, client), order = own->own_queue.order++;
+    const double work = own->options.who.work(own->options.who.argument, client), order = own->own_queue.order++;
     const double takes = own->options.clock ? cohort_clock_takes(own->options.clock, (int64_t)order, client, work) : 1;
     const bool lost = !isfinite(takes);
     const double seconds = lost ? cohort_clock_expects(own->options.clock, client, work) : takes;
@@ -136,7 +136,7 @@ static void fill(cohort_arrivals *own, int64_t round) {
 }
 
 static void weigh(cohort_arrivals *own) {
-  const int64_t *first = own->options.population->first;
+  const int64_t *first = own->options.who.population->first;
   const bool by_samples = own->functions->by_samples && own->functions->by_samples(own->choice.config);
   double samples = 0;
   for (int i = 0; i < own->count; i++) samples += (double)(first[own->client[i] + 1] - first[own->client[i]]);
@@ -215,12 +215,12 @@ static void commit(void *argument, const cohort_round *round, const double *loss
 /* ---- making ---- */
 
 static void check(const cohort_arrivals *own, cohort_faults *faults) {
-  const cohort_federated_settings *settings = &own->options.settings->federated_settings;
+  const cohort_federated_settings *settings = &own->options.who.settings->federated_settings;
   const cohort_document *where = settings->asynchronous;
-  const int64_t clients = own->options.population->clients;
+  const int64_t clients = own->options.who.population->clients;
   const cohort_document *sampler = settings->sampler;
   const char *key = sampler && sampler->kind == COHORT_MAP ? sampler->names[0] : sampler ? sampler->text : "uniform";
-  const char *weigher = cohort_participation_weigher(own->options.settings);
+  const char *weigher = cohort_participation_weigher(own->options.who.settings);
   if (weigher)
     cohort_faults_add(faults, where,
                       "federated.asynchronous: %s weighs changes, and so does the strategy %s; take another",
@@ -281,12 +281,12 @@ static void list_states(cohort_arrivals *own) {
 }
 
 static cohort_status build(cohort_arrivals *own, cohort_faults *faults, cohort_error *error) {
-  const cohort_federated_settings *settings = &own->options.settings->federated_settings;
-  cohort_choice_expand(own->options.variant, "asynchronous", settings->asynchronous, "asynchronous", &own->choice,
-                       own->options.expanded, faults);
+  const cohort_federated_settings *settings = &own->options.who.settings->federated_settings;
+  cohort_choice_expand(own->options.who.variant, "asynchronous", settings->asynchronous, "asynchronous", &own->choice,
+                       own->options.who.expanded, faults);
   COHORT_TRY(cohort_faults_status(faults, error));
   own->functions = own->choice.method->functions;
-  own->key = cohort_sampler_key((uint64_t)own->options.settings->seed);
+  own->key = cohort_sampler_key((uint64_t)own->options.who.settings->seed);
   own->concurrency = own->functions->concurrency(own->choice.config, settings->clients_per_round);
   own->buffer = own->functions->buffer(own->choice.config, settings->clients_per_round);
   check(own, faults);

@@ -21,15 +21,10 @@
 typedef struct cohort_arrivals cohort_arrivals;
 
 typedef struct cohort_arrivals_options {
-  const cohort_settings *settings;
-  const cohort_population *population; /* stays the caller's, as all here does */
-  cohort_document *expanded;
-  cohort_variant variant;
-  cohort_clock *clock; /* or NULL: everybody takes a second */
-  int64_t elements;    /* of the weights, in floats */
+  cohort_participation_options who; /* settings, population, work and argument of it are used */
+  cohort_clock *clock;              /* or NULL: everybody takes a second */
+  int64_t elements;                 /* of the weights, in floats */
   bool plan_only;
-  void *argument;
-  double (*work)(void *argument, int64_t client);
 } cohort_arrivals_options;
 
 cohort_status cohort_arrivals_create(const cohort_arrivals_options *options, cohort_faults *faults,

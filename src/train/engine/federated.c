@@ -264,15 +264,8 @@ static cohort_status make_participation(cohort_federation *federation, cohort_fa
                                             .threads = options->threads};
   COHORT_TRY(cohort_participation_create(&own, faults, &federation->participation, error));
   if (cohort_document_is_null(settings_of(federation)->asynchronous)) return COHORT_DONE;
-  const cohort_arrivals_options queue = {.settings = options->settings,
-                                         .population = &federation->population,
-                                         .expanded = options->expanded,
-                                         .variant = options->variant,
-                                         .clock = cohort_participation_clock(federation->participation),
-                                         .elements = elements,
-                                         .plan_only = options->plan_only,
-                                         .argument = federation,
-                                         .work = work_for};
+  const cohort_arrivals_options queue = {own, cohort_participation_clock(federation->participation), elements,
+                                         options->plan_only};
   return cohort_arrivals_create(&queue, faults, &federation->arrivals, error);
 }
 
