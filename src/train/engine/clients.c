@@ -390,7 +390,7 @@ double cohort_clients_bytes(const cohort_clients *clients) {
 
 double cohort_clients_step_bytes(const cohort_clients *clients) {
   const bool scratch = clients->strategy && (clients->strategy->serve || clients->strategy->receive);
-  return (1 + scratch) * (double)clients->elements * (double)clients->real;
+  return (1 + scratch + (clients->joiner != NULL)) * (double)clients->elements * (double)clients->real;
 }
 
 void cohort_clients_record(cohort_clients *clients, cohort_recorder *const *recorder) {

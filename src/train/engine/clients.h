@@ -103,7 +103,7 @@ double cohort_clients_message_bytes(const cohort_clients *clients, double presen
 double cohort_clients_saving_bytes(const cohort_clients *clients, double rounds, double present, int ranks);
 /* Memory of one client in training. */
 double cohort_clients_bytes(const cohort_clients *clients);
-/* Of the server's side of a round. */
+/* Of the server's side of a round: its step, and what a joiner makes. */
 double cohort_clients_step_bytes(const cohort_clients *clients);
 /* Vectors of a row that a client leaves: its change, unless a joiner takes that, and uploads. */
 int cohort_clients_uploads(const cohort_clients *clients);

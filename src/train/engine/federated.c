@@ -13,6 +13,7 @@
 #include "train/engine/participation.h"
 #include "train/engine/privacy.h"
 #include "train/engine/robust_rounds.h"
+#include "train/secure/module.h"
 #include "update/algebra.h"
 
 struct cohort_federation {
@@ -296,6 +297,7 @@ static cohort_status make_modules(cohort_federation *federation, cohort_faults *
   if (!cohort_document_is_null(settings_of(federation)->privacy))
     COHORT_TRY(cohort_private_rounds_open(&federation->options, federation->population.clients, faults,
                                           &federation->module[federation->modules++], error));
+  COHORT_TRY(cohort_secure_module_open(&federation->options, &federation->modules, federation->module, faults, error));
   return cohort_faults_status(faults, error);
 }
 
@@ -459,53 +461,8 @@ void cohort_federation_commit(cohort_federation *federation, const void *weights
 
 bool cohort_federation_acted(const cohort_federation *federation) { return federation->round.present > 0; }
 
-/* ---- modules ---- */
-
 const cohort_round_module *cohort_federation_module(const cohort_federation *federation, int index) {
   return index < federation->modules ? &federation->module[index] : NULL;
-}
-
-double cohort_federation_module_bytes(const cohort_federation *federation, double present, int ranks) {
-  double bytes = 0;
-  for (int m = 0; m < federation->modules; m++)
-    if (federation->module[m].bytes)
-      bytes += federation->module[m].bytes(federation->module[m].argument, present, ranks);
-  return bytes;
-}
-
-double cohort_federation_module_kept_bytes(const cohort_federation *federation, double rounds, double present,
-                                           int ranks) {
-  double bytes = 0;
-  for (int m = 0; m < federation->modules; m++)
-    if (federation->module[m].kept_bytes)
-      bytes += federation->module[m].kept_bytes(federation->module[m].argument, rounds, present, ranks);
-  return bytes;
-}
-
-cohort_row_table *cohort_federation_table(const cohort_federation *federation, int index) {
-  cohort_row_table *own = cohort_clients_table(federation->clients);
-  if (own && index-- == 0) return own;
-  for (int m = 0; m < federation->modules; m++) {
-    if (index < federation->module[m].tables) return federation->module[m].table[index];
-    index -= federation->module[m].tables;
-  }
-  return NULL;
-}
-
-int cohort_federation_columns(const cohort_federation *federation, const char **name) {
-  int count = 0;
-  for (int m = 0; m < federation->modules; m++)
-    for (int c = 0; c < federation->module[m].columns && count < COHORT_MAX_ROUND_COLUMNS; c++)
-      name[count++] = federation->module[m].column[c];
-  return count;
-}
-
-void cohort_federation_values(const cohort_federation *federation, double *value) {
-  int count = 0;
-  for (int m = 0; m < federation->modules; m++)
-    for (int c = 0; c < federation->module[m].columns && count < COHORT_MAX_ROUND_COLUMNS; c++)
-      value[count++] = federation->module[m].value[c];
-  while (count < COHORT_MAX_ROUND_COLUMNS) value[count++] = NAN;
 }
 
 /* ---- counts ---- */

@@ -83,6 +83,9 @@ int cohort_federation_columns(const cohort_federation *federation, const char **
 /* Their values after the last round, then NAN: [COHORT_MAX_ROUND_COLUMNS]. */
 void cohort_federation_values(const cohort_federation *federation, double *value);
 
+/* Why a module has refused the last round's join; NULL: none has. */
+const char *cohort_federation_refusal(const cohort_federation *federation);
+
 /* Samples that the clients of the last round trained on: of all, of this rank's. */
 int64_t cohort_federation_samples(const cohort_federation *federation, bool own);
 int64_t cohort_federation_steps(const cohort_federation *federation, bool own); /* that they took */

@@ -69,6 +69,9 @@ typedef struct cohort_round_module {
   int columns;
   const char *const *column;
   const double *value; /* [columns] */
+  /* Why the last round's join was refused: then nothing is finite in it, so nothing changes, and the run goes on. NULL
+   * where that cannot be; "": it was not. */
+  const char *refusal;
   int states;
   const cohort_round_state *state;
   int tables;

@@ -83,18 +83,34 @@ static char *describe_lora(const cohort_run *run) {
                             space->tensors / 2);
 }
 
+/* A line, or nothing. */
+static char *describe_secure(const cohort_run *run) {
+  const cohort_federated_settings *federated = &run->settings->federated_settings;
+  if (!run->settings->is_federated || !federated->secure) return cohort_copy_text("");
+  const cohort_secure_settings *secure = &federated->secure_settings;
+  if (!secure->masks) return cohort_copy_text("secure     whole numbers without masks: the server sees every change\n");
+  int threshold;
+  const int neighbours = cohort_secure_degree_for(secure, (int)federated->clients_per_round, &threshold);
+  return cohort_format_text(
+      "secure     changes are masked with %d neighbours each, of whom %d must answer; simulated: keys come from the "
+      "seed, "
+      "and who knows it can remove every mask\n",
+      neighbours, threshold);
+}
+
 char *cohort_run_describe(const cohort_run *run) {
   if (!run->task.spaces) return describe_items(run);
   char *data = describe_data(run), *batch = describe_batch(run), *steps = describe_steps(run);
   char *optimizer = describe_players(run);
-  char *lora = describe_lora(run);
+  char *lora = describe_lora(run), *secure = describe_secure(run);
   char *private = cohort_run_private_text(run, run->settings->steps);
   const cohort_space *model = run->spaces.space[run->task.model_space];
   char *text = cohort_format_text(
-      "data       %s\nmodel      %s, %lld parameters in %d tensors\n%s%s\nbatch      %s\nsteps      %s%s%s", data,
-      run->task.model.method->key, (long long)model->parameters, model->tensors, lora, optimizer, batch, steps,
+      "data       %s\nmodel      %s, %lld parameters in %d tensors\n%s%s\nbatch      %s\n%ssteps      %s%s%s", data,
+      run->task.model.method->key, (long long)model->parameters, model->tensors, lora, optimizer, batch, secure, steps,
       private ? "\nprivacy    " : "", private ? private : "");
   free(private);
+  free(secure);
   free(lora);
   free(optimizer);
   free(steps);

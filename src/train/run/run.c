@@ -355,11 +355,10 @@ static void end_round(cohort_run *run, cohort_run_row *row) {
   for (int m = 0; m < COHORT_MAX_METRICS; m++) row->columns[m] = NAN;
   run->samples += cohort_federation_samples(run->federation, false);
   run->counters.samples += cohort_federation_samples(run->federation, true);
-  if (row->report.applied) {
-    cohort_updater_wait(run->updater);
-    cohort_federation_commit(run->federation, run->spaces.vector[0].values);
-  }
+  if (row->report.applied) cohort_updater_wait(run->updater);
+  if (row->report.applied) cohort_federation_commit(run->federation, run->spaces.vector[0].values);
   cohort_federation_values(run->federation, row->round);
+  row->refusal = row->report.applied ? NULL : cohort_federation_refusal(run->federation);
 }
 
 /* A round that nobody takes part in, and that has no step. */

@@ -57,7 +57,8 @@ typedef struct cohort_run_row {
   double loss; /* sum of the objectives' means, weighted where the aggregator's weights are fixed */
   double columns[COHORT_MAX_METRICS]; /* the task's, NaN when not measured; those of the optimizer: report.columns */
   double round[COHORT_MAX_ROUND_COLUMNS]; /* of a round of clients; NaN when there is none to tell */
-  bool flagged;                           /* some rank raised its flag */
+  const char *refusal; /* why a round of clients has changed nothing, until the next one; NULL: it was not refused */
+  bool flagged;        /* some rank raised its flag */
 } cohort_run_row;
 
 /* From now on a step or an evaluation is left as soon as *flag (of any rank) is not 0, which anybody may write at any

@@ -7,6 +7,7 @@
 #include "method/registry.h"
 #include "state/shards.h"
 #include "train/player/adapter.h"
+#include "train/secure/secure.h"
 
 /* Who holds a copy of what is spread: all ranks together hold one, or those of every host do. */
 typedef enum { COHORT_REPLICATE_NONE, COHORT_REPLICATE_HOSTS } cohort_replicate;
@@ -54,6 +55,8 @@ typedef struct cohort_federated_settings {
   double client_clip;
   const cohort_document *privacy; /* a mechanism; null: none */
   const cohort_document *robust, *attack;
+  const cohort_document *secure; /* NULL: the server sees the changes */
+  cohort_secure_settings secure_settings;
 } cohort_federated_settings;
 
 typedef enum { COHORT_BIND_AUTO, COHORT_BIND_NONE } cohort_bind;

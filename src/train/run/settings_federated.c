@@ -39,6 +39,10 @@ const cohort_parameter cohort_federated_table[] = {
                      "how changes are joined where clients may be malicious, instead of their mean; null: that"),
     COHORT_METHOD_OF(cohort_federated_settings, attack, "null", "attack",
                      "what malicious clients do; null: there are none"),
+    COHORT_SECTION(
+        cohort_federated_settings, secure, secure_settings, cohort_secure_table, "null",
+        "secure aggregation: the server gets the sum of the clients' changes alone, as masked whole numbers; "
+        "null: none"),
     {.name = NULL},
 };
 

@@ -71,7 +71,7 @@ double cohort_secure_bytes(const cohort_secure_options *options, double clients,
   int threshold;
   const double degree = cohort_secure_degree_for(options->settings, (int)clients, &threshold);
   const double pairs = options->settings->masks ? clients * degree : 0;
-  return 2 * options->threads * words * word + (ranks > 1 ? words * word : 0) +
+  return 2 * options->threads * words * word + (1 - 1.0 / ranks) * words * word +
          pairs * (double)(sizeof(cohort_secure_box) + sizeof(cohort_secure_share)) +
          pairs / ranks * (double)(sizeof(cohort_cipher_key) + 2 * COHORT_SHAMIR_LIMBS * sizeof(uint64_t));
 }

@@ -212,6 +212,11 @@ static cohort_status not_applied(const cohort_loop *own, const cohort_run_row *r
   const double loss = isnan(row->loss) ? NAN : row->loss; /* without a sign */
   const double norm = isnan(row->report.gradient_norm) ? NAN : row->report.gradient_norm;
   const int64_t step = cohort_run_where(own->run).step;
+  if (row->refusal) {
+    cohort_log_warning(own->log, "round %lld: the sum stays masked: %s; nothing was changed", (long long)step,
+                       row->refusal);
+    return COHORT_DONE;
+  }
   if (own->settings->on_nan == COHORT_NAN_SKIP) {
     cohort_log_warning(own->log, "step %lld: loss %g, gradient norm %g: not finite, the step is skipped",
                        (long long)step, loss, norm);
