@@ -245,7 +245,45 @@ def moon(w, clients, present, steps, mu, temperature):
     return torch.tensor(weight) @ torch.stack(ends) / sum(weight)
 
 
+def shorten(v, bound):
+    size = numpy.linalg.norm(v)
+    return v if bound is None or size <= bound else v * (bound / size)
+
+
+def diff2(w, clients, present, steps, state, restart, restart_clip, clip, learning_rate):
+    """Its noise is drawn by key; here there is none."""
+    del steps
+    number, old = state.get("number", 0), state.get("w")
+    if number % restart == 0:
+        v = numpy.mean([shorten(clients[i].gradient(w), restart_clip) for i in present], axis=0)
+    else:
+        bound = None if clip is None else clip * numpy.linalg.norm(w - old)
+        v = state["v"] + numpy.mean([shorten(clients[i].gradient(w) - clients[i].gradient(old), bound) for i in present], axis=0)
+    state.update(number=number + 1, w=w, v=v)
+    return w - learning_rate * v
+
+
+def dp_admm(w, clients, present, steps, state, step, relaxation, l1, clip):
+    duals = state.setdefault("duals", [w.copy() for _ in clients])
+    for i in present:
+        centre = 2 * w - duals[i]
+        near = descend(lambda y, i=i, centre=centre: clients[i].gradient(y) + (y - centre) / step, w, steps[i])
+        duals[i] = duals[i] + 2 * relaxation * shorten(near - w, clip)
+    u = numpy.mean(duals, axis=0)
+    return numpy.sign(u) * numpy.maximum(numpy.abs(u) - step * l1, 0)
+
+
 CASES = {
+    "rounds_diff2": lambda: rounds("rounds_diff2", "diff2", "restart=7 restart_clip=1.5 clip=0.6 learning_rate=0.2", "a summary of "
+                                   "Murata and Suzuki 2023", 531, diff2, restart=7, restart_clip=1.5, clip=0.6, learning_rate=0.2),
+    "rounds_diff2_descent": lambda: rounds("rounds_diff2_descent", "diff2", "restart=1000 restart_clip=0 clip=0 learning_rate=0.2",
+                                           "full gradient descent, to which its differences add up", 532,
+                                           lambda w, clients, present, steps, state: w - 0.2 * numpy.mean([c.gradient(w) for c in clients], axis=0),
+                                           absent=False, unequal=False),
+    "rounds_dp_admm": lambda: rounds("rounds_dp_admm", "dp_admm", "step=0.8 relaxation=0.6 l1=0.1 clip=0.5", "Cyffers, Bellet and Basu 2023, "
+                                     "the federated form, with local steps", 533, dp_admm, step=0.8, relaxation=0.6, l1=0.1, clip=0.5),
+    "rounds_dp_admm_all": lambda: rounds("rounds_dp_admm_all", "dp_admm", "step=0.5 relaxation=0.5 l1=0.05 clip=0", "consensus ADMM, with local "
+                                         "steps", 534, dp_admm, absent=False, unequal=False, step=0.5, relaxation=0.5, l1=0.05, clip=None),
     "rounds_moon": lambda: network_rounds("rounds_moon", "moon", "mu=2 temperature=0.5", "Li et al. 2021, Algorithm 1, in torch", 521, moon,
                                           mu=2.0, temperature=0.5),
     "rounds_fedavg": lambda: rounds("rounds_fedavg", "fedavg", "", "McMahan et al. 2017, Algorithm 1", 501, fedavg),

@@ -142,6 +142,9 @@ typedef struct cohort_federated_server_functions {
   double (*dot)(const struct cohort_federated_server *server, int a, int b);
   /* Of the server's numbers; of an upload those of client number `i` among those present. */
   double *(*numbers)(const struct cohort_federated_server *server, int vector, int i);
+  /* Draws by (the run's seed, `name`, round, number, element), or a value. */
+  void (*fill)(const struct cohort_federated_server *server, cohort_fill fill, int out, const char *name,
+               double number);
   /* A parameter of the clients' optimizer. */
   double (*client_real)(const struct cohort_federated_server *server, const char *name, double otherwise);
 } cohort_federated_server_functions;

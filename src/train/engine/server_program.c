@@ -25,6 +25,25 @@ static void map(const cohort_federated_server *server, cohort_map map, int out, 
                      number);
 }
 
+/* Tensor by tensor: the padding between them stays zero. */
+static void fill(const cohort_federated_server *server, cohort_fill fill, int out, const char *name, double number) {
+  const cohort_clients *clients = server->implementation;
+  const cohort_space *space = clients->options.space;
+  cohort_random_key key = cohort_random_key_derive_name(cohort_random_key_from_seed(clients->options.seed), "server");
+  if (name) key = cohort_random_key_derive_name(key, name);
+  key = cohort_random_key_derive(key, (uint64_t)clients->round.number);
+  if (name && fill != COHORT_FILL_UNIT) key = cohort_random_key_derive(key, (uint64_t)number);
+  char *const values = place_of(server, out).values;
+  int64_t counted = 0;
+  for (int t = 0; t < space->tensors; t++) {
+    const cohort_space_tensor *tensor = &space->tensor[t];
+    const double here = fill == COHORT_FILL_UNIT ? number - (double)counted + (double)tensor->offset : number;
+    clients->algebra->fill(fill, tensor->offset, tensor->elements, values + (size_t)tensor->offset * clients->real, key,
+                           here);
+    counted += tensor->elements;
+  }
+}
+
 static double dot(const cohort_federated_server *server, int a, int b) {
   return cohort_clients_dot(server->implementation, place_of(server, a), place_of(server, b));
 }
@@ -41,7 +60,7 @@ static double client_real(const cohort_federated_server *server, const char *nam
   return clients->client.method ? cohort_choice_real(&clients->client, name, otherwise) : otherwise;
 }
 
-static const cohort_federated_server_functions functions = {combine, map, dot, numbers, client_real};
+static const cohort_federated_server_functions functions = {combine, map, dot, numbers, fill, client_real};
 
 static cohort_federated_server view(const cohort_clients *clients) {
   const cohort_round *round = &clients->round;
