@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "io/file.h"
 
-const char *const cohort_metrics_split[COHORT_METRICS_SPLITS] = {"train", "validation", "test"};
+const char *const cohort_metrics_split[COHORT_METRICS_SPLITS] = {"train", "validation", "test", "clients"};
 
 enum { STEP, SPLIT };
 

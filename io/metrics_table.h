@@ -6,8 +6,8 @@
 
 #include "base/status.h"
 
-enum { COHORT_METRICS_SPLITS = 3, COHORT_METRICS_FIXED_COLUMNS = 8 };
-extern const char *const cohort_metrics_split[COHORT_METRICS_SPLITS]; /* "train", "validation", "test" */
+enum { COHORT_METRICS_SPLITS = 4, COHORT_METRICS_FIXED_COLUMNS = 8 };
+extern const char *const cohort_metrics_split[COHORT_METRICS_SPLITS]; /* "train", "validation", "test", "clients" */
 
 /* Points (x, y) of one line, x strictly ascending, all finite. */
 typedef struct cohort_curve {

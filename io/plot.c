@@ -14,6 +14,7 @@
 #include "io/file.h"
 #include "io/gnuplot.h"
 #include "io/metrics_table.h"
+#include "io/plot/clients.h"
 #include "io/plot_curve.h"
 #include "io/plot_picture.h"
 
@@ -210,6 +211,11 @@ static char *file_of(const plotting *own, const char *out, const char *column) {
   return file;
 }
 
+static void note_picture(plotting *own, char *file) {
+  own->file = cohort_reallocate(own->file, (size_t)(own->pictures + 1) * sizeof *own->file);
+  own->file[own->pictures++] = file;
+}
+
 /* A picture of one column; none when nothing of it was measured, which gnuplot would take for a fault. */
 static void draw(plotting *own, const char *out, const char *column) {
   char *const file = file_of(own, out, column);
@@ -227,12 +233,24 @@ static void draw(plotting *own, const char *out, const char *column) {
         add_curves(own, &picture, g, s);
   if (picture.items) {
     cohort_plot_picture_write(&picture, own->script);
-    own->file = cohort_reallocate(own->file, (size_t)(own->pictures + 1) * sizeof *own->file);
-    own->file[own->pictures++] = file;
+    note_picture(own, file);
   } else {
     free(file);
   }
   cohort_plot_picture_release(&picture);
+}
+
+/* What one run's clients come to, a picture a figure. */
+static void draw_clients(plotting *own, const char *out) {
+  const char *figure;
+  for (int f = 0; (figure = cohort_plot_clients_figure(f)); f++) {
+    char *const column = cohort_format_text(COHORT_PLOT_CLIENTS "/%s", figure), *const file = file_of(own, out, column);
+    free(column);
+    if (cohort_plot_clients_write(&own->table[0], figure, file, own->name[0], own->request->png, own->script))
+      note_picture(own, file);
+    else
+      free(file);
+  }
 }
 
 /* Columns of the methods of any run, each once. */
@@ -240,10 +258,12 @@ static void draw_all(plotting *own, const char *out) {
   draw(own, out, "loss");
   draw(own, out, "learning_rate");
   draw(own, out, "gradient_norm");
+  const bool alone = own->request->runs == 1;
+  if (alone) draw_clients(own, out);
   for (int r = 0; r < own->request->runs; r++)
     for (int c = COHORT_METRICS_FIXED_COLUMNS; c < own->table[r].columns; c++) {
       const char *const column = own->table[r].column[c];
-      bool drawn = false;
+      bool drawn = alone && cohort_plot_clients_has(column);
       for (int before = 0; before < r; before++) drawn |= cohort_metrics_table_find(&own->table[before], column) >= 0;
       if (!drawn) draw(own, out, column);
     }
@@ -274,7 +294,8 @@ static cohort_status check_files(const plotting *own, cohort_error *error) {
 static cohort_status check_split(const char *split, cohort_error *error) {
   for (int s = 0; s < COHORT_METRICS_SPLITS; s++)
     if (!split || strcmp(split, cohort_metrics_split[s]) == 0) return COHORT_DONE;
-  return cohort_fail(error, COHORT_BAD_CONFIG, "plot: no split %s; there are train, validation and test", split);
+  return cohort_fail(error, COHORT_BAD_CONFIG, "plot: no split %s; there are train, validation, test and clients",
+                     split);
 }
 
 static cohort_status draw_into(plotting *own, const char *out, cohort_error *error) {

@@ -1,9 +1,10 @@
 /* Pictures of the curves of runs, drawn by gnuplot.
  *
  * A picture shows one column of metrics.csv over the step. Every run has one colour; the train split is a solid line,
- * validation a dashed one, test a dotted one; the legend stands outside the data. The train line is smoothed without
- * lag (io/plot_curve.h); of up to four runs what was measured stands behind it, faint. Curves are thinned to what the
- * picture can show, with their minima and maxima, so a picture of 10^6 rows stays below 200 kB. */
+ * validation a dashed one, test a dotted one, clients one of dashes and dots; the legend stands outside the data. The
+ * train line is smoothed without lag (io/plot_curve.h); of up to four runs what was measured stands behind it, faint.
+ * Curves are thinned to what the picture can show, with their minima and maxima, so a picture of 10^6 rows stays below
+ * 200 kB. */
 #ifndef COHORT_IO_PLOT_H
 #define COHORT_IO_PLOT_H
 

@@ -15,7 +15,7 @@ static const char *const palette[] = {"1f77b4", "d62728", "2ca02c", "ff7f0e", "9
                                       "c3b496", "ff00f0", "694b00", "c3b400", "78003c", "ff2d96", "1e694b",
                                       "001ea5", "00c3d2", "ff96b4", "876978", "964bff", "ff87ff"};
 enum { COLOURS = sizeof palette / sizeof *palette };
-static const char *const dash[COHORT_METRICS_SPLITS] = {"1", "(6,4)", "(1.5,3)"};
+static const char *const dash[COHORT_METRICS_SPLITS] = {"1", "(6,4)", "(1.5,3)", "(8,3,1.5,3)"};
 
 void cohort_plot_picture_add(cohort_plot_picture *own, cohort_plot_item item) {
   own->item = cohort_reallocate(own->item, (size_t)(own->items + 1) * sizeof *own->item);
@@ -95,9 +95,8 @@ static void write_axes(const cohort_plot_picture *own, FILE *to) {
     (void)fputs("unset logscale y\nset format y '%.10g'\nset ytics autofreq\n", to);
 }
 
-static void write_head(const cohort_plot_picture *own, int entries, FILE *to) {
-  const int height = own->names > 1 ? height_for(entries) : height_for(0);
-  if (own->png)
+void cohort_plot_terminal_write(bool png, int height, const char *file, FILE *to) {
+  if (png)
     (void)fprintf(to,
                   "if (strstrt(GPVAL_TERMINALS, 'pngcairo')) {set terminal pngcairo size 800,%d font 'sans-serif,10' "
                   "background '#ffffff'} else {set terminal png truecolor size 800,%d background '#ffffff'}\n",
@@ -105,8 +104,13 @@ static void write_head(const cohort_plot_picture *own, int entries, FILE *to) {
   else
     (void)fprintf(to, "set terminal svg size 800,%d font 'sans-serif,13' background '#ffffff'\n", height);
   (void)fputs("set output ", to);
-  cohort_gnuplot_quote(to, own->file, NULL);
-  (void)fputs("\nset title ", to);
+  cohort_gnuplot_quote(to, file, NULL);
+  (void)fputc('\n', to);
+}
+
+static void write_head(const cohort_plot_picture *own, int entries, FILE *to) {
+  cohort_plot_terminal_write(own->png, own->names > 1 ? height_for(entries) : height_for(0), own->file, to);
+  (void)fputs("set title ", to);
   cohort_gnuplot_quote(to, own->title, NULL);
   (void)fputs(" noenhanced\nset ylabel ", to);
   cohort_gnuplot_quote(to, own->column, NULL);

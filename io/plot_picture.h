@@ -26,6 +26,8 @@ typedef struct cohort_plot_picture {
   cohort_plot_item *item;
 } cohort_plot_picture;
 
+/* Opens a picture: what it is drawn as, and where. */
+void cohort_plot_terminal_write(bool png, int height, const char *file, FILE *script);
 /* Takes over the item's arrays. */
 void cohort_plot_picture_add(cohort_plot_picture *own, cohort_plot_item item);
 /* Appends the picture's commands and data to a script. It has at least one item. */

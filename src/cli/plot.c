@@ -75,6 +75,6 @@ const cohort_verb cohort_verb_plot = {
         "--log-x, --log-y: logarithmic axes; what is not above 0 is left out\n"
         "--seeds: runs whose configs differ in the seed alone become their mean, in a band from lowest to highest\n"
         "--smooth SHARE: of the rows, in the window of the smoothed train line (0.06); 0: as measured\n"
-        "A run has one colour (of 20); train is solid, validation dashed, test dotted.",
+        "A run has one colour (of 20); train is solid, validation dashed, test dotted, clients dashed and dotted.",
     .run = run,
 };

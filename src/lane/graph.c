@@ -417,6 +417,7 @@ static void feed(const cohort_lane_source *source, const cohort_lane_graph *grap
                  int slot, const cohort_lane_pass *run) {
   cohort_feed own = {.split = run->split,
                      .direct = run->direct,
+                     .plain = run->plain,
                      .capacity = graph->options.capacity,
                      .count = run->count,
                      .position = context->position,

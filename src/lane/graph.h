@@ -92,7 +92,7 @@ void cohort_lane_context_record(cohort_lane_context *context, cohort_recorder *r
 /* What a run is about. */
 typedef struct cohort_lane_pass {
   cohort_split split;
-  bool direct;                   /* as in cohort_feed */
+  bool direct, plain;            /* as in cohort_feed */
   int64_t count;                 /* samples of this lane */
   int64_t first, samples;        /* positions of the whole batch, as in cohort_feed */
   const cohort_relabel *relabel; /* as in cohort_feed */

@@ -49,6 +49,7 @@ typedef struct cohort_feed {
   int64_t first, samples;  /* positions of the whole batch: [first, first + samples) */
   int lane;
   bool direct; /* positions are numbers of training samples, not of the stream; the lane is the whole batch */
+  bool plain;  /* to evaluate on: samples as they are, not moved by draws */
   const cohort_relabel *relabel; /* or NULL; of the classes y */
   void *input[COHORT_MAX_TASK_INPUTS];
   const cohort_team *team; /* that may share the copying */

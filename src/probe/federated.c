@@ -8,7 +8,7 @@
 
 #include "base/memory.h"
 #include "method/asynchronous/asynchronous.h"
-#include "probe/network.h"
+#include "probe/federated_network.h"
 #include "probe/rounds.h"
 #include "train/engine/privacy.h"
 
@@ -32,6 +32,24 @@ static void unpack(const cohort_probe_engine *engine, const void *packed, void *
     memcpy((char *)vector + (size_t)tensor->offset * real, from, (size_t)tensor->elements * real);
     from += (size_t)tensor->elements * real;
   }
+}
+
+/* The same of the personal tensors alone, each with the padding behind it; returns how many numbers. `packed` NULL:
+ * only counts. */
+static int64_t pack_personal(const cohort_probe_engine *engine, const char *row, char *packed) {
+  const cohort_probe_state *probe = engine->probe;
+  const cohort_space *space = engine->space;
+  const cohort_federated *strategy = probe->choice.method->functions;
+  const size_t real = cohort_probe_real_size(probe);
+  int64_t count = 0, at = 0;
+  for (int t = 0; t < space->tensors; t++) {
+    const cohort_space_tensor *tensor = &space->tensor[t];
+    if (!strategy->personal(probe->choice.config, &tensor->declared, t, space->tensors)) continue;
+    if (packed) memcpy(packed + (size_t)count * real, row + (size_t)at * real, (size_t)tensor->elements * real);
+    at += (t + 1 < space->tensors ? space->tensor[t + 1].offset : space->elements) - tensor->offset;
+    count += tensor->elements;
+  }
+  return count;
 }
 
 /* Minus the clients' mean change, weighted by their samples: what a round hands to the server's optimizer. */
@@ -308,15 +326,18 @@ static void output_states(const round_state *own) {
   for (int c = 0; c < cohort_row_table_columns(table); c++) {
     const cohort_row_column *column = cohort_row_table_column(table, c);
     const cohort_federated_layout layout = layout_of(own, column->name);
-    const int64_t elements = column->elements, shown = layout == COHORT_LIKE_WEIGHTS ? n : elements;
+    const bool personal = layout == COHORT_LIKE_PERSONAL;
+    const int64_t elements = column->elements,
+                  own_elements = personal ? pack_personal(own->engine, NULL, NULL) : elements;
+    const int64_t shown = layout == COHORT_LIKE_WEIGHTS ? n : own_elements;
     char *path = cohort_format_text("state/%s", column->name);
     char *out = cohort_probe_output(probe, path, COHORT_SHAPE(clients, shown));
     for (int64_t client = 0; client < clients; client++) {
       const size_t at = (size_t)(client * elements);
       if (layout == COHORT_LIKE_WEIGHTS)
         pack(own->engine, (char *)rows[c] + at * real, out + (size_t)(client * n) * real);
-      else if (layout == COHORT_LIKE_PERSONAL)
-        memcpy(out + at * real, (char *)rows[c] + at * real, (size_t)elements * real);
+      else if (personal)
+        (void)pack_personal(own->engine, (char *)rows[c] + at * real, out + (size_t)(client * shown) * real);
       for (int64_t e = 0; e < elements && layout == COHORT_LIKE_NUMBERS; e++)
         cohort_probe_set(probe, out, (int64_t)at + e, ((const double *)rows[c])[at + (size_t)e]);
     }

@@ -4,7 +4,7 @@
 #include "contract/optimizer_fixture.h"
 #include "train/engine/clients.h"
 
-enum { SIZE = 700, CLIENTS = 13, PRESENT = 7, ROUNDS = 6, MOST_VECTORS = 4 };
+enum { SIZE = 704, BODY = 400, MATRIX = 288, BIAS = 16, CLIENTS = 13, PRESENT = 7, ROUNDS = 6, MOST_VECTORS = 4 };
 
 /* What a federation of one strategy has come to. */
 typedef struct outcome {
@@ -85,8 +85,11 @@ static cohort_status federate(cohort_comm *comm, void *argument) {
   cohort_document *document = fixture_choose(variant, "federated", all->key, all->settings, &strategy);
   const cohort_choice_number rate = {"learning_rate", 0.2};
   if (cohort_choice_make(variant, "optimizer", "sgd", 1, &rate, &client, &error) != COHORT_DONE) return COHORT_BUG;
-  const cohort_parameter_tensor tensor = {.name = "w", .shape = COHORT_SHAPE(SIZE), .role = COHORT_ROLE_MATRIX};
-  cohort_space *space = cohort_space_of("trial", 1, &tensor);
+  const cohort_parameter_tensor tensor[] = {
+      {.name = "body", .shape = COHORT_SHAPE(BODY), .role = COHORT_ROLE_MATRIX},
+      {.name = "head.weight", .shape = COHORT_SHAPE(MATRIX), .role = COHORT_ROLE_MATRIX},
+      {.name = "head.bias", .shape = COHORT_SHAPE(BIAS), .role = COHORT_ROLE_MATRIX}};
+  cohort_space *space = cohort_space_of("trial", 3, tensor);
   const cohort_clients_options options = {.comm = comm,
                                           .threads = all->threads,
                                           .strategy = &strategy,

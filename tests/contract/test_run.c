@@ -416,9 +416,7 @@ static void check_method(const placement *own, const cohort_method *method, int 
   const char *config = check_bits(&(subject){own, method, method->key}, turn);
   if (!config) fprintf(stderr, "\n  %s %s: no config takes it\n", method->family, method->key);
   CU_ASSERT_PTR_NOT_NULL(config);
-  /* Clients of a server that does not wait begin at other weights than those that are spoiled. */
-  const bool looks_at_weights = strcmp(method->family, "asynchronous") != 0;
-  if (config && has_model(config) && looks_at_weights) check_refusal(config, method);
+  if (config && has_model(config)) check_refusal(config, method);
   for (const cohort_identity *i = method->identities; i && i->method; i++) check_identity(own, method, i);
   for (const cohort_parameter *p = method->parameters; p && p->name; p++)
     for (int value = 0; p->type == COHORT_PARAMETER_CHOICE ? p->choices[value] != NULL

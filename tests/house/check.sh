@@ -66,7 +66,7 @@ done < <(git ls-files -- 'src/*.[ch]' 'mpi/*.[ch]' 'io/*.[ch]' | xargs wc -l | g
 
 # A family is its folder: what serves all of them names none (texts in comments apart).
 families=$(ls -d src/method/*/ | xargs -n1 basename | paste -sd'|')
-found=$(git ls-files -- 'src/method/*.[ch]' 'src/probe/*.[ch]' | grep -vE "^src/method/[^/]*/|^src/probe/($families)\.c\$" |
+found=$(git ls-files -- 'src/method/*.[ch]' 'src/probe/*.[ch]' | grep -vE "^src/method/[^/]*/|^src/probe/($families)(_[a-z]+)?\.[ch]\$" |
   xargs grep -nE "\"($families)\"|cohort_(${families})_[a-z]+\b" | grep -vE '^[^:]*:[0-9]+: *(/\*|\*)')
 [ -z "$found" ] || fault "a family is named outside its folder: $found"
 

@@ -14,17 +14,6 @@ static bool takes_network(const cohort_method *method) {
 
 static bool takes_quadratics(const cohort_method *method) { return !takes_network(method); }
 
-/* Whether clients' changes are all that the server gets, by samples. */
-static bool takes_changes(const cohort_method *method) {
-  const cohort_federated *functions = method->functions;
-  return !functions->receive && !functions->serve && !functions->weigh && !functions->leave && !functions->uniform &&
-         !takes_network(method);
-}
-
-static bool takes_momentum(const cohort_method *method) {
-  return ((const cohort_federated *)method->functions)->steps != COHORT_STEPS_PLAIN;
-}
-
 static bool is_kept(const cohort_federated_vector *vector) {
   return vector->side == COHORT_SIDE_CLIENT || vector->side == COHORT_SIDE_SERVER;
 }
@@ -45,6 +34,17 @@ static bool may_hide(const cohort_method *method) {
   for (const cohort_parameter *p = method->parameters; p && p->name; p++)
     leaves = leaves || strcmp(p->name, "clip") == 0 || strcmp(p->name, "noise") == 0;
   return !leaves;
+}
+
+/* Whether clients' changes are all that the server gets, by samples, and there is no more to a round. */
+static bool takes_changes(const cohort_method *method) {
+  const cohort_federated *functions = method->functions;
+  return !functions->receive && !functions->serve && !functions->weigh && !functions->leave && !functions->uniform &&
+         !takes_network(method) && !keeps(method);
+}
+
+static bool takes_momentum(const cohort_method *method) {
+  return ((const cohort_federated *)method->functions)->steps != COHORT_STEPS_PLAIN;
 }
 
 static const cohort_probe_array inputs[] = {

@@ -12,7 +12,7 @@ static const double epsilon = 1e-5; /* of norms */
 
 typedef struct cnn_config {
   int kind;
-  int64_t channels, channels2, dense;
+  int64_t channels, channels2, padding, dense, dense2;
   int64_t depth, width, groups;
   int shortcut, norm;
   double dropout;
@@ -24,13 +24,17 @@ static const char *const norm_kinds[] = {"group", "batch", NULL};
 
 static const cohort_parameter parameters[] = {
     {COHORT_FIELD(cnn_config, kind, COHORT_PARAMETER_CHOICE), .standard = "lenet", .choices = kinds,
-     .meaning = "lenet: two 5x5 convolutions and a dense layer; resnet: 3x3 residual blocks with group norm"},
+     .meaning = "lenet: two 5x5 convolutions and one or two dense layers; resnet: 3x3 residual blocks with group norm"},
     {COHORT_FIELD(cnn_config, channels, COHORT_PARAMETER_INTEGER), .standard = "32", .minimum = 1, .maximum = 1 << 16,
      .meaning = "lenet: channels of the first convolution"},
     {COHORT_FIELD(cnn_config, channels2, COHORT_PARAMETER_INTEGER), .standard = "64", .minimum = 1, .maximum = 1 << 16,
      .meaning = "lenet: channels of the second convolution"},
     {COHORT_FIELD(cnn_config, dense, COHORT_PARAMETER_INTEGER), .standard = "512", .minimum = 1, .maximum = 1 << 20,
      .meaning = "lenet: units of the dense layer"},
+    COHORT_INTEGER_RANGE(cnn_config, dense2, "0", 0, 1 << 20, "lenet: units of a second dense layer; 0: there is none"),
+    COHORT_INTEGER_RANGE(cnn_config, padding, "2", 0, 2,
+                         "lenet: zeros around what a convolution reads; 2: its output is as large, 0: LeCun's",
+                         .unit = "pixels"),
     {COHORT_FIELD(cnn_config, depth, COHORT_PARAMETER_INTEGER), .standard = "20", .minimum = 8, .maximum = 1202,
      .meaning = "resnet: layers, 6n + 2: n blocks of two convolutions in each of three stages"},
     {COHORT_FIELD(cnn_config, width, COHORT_PARAMETER_INTEGER), .standard = "16", .minimum = 1, .maximum = 1 << 14,
@@ -65,11 +69,13 @@ static cohort_value lenet(const cnn_config *settings, cohort_graph *graph, const
   for (int i = 0; i < 2; i++) {
     char name[32];
     snprintf(name, sizeof name, "convolution%d", i);
-    x = cohort_layer_convolution(graph, name, inputs->space, x, channels[i], 5, 1, 2, true);
+    x = cohort_layer_convolution(graph, name, inputs->space, x, channels[i], 5, 1, (int)settings->padding, true);
     x = cohort_graph_window_max(graph, cohort_graph_relu(graph, x), 2, 2);
   }
   x = cohort_layer_flatten(graph, x);
-  return cohort_graph_relu(graph, cohort_layer_dense(graph, "dense", inputs, x, settings->dense, COHORT_ROLE_MATRIX));
+  x = cohort_graph_relu(graph, cohort_layer_dense(graph, "dense", inputs, x, settings->dense, COHORT_ROLE_MATRIX));
+  if (!settings->dense2) return x;
+  return cohort_graph_relu(graph, cohort_layer_dense(graph, "dense2", inputs, x, settings->dense2, COHORT_ROLE_MATRIX));
 }
 
 typedef struct norm {
@@ -168,7 +174,8 @@ static const cohort_method cnn = {
         "with Wu and He, Group Normalization, ECCV 2018. Initial weights and biases uniform in +-1/sqrt(fan in), as "
         "torch.nn.Conv2d and torch.nn.Linear; gains 1, biases of norms 0",
     .formula =
-        "lenet: twice pool2(relu(conv5x5 + b)), relu(dense), dropout, dense; resnet: conv3x3, norm, relu, 3 stages "
+        "lenet: twice pool2(relu(conv5x5 + b)), relu(dense), relu(dense2) where it has one, dropout, dense; resnet: "
+        "conv3x3, norm, relu, 3 stages "
         "of n blocks relu(x + norm(conv3x3(relu(norm(conv3x3(x)))))), stride 2 where a stage begins, mean over "
         "pixels, dropout, dense",
     .config_size = sizeof(cnn_config),

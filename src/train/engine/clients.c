@@ -150,8 +150,10 @@ static void list_personal(cohort_clients *clients) {
   }
 }
 
+/* None must have been asked for: names that no tensor has are no wish. */
 static void check_personal(const cohort_clients *clients, cohort_faults *faults) {
   if (!clients->strategy || !clients->strategy->personal) return;
+  if (!clients->personal && cohort_choice_integer(clients->options.strategy, "tensors", 1) == 0) return;
   if (clients->personal > 0 && clients->personal < clients->elements) return;
   cohort_faults_add(faults, clients->options.place,
                     "federated.strategy: %s keeps %s tensors of this model with the clients; choose others",
@@ -169,6 +171,7 @@ static void list_vectors(cohort_clients *clients) {
     const bool numbers = vector->layout == COHORT_LIKE_NUMBERS;
     clients->vector[v] = *vector;
     clients->size[v] = vector->layout == COHORT_LIKE_PERSONAL ? clients->personal : clients->elements;
+    if (!clients->size[v]) clients->size[v] = 1; /* a row has something in it */
     if (numbers) clients->size[v] = vector->count ? vector->count(clients->config, clients->options.population) : 1;
     if (vector->side == COHORT_SIDE_CLIENT) clients->place[v] = clients->rows++;
     if (vector->side != COHORT_SIDE_UPLOAD) continue;

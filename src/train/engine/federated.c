@@ -8,39 +8,8 @@
 
 #include "base/memory.h"
 #include "method/schedule/schedule.h"
-#include "train/engine/arrivals.h"
-#include "train/engine/client_graph.h"
-#include "train/engine/participation.h"
-#include "train/engine/privacy.h"
-#include "train/engine/robust_rounds.h"
-#include "train/secure/module.h"
-#include "update/algebra.h"
-
-struct cohort_federation {
-  cohort_federation_options options;
-  cohort_choice schedule; /* of clients, over rounds */
-  cohort_choice partition;
-  cohort_participation *participation;
-  cohort_arrivals *arrivals; /* NULL: rounds */
-  cohort_population population;
-  cohort_client_graph term;
-  cohort_lane_source source; /* of the task, with the strategy's term */
-  cohort_lane_graph *graph;
-  cohort_lane_context *context; /* [threads] */
-  void **crossing;              /* [threads]: of losses that look across the batch */
-  float **room;                 /* [threads]: for gradients that are added up, or not wanted; or NULL */
-  const cohort_algebra *algebra;
-  int modules;
-  cohort_round_module module[COHORT_MAX_ROUND_MODULES];
-  cohort_robust_rounds *robust; /* or NULL */
-  cohort_clients *clients;
-  cohort_random_key key;
-  /* Of the round. */
-  cohort_round round;
-  int64_t *client, *steps; /* [present] */
-  double *weight, *cost;   /* [present] */
-  cohort_scratch client_room, steps_room, weight_room, cost_room;
-};
+#include "train/engine/federated_state.h"
+#include "train/engine/held_out.h"
 
 cohort_status cohort_federation_server(cohort_variant variant, const cohort_choice *strategy, cohort_choice *server,
                                        cohort_error *error) {
@@ -216,13 +185,44 @@ static cohort_status make_graph(cohort_federation *federation, cohort_error *err
                                 "tell; take another",
                                 options->strategy->method->key);
   COHORT_TRY(cohort_lane_graph_create(&federation->source, &plan, spaces, options->kernels, &federation->graph, error));
+  return COHORT_DONE;
+}
+
+static cohort_status make_evaluation(cohort_federation *federation, cohort_error *error) {
+  const cohort_federation_options *options = &federation->options;
+  const cohort_federated_settings *settings = settings_of(federation);
+  const cohort_federated *strategy = options->strategy->method ? options->strategy->method->functions : NULL;
+  if (!settings->evaluate_clients_settings.clients) return COHORT_DONE;
+  const cohort_client_evaluation_options own = {.comm = options->comm,
+                                                .task = options->task,
+                                                .spaces = options->spaces,
+                                                .kernels = options->kernels,
+                                                .population = cohort_federation_population(federation, true),
+                                                .most = settings->evaluate_clients_settings.clients,
+                                                .batch = settings->local_batch,
+                                                .present = settings->clients_per_round,
+                                                .personal = strategy && strategy->personal_model,
+                                                .key = cohort_random_key_derive_name(federation->key, "evaluated"),
+                                                .threads = options->threads};
+  COHORT_TRY(cohort_client_evaluation_create(&own, &federation->evaluation, error));
+  federation->module[federation->modules++] = cohort_client_evaluation_module(federation->evaluation);
+  return COHORT_DONE;
+}
+
+/* Training and evaluation take turns in the same memory. */
+static cohort_status make_contexts(cohort_federation *federation, cohort_error *error) {
+  const cohort_federation_options *options = &federation->options;
+  cohort_lane_graph *graph[2] = {federation->graph};
+  if (federation->evaluation) graph[1] = cohort_client_evaluation_graph(federation->evaluation);
+  size_t crossing = cohort_lane_graph_exchange_bytes(graph[0]);
+  if (graph[1] && cohort_lane_graph_exchange_bytes(graph[1]) > crossing)
+    crossing = cohort_lane_graph_exchange_bytes(graph[1]);
   federation->crossing = cohort_allocate((size_t)options->threads * sizeof *federation->crossing);
   federation->context = cohort_allocate((size_t)options->threads * sizeof *federation->context);
   federation->room = cohort_allocate((size_t)options->threads * sizeof *federation->room);
   for (int e = 0; e < options->threads && !options->plan_only; e++) {
-    COHORT_TRY(cohort_lane_context_create(1, &federation->graph, 1, 1, &federation->context[e], error));
-    COHORT_TRY(cohort_memory_create(cohort_lane_graph_exchange_bytes(federation->graph), "values across lanes",
-                                    &federation->crossing[e], error));
+    COHORT_TRY(cohort_lane_context_create(graph[1] ? 2 : 1, graph, 1, 1, &federation->context[e], error));
+    COHORT_TRY(cohort_memory_create(crossing, "values across lanes", &federation->crossing[e], error));
     if (!asks_all(federation)) continue;
     void *room;
     COHORT_TRY(cohort_memory_create((size_t)options->spaces->space[0]->elements * sizeof(float), "a client's gradient",
@@ -323,6 +323,15 @@ static cohort_status make_clients(cohort_federation *federation, cohort_faults *
   return cohort_clients_create(&own, faults, &federation->clients, error);
 }
 
+static void hold_out(cohort_federation *federation) {
+  const double share = settings_of(federation)->holdout;
+  if (share <= 0) return;
+  cohort_population all = federation->population;
+  cohort_population_hold_out(&all, share, cohort_random_key_derive_name(federation->key, "holdout"),
+                             &federation->population, &federation->held);
+  cohort_population_release(&all);
+}
+
 static cohort_status build(cohort_federation *federation, cohort_faults *faults, cohort_error *error) {
   const cohort_federation_options *options = &federation->options;
   const cohort_federated_settings *settings = settings_of(federation);
@@ -332,7 +341,10 @@ static cohort_status build(cohort_federation *federation, cohort_faults *faults,
       cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)options->settings->seed), "federated");
   COHORT_TRY(make_population(federation, faults, error));
   COHORT_TRY(make_participation(federation, faults, error));
+  hold_out(federation);
   COHORT_TRY(make_graph(federation, error));
+  COHORT_TRY(make_evaluation(federation, error));
+  COHORT_TRY(make_contexts(federation, error));
   cohort_choice_expand(options->variant, "schedule", settings->client_schedule, "client_schedule",
                        &federation->schedule, options->expanded, faults);
   COHORT_TRY(cohort_faults_status(faults, error));
@@ -361,6 +373,7 @@ void cohort_federation_destroy(cohort_federation *federation) {
   for (int e = 0; federation->room && e < federation->options.threads; e++) cohort_memory_release(federation->room[e]);
   for (int m = 0; m < federation->modules; m++)
     if (federation->module[m].release) federation->module[m].release(federation->module[m].argument);
+  cohort_client_evaluation_destroy(federation->evaluation);
   free(federation->context);
   for (int e = 0; federation->crossing && e < federation->options.threads; e++)
     cohort_memory_release(federation->crossing[e]);
@@ -372,6 +385,7 @@ void cohort_federation_destroy(cohort_federation *federation) {
   cohort_scratch_release(&federation->cost_room);
   cohort_lane_graph_destroy(federation->graph);
   cohort_population_release(&federation->population);
+  cohort_population_release(&federation->held);
   cohort_choice_release(&federation->schedule);
   cohort_choice_release(&federation->partition);
   cohort_participation_destroy(federation->participation);
@@ -384,8 +398,12 @@ cohort_lane_graph *cohort_federation_graph(const cohort_federation *federation) 
 
 double cohort_federation_thread_bytes(const cohort_federation *federation) {
   const double room = asks_all(federation) ? (double)federation->options.spaces->space[0]->elements : 0;
-  return cohort_clients_bytes(federation->clients) + room * sizeof(float) +
-         (double)cohort_plan_arena_bytes(federation->graph->plan);
+  size_t arena = cohort_plan_arena_bytes(federation->graph->plan);
+  if (federation->evaluation) {
+    const size_t other = cohort_plan_arena_bytes(cohort_client_evaluation_graph(federation->evaluation)->plan);
+    if (other > arena) arena = other;
+  }
+  return cohort_clients_bytes(federation->clients) + room * sizeof(float) + (double)arena;
 }
 
 double cohort_federation_kept_bytes(const cohort_federation *federation) {
@@ -460,33 +478,3 @@ void cohort_federation_commit(cohort_federation *federation, const void *weights
 }
 
 bool cohort_federation_acted(const cohort_federation *federation) { return federation->round.present > 0; }
-
-const cohort_round_module *cohort_federation_module(const cohort_federation *federation, int index) {
-  return index < federation->modules ? &federation->module[index] : NULL;
-}
-
-/* ---- counts ---- */
-
-int64_t cohort_federation_samples(const cohort_federation *federation, bool own) {
-  int count = federation->round.present;
-  const int *client = own ? cohort_clients_own(federation->clients, &count) : NULL;
-  double samples = 0;
-  for (int i = 0; i < count; i++) samples += federation->cost[own ? client[i] : i];
-  return (int64_t)samples;
-}
-
-int64_t cohort_federation_steps(const cohort_federation *federation, bool own) {
-  int count = federation->round.present;
-  const int *client = own ? cohort_clients_own(federation->clients, &count) : NULL;
-  int64_t steps = 0;
-  for (int i = 0; i < count; i++) steps += federation->steps[own ? client[i] : i];
-  return steps;
-}
-
-int64_t cohort_federation_usual_steps(const cohort_federation *federation) {
-  const cohort_federated_settings *settings = settings_of(federation);
-  if (!settings->local_epochs) return settings->local_steps;
-  const int64_t samples = federation->options.task->samples[COHORT_SPLIT_TRAIN];
-  const int64_t batch = settings->local_batch ? settings->local_batch : federation->population.largest;
-  return settings->local_epochs * (samples / federation->population.clients / batch + 1);
-}

@@ -13,6 +13,7 @@
 #define COHORT_TRAIN_ENGINE_FEDERATED_H
 
 #include "lane/graph.h"
+#include "train/engine/client_evaluation.h"
 #include "train/engine/clients.h"
 #include "train/engine/population.h"
 #include "train/task/task.h"
@@ -85,6 +86,14 @@ void cohort_federation_values(const cohort_federation *federation, double *value
 
 /* Why a module has refused the last round's join; NULL: none has. */
 const char *cohort_federation_refusal(const cohort_federation *federation);
+/* The clients' evaluation when the settings want one, else NULL. */
+cohort_client_evaluation *cohort_federation_evaluation(const cohort_federation *federation);
+/* Collective. `weights`, whole on this rank, on the samples of clients; and models of their own, where the strategy has
+ * them, which draw as in round `round`. COHORT_STOPPED: it was left. */
+cohort_status cohort_federation_evaluate(cohort_federation *federation, int64_t round, const float *weights,
+                                         cohort_client_results *out, cohort_error *error);
+/* Who holds which samples to train on, and which to be evaluated on: the same ones, unless some are held out. */
+const cohort_population *cohort_federation_population(const cohort_federation *federation, bool evaluated);
 
 /* Samples that the clients of the last round trained on: of all, of this rank's. */
 int64_t cohort_federation_samples(const cohort_federation *federation, bool own);

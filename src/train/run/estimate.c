@@ -106,6 +106,8 @@ static void estimate_rows(const estimate_case *own, cohort_estimate *out) {
     out->gradients = client_bytes(own);
     out->activations =
         largest_arena(own, NULL) * needs.executors + own->threads * cohort_federation_thread_bytes(run->federation);
+    const cohort_client_evaluation *evaluation = cohort_federation_evaluation(run->federation);
+    if (evaluation) out->activations += cohort_client_evaluation_bytes(evaluation);
     return;
   }
   const double rows = needs.whole * own->elements + needs.arena * arena_elements(own);

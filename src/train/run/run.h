@@ -5,7 +5,8 @@
 
 #include "base/comm.h"
 #include "base/log.h"
-#include "train/engine/round.h"
+#include "train/engine/client_evaluation.h"
+#include "train/engine/label_map.h"
 #include "train/profile/profile.h"
 #include "train/task/task.h"
 #include "update/updater.h"
@@ -72,6 +73,14 @@ cohort_status cohort_run_step(cohort_run *run, bool flag, cohort_run_row *row, c
 
 /* Collective. Every sample of the split counts once. `samples` 0 in the task: BAD_CONFIG. */
 cohort_status cohort_run_evaluate(cohort_run *run, cohort_split split, cohort_run_row *row, cohort_error *error);
+/* Whether its clients are evaluated, and what each evaluation measures of them (federated runs alone). */
+bool cohort_run_evaluates_clients(const cohort_run *run, bool measured[COHORT_CLIENT_FIGURES]);
+/* Collective. Clients on samples of their own. COHORT_STOPPED: it was left. */
+cohort_status cohort_run_evaluate_clients(cohort_run *run, cohort_client_results *out, cohort_error *error);
+/* Which labels clients hold; false: samples have no labels. Released by the caller. Not collective. */
+bool cohort_run_label_map(const cohort_run *run, cohort_label_map *out);
+/* Samples that a client trains on. */
+int64_t cohort_run_client_samples(const cohort_run *run, int64_t client);
 /* Fills the task's table, if it has one, by the weights as they are: once, before the first step. Collective. */
 cohort_status cohort_run_score(cohort_run *run, cohort_error *error);
 

@@ -34,6 +34,11 @@ typedef struct cohort_evaluate_settings {
   int64_t stride; /* language: new tokens scored per window; 0: the whole window */
 } cohort_evaluate_settings;
 
+/* Of the clients of a federation (train/engine/client_evaluation.h). */
+typedef struct cohort_client_evaluation_settings {
+  int64_t every, clients;
+} cohort_client_evaluation_settings;
+
 typedef struct cohort_checkpoint_settings {
   int64_t every, keep;
 } cohort_checkpoint_settings;
@@ -49,6 +54,9 @@ extern const cohort_parameter cohort_clock_table[];
 typedef struct cohort_federated_settings {
   const cohort_document *sampler, *clock, *asynchronous; /* clock, asynchronous: NULL when there is none */
   cohort_clock_settings clock_settings;
+  double holdout;
+  const cohort_document *evaluate_clients;
+  cohort_client_evaluation_settings evaluate_clients_settings;
   const cohort_document *strategy, *population;
   int64_t clients_per_round, local_steps, local_epochs, local_batch;
   const cohort_document *client, *client_schedule, *client_groups;

@@ -5,6 +5,15 @@
 #include "train/run/settings.h"
 #include "update/groups.h"
 
+static const cohort_parameter evaluation_table[] = {
+    COHORT_INTEGER_RANGE(cohort_client_evaluation_settings, every, "0", 0, 1e12,
+                         "how often clients are evaluated; 0: only at the end", .unit = "rounds", .may_change = true),
+    COHORT_INTEGER_RANGE(cohort_client_evaluation_settings, clients, "1000", 0, 1e6,
+                         "clients that are evaluated: of a larger population so many, drawn once; 0: none",
+                         .unit = "clients"),
+    {.name = NULL},
+};
+
 const cohort_parameter cohort_federated_table[] = {
     COHORT_METHOD_OF(cohort_federated_settings, strategy, "fedavg", "federated",
                      "the server's rule; any optimizer serves too"),
@@ -23,6 +32,12 @@ const cohort_parameter cohort_federated_table[] = {
                          "times that a client goes through its samples in a round, instead of local_steps; 0: it takes "
                          "local_steps",
                          .unit = "epochs"),
+    COHORT_REAL_UNIT(
+        cohort_federated_settings, holdout, "0",
+        "share of each client's samples that it does not train on, but is evaluated on; 0: it is evaluated "
+        "on those that it trains on"),
+    COHORT_SECTION(cohort_federated_settings, evaluate_clients, evaluate_clients_settings, evaluation_table, "{}",
+                   "evaluation of weights on each client's own samples: clients.csv, rows `clients` in metrics.csv"),
     COHORT_INTEGER_RANGE(cohort_federated_settings, local_batch, "32", 0, 1e6,
                          "samples of a client's step; 0: all it has", .unit = "samples"),
     COHORT_METHOD_OF(cohort_federated_settings, client, "sgd", "optimizer",

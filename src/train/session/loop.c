@@ -33,17 +33,19 @@ static void tell_rows(cohort_loop *own, cohort_status status, const cohort_error
   own->rows_fail = status != COHORT_DONE;
 }
 
-static void write_row(cohort_loop *own, const char *split, const cohort_run_row *row, bool train) {
+void cohort_loop_write_row(cohort_loop *own, const char *split, const cohort_run_row *row,
+                           const cohort_client_results *clients) {
   cohort_error error;
   if (!own->metrics) return;
   const cohort_run_position where = cohort_run_where(own->run);
-  const bool tokens = cohort_run_task(own->run)->tokens_per_sample != 0;
-  const int metrics = cohort_run_task(own->run)->metrics;
-  double extra[COHORT_MAX_METRICS + COHORT_MAX_COLUMNS + COHORT_MAX_ROUND_COLUMNS];
-  const int reports = cohort_run_reports(own->run);
+  const bool tokens = cohort_run_task(own->run)->tokens_per_sample != 0, train = strcmp(split, "train") == 0;
+  const int metrics = cohort_run_task(own->run)->metrics, reports = cohort_run_reports(own->run);
+  double extra[COHORT_MAX_METRICS + COHORT_MAX_COLUMNS + COHORT_CLIENT_COLUMNS + COHORT_MAX_ROUND_COLUMNS];
+  double *of_clients = extra + metrics + reports;
   for (int m = 0; m < metrics; m++) extra[m] = row->columns[m];
   for (int c = 0; c < reports; c++) extra[metrics + c] = train ? row->report.columns[c] : NAN;
-  for (int c = 0; c < COHORT_MAX_ROUND_COLUMNS; c++) extra[metrics + reports + c] = train ? row->round[c] : NAN;
+  double *of_round = of_clients + cohort_loop_client_values(own->run, clients, of_clients);
+  for (int c = 0; c < COHORT_MAX_ROUND_COLUMNS; c++) of_round[c] = train ? row->round[c] : NAN;
   const cohort_metrics_row out = {.step = where.step,
                                   .split = split,
                                   .epoch = where.epoch,
@@ -73,7 +75,7 @@ void cohort_loop_restore_traffic(cohort_comm *comm, const cohort_traffic *then) 
 }
 
 /* What the last step has sent is the step's, though it arrives later. */
-static cohort_traffic traffic_of_steps(cohort_loop *own) {
+cohort_traffic cohort_loop_traffic(cohort_loop *own) {
   cohort_run_wait(own->run);
   return traffic_now(cohort_run_comm(own->run));
 }
@@ -142,7 +144,7 @@ static cohort_status evaluate(cohort_loop *own, cohort_split split, bool end, co
   const double start = cohort_clock_seconds();
   cohort_run_row row;
   const int64_t step = cohort_run_where(own->run).step;
-  const cohort_traffic before = traffic_of_steps(own);
+  const cohort_traffic before = cohort_loop_traffic(own);
   cohort_comm_phase(own->comm, "evaluation", step);
   COHORT_TRY(cohort_run_evaluate(own->run, split, &row, error));
   cohort_loop_restore_traffic(cohort_run_comm(own->run), &before);
@@ -152,7 +154,7 @@ static cohort_status evaluate(cohort_loop *own, cohort_split split, bool end, co
   if (split == cohort_task_evaluated_split(cohort_run_task(own->run)))
     cohort_run_note_evaluation(own->run, row.loss, end);
   if (step == own->session.first_step && own->kept[split]) return COHORT_DONE;
-  write_row(own, cohort_split_name(split), &row, false);
+  cohort_loop_write_row(own, cohort_split_name(split), &row, NULL);
   show_evaluation(own, split, &row);
   return COHORT_DONE;
 }
@@ -176,7 +178,7 @@ cohort_status cohort_loop_save(cohort_loop *own, const char *directory, const ch
   const double start = cohort_clock_seconds();
   cohort_error row_error;
   const int64_t step = cohort_run_where(own->run).step;
-  const cohort_traffic before = traffic_of_steps(own);
+  const cohort_traffic before = cohort_loop_traffic(own);
   cohort_comm_phase(own->comm, "save", step);
   if (own->metrics) tell_rows(own, cohort_metrics_sync(own->metrics, &row_error), &row_error);
   COHORT_TRY(cohort_run_save(own->run, directory, name, &own->session.checkpoint_bytes, error));
@@ -271,11 +273,12 @@ static cohort_status one_step(cohort_loop *own, cohort_error *error) {
   own->session.trained = true;
   const bool last = step == own->settings->steps;
   if (cohort_loop_due(own->settings->log_every, step) || last) {
-    write_row(own, "train", &row, true);
+    cohort_loop_write_row(own, "train", &row, NULL);
     write_timing(own);
   }
   if (row.flagged && !last) return COHORT_STOPPED; /* what is due is measured when it goes on */
   COHORT_TRY(cohort_loop_evaluate(own, error));
+  COHORT_TRY(cohort_loop_evaluate_clients(own, error));
   show_progress(own, &row);
   if (cohort_loop_due(own->settings->checkpoint_settings.every, step)) COHORT_TRY(save_on_the_way(own, error));
   if (own->step_ended) own->step_ended(step);
@@ -299,6 +302,7 @@ static cohort_status train(cohort_loop *own, cohort_error *error) {
   const double first = cohort_clock_seconds();
   /* What the last session has left undone. */
   cohort_status status = own->session.first_step > 0 ? cohort_loop_evaluate(own, error) : COHORT_DONE;
+  if (status == COHORT_DONE && own->session.first_step > 0) status = cohort_loop_evaluate_clients(own, error);
   while (status == COHORT_DONE && cohort_run_where(own->run).step < own->settings->steps) status = one_step(own, error);
   own->loop_seconds = cohort_clock_seconds() - first;
   cohort_progress_close(&own->progress);

@@ -112,7 +112,7 @@ static bool ended_here(const cohort_loop *own, bool found) {
 }
 
 /* The splits whose rows of this step only its end has brought; NULL-ended. */
-static void list_ended(const cohort_loop *own, const char *ended[COHORT_SPLITS + 1]) {
+static void list_ended(const cohort_loop *own, const char *ended[COHORT_SPLITS + 2]) {
   const int64_t step = cohort_run_where(own->run).step;
   const cohort_split usual = cohort_task_evaluated_split(cohort_run_task(own->run));
   const bool due = cohort_loop_due(own->settings->evaluate_settings.every, step);
@@ -122,6 +122,8 @@ static void list_ended(const cohort_loop *own, const char *ended[COHORT_SPLITS +
     const bool stays = train ? cohort_loop_due(own->settings->log_every, step) : due && s == (int)usual;
     if (!stays) ended[count++] = cohort_split_name((cohort_split)s);
   }
+  if (!cohort_loop_due(own->settings->federated_settings.evaluate_clients_settings.every, step))
+    ended[count++] = COHORT_LOOP_CLIENTS;
   ended[count] = NULL;
 }
 
@@ -141,12 +143,14 @@ static void check_rows(cohort_loop *own, int64_t last_train) {
                        own->directory.path, (long long)last_train, (long long)step);
 }
 
-/* The task's columns, then the optimizer's (updates of several groups may report alike), then those of rounds. */
+/* The task's columns, then the optimizer's (updates of several groups may report alike), then those of clients
+ * and of rounds. */
 static cohort_status open_columns(cohort_loop *own, int64_t step, const char *const *splits, cohort_error *error) {
   const cohort_task *task = cohort_run_task(own->run);
   const cohort_updater *updater = cohort_run_updater(own->run);
-  const char *name[COHORT_MAX_METRICS + COHORT_MAX_COLUMNS + COHORT_MAX_ROUND_COLUMNS], *reported[COHORT_MAX_COLUMNS];
-  char *numbered[COHORT_MAX_COLUMNS] = {NULL};
+  const char *name[COHORT_MAX_METRICS + COHORT_MAX_COLUMNS + COHORT_CLIENT_COLUMNS + COHORT_MAX_ROUND_COLUMNS];
+  const char *reported[COHORT_MAX_COLUMNS];
+  char *numbered[COHORT_MAX_COLUMNS] = {NULL}, *of_clients[COHORT_CLIENT_COLUMNS];
   const int reports = updater ? cohort_updater_columns(updater, reported) : 0;
   for (int m = 0; m < task->metrics; m++) name[m] = task->metric[m];
   for (int c = 0; c < reports; c++) {
@@ -155,16 +159,20 @@ static cohort_status open_columns(cohort_loop *own, int64_t step, const char *co
     if (before) numbered[c] = cohort_format_text("%s_%d", reported[c], before + 1);
     name[task->metrics + c] = before ? numbered[c] : reported[c];
   }
-  const int rounds = cohort_run_round_columns(own->run, name + task->metrics + reports);
-  const cohort_status status = cohort_metrics_open(own->directory.path, step, splits, task->metrics + reports + rounds,
-                                                   name, &own->metrics, error);
+  int columns = task->metrics + reports;
+  const int clients = cohort_loop_client_columns(own->run, of_clients);
+  for (int c = 0; c < clients; c++) name[columns++] = of_clients[c];
+  columns += cohort_run_round_columns(own->run, name + columns);
+  const cohort_status status =
+      cohort_metrics_open(own->directory.path, step, splits, columns, name, &own->metrics, error);
+  for (int c = 0; c < clients; c++) free(of_clients[c]);
   for (int c = 0; c < reports; c++) free(numbered[c]);
   return status;
 }
 
 static cohort_status open_metrics(cohort_loop *own, bool found, bool ended, cohort_error *error) {
   const int64_t step = found ? cohort_run_where(own->run).step : -1;
-  const char *splits[COHORT_SPLITS + 1] = {NULL};
+  const char *splits[COHORT_SPLITS + 2] = {NULL};
   if (ended) list_ended(own, splits);
   COHORT_TRY(open_columns(own, step, splits, error));
   double loss = NAN;
@@ -173,6 +181,7 @@ static cohort_status open_metrics(cohort_loop *own, bool found, bool ended, coho
   own->session.train_loss = loss;
   for (int s = 0; s < COHORT_SPLITS; s++)
     own->kept[s] = found && cohort_metrics_kept(own->metrics, cohort_split_name((cohort_split)s));
+  own->clients_kept = found && cohort_metrics_kept(own->metrics, COHORT_LOOP_CLIENTS);
   return COHORT_DONE;
 }
 
@@ -202,6 +211,8 @@ cohort_status cohort_loop_begin(cohort_loop *own, const char *run_path, cohort_e
   if (found) own->saved_step = where.step;
   COHORT_TRY(cohort_loop_agree(own, first_rank ? open_metrics(own, found, ended, error) : COHORT_DONE, error));
   cohort_comm_broadcast(own->comm, 0, own->kept, sizeof own->kept);
+  cohort_comm_broadcast(own->comm, 0, &own->clients_kept, sizeof own->clients_kept);
+  cohort_loop_draw_labels(own);
   remove_summary(own);
   return COHORT_DONE;
 }

@@ -36,6 +36,7 @@ typedef struct cohort_loop {
   cohort_shared_memory *shared;             /* where the host's ranks see `stop` */
   _Atomic int *stop;                        /* not 0: a signal or the time limit asks to stop */
   bool kept[COHORT_SPLITS];                 /* a row of the step where the session began was there */
+  bool clients_kept;                        /* one of the clients */
   int64_t saved_step;                       /* of the last checkpoint; -1: none yet */
   bool saves_fail, rows_fail;               /* it was said, and is still so */
   double start, step_seconds, loop_seconds; /* loop_seconds: from the first step to the end of the last */
@@ -58,6 +59,24 @@ cohort_status cohort_loop_save(cohort_loop *loop, const char *directory, const c
  * rest is left to who resumes. */
 cohort_status cohort_loop_evaluate(cohort_loop *loop, cohort_error *error);
 bool cohort_loop_due(int64_t every, int64_t step);
+
+/* Clients (loop_clients.c). The columns of their rows in metrics.csv, names owned by the caller; returns how many. */
+#define COHORT_LOOP_CLIENTS "clients"
+enum { COHORT_CLIENT_COLUMNS = COHORT_CLIENT_FIGURES * COHORT_CLIENT_STATISTICS };
+int cohort_loop_client_columns(const cohort_run *run, char *name[COHORT_CLIENT_COLUMNS]);
+/* Their values, of `clients` (NULL: empty ones); returns how many. */
+int cohort_loop_client_values(const cohort_run *run, const cohort_client_results *clients,
+                              double value[COHORT_CLIENT_COLUMNS]);
+/* Collective. Evaluates them when this step has it due, or is the last. COHORT_STOPPED: as cohort_loop_evaluate. */
+cohort_status cohort_loop_evaluate_clients(cohort_loop *loop, cohort_error *error);
+/* plots/labels.svg, where samples have labels. */
+void cohort_loop_draw_labels(const cohort_loop *loop);
+/* A row of metrics.csv: of split train, with what the optimizer reports; of the clients, with `clients`; else of a
+ * split. */
+void cohort_loop_write_row(cohort_loop *loop, const char *split, const cohort_run_row *row,
+                           const cohort_client_results *clients);
+/* Of the steps so far; what follows is not theirs. Collective. */
+cohort_traffic cohort_loop_traffic(cohort_loop *loop);
 /* Forgets the traffic since `then`: evaluation and saving are not charged to the steps. */
 void cohort_loop_restore_traffic(cohort_comm *comm, const cohort_traffic *then);
 

@@ -126,6 +126,17 @@ static void describe_evaluation(cohort_document *out, const cohort_task *task, c
   }
 }
 
+/* As columns and clients.csv have them, but for the slash: clients_accuracy_worst_tenth. */
+static void describe_clients(cohort_document *out, const cohort_client_results *clients) {
+  char name[96];
+  set_number(out, "clients_evaluated", clients->clients);
+  for (int f = 0; f < COHORT_CLIENT_FIGURES; f++)
+    for (int s = 0; s < COHORT_CLIENT_STATISTICS && clients->measured[f]; s++) {
+      (void)snprintf(name, sizeof name, "clients_%s_%s", cohort_client_figure_name[f], cohort_client_statistic_name[s]);
+      set_number(out, name, clients->statistic[f][s]);
+    }
+}
+
 static void describe_outcome(cohort_document *out, const cohort_run *run, const cohort_session *session) {
   const cohort_task *task = cohort_run_task(run);
   const cohort_run_position where = cohort_run_where(run);
@@ -138,6 +149,7 @@ static void describe_outcome(cohort_document *out, const cohort_run *run, const 
   set_number(out, "train_loss", train_loss(session));
   for (int s = 0; s < COHORT_SPLITS; s++)
     if (session->evaluated[s]) describe_evaluation(out, task, (cohort_split)s, &session->evaluation[s]);
+  if (session->clients_evaluated) describe_clients(out, &session->clients);
   const cohort_run_best best = cohort_run_best_evaluation(run);
   if (best.step >= 0) {
     char name[96];
@@ -286,6 +298,20 @@ static void print_evaluation(const cohort_log *log, const cohort_task *task, coh
                     row->columns[m]);
 }
 
+static void print_clients(const cohort_log *log, const cohort_client_results *clients) {
+  for (int f = 0; f < COHORT_CLIENT_FIGURES; f++) {
+    const double *of = clients->statistic[f];
+    if (!clients->measured[f] || isnan(of[COHORT_CLIENT_MEAN])) continue;
+    char name[64];
+    (void)snprintf(name, sizeof name, "clients'%s%s",
+                   f == COHORT_CLIENT_LOSS || f == COHORT_CLIENT_ACCURACY ? " " : " own ",
+                   f == COHORT_CLIENT_LOSS || f == COHORT_CLIENT_PERSONAL_LOSS ? "loss" : "accuracy");
+    cohort_log_line(log, "%-22s mean %.4f, worst tenth %.4f, quantiles 0.1: %.4f  0.5: %.4f  0.9: %.4f", name,
+                    of[COHORT_CLIENT_MEAN], of[COHORT_CLIENT_WORST_TENTH], of[COHORT_CLIENT_P10], of[COHORT_CLIENT_P50],
+                    of[COHORT_CLIENT_P90]);
+  }
+}
+
 static void print_table(const cohort_run *run, const cohort_session *session, const double *table, int ranks,
                         const rates *rate, const cohort_log *log) {
   const cohort_task *task = cohort_run_task(run);
@@ -300,6 +326,7 @@ static void print_table(const cohort_run *run, const cohort_session *session, co
   free(private);
   for (int s = COHORT_SPLITS - 1; s >= 0; s--)
     if (session->evaluated[s]) print_evaluation(log, task, (cohort_split)s, &session->evaluation[s]);
+  if (session->clients_evaluated) print_clients(log, &session->clients);
   const cohort_run_best best = cohort_run_best_evaluation(run);
   if (best.step >= 0 && best.step < where.step)
     cohort_log_line(log, "%-22s %.6f at step %lld", "best loss", best.loss, (long long)best.step);

@@ -18,6 +18,8 @@ typedef struct cohort_session {
   double train_loss;                        /* of the last row before this session; NaN: there is none */
   cohort_run_row evaluation[COHORT_SPLITS]; /* the last of each split, when `evaluated` */
   bool evaluated[COHORT_SPLITS];
+  cohort_client_results clients; /* the last of clients, when `clients_evaluated` */
+  bool clients_evaluated;
   uint64_t checkpoint_bytes; /* written by this rank in the last save */
   double baseline_nats;      /* NaN: none */
   double tokens_per_byte;

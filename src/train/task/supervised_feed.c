@@ -170,7 +170,7 @@ void cohort_supervised_feed(const cohort_task *task, cohort_feed *feed) {
   const cohort_supervised *own = task->own;
   const cohort_data_settings *data = &task->settings->data_settings;
   /* Views that were all alike would say nothing of a loss over them: they are drawn in evaluations too. */
-  const bool moved = feed->split == COHORT_SPLIT_TRAIN || own->views > 1;
+  const bool moved = (feed->split == COHORT_SPLIT_TRAIN && !feed->plain) || own->views > 1;
   /* The samples' numbers stand at the end of the ids, which are written from the front: they are read before. */
   int32_t *ids = feed->input[own->place[COHORT_SUPERVISED_IDS]];
   feed_job job = {.task = task, .feed = feed, .sample = ids + feed->capacity * (own->views - 1)};

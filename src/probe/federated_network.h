@@ -1,7 +1,7 @@
 /* Clients of a probe whose losses are those of a perceptron on samples of their own: one hidden layer of relus, softmax
  * cross-entropy, the mean over a client's samples. For strategies that need tensors by name or a model's features. */
-#ifndef COHORT_PROBE_NETWORK_H
-#define COHORT_PROBE_NETWORK_H
+#ifndef COHORT_PROBE_FEDERATED_NETWORK_H
+#define COHORT_PROBE_FEDERATED_NETWORK_H
 
 #include "probe/engine.h"
 #include "train/engine/clients.h"

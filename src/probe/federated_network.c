@@ -1,6 +1,6 @@
 /* Perceptron clients of a probe: the model mlp and the strategy's term of its features, built by the functions that
  * training uses, planned once, run for a client at a time. A question costs a pass over the client's samples. */
-#include "probe/network.h"
+#include "probe/federated_network.h"
 
 #include <string.h>
 

@@ -1,0 +1,60 @@
+/* FedPer (Arivazhagan et al., 2019): the last layers stay with their client, all others are averaged. Its cost is that
+ * of fedavg, and a row of the personal tensors for each client that ever took part. */
+#include "method/federated/heads.h"
+
+typedef struct fedper_config {
+  double learning_rate;
+  int64_t tensors;
+  const char *names;
+} fedper_config;
+
+static const cohort_parameter parameters[] = {
+    {COHORT_FIELD(fedper_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1", .minimum = 0,
+     .maximum = INFINITY, .maximum_open = true, .meaning = "the server's step size; 1 takes the clients' average",
+     .sweep_low = 0.1, .sweep_high = 3, .sweep_log = true},
+    COHORT_HEAD_PARAMETERS(fedper_config),
+    {.name = NULL},
+};
+
+static const cohort_federated_vector vectors[] = {COHORT_HEAD_VECTOR, {.name = NULL}};
+
+static const cohort_identity identities[] = {
+    {"tensors=0", "fedavg", ""},
+    {.settings = NULL, .method = NULL},
+};
+
+static int settings(const void *config, cohort_choice_number *out) {
+  const fedper_config *own = config;
+  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
+  return 1;
+}
+
+static bool personal(const void *config, const cohort_parameter_tensor *tensor, int number, int tensors) {
+  const fedper_config *own = config;
+  return cohort_head_has(own->tensors, own->names, tensor, number, tensors);
+}
+
+static const cohort_federated functions = {.server = "sgd",
+                                           .settings = settings,
+                                           .vectors = vectors,
+                                           .personal = personal,
+                                           .begin = cohort_head_take,
+                                           .leave = cohort_head_leave,
+                                           .personal_model = cohort_head_take};
+
+static const cohort_method fedper = {
+    .family = "federated",
+    .key = "fedper",
+    .summary = "federated averaging of all layers but the last, which each client keeps to itself",
+    .title = "Federated Learning with Personalization Layers",
+    .source = "Arivazhagan, Aggarwal, Singh and Choudhary, 2019, Algorithms 1 and 2",
+    .formula =
+        "w is (shared, head_i): a client's steps move both, from (shared, its own head_i); "
+        "shared += learning_rate sum_i n_i change_i / sum_i n_i; head_i stays with client i",
+    .config_size = sizeof(fedper_config),
+    .parameters = parameters,
+    .identities = identities,
+    .functions = &functions,
+};
+
+const cohort_method *const cohort_federated_fedper[] = {&fedper, NULL};
