@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "graph/executor.h"
 #include "graph/decompose.h"
+#include "graph/executor.h"
 #include "graph/gradient.h"
 #include "method/federated/federated.h"
 #include "method/model/model.h"
@@ -84,11 +84,29 @@ static cohort_model_outputs build_model(const cohort_probe_network *own, const n
   return outputs;
 }
 
-/* The mean over real rows of the cross-entropy, and of the strategy's term. */
+/* What a strategy that moves inputs asks. */
+typedef struct asked_network {
+  const cohort_probe_network *own;
+  const network_inputs *in;
+} asked_network;
+
+static cohort_value loss_at(const cohort_federated_inputs *inputs, cohort_graph *graph, cohort_value input) {
+  const asked_network *asked = inputs->implementation;
+  network_inputs in = *asked->in;
+  in.input = input;
+  const cohort_model_outputs outputs = build_model(asked->own, &in, 0);
+  return cohort_graph_sum_all(graph, cohort_graph_softmax_cross_entropy(graph, outputs.logits, in.target, 0));
+}
+
+/* The mean over real rows of the cross-entropy, at the inputs that the strategy moves, and of the strategy's term. */
 static network_inputs build(cohort_probe_network *own) {
   cohort_graph *graph = own->graph = cohort_graph_create();
   const network_inputs in = add_inputs(own);
-  const cohort_model_outputs outputs = build_model(own, &in, 0);
+  network_inputs moved = in;
+  const asked_network asked = {own, &in};
+  const cohort_federated_inputs inputs = {in.input, loss_at, &asked};
+  if (own->strategy->move) moved.input = own->strategy->move(own->probe->choice.config, graph, &inputs);
+  const cohort_model_outputs outputs = build_model(own, &moved, 0);
   cohort_value rows = cohort_graph_softmax_cross_entropy(graph, outputs.logits, in.target, 0);
   cohort_value other[COHORT_MAX_FEATURE_POINTS];
   for (int k = 0; k < own->strategy->feature_points; k++)

@@ -245,6 +245,52 @@ def moon(w, clients, present, steps, mu, temperature):
     return torch.tensor(weight) @ torch.stack(ends) / sum(weight)
 
 
+def adversary(w, clients, present, steps, move):
+    """Federated averaging of clients whose samples `move(client, y)` moves before each step."""
+    weight, ends = [], []
+    for i in present:
+        y = w.clone()
+        for _ in range(steps[i]):
+            y = y.detach()
+            client = Network.__new__(Network)
+            client.__dict__.update(clients[i].__dict__)
+            client.x = move(clients[i], y)
+            y.requires_grad_(True)
+            gradient, = torch.autograd.grad(client.loss(y), y)
+            y = (y - RATE * gradient).detach()
+        weight.append(float(clients[i].samples))
+        ends.append(y)
+    return torch.tensor(weight) @ torch.stack(ends) / sum(weight)
+
+
+def slope(client, y, x):
+    """Of the loss of each sample, by its features."""
+    other = Network.__new__(Network)
+    other.__dict__.update(client.__dict__)
+    other.x = x.detach().requires_grad_(True)
+    gradient, = torch.autograd.grad(other.loss(y) * len(x), other.x)
+    return gradient
+
+
+def fal(w, clients, present, steps, radius, step, iterations):
+    def move(client, y):
+        x = client.x
+        for _ in range(iterations):
+            x = x + step * torch.sign(slope(client, y, x))
+            x = torch.minimum(torch.maximum(x, client.x - radius), client.x + radius)
+        return x
+    return adversary(w, clients, present, steps, move)
+
+
+def wafl(w, clients, present, steps, gamma, rate, iterations):
+    def move(client, y):
+        z = client.x
+        for _ in range(iterations):
+            z = z + rate * (slope(client, y, z) - gamma * (z - client.x))
+        return z
+    return adversary(w, clients, present, steps, move)
+
+
 def shorten(v, bound):
     size = numpy.linalg.norm(v)
     return v if bound is None or size <= bound else v * (bound / size)
@@ -274,6 +320,10 @@ def dp_admm(w, clients, present, steps, state, step, relaxation, l1, clip):
 
 
 CASES = {
+    "rounds_fal": lambda: network_rounds("rounds_fal", "fal", "radius=0.2 step=0.07 iterations=5", "Li, Song and Yang 2022, with projected gradient "
+                                         "descent in a box, in torch", 541, fal, radius=0.2, step=0.07, iterations=5),
+    "rounds_wafl": lambda: network_rounds("rounds_wafl", "wafl", "gamma=0.8 rate=0.4 iterations=6", "Nguyen et al. 2022, the inner ascent and "
+                                          "FedAvg, in torch", 542, wafl, gamma=0.8, rate=0.4, iterations=6),
     "rounds_diff2": lambda: rounds("rounds_diff2", "diff2", "restart=7 restart_clip=1.5 clip=0.6 learning_rate=0.2", "a summary of "
                                    "Murata and Suzuki 2023", 531, diff2, restart=7, restart_clip=1.5, clip=0.6, learning_rate=0.2),
     "rounds_diff2_descent": lambda: rounds("rounds_diff2_descent", "diff2", "restart=1000 restart_clip=0 clip=0 learning_rate=0.2",

@@ -6,10 +6,10 @@
 
 #include "method/family.h"
 
-/* Whether tensors by name or a model's features are needed; else a client's loss is quadratic. */
+/* Whether tensors by name, a model's features or inputs are needed; else a client's loss is quadratic. */
 static bool takes_network(const cohort_method *method) {
   const cohort_federated *functions = method->functions;
-  return functions->personal || functions->term;
+  return functions->personal || functions->term || functions->move;
 }
 
 static bool takes_quadratics(const cohort_method *method) { return !takes_network(method); }

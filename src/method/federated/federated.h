@@ -159,6 +159,13 @@ typedef struct cohort_federated_server {
   const void *implementation;
 } cohort_federated_server;
 
+/* What `move` may ask: the losses of a batch, summed over its samples, at other inputs [R, ...] in place of `input`. */
+typedef struct cohort_federated_inputs {
+  cohort_value input;
+  cohort_value (*loss)(const struct cohort_federated_inputs *inputs, cohort_graph *graph, cohort_value input);
+  const void *implementation;
+} cohort_federated_inputs;
+
 /* What a client's local steps must be. */
 typedef enum {
   COHORT_STEPS_ANY,
@@ -183,6 +190,9 @@ typedef struct cohort_federated {
   int feature_points;
   int feature_point[COHORT_MAX_FEATURE_POINTS];
   cohort_value (*term)(const void *config, cohort_graph *graph, cohort_value features, const cohort_value *other);
+  /* The inputs that clients train at, instead of their samples', of which they are a constant: an adversary's. Of tasks
+   * whose inputs are real. NULL: the samples'. */
+  cohort_value (*move)(const void *config, cohort_graph *graph, const cohort_federated_inputs *inputs);
   cohort_federated_client_function *begin;
   /* The program, instead of `steps` steps of LOCAL. */
   cohort_federated_client_function *local;

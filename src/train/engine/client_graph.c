@@ -1,9 +1,11 @@
-/* What clients train on: the task's graph, with the strategy's term of the features (method/federated/federated.h).
- * Invariant: without a term it is the task's graph, bit for bit; a client is a batch by itself, of one lane. With a
- * term it costs a forward pass more a point. */
+/* What clients train on: the task's graph, with the strategy's term of the features, at inputs that the strategy moves
+ * (method/federated/federated.h). Invariant: without either it is the task's graph, bit for bit; a client is a batch by
+ * itself, of one lane. A term costs a forward pass more a point. */
 #include "train/engine/client_graph.h"
 
 #include <string.h>
+
+#include "method/loss/loss.h"
 
 /* The task as it would be at another point. */
 static cohort_task moved(const cohort_task *task, int space) {
@@ -19,6 +21,11 @@ static cohort_lane_outputs build(const void *argument, cohort_graph *graph, int6
   const cohort_client_graph *own = argument;
   const cohort_task *task = own->task;
   const cohort_federated *functions = own->strategy->method->functions;
+  if (functions->move) {
+    cohort_task other = *task;
+    other.mover = own->strategy;
+    return cohort_task_build(&other, graph, capacity, training);
+  }
   cohort_lane_outputs out = task->source.build(task->source.argument, graph, capacity, training);
   cohort_value features[COHORT_MAX_FEATURE_POINTS];
   for (int k = 0; k < functions->feature_points; k++) {
@@ -52,6 +59,13 @@ bool cohort_client_graph_pass(const cohort_lane_source *source, const cohort_lan
   return true;
 }
 
+bool cohort_client_graph_can_move(const cohort_client_graph *graph) {
+  const cohort_federated *functions = graph->strategy->method ? graph->strategy->method->functions : NULL;
+  if (!functions || !functions->move) return true;
+  return graph->task->functions == &cohort_task_supervised &&
+         !(graph->task->loss[0].method->needs & COHORT_LOSS_COUPLED);
+}
+
 bool cohort_client_graph_has_features(const cohort_task *task) {
   cohort_graph *graph = cohort_graph_create();
   const bool has = task->functions->build(task, graph, 1, false).has_embedding;
@@ -61,7 +75,7 @@ bool cohort_client_graph_has_features(const cohort_task *task) {
 
 cohort_lane_source cohort_client_graph_source(cohort_client_graph *graph) {
   const cohort_federated *functions = graph->strategy->method ? graph->strategy->method->functions : NULL;
-  if (!functions || !functions->term) return graph->task->source;
+  if (!functions || (!functions->term && !functions->move)) return graph->task->source;
   return (cohort_lane_source){.argument = graph, .build = build, .feed = feed};
 }
 

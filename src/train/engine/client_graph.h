@@ -23,6 +23,8 @@ void cohort_client_graph_spaces(const cohort_client_graph *graph, cohort_space *
  * cohort_lane_graph_exchange_bytes. False: it was left before its end. */
 bool cohort_client_graph_pass(const cohort_lane_source *source, const cohort_lane_graph *graph,
                               cohort_lane_context *context, void *crossing, const cohort_lane_pass *pass);
+/* False: the strategy moves inputs, and the task has none that can be. */
+bool cohort_client_graph_can_move(const cohort_client_graph *graph);
 /* Whether the task's model tells its features. */
 bool cohort_client_graph_has_features(const cohort_task *task);
 

@@ -179,6 +179,11 @@ static cohort_status make_graph(cohort_federation *federation, cohort_error *err
   federation->term = (cohort_client_graph){options->task, options->strategy, options->spaces->count};
   federation->source = cohort_client_graph_source(&federation->term);
   cohort_client_graph_spaces(&federation->term, options->spaces->space, spaces);
+  if (!cohort_client_graph_can_move(&federation->term))
+    return cohort_settings_fail(options->settings, "federated", error,
+                                "federated.strategy: %s moves inputs, which takes the supervised task and a loss of "
+                                "each sample by itself; take another",
+                                options->strategy->method->key);
   if (feature_points(federation) && !cohort_client_graph_has_features(options->task))
     return cohort_settings_fail(options->settings, "federated", error,
                                 "federated.strategy: %s reads the model's features, which this task's model does not "

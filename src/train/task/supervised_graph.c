@@ -3,6 +3,7 @@
  * whatever the number of losses; a loss that asks the model again adds its own. */
 #include <stdio.h>
 
+#include "method/federated/federated.h"
 #include "train/task/supervised.h"
 
 /* What the lane's inputs are. */
@@ -150,6 +151,23 @@ static cohort_value objective(const lane_inputs *in, cohort_graph *graph, const 
   return cohort_loss_objective(method, choice->config, graph, &fields, NULL);
 }
 
+/* The loss at other inputs, for a strategy that moves them. */
+static cohort_value loss_at(const cohort_federated_inputs *inputs, cohort_graph *graph, cohort_value input) {
+  lane_inputs in = *(const lane_inputs *)inputs->implementation;
+  const cohort_task *task = in.task;
+  const cohort_model *model = task->model.method->functions;
+  in.model.input = input;
+  const cohort_model_outputs outputs = model->build(task->model.config, graph, &task->model_data, &in.model);
+  return objective(&in, graph, &outputs, 0, cohort_graph_shape(graph, input).size[0]);
+}
+
+static cohort_value moved_input(const lane_inputs *in, cohort_graph *graph) {
+  const cohort_choice *mover = in->task->mover;
+  if (!mover) return in->model.input;
+  const cohort_federated_inputs inputs = {in->model.input, loss_at, in};
+  return ((const cohort_federated *)mover->method->functions)->move(mover->config, graph, &inputs);
+}
+
 static cohort_value right(const lane_inputs *in, cohort_graph *graph, const cohort_model_outputs *outputs, int loss) {
   const cohort_supervised *own = in->task->own;
   const cohort_value target = own->target_of[loss] < 0 ? in->first : in->target[own->target_of[loss]];
@@ -161,7 +179,8 @@ cohort_lane_outputs cohort_supervised_graph(const cohort_task *task, cohort_grap
                                             bool training) {
   const cohort_supervised *own = task->own;
   const int64_t rows = capacity * own->views;
-  const lane_inputs in = add_inputs(task, graph, rows, training);
+  lane_inputs in = add_inputs(task, graph, rows, training);
+  in.model.input = moved_input(&in, graph);
   const cohort_model *model = task->model.method->functions;
   const cohort_model_outputs outputs = model->build(task->model.config, graph, &task->model_data, &in.model);
   cohort_lane_outputs out = {.objectives = task->objectives, .row = COHORT_NO_VALUE};

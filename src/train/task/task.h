@@ -70,8 +70,9 @@ typedef struct cohort_task {
   float *scored;
   int64_t scored_first, scored_last;
   cohort_split scored_split;
-  void *own;                 /* the task's data */
-  cohort_lane_source source; /* of its graph and samples, as lanes ask for them */
+  const cohort_choice *mover; /* the strategy that moves inputs (method/federated/federated.h: move); NULL: none */
+  void *own;                  /* the task's data */
+  cohort_lane_source source;  /* of its graph and samples, as lanes ask for them */
 } cohort_task;
 
 /* The split that is evaluated on the way and by which the best step is judged: validation, else test. */
