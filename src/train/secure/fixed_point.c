@@ -11,8 +11,9 @@ bool cohort_fixed_point_fits(const cohort_fixed_point *how, double weights, doub
   return largest < ldexp(1, how->modulus - 1);
 }
 
-/* One value; `up` in [0, 1) decides stochastic rounding, below 0: to the nearest. */
-static inline int64_t whole_of(double value, double range, double scale, double up, cohort_fixed_point_count *seen) {
+/* One value; `up` in [0, 1) decides stochastic rounding. */
+static inline int64_t whole_of(double value, double range, double scale, cohort_fixed_rounding rounding, double up,
+                               cohort_fixed_point_count *seen) {
   if (!isfinite(value)) {
     seen->infinite++;
     return 0;
@@ -22,7 +23,10 @@ static inline int64_t whole_of(double value, double range, double scale, double 
     value = value > 0 ? range : -range;
   }
   const double scaled = value * scale;
-  if (up < 0) return (int64_t)rint(scaled);
+  const double nearest = rint(scaled);
+  const bool whole = fabs(scaled - nearest) <= 0x1p-22 * fabs(scaled); /* but for float32's own rounding */
+  if (rounding == COHORT_ROUND_NEAREST || (rounding == COHORT_ROUND_ZERO && whole)) return (int64_t)nearest;
+  if (rounding == COHORT_ROUND_ZERO) return (int64_t)scaled;
   const double below = floor(scaled);
   return (int64_t)below + (up < scaled - below);
 }
@@ -33,8 +37,9 @@ void cohort_fixed_point_write(const cohort_fixed_point *how, double weight, size
   const double scale = weight / cohort_fixed_point_step(how);
   for (int64_t i = 0; i < count; i++) {
     const double x = real == sizeof(double) ? ((const double *)value)[i] : (double)((const float *)value)[i];
-    const double up = how->stochastic ? (double)cohort_random_word(key, 0, (uint64_t)(first + i)) * 0x1p-32 : -1;
-    whole[i] = whole_of(x, how->range, scale, up, seen);
+    const bool drawn = how->rounding == COHORT_ROUND_STOCHASTIC;
+    const double up = drawn ? (double)cohort_random_word(key, 0, (uint64_t)(first + i)) * 0x1p-32 : 0;
+    whole[i] = whole_of(x, how->range, scale, how->rounding, up, seen);
   }
 }
 

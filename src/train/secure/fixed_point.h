@@ -4,7 +4,7 @@
  * A value x of a client with relative weight w (weights of a round are about 1 on average) becomes
  *   q = round(w clip(x, -range, range) / step),   step = range / (2^(bits - 1) - 1),
  * and a sum S of them stands for S step / (sum of w). Rounding to the nearest moves a client's part by at most step /
- * 2, stochastic rounding (to either neighbour, so that the mean is exact) by less than step; hence the joined value by
+ * 2, the other ways by less than step; hence the joined value by
  * at most that times clients / (sum of w), whatever the number of clients is.
  *
  * A sum cannot wrap while  sum of w (2^(bits - 1) - 1) + clients (1 + noise) < 2^(modulus - 1). */
@@ -17,11 +17,17 @@
 
 #include "base/random.h"
 
+typedef enum {
+  COHORT_ROUND_NEAREST,    /* half to even */
+  COHORT_ROUND_STOCHASTIC, /* to either neighbour, so that the mean is exact */
+  COHORT_ROUND_ZERO, /* towards zero, so that no change grows; what is whole but for float32's rounding stays whole */
+} cohort_fixed_rounding;
+
 typedef struct cohort_fixed_point {
   double range;
-  int bits;        /* 2..48, of a value of weight 1, with its sign */
-  int modulus;     /* 32 or 64 */
-  bool stochastic; /* rounding; else to the nearest, half to even */
+  int bits;    /* 2..48, of a value of weight 1, with its sign */
+  int modulus; /* 32 or 64 */
+  cohort_fixed_rounding rounding;
 } cohort_fixed_point;
 
 double cohort_fixed_point_step(const cohort_fixed_point *how);

@@ -120,6 +120,10 @@ cohort_status cohort_secure_module_open(const cohort_federation_options *options
   const cohort_federated_settings *settings = &options->settings->federated_settings;
   if (!settings->secure) return COHORT_DONE;
   check_uploads(options, faults);
+  if (!cohort_document_is_null(settings->privacy) && settings->secure_settings.rounding != COHORT_ROUND_ZERO)
+    cohort_faults_add(faults, settings->secure,
+                      "federated.secure: rounding can make a change longer than the bound that privacy counts on; set "
+                      "federated.secure.rounding to zero");
   cohort_secure_check(&settings->secure_settings, most_clients(settings), 0, settings->secure, faults);
   COHORT_TRY(cohort_faults_status(faults, error));
   const cohort_secure_options own = {.comm = options->comm,

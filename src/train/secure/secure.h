@@ -30,11 +30,10 @@
 typedef struct cohort_secure_settings {
   double threshold, range, dropout;
   int64_t bits, neighbours;
-  int modulus, rounding, refused; /* of the enums below */
+  int modulus, rounding, refused; /* of the enums below, and cohort_fixed_rounding */
   bool masks;
 } cohort_secure_settings;
 enum { COHORT_SECURE_MODULUS_32, COHORT_SECURE_MODULUS_64 };
-enum { COHORT_SECURE_NEAREST, COHORT_SECURE_STOCHASTIC };
 enum { COHORT_SECURE_STOP, COHORT_SECURE_SKIP };
 extern const cohort_parameter cohort_secure_table[];
 

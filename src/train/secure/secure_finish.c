@@ -211,6 +211,7 @@ cohort_status cohort_secure_finish(cohort_secure *secure, void *row, cohort_secu
   const cohort_fixed_point_count seen = seen_by_all(secure);
   if (seen.infinite) set_first_nan(secure->options.real, row);
   report->clipped = (double)seen.clipped / ((double)secure->words * secure->delivered_clients);
-  report->bound = factor_of(secure, true) * secure->delivered_clients * (secure->how.stochastic ? 1 : 0.5);
+  report->bound =
+      factor_of(secure, true) * secure->delivered_clients * (secure->how.rounding == COHORT_ROUND_NEAREST ? 0.5 : 1);
   return COHORT_DONE;
 }

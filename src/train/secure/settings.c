@@ -4,7 +4,7 @@
 #include "train/secure/secure.h"
 
 static const char *const moduli[] = {"32", "64", NULL};
-static const char *const roundings[] = {"nearest", "stochastic", NULL};
+static const char *const roundings[] = {"nearest", "stochastic", "zero", NULL};
 static const char *const refusals[] = {"stop", "skip", NULL};
 
 const cohort_parameter cohort_secure_table[] = {
@@ -16,8 +16,10 @@ const cohort_parameter cohort_secure_table[] = {
                       "largest absolute value of a change; what is beyond is clipped to it"),
     COHORT_CHOICE(cohort_secure_settings, modulus, "32", moduli,
                   "bits of the words in which whole numbers are masked and added", .unit = "bits"),
-    COHORT_CHOICE(cohort_secure_settings, rounding, "nearest", roundings,
-                  "to whole numbers: to the nearest, or to either neighbour so that the mean is exact"),
+    COHORT_CHOICE(
+        cohort_secure_settings, rounding, "nearest", roundings,
+        "to whole numbers: to the nearest; to either neighbour, so that the mean is exact; towards zero, so that no "
+        "change grows, as its privacy wants"),
     COHORT_INTEGER_RANGE(cohort_secure_settings, neighbours, "0", 0, 1e6,
                          "clients with which each one shares masks and secrets; 0: as few as are safe, all others in a "
                          "small round",
@@ -35,7 +37,7 @@ const cohort_parameter cohort_secure_table[] = {
 cohort_fixed_point cohort_secure_fixed_point(const cohort_secure_settings *settings) {
   return (cohort_fixed_point){settings->range, (int)settings->bits,
                               settings->modulus == COHORT_SECURE_MODULUS_64 ? 64 : 32,
-                              settings->rounding == COHORT_SECURE_STOCHASTIC};
+                              (cohort_fixed_rounding)settings->rounding};
 }
 
 static int most_bits(const cohort_fixed_point *how, double clients, double noise) {

@@ -208,8 +208,8 @@ static void whole_numbers(void) {
   for (int i = 0; i < COUNT; i++) value[i] = 0.4 * cohort_random_normal_at(key, 0, (uint64_t)i);
   value[0] = NAN, value[1] = INFINITY, value[2] = 7, value[3] = -7;
   for (int modulus = 32; modulus <= 64; modulus += 32)
-    for (int stochastic = 0; stochastic < 2; stochastic++) {
-      const cohort_fixed_point how = {1, 16, modulus, stochastic};
+    for (int rounding = 0; rounding < 3; rounding++) {
+      const cohort_fixed_point how = {1, 16, modulus, (cohort_fixed_rounding)rounding};
       const double step = cohort_fixed_point_step(&how), weight = 0.7;
       cohort_fixed_point_count seen = {0};
       cohort_fixed_point_write(&how, weight, sizeof(double), COUNT, value, key, 0, whole, &seen);
@@ -219,9 +219,10 @@ static void whole_numbers(void) {
       double mean = 0;
       int64_t beyond = 0;
       for (int i = 2; i < COUNT; i++) {
-        const double clipped = fmax(-1, fmin(1, value[i])), bound = (stochastic ? 1 : 0.5) * step / weight;
+        const double clipped = fmax(-1, fmin(1, value[i])), bound = (rounding ? 1 : 0.5) * step / weight;
         beyond += fabs(value[i]) > 1;
         CU_ASSERT(fabs(back[i] - clipped) <= bound * (1 + 1e-12));
+        CU_ASSERT(rounding != COHORT_ROUND_ZERO || fabs(back[i]) <= fabs(clipped) * (1 + 0x1p-22));
         mean += (back[i] - clipped) / COUNT;
       }
       CU_ASSERT(seen.clipped == beyond && beyond >= 2);
@@ -236,11 +237,11 @@ static void whole_numbers(void) {
 
 /* The largest sum that fits is not one step from wrapping. */
 static void sums_that_fit(void) {
-  const cohort_fixed_point how = {1, 20, 32, false};
+  const cohort_fixed_point how = {1, 20, 32, COHORT_ROUND_NEAREST};
   CU_ASSERT(cohort_fixed_point_fits(&how, 4095, 4095, 0));
   CU_ASSERT_FALSE(cohort_fixed_point_fits(&how, 4097, 4097, 0));
   CU_ASSERT_FALSE(cohort_fixed_point_fits(&how, 4000, 4000, 1e5));
-  const cohort_fixed_point wide = {1, 20, 64, false};
+  const cohort_fixed_point wide = {1, 20, 64, COHORT_ROUND_NEAREST};
   CU_ASSERT(cohort_fixed_point_fits(&wide, 1e6, 1e6, 1e5));
   uint32_t a[2] = {UINT32_MAX, 5};
   const uint32_t b[2] = {2, 7};

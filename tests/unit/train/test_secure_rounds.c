@@ -129,7 +129,7 @@ static void masked_is_unmasked(void) {
     rounds base = usual(variant & 1 ? sizeof(double) : sizeof(float));
     base.settings.dropout = variant & 2 ? 0.08 : 0;
     base.settings.modulus = variant & 4 ? COHORT_SECURE_MODULUS_64 : COHORT_SECURE_MODULUS_32;
-    base.settings.rounding = variant & 4 ? COHORT_SECURE_STOCHASTIC : COHORT_SECURE_NEAREST;
+    base.settings.rounding = variant & 4 ? COHORT_ROUND_STOCHASTIC : COHORT_ROUND_NEAREST;
     base.settings.neighbours = variant & 8 ? 6 : 0;
     base.noisy = variant & 4;
     base.settings.masks = false;
