@@ -277,8 +277,8 @@ static cohort_status one_step(cohort_loop *own, cohort_error *error) {
     write_timing(own);
   }
   if (row.flagged && !last) return COHORT_STOPPED; /* what is due is measured when it goes on */
-  COHORT_TRY(cohort_loop_evaluate(own, error));
   COHORT_TRY(cohort_loop_evaluate_clients(own, error));
+  COHORT_TRY(cohort_loop_evaluate(own, error));
   show_progress(own, &row);
   if (cohort_loop_due(own->settings->checkpoint_settings.every, step)) COHORT_TRY(save_on_the_way(own, error));
   if (own->step_ended) own->step_ended(step);
@@ -301,8 +301,8 @@ static cohort_status train(cohort_loop *own, cohort_error *error) {
   (void)cohort_run_take_counters(own->run);
   const double first = cohort_clock_seconds();
   /* What the last session has left undone. */
-  cohort_status status = own->session.first_step > 0 ? cohort_loop_evaluate(own, error) : COHORT_DONE;
-  if (status == COHORT_DONE && own->session.first_step > 0) status = cohort_loop_evaluate_clients(own, error);
+  cohort_status status = own->session.first_step > 0 ? cohort_loop_evaluate_clients(own, error) : COHORT_DONE;
+  if (status == COHORT_DONE && own->session.first_step > 0) status = cohort_loop_evaluate(own, error);
   while (status == COHORT_DONE && cohort_run_where(own->run).step < own->settings->steps) status = one_step(own, error);
   own->loop_seconds = cohort_clock_seconds() - first;
   cohort_progress_close(&own->progress);
