@@ -1,6 +1,6 @@
 /* Probe of a robust aggregation: one round's changes, joined by the code that joins them in a run
- * (train/engine/robust.h), as one rank. Costs what that does, and a copy of every array. */
-#include "train/engine/robust.h"
+ * (train/robust/robust.h), as one rank. Costs what that does, and a copy of every array. */
+#include "train/robust/robust.h"
 
 #include <string.h>
 

@@ -11,7 +11,7 @@
  * or average whole changes read weights; those that go by order count clients alike and do not.
  *
  * Changes that are not finite are left out before a method sees any. Methods are pure and allocate nothing: `work` has
- * the room that cohort_robust_work says. Intended usage: train/engine/robust.h.
+ * the room that cohort_robust_work says. Intended usage: train/robust/robust.h.
  *
  * To add a method: copy template.c to NAME.c, fill the descriptor, write one of the two. */
 #ifndef COHORT_METHOD_ROBUST_ROBUST_H

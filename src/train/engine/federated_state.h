@@ -7,7 +7,7 @@
 #include "train/engine/federated.h"
 #include "train/engine/participation.h"
 #include "train/engine/privacy.h"
-#include "train/engine/robust_rounds.h"
+#include "train/robust/robust_rounds.h"
 #include "train/secure/module.h"
 #include "update/algebra.h"
 

@@ -7,7 +7,7 @@
 
 #include "check.h"
 #include "contract/method_fixture.h"
-#include "train/engine/robust.h"
+#include "train/robust/robust.h"
 
 enum { MOST = 12, WIDTH = 2300, ROUNDS = 2 };
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/engine/robust_state.h"
+#include "train/robust/robust_state.h"
 
 /* ---- slices ---- */
 

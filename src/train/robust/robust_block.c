@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "kernel/symmetric.h"
-#include "train/engine/robust_state.h"
+#include "train/robust/robust_state.h"
 
 enum { WIDEST = 512, NARROWEST = 64, MOST_LEVELS = 32 };
 

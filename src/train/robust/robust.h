@@ -21,8 +21,8 @@
  *   memcpy(cohort_robust_row(robust, i), change of client i, ...);    for each client of this rank, in any thread
  *   cohort_robust_finish(robust, joined, &outcome);    collective, in the main thread
  *   cohort_robust_keep(robust);    collective; when the step by it was applied */
-#ifndef COHORT_TRAIN_ENGINE_ROBUST_H
-#define COHORT_TRAIN_ENGINE_ROBUST_H
+#ifndef COHORT_TRAIN_ROBUST_ROBUST_H
+#define COHORT_TRAIN_ROBUST_ROBUST_H
 
 #include "method/registry.h"
 #include "method/robust/robust.h"

@@ -3,14 +3,14 @@
  * must see all honest changes joins them by their weights where there is no defence, with the bits of the plain sum.
  *
  *   module "attack": apply -> a malicious client's change      columns attack/clients
- *   module "robust": joiner (train/engine/robust.h)            columns robust/chosen, robust/distance
+ *   module "robust": joiner (train/robust/robust.h)            columns robust/chosen, robust/distance
  *
  * Intended usage:
  *   cohort_robust_rounds_create(&options, &faults, &rounds, &error);    NULL: the config has neither
  *   modules += cohort_robust_rounds_modules(rounds, &module[modules]);
  *   cohort_robust_rounds_relabel(rounds, client)    in a client's step: what its classes become */
-#ifndef COHORT_TRAIN_ENGINE_ROBUST_ROUNDS_H
-#define COHORT_TRAIN_ENGINE_ROBUST_ROUNDS_H
+#ifndef COHORT_TRAIN_ROBUST_ROBUST_ROUNDS_H
+#define COHORT_TRAIN_ROBUST_ROBUST_ROUNDS_H
 
 #include "lane/source.h"
 #include "method/registry.h"

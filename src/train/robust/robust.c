@@ -1,12 +1,12 @@
 /* Robust joining: what is held for it and what the method keeps (robust.h). Invariant: what is kept changes in `keep`
  * alone. A rank holds the changes of its own clients, its slice of all others', and rows of clients^2 numbers. */
-#include "train/engine/robust.h"
+#include "train/robust/robust.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/engine/robust_state.h"
+#include "train/robust/robust_state.h"
 
 enum { MOST_BLOCKS = 256, LEAST_BLOCK = 512 };
 

@@ -1,6 +1,6 @@
 /* Attack and defence as modules of a round. Invariant: who is malicious depends on (seed, client), what it draws on the
  * round too, on nothing else. Costs an attack's pass over a change, and a join's (robust_join.c). */
-#include "train/engine/robust_rounds.h"
+#include "train/robust/robust_rounds.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "method/attack/attack.h"
 #include "method/federated/federated.h"
-#include "train/engine/robust.h"
+#include "train/robust/robust.h"
 #include "update/algebra.h"
 
 enum { CHOSEN, DISTANCE, ROBUST_COLUMNS };

@@ -1,10 +1,10 @@
 /* What robust.c (what is held and kept), robust_join.c (a round over ranks) and robust_block.c (loops over coordinates)
  * share. For these files. */
-#ifndef COHORT_TRAIN_ENGINE_ROBUST_STATE_H
-#define COHORT_TRAIN_ENGINE_ROBUST_STATE_H
+#ifndef COHORT_TRAIN_ROBUST_ROBUST_STATE_H
+#define COHORT_TRAIN_ROBUST_ROBUST_STATE_H
 
 #include "base/memory.h"
-#include "train/engine/robust.h"
+#include "train/robust/robust.h"
 #include "update/algebra.h"
 
 /* Rows of clients at a slice of the coordinates. */
