@@ -95,7 +95,7 @@ def zero_concentrated(name):
 
 
 def tree(name, settings, noise, delta, counts):
-    """A client takes part once in each tree."""
+    """A client takes part once."""
     from dp_accounting import dp_event
     from dp_accounting.rdp import RdpAccountant
     accountant = RdpAccountant(orders=[1 + x / 10 for x in range(1, 100)] + list(range(12, 64)),
@@ -149,7 +149,7 @@ CASES = {
     "privacy_discrete": lambda: probe("privacy_discrete", "discretegaussian", (6.0, 1.0, 50, 1e-5),
                                       opacus(6.0, 1.0, 50, 1e-5), package(*RDP), 1e-8),
     "privacy_dpftrl": lambda: tree("privacy_dpftrl", " separation=1600", 1.13, 1e-6, [1600]),
-    "privacy_dpftrl_restart": lambda: tree("privacy_dpftrl_restart", " restart=100 separation=100", 4.0, 1e-5,
+    "privacy_dpftrl_restart": lambda: tree("privacy_dpftrl_restart", " restart=100 separation=1000", 4.0, 1e-5,
                                            [100] * 7 + [37]),
     "privacy_banded": lambda: banded("privacy_banded", 6.0, 14, 1e-5, 4, 3),
     "privacy_banded_each": lambda: banded("privacy_banded_each", 20.0, 9, 1e-5, 3, 1),

@@ -21,11 +21,6 @@ static const cohort_parameter parameters[] = {
     {.name = NULL},
 };
 
-/* Rounds of the tree that round `first` begins. */
-static int64_t rounds_of(const dpftrl_config *config, int64_t first, int64_t steps) {
-  return config->restart && config->restart < steps - first ? config->restart : steps - first;
-}
-
 /* The square of how much a client that takes part in rounds 0, s, 2 s ... of each tree adds to its nodes, in units of
  * the bound. A node of 2^l rounds has at most ceil(2^l / s) of them. */
 static double square_of_tree(int64_t rounds, int64_t separation) {
@@ -42,9 +37,10 @@ static double square_of_tree(int64_t rounds, int64_t separation) {
 
 static double epsilon(const void *config, const cohort_privacy_use *use, cohort_privacy_room *room) {
   const dpftrl_config *own = config;
-  double square = 0;
-  for (int64_t first = 0; first < use->steps; first += rounds_of(own, first, use->steps))
-    square += square_of_tree(rounds_of(own, first, use->steps), own->separation);
+  const int64_t size = own->restart ? own->restart : use->steps, trees = use->steps / size, rest = use->steps % size;
+  const int64_t times = (use->steps + own->separation - 1) / own->separation; /* that it takes part: in no more trees */
+  double square = (double)(times < trees ? times : trees) * square_of_tree(size, own->separation);
+  if (times > trees) square += square_of_tree(rest, own->separation);
   const cohort_privacy_use whole = {use->noise / sqrt(square), 1, 1, use->delta};
   return own->common.accountant == PLD ? cohort_pld_epsilon(&cohort_law_gaussian, &whole, room)
                                        : cohort_rdp_epsilon(&cohort_law_gaussian, &whole, room);
