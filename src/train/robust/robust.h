@@ -4,12 +4,12 @@
  * A client's change is kept by the rank that trained it. Then every rank gets a slice of the coordinates of all
  * changes; nowhere do all of them meet:
  *
- *   rank 0   x_0 x_1       its own changes, whole        slice 0 of x_0 .. x_4 --+-- inner products --+-- joined, slice
- * 0 rank 1   x_2 x_3       --- pieces to everyone --->   slice 1 of x_0 .. x_4 --+   (a sum)          +-- joined, slice
- * 1 rank 2   x_4                                         slice 2 of x_0 .. x_4 --+   shares           +-- joined, slice
- * 2
- *                                                                                                         -->
- * all-gather Coordinates are cut into blocks by their number alone, inner products of blocks are summed along the tree
+ *   rank 0   x_0 x_1   its own, whole       slice 0 of x_0 .. x_4 --+-- inner products --+-- joined, slice 0
+ *   rank 1   x_2 x_3   -- pieces to all ->  slice 1 of x_0 .. x_4 --+   (a sum)          +-- joined, slice 1
+ *   rank 2   x_4                            slice 2 of x_0 .. x_4 --+   shares           +-- joined, slice 2
+ *                                                                                        --> all-gather
+ *
+ * Coordinates are cut into blocks by their number alone, inner products of blocks are summed along the tree
  * over blocks, changes along the tree over clients that joins them in a run without any of this: no bit depends on
  * ranks or threads, and where a method leaves nobody out, the joined change is the plain one, bit for bit.
  *
