@@ -3,8 +3,8 @@
  *
  * Intended usage:
  *   1. Parameters, as of every method. How many are wanted is the run's clients_per_round.
- *   2. `most`: how many can come at once; `choose`: who. Both sides, training (train/engine/sampling.h) and `cohort
- * probe sampler`, call them with a cohort_sampler_round.
+ *   2. `most`: how many can come at once; `choose`: who. Both sides, training (train/engine/participation.h) and
+ * `cohort probe sampler`, call them with a cohort_sampler_round.
  *   3. What is kept (float64): `numbers` of each client, NAN before it first took part where `learn` writes them, and
  *      `totals` of all; `learn` writes them when a round's step was applied. They are saved, the same on all ranks.
  *   4. `share`: weights of the changes instead of the strategy's, where they follow from how clients are drawn.
