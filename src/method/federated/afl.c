@@ -35,12 +35,6 @@ static const cohort_federated_vector vectors[] = {
     {.name = NULL},
 };
 
-static int settings(const void *config, cohort_choice_number *out) {
-  const afl_config *own = config;
-  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
-  return 1;
-}
-
 /* lambda over those present, whose sum is 1 when all are. */
 static void weigh(const cohort_federated_server *server, double *share) {
   const double *mixture = server->call->numbers(server, MIXTURE, 0);
@@ -85,14 +79,8 @@ static void receive(const cohort_federated_server *server) {
   server->call->combine(server, AVERAGE, 1 - share, AVERAGE, share, COHORT_SERVER_WEIGHTS);
 }
 
-static const cohort_federated functions = {.server = "sgd",
-                                           .settings = settings,
-                                           .uniform = true,
-                                           .asks_all = true,
-                                           .vectors = vectors,
-                                           .weigh = weigh,
-                                           .begin = begin,
-                                           .receive = receive};
+static const cohort_federated functions = {
+    .uniform = true, .asks_all = true, .vectors = vectors, .weigh = weigh, .begin = begin, .receive = receive};
 
 static const cohort_method afl = {
     .family = "federated",

@@ -9,9 +9,7 @@ typedef struct apfl_config {
 } apfl_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(apfl_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "the server's step size; 1 takes the clients' average",
-     .sweep_low = 0.1, .sweep_high = 3, .sweep_log = true},
+    COHORT_SERVER_LEARNING_RATE(apfl_config),
     COHORT_REAL_RANGE(apfl_config, alpha, "0.5", 0, false, 1, false,
                       "share of the client's own model in the mixture, or where it begins", .sweep_low = 0.1,
                       .sweep_high = 0.9),
@@ -40,12 +38,6 @@ static const cohort_identity identities[] = {
     {"alpha=0 adaptive=false", "fedavg", ""},
     {.settings = NULL, .method = NULL},
 };
-
-static int settings(const void *config, cohort_choice_number *out) {
-  const apfl_config *own = config;
-  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
-  return 1;
-}
 
 /* alpha -= rate <v - w, gradient at the mixture>; GRADIENT holds the latter. */
 static void move_alpha(cohort_federated_client *client, double *alpha) {
@@ -86,12 +78,8 @@ static cohort_status personal_model(cohort_federated_client *client, cohort_erro
   return COHORT_DONE;
 }
 
-static const cohort_federated functions = {.server = "sgd",
-                                           .settings = settings,
-                                           .vectors = vectors,
-                                           .gradient = gradient,
-                                           .local = local,
-                                           .personal_model = personal_model};
+static const cohort_federated functions = {
+    .vectors = vectors, .gradient = gradient, .local = local, .personal_model = personal_model};
 
 static const cohort_method apfl = {
     .family = "federated",

@@ -36,12 +36,6 @@ static const cohort_federated_vector vectors[] = {
     {.name = NULL},
 };
 
-static int settings(const void *config, cohort_choice_number *out) {
-  const diff2_config *own = config;
-  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
-  return 1;
-}
-
 static bool restarts(const diff2_config *own, int64_t round) { return round % own->restart == 0; }
 
 /* A client sends its gradient, or by how much that differs from the one at the last round's weights. It takes no step
@@ -92,9 +86,7 @@ static void receive(const cohort_federated_server *server) {
   server->call->combine(server, NOW, 1, COHORT_SERVER_WEIGHTS, 0, COHORT_SERVER_WEIGHTS);
 }
 
-static const cohort_federated functions = {.server = "sgd",
-                                           .settings = settings,
-                                           .uniform = true,
+static const cohort_federated functions = {.uniform = true,
                                            .asks_all = true,
                                            .vectors = vectors,
                                            .local = local,

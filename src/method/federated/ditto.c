@@ -9,9 +9,7 @@ typedef struct ditto_config {
 } ditto_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(ditto_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "the server's step size; 1 takes the clients' average",
-     .sweep_low = 0.1, .sweep_high = 3, .sweep_log = true},
+    COHORT_SERVER_LEARNING_RATE(ditto_config),
     COHORT_REAL_ATLEAST(ditto_config, pull, "1", 0,
                         "lambda: how strongly a client's own model is pulled to the shared one; 0: clients learn alone",
                         .sweep_low = 1e-2, .sweep_high = 10, .sweep_log = true),
@@ -27,12 +25,6 @@ static const cohort_federated_vector vectors[] = {
     {"personal", COHORT_SIDE_CLIENT, .from_weights = true, .stepped = true, .meaning = "v_i: the client's own model"},
     {.name = NULL},
 };
-
-static int settings(const void *config, cohort_choice_number *out) {
-  const ditto_config *own = config;
-  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
-  return 1;
-}
 
 static cohort_status gradient(cohort_federated_client *client, cohort_error *error) {
   const ditto_config *own = client->config;
@@ -59,12 +51,8 @@ static cohort_status personal_model(cohort_federated_client *client, cohort_erro
   return COHORT_DONE;
 }
 
-static const cohort_federated functions = {.server = "sgd",
-                                           .settings = settings,
-                                           .vectors = vectors,
-                                           .gradient = gradient,
-                                           .local = local,
-                                           .personal_model = personal_model};
+static const cohort_federated functions = {
+    .vectors = vectors, .gradient = gradient, .local = local, .personal_model = personal_model};
 
 static const cohort_method ditto = {
     .family = "federated",

@@ -23,12 +23,6 @@ static const cohort_identity identities[] = {
     {.settings = NULL, .method = NULL},
 };
 
-static int settings(const void *config, cohort_choice_number *out) {
-  const fal_config *own = config;
-  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
-  return 1;
-}
-
 /* Steps by the sign of the gradient, from the sample itself, cut to the box. */
 static cohort_value move(const void *config, cohort_graph *graph, const cohort_federated_inputs *inputs) {
   const fal_config *own = config;
@@ -49,7 +43,7 @@ static cohort_value move(const void *config, cohort_graph *graph, const cohort_f
   return moved;
 }
 
-static const cohort_federated functions = {.server = "sgd", .settings = settings, .move = move};
+static const cohort_federated functions = {.move = move};
 
 static const cohort_method fal = {
     .family = "federated",

@@ -10,13 +10,7 @@ static const cohort_parameter parameters[] = {
     {.name = NULL},
 };
 
-static int settings(const void *config, cohort_choice_number *out) {
-  const fedavg_config *own = config;
-  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
-  return 1;
-}
-
-static const cohort_federated functions = {.server = "sgd", .settings = settings};
+static const cohort_federated functions = {.server = "sgd"};
 
 static const cohort_method fedavg = {
     .family = "federated",

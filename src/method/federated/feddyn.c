@@ -22,12 +22,6 @@ static const cohort_federated_vector vectors[] = {
     {.name = NULL},
 };
 
-static int settings(const void *config, cohort_choice_number *out) {
-  const feddyn_config *own = config;
-  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
-  return 1;
-}
-
 /* That of L_i(y) - g_i'y + alpha/2 |y - x|^2. */
 static cohort_status gradient(cohort_federated_client *client, cohort_error *error) {
   const feddyn_config *own = client->config;
@@ -58,14 +52,8 @@ static void receive(const cohort_federated_server *server) {
   server->call->combine(server, SERVER_SLOPE, 1, SERVER_SLOPE, -own->alpha * share, COHORT_SERVER_CHANGE);
 }
 
-static const cohort_federated functions = {.server = "sgd",
-                                           .settings = settings,
-                                           .uniform = true,
-                                           .vectors = vectors,
-                                           .gradient = gradient,
-                                           .leave = leave,
-                                           .serve = serve,
-                                           .receive = receive};
+static const cohort_federated functions = {
+    .uniform = true, .vectors = vectors, .gradient = gradient, .leave = leave, .serve = serve, .receive = receive};
 
 static const cohort_method feddyn = {
     .family = "federated",

@@ -9,11 +9,11 @@
  * of one side: kept by every client (rows of the table "clients"), kept by the server and sent with the weights, left
  * by a client beside its change, or of one client's training alone; laid out like the weights, like the personal
  * tensors alone, or so many float64 numbers. On the server's side stand an optimizer of the family optimizer with its
- * settings, and what is kept. All but the optimizer may be left out.
+ * settings, and what is kept.
  *
  * Intended usage:
  *   1. Parameters, as of every method; learning_rate is the server's step size.
- *   2. `server` and `settings`: which optimizer, and its settings as numbers.
+ *   2. `server` and `settings`: which optimizer, and its settings as numbers; else sgd with the learning_rate.
  *   3. `vectors`. Inside a client, and inside the server, vectors are numbers: COHORT_FEDERATED_VECTORS + i is the i-th
  *      of the table.
  *   4. The functions, in terms of client->call and server->call. Clients run side by side, each in one thread: a client
@@ -174,8 +174,9 @@ typedef enum {
 } cohort_federated_steps;
 
 typedef struct cohort_federated {
-  const char *server;                                                                        /* key of the optimizer */
-  int (*settings)(const void *config, cohort_choice_number out[COHORT_MAX_SERVER_SETTINGS]); /* returns how many */
+  const char *server; /* key of its optimizer; NULL: sgd */
+  /* Of that optimizer; returns how many. NULL: the strategy's learning_rate alone. */
+  int (*settings)(const void *config, cohort_choice_number out[COHORT_MAX_SERVER_SETTINGS]);
   bool uniform;  /* changes are joined with equal weights; else by samples */
   bool asks_all; /* it asks about all samples, or for losses alone: a client then has room for one gradient more */
   cohort_federated_steps steps;

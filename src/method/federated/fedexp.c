@@ -23,12 +23,6 @@ static const cohort_federated_vector vectors[] = {
     {.name = NULL},
 };
 
-static int settings(const void *config, cohort_choice_number *out) {
-  const fedexp_config *own = config;
-  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
-  return 1;
-}
-
 static cohort_status leave(cohort_federated_client *client, cohort_error *error) {
   (void)error;
   client->call->numbers(client, SQUARE)[0] = client->call->dot(client, COHORT_CLIENT_CHANGE, COHORT_CLIENT_CHANGE);
@@ -49,13 +43,8 @@ static void receive(const cohort_federated_server *server) {
   server->call->combine(server, BEFORE, 1, COHORT_SERVER_WEIGHTS, 0, COHORT_SERVER_WEIGHTS);
 }
 
-static const cohort_federated functions = {.server = "sgd",
-                                           .settings = settings,
-                                           .uniform = true,
-                                           .vectors = vectors,
-                                           .leave = leave,
-                                           .serve = serve,
-                                           .receive = receive};
+static const cohort_federated functions = {
+    .uniform = true, .vectors = vectors, .leave = leave, .serve = serve, .receive = receive};
 
 static const cohort_method fedexp = {
     .family = "federated",

@@ -9,9 +9,7 @@ typedef struct fedper_config {
 } fedper_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(fedper_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "the server's step size; 1 takes the clients' average",
-     .sweep_low = 0.1, .sweep_high = 3, .sweep_log = true},
+    COHORT_SERVER_LEARNING_RATE(fedper_config),
     COHORT_HEAD_PARAMETERS(fedper_config),
     {.name = NULL},
 };
@@ -23,20 +21,12 @@ static const cohort_identity identities[] = {
     {.settings = NULL, .method = NULL},
 };
 
-static int settings(const void *config, cohort_choice_number *out) {
-  const fedper_config *own = config;
-  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
-  return 1;
-}
-
 static bool personal(const void *config, const cohort_parameter_tensor *tensor, int number, int tensors) {
   const fedper_config *own = config;
   return cohort_head_has(own->tensors, own->names, tensor, number, tensors);
 }
 
-static const cohort_federated functions = {.server = "sgd",
-                                           .settings = settings,
-                                           .vectors = vectors,
+static const cohort_federated functions = {.vectors = vectors,
                                            .personal = personal,
                                            .begin = cohort_head_take,
                                            .leave = cohort_head_leave,

@@ -18,12 +18,6 @@ static const cohort_identity identities[] = {
     {.settings = NULL, .method = NULL},
 };
 
-static int settings(const void *config, cohort_choice_number *out) {
-  const fedprox_config *own = config;
-  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
-  return 1;
-}
-
 /* The gradient of mu/2 |y - x|^2 joins the loss's. */
 static cohort_status gradient(cohort_federated_client *client, cohort_error *error) {
   const fedprox_config *own = client->config;
@@ -34,7 +28,7 @@ static cohort_status gradient(cohort_federated_client *client, cohort_error *err
   return COHORT_DONE;
 }
 
-static const cohort_federated functions = {.server = "sgd", .settings = settings, .gradient = gradient};
+static const cohort_federated functions = {.gradient = gradient};
 
 static const cohort_method fedprox = {
     .family = "federated",

@@ -10,9 +10,7 @@ typedef struct fedrep_config {
 } fedrep_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(fedrep_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "the server's step size; 1 takes the clients' average",
-     .sweep_low = 0.1, .sweep_high = 3, .sweep_log = true},
+    COHORT_SERVER_LEARNING_RATE(fedrep_config),
     COHORT_INTEGER_RANGE(fedrep_config, head_steps, "0", 0, 1e6,
                          "steps of the head alone, before the round's local steps move the other tensors; 0: as many "
                          "as these",
@@ -27,12 +25,6 @@ static const cohort_identity identities[] = {
     {"tensors=0", "fedavg", ""},
     {.settings = NULL, .method = NULL},
 };
-
-static int settings(const void *config, cohort_choice_number *out) {
-  const fedrep_config *own = config;
-  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
-  return 1;
-}
 
 static bool personal(const void *config, const cohort_parameter_tensor *tensor, int number, int tensors) {
   const fedrep_config *own = config;
@@ -53,9 +45,7 @@ static cohort_status local(cohort_federated_client *client, cohort_error *error)
   return COHORT_DONE;
 }
 
-static const cohort_federated functions = {.server = "sgd",
-                                           .settings = settings,
-                                           .vectors = vectors,
+static const cohort_federated functions = {.vectors = vectors,
                                            .personal = personal,
                                            .begin = cohort_head_take,
                                            .local = local,

@@ -26,12 +26,6 @@ static const cohort_federated_vector vectors[] = {
     {.name = NULL},
 };
 
-static int settings(const void *config, cohort_choice_number *out) {
-  const fedsam_config *own = config;
-  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
-  return 1;
-}
-
 static cohort_status gradient(cohort_federated_client *client, cohort_error *error) {
   const fedsam_config *own = client->config;
   const double tiny = 1e-12; /* as in the optimizer sam: no division by a zero norm */
@@ -43,8 +37,7 @@ static cohort_status gradient(cohort_federated_client *client, cohort_error *err
   return client->call->ask(client, ASCENDED, client->step, COHORT_CLIENT_GRADIENT, NULL, error);
 }
 
-static const cohort_federated functions = {
-    .server = "sgd", .settings = settings, .vectors = vectors, .gradient = gradient};
+static const cohort_federated functions = {.vectors = vectors, .gradient = gradient};
 
 static const cohort_method fedsam = {
     .family = "federated",

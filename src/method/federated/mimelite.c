@@ -21,12 +21,6 @@ static const cohort_federated_vector vectors[] = {
     {.name = NULL},
 };
 
-static int settings(const void *config, cohort_choice_number *out) {
-  const mimelite_config *own = config;
-  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
-  return 1;
-}
-
 static cohort_status begin(cohort_federated_client *client, cohort_error *error) {
   return client->call->ask(client, COHORT_CLIENT_START, COHORT_BATCH_ALL, WHOLE, NULL, error);
 }
@@ -43,9 +37,7 @@ static void receive(const cohort_federated_server *server) {
   server->call->combine(server, MOMENTUM, own->beta, MOMENTUM, 1 - own->beta, WHOLE);
 }
 
-static const cohort_federated functions = {.server = "sgd",
-                                           .settings = settings,
-                                           .uniform = true,
+static const cohort_federated functions = {.uniform = true,
                                            .asks_all = true,
                                            .steps = COHORT_STEPS_PLAIN,
                                            .vectors = vectors,

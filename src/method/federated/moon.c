@@ -28,12 +28,6 @@ static const cohort_federated_vector vectors[] = {
     {.name = NULL},
 };
 
-static int settings(const void *config, cohort_choice_number *out) {
-  const moon_config *own = config;
-  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
-  return 1;
-}
-
 /* Of rows of length 1, those shorter than 1e-8 as they are but for that. */
 static cohort_value unit_rows(cohort_graph *graph, cohort_value x) {
   const cohort_value square = cohort_graph_sum(graph, cohort_graph_multiply(graph, x, x), 1u << 1);
@@ -63,9 +57,7 @@ static cohort_status leave(cohort_federated_client *client, cohort_error *error)
   return COHORT_DONE;
 }
 
-static const cohort_federated functions = {.server = "sgd",
-                                           .settings = settings,
-                                           .vectors = vectors,
+static const cohort_federated functions = {.vectors = vectors,
                                            .feature_points = 2,
                                            .feature_point = {COHORT_CLIENT_START, PREVIOUS},
                                            .term = term,

@@ -12,9 +12,7 @@ typedef struct perfedavg_config {
 } perfedavg_config;
 
 static const cohort_parameter parameters[] = {
-    {COHORT_FIELD(perfedavg_config, learning_rate, COHORT_PARAMETER_REAL), .standard = "1", .minimum = 0,
-     .maximum = INFINITY, .maximum_open = true, .meaning = "the server's step size; 1 takes the clients' average",
-     .sweep_low = 0.1, .sweep_high = 3, .sweep_log = true},
+    COHORT_SERVER_LEARNING_RATE(perfedavg_config),
     COHORT_REAL_ATLEAST(perfedavg_config, alpha, "0.01", 0,
                         "step size of the one step that makes the client's own model; 0: fedavg", .sweep_low = 1e-3,
                         .sweep_high = 0.3, .sweep_log = true),
@@ -38,12 +36,6 @@ static const cohort_identity identities[] = {
     {"alpha=0 variant=first_order", "fedavg", ""},
     {.settings = NULL, .method = NULL},
 };
-
-static int settings(const void *config, cohort_choice_number *out) {
-  const perfedavg_config *own = config;
-  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
-  return 1;
-}
 
 /* GRADIENT -= alpha (gradient(w + delta GRADIENT) - gradient(w - delta GRADIENT)) / (2 delta) */
 static cohort_status take_curvature(cohort_federated_client *client, int64_t batch, cohort_error *error) {
@@ -77,12 +69,8 @@ static cohort_status personal_model(cohort_federated_client *client, cohort_erro
   return COHORT_DONE;
 }
 
-static const cohort_federated functions = {.server = "sgd",
-                                           .settings = settings,
-                                           .asks_all = true,
-                                           .vectors = vectors,
-                                           .gradient = gradient,
-                                           .personal_model = personal_model};
+static const cohort_federated functions = {
+    .asks_all = true, .vectors = vectors, .gradient = gradient, .personal_model = personal_model};
 
 static const cohort_method perfedavg = {
     .family = "federated",

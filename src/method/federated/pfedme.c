@@ -29,12 +29,6 @@ static const cohort_federated_vector vectors[] = {
     {.name = NULL},
 };
 
-static int settings(const void *config, cohort_choice_number *out) {
-  const pfedme_config *own = config;
-  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
-  return 1;
-}
-
 static cohort_status begin(cohort_federated_client *client, cohort_error *error) {
   (void)error;
   client->call->combine(client, PERSONAL, 1, COHORT_CLIENT_START, 0, COHORT_CLIENT_START);
@@ -60,12 +54,8 @@ static cohort_status personal_model(cohort_federated_client *client, cohort_erro
   return COHORT_DONE;
 }
 
-static const cohort_federated functions = {.server = "sgd",
-                                           .settings = settings,
-                                           .vectors = vectors,
-                                           .begin = begin,
-                                           .gradient = gradient,
-                                           .personal_model = personal_model};
+static const cohort_federated functions = {
+    .vectors = vectors, .begin = begin, .gradient = gradient, .personal_model = personal_model};
 
 static const cohort_method pfedme = {
     .family = "federated",

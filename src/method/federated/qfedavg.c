@@ -22,12 +22,6 @@ static const cohort_federated_vector vectors[] = {
     {.name = NULL},
 };
 
-static int settings(const void *config, cohort_choice_number *out) {
-  const qfedavg_config *own = config;
-  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
-  return 1;
-}
-
 static cohort_status begin(cohort_federated_client *client, cohort_error *error) {
   double *loss = client->call->numbers(client, LOSS);
   COHORT_TRY(client->call->ask(client, COHORT_CLIENT_START, COHORT_BATCH_ALL, -1, loss, error));
@@ -56,14 +50,8 @@ static void serve(const cohort_federated_server *server) {
   server->call->combine(server, COHORT_SERVER_STEP, -share, COHORT_SERVER_CHANGE, 0, COHORT_SERVER_CHANGE);
 }
 
-static const cohort_federated functions = {.server = "sgd",
-                                           .settings = settings,
-                                           .uniform = true,
-                                           .asks_all = true,
-                                           .vectors = vectors,
-                                           .begin = begin,
-                                           .leave = leave,
-                                           .serve = serve};
+static const cohort_federated functions = {
+    .uniform = true, .asks_all = true, .vectors = vectors, .begin = begin, .leave = leave, .serve = serve};
 
 static const cohort_method qfedavg = {
     .family = "federated",

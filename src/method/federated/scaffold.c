@@ -21,12 +21,6 @@ static const cohort_federated_vector vectors[] = {
     {.name = NULL},
 };
 
-static int settings(const void *config, cohort_choice_number *out) {
-  const scaffold_config *own = config;
-  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
-  return 1;
-}
-
 static cohort_status gradient(cohort_federated_client *client, cohort_error *error) {
   COHORT_TRY(client->call->ask(client, COHORT_CLIENT_POINT, client->step, COHORT_CLIENT_GRADIENT, NULL, error));
   client->call->combine(client, COHORT_CLIENT_GRADIENT, 1, COHORT_CLIENT_GRADIENT, -1, CONTROL);
@@ -51,9 +45,7 @@ static void receive(const cohort_federated_server *server) {
   server->call->combine(server, SERVER_CONTROL, 1, SERVER_CONTROL, share, CONTROL_CHANGE);
 }
 
-static const cohort_federated functions = {.server = "sgd",
-                                           .settings = settings,
-                                           .uniform = true,
+static const cohort_federated functions = {.uniform = true,
                                            .steps = COHORT_STEPS_PLAIN,
                                            .vectors = vectors,
                                            .gradient = gradient,

@@ -24,12 +24,6 @@ static const cohort_identity identities[] = {
     {.settings = NULL, .method = NULL},
 };
 
-static int settings(const void *config, cohort_choice_number *out) {
-  const wafl_config *own = config;
-  out[0] = (cohort_choice_number){"learning_rate", own->learning_rate};
-  return 1;
-}
-
 /* Ascent of loss(z) - gamma/2 |z - x|^2, from the sample itself. */
 static cohort_value move(const void *config, cohort_graph *graph, const cohort_federated_inputs *inputs) {
   const wafl_config *own = config;
@@ -46,7 +40,7 @@ static cohort_value move(const void *config, cohort_graph *graph, const cohort_f
   return moved;
 }
 
-static const cohort_federated functions = {.server = "sgd", .settings = settings, .move = move};
+static const cohort_federated functions = {.move = move};
 
 static const cohort_method wafl = {
     .family = "federated",

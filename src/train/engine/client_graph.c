@@ -7,16 +7,6 @@
 
 #include "method/loss/loss.h"
 
-/* The task as it would be at another point. */
-static cohort_task moved(const cohort_task *task, int space) {
-  cohort_task other = *task;
-  if (task->settings->lora)
-    other.adapter.space = space;
-  else
-    other.model_space = space;
-  return other;
-}
-
 static cohort_lane_outputs build(const void *argument, cohort_graph *graph, int64_t capacity, bool training) {
   const cohort_client_graph *own = argument;
   const cohort_task *task = own->task;
@@ -29,7 +19,7 @@ static cohort_lane_outputs build(const void *argument, cohort_graph *graph, int6
   cohort_lane_outputs out = task->source.build(task->source.argument, graph, capacity, training);
   cohort_value features[COHORT_MAX_FEATURE_POINTS];
   for (int k = 0; k < functions->feature_points; k++) {
-    const cohort_task other = moved(task, own->spaces + k);
+    const cohort_task other = cohort_task_moved(task, own->spaces + k);
     cohort_graph_enter_space(graph, k ? "before" : "round");
     features[k] = task->functions->build(&other, graph, capacity, training).embedding;
     cohort_graph_leave(graph);

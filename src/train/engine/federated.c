@@ -15,8 +15,10 @@ cohort_status cohort_federation_server(cohort_variant variant, const cohort_choi
                                        cohort_error *error) {
   const cohort_federated *functions = strategy->method->functions;
   cohort_choice_number number[COHORT_MAX_SERVER_SETTINGS];
-  const int count = functions->settings(strategy->config, number);
-  return cohort_choice_make(variant, "optimizer", functions->server, count, number, server, error);
+  number[0] = (cohort_choice_number){"learning_rate", cohort_choice_real(strategy, "learning_rate", 1)};
+  const int count = functions->settings ? functions->settings(strategy->config, number) : 1;
+  return cohort_choice_make(variant, "optimizer", functions->server ? functions->server : "sgd", count, number, server,
+                            error);
 }
 
 static const cohort_federated_settings *settings_of(const cohort_federation *federation) {

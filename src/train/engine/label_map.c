@@ -41,7 +41,8 @@ static leaning lean(const cohort_population *population, const int32_t *labels, 
   for (int64_t i = first; i < end; i++) {
     const int32_t label = label_at(population, labels, i);
     count[label]++;
-    if (count[label] > count[own.label] || (count[label] == count[own.label] && label < own.label)) own.label = label;
+    const int64_t more = count[label] - count[own.label];
+    if (more > 0 || (more == 0 && label < own.label)) own.label = label;
   }
   if (end > first) own.share = (float)((double)count[own.label] / (double)(end - first));
   for (int64_t i = first; i < end; i++) count[label_at(population, labels, i)] = 0;

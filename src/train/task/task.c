@@ -98,8 +98,7 @@ static cohort_lane_outputs build_lane(const void *argument, cohort_graph *graph,
   return cohort_task_build(task, graph, capacity, training);
 }
 
-/* The task as it would be with its trained tensors in another space. */
-static cohort_task moved(const cohort_task *task, int space) {
+cohort_task cohort_task_moved(const cohort_task *task, int space) {
   cohort_task other = *task;
   if (task->settings->lora)
     other.adapter.space = space;
@@ -111,7 +110,7 @@ static cohort_task moved(const cohort_task *task, int space) {
 static cohort_lane_outputs build_subject(const void *argument, cohort_graph *graph, int64_t capacity,
                                          cohort_lane_subject subject, int before) {
   const cohort_task *task = argument;
-  const cohort_task other = moved(task, before);
+  const cohort_task other = cohort_task_moved(task, before);
   /* cppcheck-suppress returnDanglingLifetime ; it keeps nothing of `other` */
   return task->functions->build_subject(task, graph, capacity, subject, &other);
 }

@@ -153,6 +153,8 @@ void cohort_task_add_reference(cohort_task *task);
 /* The graph with what belongs to the teacher, if there is one (teacher.c), and its columns. */
 void cohort_task_list_teacher(cohort_task *task);
 cohort_lane_outputs cohort_task_build(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training);
+/* The task as it would be with its trained tensors in another space. */
+cohort_task cohort_task_moved(const cohort_task *task, int space);
 /* Whether it can be asked about a subject; `fault`, if not NULL, receives the method that cannot. */
 bool cohort_task_answers(const cohort_task *task, cohort_lane_subject subject, const char **fault);
 /* One of its losses as a subject wants it, a scalar of the lane; `before` is of its outputs, or COHORT_NO_VALUE. */

@@ -23,7 +23,7 @@ typedef struct scene {
 typedef struct outcome {
   const scene *scene;
   _Atomic int differ;
-  char joined[ROUNDS][WIDTH * sizeof(double)];
+  _Alignas(double) char joined[ROUNDS][WIDTH * sizeof(double)];
   int chosen, finite;
   double distance, share[MOST];
 } outcome;
@@ -168,7 +168,7 @@ static void every_method_has_the_same_bits_everywhere(void) {
 /* The sum that a run without any of this takes, one loop along the tree. */
 static void sum_plainly(const scene *own, int round, const int *item, int first, int last, double *out) {
   if (last - first == 1) {
-    char row[WIDTH * sizeof(double)];
+    _Alignas(double) char row[WIDTH * sizeof(double)];
     fill(own, round, item[first], row);
     const double share = weight_of(own, item[first]);
     for (int64_t e = 0; e < WIDTH; e++) {

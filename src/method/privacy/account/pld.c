@@ -62,7 +62,8 @@ static moments tilt_by(const loss *of, double tilt) {
       second += weight * value * value;
     }
   const double mean = first / sum;
-  return (moments){top + log(sum), mean, fmax(0, second / sum - mean * mean)};
+  /* The largest mass has weight 1. */
+  return (moments){top + log(fmax(sum, 1)), mean, fmax(0, second / sum - mean * mean)};
 }
 
 /* Chernoff's bound on epsilon. */
