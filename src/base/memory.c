@@ -91,7 +91,8 @@ void *cohort_scratch_take(cohort_scratch *scratch, size_t bytes) {
   if (bytes < scratch->bytes) return scratch->memory;
   const bool first = !scratch->memory;
   free(scratch->memory);
-  scratch->bytes = bytes + (first ? 0 : bytes / 4) + 1;
+  /* What is small does not grow by a few bytes again and again. */
+  scratch->bytes = bytes + (first ? 0 : bytes / 4) + 512;
   scratch->memory = cohort_allocate(scratch->bytes);
   return scratch->memory;
 }

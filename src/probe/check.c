@@ -322,6 +322,13 @@ static void bind_parameters(cohort_probe_state *probe) {
   }
 }
 
+/* Symbols of one size that no array has told: results alone have them. */
+static void bind_fixed(cohort_probe_state *probe) {
+  for (const cohort_probe_symbol *s = probe->family->symbols; s && s->name; s++)
+    if (s->fixed && cohort_array_applies(s->when, probe->choice.method))
+      (void)cohort_probe_bind(probe, s->name, s->minimum);
+}
+
 /* Tensors of other names than the method's. */
 static cohort_status check_tensors(const cohort_probe_state *probe, cohort_error *error) {
   const cohort_method *method = probe->choice.method;
@@ -353,6 +360,7 @@ cohort_status cohort_probe_check(cohort_probe_state *probe, cohort_error *error)
       COHORT_TRY(check_shape(probe, entry, array, error));
     }
   bind_settings(probe, false);
+  bind_fixed(probe);
   for (int i = 0; i < probe->in.count; i++)
     COHORT_TRY(cohort_probe_check_values(probe, entry_of(probe, probe->in.items[i].name), &probe->in.items[i], error));
   return COHORT_DONE;

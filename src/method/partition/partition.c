@@ -249,7 +249,7 @@ static const cohort_probe_array inputs[] = {
 
 static const cohort_probe_array outputs[] = {
     {"owner", COHORT_ARRAY_OF_INTEGER, {"samples"}, .meaning = "the client, from 0 on, that holds the sample"},
-    {"x", COHORT_ARRAY_OF_REAL, {"samples", "60"}, .when = is_drawn, .meaning = "the sample"},
+    {"x", COHORT_ARRAY_OF_REAL, {"samples", "features"}, .when = is_drawn, .meaning = "the sample"},
     {"y", COHORT_ARRAY_OF_INTEGER, {"samples"}, .when = is_drawn, .meaning = "its class"},
     {.name = NULL},
 };
@@ -261,6 +261,7 @@ static const cohort_probe_setting settings[] = {
 
 static const cohort_probe_symbol symbols[] = {
     {"samples", 1, 600, NULL, .meaning = "training samples"},
+    {"features", 60, 60, is_drawn, .meaning = "numbers of a drawn sample", .fixed = true},
     {.name = NULL},
 };
 

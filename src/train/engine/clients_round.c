@@ -33,8 +33,8 @@ static void list_own(cohort_clients *clients) {
   const int first = order->first[rank], own = order->first[rank + 1] - first;
   clients->own = own;
   clients->own_of = cohort_scratch_take(&clients->own_of_room, (size_t)present * sizeof *clients->own_of);
-  clients->own_client = cohort_scratch_take(&clients->client_room, (size_t)own * sizeof *clients->own_client);
-  clients->own_position = cohort_scratch_take(&clients->position_room, (size_t)own * sizeof *clients->own_position);
+  clients->own_client = cohort_scratch_take(&clients->client_room, (size_t)present * sizeof *clients->own_client);
+  clients->own_position = cohort_scratch_take(&clients->position_room, (size_t)present * sizeof *clients->own_position);
   for (int i = 0; i < own; i++) {
     const int item = order->item[first + i];
     clients->own_of[item] = i;

@@ -314,8 +314,8 @@ static void make_profile(cohort_run *run) {
   const int lanes = cohort_lane_engine_executors(run->engine);
   const cohort_lane_graph *graph = run->train ? run->train : cohort_federation_graph(run->federation);
   const int executors = run->federation ? run->threads : lanes; /* clients are items: one a thread */
-  const int64_t threads = (int64_t)run->comm->size * run->threads;
-  const int64_t clients = (settings->federated_settings.clients_per_round + threads - 1) / threads;
+  /* A thread takes the next client when it is free: one may come to train most of a round's. */
+  const int64_t clients = settings->federated_settings.clients_per_round;
   const cohort_profile_options plan = {
       .comm = run->comm,
       .executors = executors,
