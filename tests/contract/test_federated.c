@@ -2,7 +2,7 @@
  */
 #include "check.h"
 #include "contract/optimizer_fixture.h"
-#include "method/federated/federated.h"
+#include "train/engine/federated.h"
 
 enum { SIZE = 6, ROUNDS = 5 };
 
@@ -11,19 +11,13 @@ static void serve(const char *key, const char *settings, double changes[][SIZE],
   cohort_choice choice;
   cohort_document *document = fixture_choose(COHORT_VARIANT_F64, "federated", key, settings, &choice);
   CU_ASSERT_PTR_NOT_NULL_FATAL(choice.method);
-  const cohort_federated *functions = choice.method->functions;
-  cohort_choice_number number[COHORT_MAX_SERVER_SETTINGS];
   cohort_choice server;
   cohort_error error;
-  const int count = functions->settings(choice.config, number);
-  CU_ASSERT(count <= COHORT_MAX_SERVER_SETTINGS);
-  CU_ASSERT_EQUAL_FATAL(
-      cohort_choice_make(COHORT_VARIANT_F64, "optimizer", functions->server, count, number, &server, &error),
-      COHORT_DONE);
+  CU_ASSERT_EQUAL_FATAL(cohort_federation_server(COHORT_VARIANT_F64, &choice, &server, &error), COHORT_DONE);
   fixture t;
   const cohort_shape shape = {.axes = 1, .size = {SIZE}};
   const fixture_plan plan = {.variant = COHORT_VARIANT_F64,
-                             .key = functions->server,
+                             .key = server.method->key,
                              .settings = "",
                              .made = &server,
                              .tensors = 1,
