@@ -290,11 +290,10 @@ static void read_choice(const reading *in) {
                     nearest ? "\"? " : "", list);
 }
 
-/* A bare key, or a map of one key to a map of parameters (or to nothing). */
+/* A bare key, or a map of one key to its parameters, to nothing, or to the one that must be given. */
 static bool has_method_form(const cohort_document *given) {
   if (given->kind == COHORT_SCALAR) return given->text && given->text[0];
-  if (given->kind != COHORT_MAP || given->count != 1) return false;
-  return given->children[0]->kind == COHORT_MAP || cohort_document_is_null(given->children[0]);
+  return given->kind == COHORT_MAP && given->count == 1;
 }
 
 /* The parameters of a method, as they are written in braces; what is nested is left out. */

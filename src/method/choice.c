@@ -35,6 +35,29 @@ static void report_unknown(cohort_variant variant, const char *family, const coh
   free(names);
 }
 
+/* What stands in the place of the parameters' map is the value of the first parameter, where that must be given:
+ * {contains: LORD} is {contains: {text: LORD}}. The map shares the value. */
+typedef struct short_form {
+  cohort_document map;
+  char *name;
+  cohort_document *value;
+} short_form;
+
+static const cohort_document *long_form(const cohort_method *method, const cohort_document *written, short_form *room) {
+  const cohort_parameter *first = table_of(method);
+  if (!written || written->kind == COHORT_MAP || cohort_document_is_null(written)) return written;
+  if (!first->name || first->standard) return written;
+  *room = (short_form){.name = (char *)(uintptr_t)first->name, .value = (cohort_document *)(uintptr_t)written};
+  room->map = (cohort_document){.kind = COHORT_MAP,
+                                .names = &room->name,
+                                .children = &room->value,
+                                .count = 1,
+                                .file = written->file,
+                                .line = written->line,
+                                .column = written->column};
+  return &room->map;
+}
+
 /* The key and the parameters' map (or NULL) of a bare key or of {key: {parameters}}; false after a fault. */
 static bool split_choice(const cohort_document *document, const char *family, const char *path, const char **key,
                          const cohort_document **parameters, cohort_faults *faults) {
@@ -52,19 +75,43 @@ static bool split_choice(const cohort_document *document, const char *family, co
   return false;
 }
 
+/* The methods of a list, into a list of their expansions (or NULL). */
+static void read_list(cohort_variant variant, const char *family, const cohort_document *written, const char *path,
+                      cohort_document *out, cohort_faults *faults) {
+  if (written->kind != COHORT_LIST) {
+    cohort_faults_add(faults, written, "%s: expected a list of methods of the family %s", path, family);
+    return;
+  }
+  for (size_t i = 0; i < written->count; i++) {
+    const cohort_document *own = written->children[i];
+    char *inner_path = cohort_format_text("%s.%zu", path, i);
+    cohort_document *inner = out ? cohort_document_create(COHORT_MAP, own->file, own->line, own->column) : NULL;
+    cohort_choice nested = {NULL, NULL};
+    cohort_choice_read(variant, family, own, inner_path, &nested, inner, faults);
+    cohort_choice_release(&nested);
+    if (inner) cohort_document_append(out, inner);
+    free(inner_path);
+  }
+}
+
 /* Methods inside this one: every nested choice is checked, and in `expanded` replaced by its expansion. */
 static void read_nested(cohort_variant variant, const cohort_method *method, const char *path, const char *config,
                         cohort_document *expanded, cohort_faults *faults) {
   for (const cohort_parameter *parameter = table_of(method); parameter->name; parameter++) {
-    if (parameter->type != COHORT_PARAMETER_METHOD) continue;
+    const bool list = parameter->type == COHORT_PARAMETER_TREE && parameter->family;
+    if (parameter->type != COHORT_PARAMETER_METHOD && !list) continue;
     const cohort_document *written;
     memcpy(&written, config + parameter->offset, sizeof written);
     if (cohort_document_is_null(written)) continue;
     char *inner_path = cohort_format_text("%s.%s", path, parameter->name);
-    cohort_document *inner =
-        expanded ? cohort_document_create(COHORT_MAP, written->file, written->line, written->column) : NULL;
+    cohort_document *inner = expanded ? cohort_document_create(list ? COHORT_LIST : COHORT_MAP, written->file,
+                                                               written->line, written->column)
+                                      : NULL;
     cohort_choice nested = {NULL, NULL};
-    cohort_choice_read(variant, parameter->family, written, inner_path, &nested, inner, faults);
+    if (list)
+      read_list(variant, parameter->family, written, inner_path, inner, faults);
+    else
+      cohort_choice_read(variant, parameter->family, written, inner_path, &nested, inner, faults);
     cohort_choice_release(&nested);
     if (inner) cohort_document_set(expanded, parameter->name, inner);
     free(inner_path);
@@ -87,7 +134,8 @@ void cohort_choice_read(cohort_variant variant, const char *family, const cohort
   cohort_document *inner =
       expanded ? cohort_document_create(COHORT_MAP, document->file, document->line, document->column) : NULL;
   char *inner_path = cohort_format_text("%s.%s", path, method->key);
-  cohort_parameters_read(table_of(method), written, inner_path, config, inner, faults);
+  short_form room;
+  cohort_parameters_read(table_of(method), long_form(method, written, &room), inner_path, config, inner, faults);
   if (faults->count == before) read_nested(variant, method, inner_path, config, inner, faults);
   cohort_error error;
   if (faults->count == before && method->check && method->check(config, &error) != COHORT_DONE)

@@ -41,9 +41,9 @@ typedef struct cohort_choice {
   void *config; /* config_size bytes, owned */
 } cohort_choice;
 
-/* Reads {key: {parameters}} or a bare key; faults (unknown method with the nearest known key, parameters) are
+/* Reads {key: {parameters}} or a bare key, or {key: value} of a method whose first parameter must be given; faults (unknown method with the nearest known key, parameters) are
  * collected. `expanded` (may be NULL) receives the map {key: {all parameters}}. On a fault choice->method is NULL.
- * Nested METHOD parameters are expanded and validated in place. */
+ * Nested METHOD parameters, and TREE ones that list methods, are expanded and validated in place. */
 void cohort_choice_read(cohort_variant variant, const char *family, const cohort_document *document, const char *path,
                         cohort_choice *choice, cohort_document *expanded, cohort_faults *faults);
 /* Reads the method `document` of `family` and writes it, with all its parameters, into `expanded` (may be NULL) in the

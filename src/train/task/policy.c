@@ -11,14 +11,9 @@
 #include "train/run/source_text.h"
 #include "train/task/language.h"
 
-static const cohort_parameter reward_keys[] = {
-    COHORT_TEXT(cohort_reward_settings, contains, NULL, "1 for a completion that contains this text, else 0"),
-    {.name = NULL},
-};
-
 const cohort_parameter cohort_task_policy_keys[] = {
     COHORT_METHOD_OF(cohort_policy_settings, loss, "grpo", "policy", "advantages and loss"),
-    COHORT_SECTION(cohort_policy_settings, reward, reward_settings, reward_keys, "{}", "the rule for rewards"),
+    COHORT_METHOD_OF(cohort_policy_settings, reward, "null", "reward", "what a completion is worth; must be given"),
     COHORT_INTEGER_RANGE(cohort_policy_settings, group, "8", 1, 1024, "completions of every prompt",
                          .unit = "completions"),
     COHORT_INTEGER_RANGE(cohort_policy_settings, prompt, "16", 1, 1e6, "length of the prompts", .unit = "tokens"),
@@ -34,6 +29,8 @@ static void close_task(cohort_task *task) {
   cohort_rollout_destroy(own->rollout);
   cohort_row_table_destroy(own->table);
   cohort_tokenizer_destroy(own->tokenizer);
+  cohort_rewards_destroy(own->rewards);
+  cohort_choice_release(&own->rule);
   cohort_choice_release(&own->loss);
   free(own->tokens);
   free(own->length);
@@ -75,9 +72,10 @@ static void check_settings(const cohort_task *task, const cohort_policy_settings
                       (long long)(own->prompt + own->completion), (long long)context);
   if (!settings->data_settings.text)
     cohort_faults_add(faults, cohort_settings_place(settings, "data"), "data: give text, a file or |command");
-  if (own->reward_settings.contains && !*own->reward_settings.contains)
-    cohort_faults_add(faults, cohort_settings_place(settings, "task"),
-                      "task.policy.reward.contains: is empty, which every completion contains; give a text");
+  if (!own->reward)
+    cohort_faults_add(
+        faults, cohort_settings_place(settings, "task"),
+        "task.policy.reward: is missing; give one, as {contains: TEXT}; `cohort methods reward` lists them");
 }
 
 static void make_table(cohort_task *task, cohort_policy_data *own) {
@@ -99,6 +97,14 @@ static void make_batch(cohort_policy_data *own, int64_t batch) {
   own->old = cohort_allocate(tokens * sizeof *own->old);
 }
 
+static cohort_status make_rewards(const cohort_task *task, cohort_policy_data *own, cohort_error *error) {
+  const cohort_rewards_options options = {.comm = task->comm,
+                                          .tokenizer = own->tokenizer,
+                                          .group = own->settings->group,
+                                          .limit = own->settings->completion};
+  return cohort_rewards_create(&own->rule, &options, &own->rewards, error);
+}
+
 static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_faults *faults, cohort_error *error) {
   const cohort_policy_settings *settings = task->settings->task_settings;
   cohort_policy_data *own = cohort_allocate(sizeof *own);
@@ -107,11 +113,14 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   own->rows = settings->prompt + settings->completion - 1;
   cohort_document *keys = cohort_document_get(cohort_document_get(task->settings->expanded, "task"), "policy");
   cohort_choice_expand(COHORT_VARIANT_F64, "policy", settings->loss, "loss", &own->loss, keys, faults);
+  if (settings->reward)
+    cohort_choice_expand(COHORT_VARIANT_F64, "reward", settings->reward, "reward", &own->rule, keys, faults);
   check_settings(task, settings, faults);
   COHORT_TRY(cohort_faults_status(faults, error));
   if (cohort_policy_needs_reference(own->loss.method, own->loss.config)) cohort_task_add_reference(task);
   COHORT_TRY(read_prompts(task, own, error));
   task->tokens_per_sample = settings->group * own->rows;
+  COHORT_TRY(make_rewards(task, own, error));
   make_batch(own, task->settings->batch);
   make_table(task, own);
   cohort_policy_list_metrics(task, own);

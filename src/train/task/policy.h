@@ -5,18 +5,13 @@
 
 #include "io/tokenizer/tokenizer.h"
 #include "method/policy/policy.h"
+#include "train/rollout/rewards.h"
 #include "train/rollout/rollout.h"
 #include "train/task/task.h"
-
-/* Rules for rewards; one is given. */
-typedef struct cohort_reward_settings {
-  const char *contains;
-} cohort_reward_settings;
 
 typedef struct cohort_policy_settings {
   const cohort_document *loss, *reward;
   int64_t group, prompt, completion, updates;
-  cohort_reward_settings reward_settings;
 } cohort_policy_settings;
 
 /* Inputs in the order of declaration. A lane has `capacity` samples, each a completion group; sequences stand one after
@@ -47,12 +42,13 @@ enum {
 
 typedef struct cohort_policy_data {
   const cohort_policy_settings *settings;
-  cohort_choice loss;
+  cohort_choice loss, rule;
   cohort_tokenizer *tokenizer;
   int32_t *tokens; /* of the text that is trained on: prompts one after another */
   int64_t rows;    /* of a sequence */
   cohort_row_table *table;
   cohort_rollout *rollout; /* made before the first step */
+  cohort_rewards *rewards;
   /* The batch of the step, [batch x group] each; of a rank's own lanes, but lengths of all. */
   int64_t first; /* the batch's first position */
   int64_t *length;

@@ -1,7 +1,8 @@
 /* Before a step of the policy task: completions are written, or those of the step before are fetched; their rewards and
  * advantages follow.
  *
- *   weights whole on every rank -> lanes write their samples' completions -> rewards -> row table "rollouts"
+ *   weights whole on every rank -> lanes write their samples' completions -> every rank's rewards -> row table
+ *   "rollouts"
  *   later updates: a scoring pass keeps the old policy's log-probabilities in the table, before the first of them
  *   every step: a rank reads its own lanes' rows back, and the lengths of all -> advantages
  *
@@ -18,18 +19,6 @@ int64_t cohort_policy_prompt(const cohort_task *task, int64_t position) {
   const cohort_policy_data *own = task->own;
   const int64_t batch = task->settings->batch, rollout = position / batch / own->settings->updates;
   return cohort_task_sample(task, rollout * batch + position % batch);
-}
-
-static double reward_of(const cohort_policy_data *own, const int64_t *tokens, int64_t count) {
-  const char *wanted = own->settings->reward_settings.contains;
-  int32_t *narrow = cohort_allocate((size_t)(count + 1) * sizeof *narrow);
-  size_t length = 0;
-  for (int64_t t = 0; t < count; t++) narrow[t] = (int32_t)tokens[t];
-  char *text = cohort_tokenizer_decode(own->tokenizer, narrow, count, &length);
-  const bool found = memmem(text, length, wanted, strlen(wanted)) != NULL;
-  free(text);
-  free(narrow);
-  return found;
 }
 
 /* Of the draws of a completion: a function of its prompt and its number in the group. */
@@ -64,7 +53,6 @@ static void write_lane(void *argument, int executor, int slot, int lane, int pha
     const int64_t at = first * group + i;
     own->length[at] = text[i].length;
     for (int64_t t = 0; t < most; t++) own->completion[at * most + t] = t < text[i].length ? tokens[i * most + t] : -1;
-    own->reward[at] = reward_of(own, own->completion + at * most, text[i].length);
   }
   free(tokens);
   free(text);
@@ -80,6 +68,32 @@ static void own_range(const cohort_policy_data *own, const cohort_task_stage *st
   cohort_lane_samples(stage->samples, stage->lanes, last_lane - 1, &begin, last);
   *first *= own->settings->group;
   *last *= own->settings->group;
+}
+
+/* Of this rank's completions. */
+static cohort_status reward_completions(const cohort_task *task, const cohort_task_stage *stage, cohort_error *error) {
+  const cohort_policy_data *own = task->own;
+  const cohort_policy_settings *settings = own->settings;
+  const int64_t most = settings->completion;
+  int64_t first, last;
+  own_range(own, stage, &first, &last);
+  const int64_t count = last - first;
+  cohort_rewards_text *text = cohort_allocate((size_t)(count + 1) * sizeof *text);
+  int32_t *tokens = cohort_allocate((size_t)(count * most + 1) * sizeof *tokens);
+  for (int64_t t = 0; t < count * most; t++) tokens[t] = (int32_t)own->completion[first * most + t];
+  for (int64_t i = 0; i < count; i++) {
+    const int64_t c = first + i, prompt = cohort_policy_prompt(task, own->first + c / settings->group);
+    const int end = cohort_tokenizer_end(own->tokenizer);
+    text[i] = (cohort_rewards_text){.prompt = own->tokens + prompt * settings->prompt,
+                                    .prompt_tokens = settings->prompt,
+                                    .completion = tokens + i * most,
+                                    .tokens = own->length[c]};
+    text[i].ended = end >= 0 && text[i].tokens > 0 && text[i].completion[text[i].tokens - 1] == end;
+  }
+  const cohort_status status = cohort_rewards_score(own->rewards, count, text, own->reward + first, error);
+  free(tokens);
+  free(text);
+  return status;
 }
 
 static int64_t *list_ids(const cohort_task *task, int64_t first, int64_t last) {
@@ -191,6 +205,7 @@ static cohort_status roll_out(cohort_task *task, const cohort_task_stage *stage,
   const cohort_lane_work lanes = {.argument = &work, .phases = 1, .scalars = 1, .run = write_lane};
   cohort_lane_engine_run(stage->engine, &lanes, sums, NULL, NULL);
   if (cohort_lane_engine_left(stage->engine)) return cohort_fail(error, COHORT_STOPPED, "stopped");
+  COHORT_TRY(reward_completions(task, stage, error));
   cohort_row_table_clear(own->table);
   put_rows(task, stage, false);
   if (!cohort_policy_reuses(own)) return COHORT_DONE;
