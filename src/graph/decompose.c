@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "graph/decompose_fused.h"
@@ -30,7 +31,11 @@ static cohort_value copy_parameter(cohort_graph *to, const cohort_graph *from, c
 static cohort_value copy_input(cohort_graph *to, const cohort_graph *from, cohort_value value) {
   const cohort_value_entry *entry = &from->value[value];
   for (int i = 0; i < from->inputs; i++)
-    if (from->input[i].value == value) return cohort_graph_input(to, from->input[i].name, entry->type, entry->shape);
+    if (from->input[i].value == value) {
+      const cohort_value copy = cohort_graph_input(to, from->input[i].name, entry->type, entry->shape);
+      if (copy != COHORT_NO_VALUE) to->value[copy].extent = entry->extent;
+      return copy;
+    }
   for (int i = 0; i < from->states; i++)
     if (from->state[i]->value == value) return cohort_graph_add_state(to, &from->state[i]->tensor);
   return COHORT_NO_VALUE;
@@ -68,6 +73,8 @@ static void replace_node(cohort_graph *to, const cohort_graph *from, const cohor
 cohort_graph *cohort_graph_decompose(const cohort_graph *graph, cohort_decompose_which which, cohort_value *map) {
   cohort_graph *to = cohort_graph_create();
   to->lanes = graph->lanes;
+  to->extents = graph->extents;
+  memcpy(to->extent, graph->extent, sizeof to->extent);
   to->error = graph->error;
   cohort_value *own = cohort_allocate((size_t)(graph->values + 1) * sizeof *own);
   for (int32_t v = 0; v < graph->values; v++) own[v] = COHORT_NO_VALUE;

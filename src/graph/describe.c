@@ -45,6 +45,11 @@ void cohort_planner_label(cohort_planner *own, const cohort_step *step, const co
                               .backward = is_backward(node),
                               .flops = cohort_op_flops(op, &step->call)};
   label->bytes = step_bytes(own, &step->call, op);
+  if (step->extent) {
+    const cohort_extent *extent = &own->graph->extent[step->extent - 1];
+    label->flops *= extent->mean / (double)extent->most;
+    label->bytes *= extent->mean / (double)extent->most;
+  }
   own->plan->flops += label->flops;
 }
 

@@ -48,10 +48,22 @@ void cohort_executor_destroy(cohort_executor *executor) {
   free(executor);
 }
 
+/* Of a step whose rows are not all in use. */
+static void shorten(const cohort_step *step, const cohort_plan *plan, int64_t rows, cohort_call *call) {
+  const int64_t most = plan->most[step->extent - 1];
+  call->planned = most;
+  call->rows = rows;
+  for (int i = 0; i < call->inputs; i++)
+    if (step->ragged_inputs >> i & 1) call->input[i].shape.size[0] = call->input[i].shape.size[0] / most * rows;
+  for (int i = 0; i < call->outputs; i++)
+    if (step->ragged_outputs >> i & 1) call->output[i].shape.size[0] = call->output[i].shape.size[0] / most * rows;
+}
+
 /* `call` is filled by parts: most calls have few tensors. */
 static void run_step(const cohort_step *step, int part, cohort_call *call, char *arena, const cohort_plan *plan,
-                     void *const *memory) {
+                     const cohort_bindings *bindings) {
   const size_t at = (size_t)part;
+  void *const *memory = bindings->memory;
   call->part = part;
   call->parts = step->parts;
   call->inputs = step->call.inputs;
@@ -70,6 +82,9 @@ static void run_step(const cohort_step *step, int part, cohort_call *call, char 
         (char *)cohort_location_memory(&step->output[i], arena, plan, memory) + at * step->output_part[i];
   }
   call->workspace = step->has_workspace ? arena + step->workspace : NULL;
+  call->planned = call->rows = 0;
+  if (step->extent && bindings->extent && bindings->extent[step->extent - 1])
+    shorten(step, plan, bindings->extent[step->extent - 1], call);
   step->run(call);
 }
 
@@ -132,14 +147,14 @@ static int recorded_table(const cohort_recorder *recorder, const cohort_plan *pl
 
 /* The same as a run, with the clock read between steps. */
 static bool run_recorded(const cohort_executor *executor, const cohort_phase *own, cohort_call *call, char *arena,
-                         const cohort_plan *plan, void *const *memory, int table) {
+                         const cohort_plan *plan, const cohort_bindings *bindings, int table) {
   cohort_recorder *recorder = executor->recorder;
   double start = cohort_clock_seconds();
   turn at = {own->first_step, 0};
   for (turn next; at.step < own->last_step; at = next) {
     const cohort_step *step = &plan->step[at.step];
     if (cohort_executor_stopped(executor)) return false;
-    run_step(step, at.part, call, arena, plan, memory);
+    run_step(step, at.part, call, arena, plan, bindings);
     const double end = cohort_clock_seconds();
     record(recorder, table, at.step, at.part + 1 == step->parts, start, end);
     start = end;
@@ -150,7 +165,7 @@ static bool run_recorded(const cohort_executor *executor, const cohort_phase *ow
     }
   }
   if (own->first_copy == own->last_copy) return true;
-  run_copies(own, arena, plan, memory);
+  run_copies(own, arena, plan, bindings->memory);
   record(recorder, table, plan->steps, true, start, cohort_clock_seconds());
   return true;
 }
@@ -163,10 +178,10 @@ bool cohort_executor_run(cohort_executor *executor, const cohort_plan *plan, int
   call.team = &executor->team;
   call.random_key = bindings->random_key;
   const int table = recorded_table(executor->recorder, plan);
-  if (table >= 0) return run_recorded(executor, own, &call, arena, plan, bindings->memory, table);
+  if (table >= 0) return run_recorded(executor, own, &call, arena, plan, bindings, table);
   for (turn at = {own->first_step, 0}; at.step < own->last_step; at = following(plan, at)) {
     if (cohort_executor_stopped(executor)) return false;
-    run_step(&plan->step[at.step], at.part, &call, arena, plan, bindings->memory);
+    run_step(&plan->step[at.step], at.part, &call, arena, plan, bindings);
     if (executor->poll) executor->poll(executor->poll_argument);
   }
   run_copies(own, arena, plan, bindings->memory);

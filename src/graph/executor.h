@@ -39,6 +39,7 @@ bool cohort_executor_stopped(const cohort_executor *executor);
 typedef struct cohort_bindings {
   void *const *memory;
   cohort_random_key random_key;
+  const int64_t *extent; /* [COHORT_MAX_EXTENTS]: rows in use, the same in all phases; 0, or NULL: all */
 } cohort_bindings;
 
 /* Runs one phase for lane slot `slot` (0 <= slot < lanes). False: steps were left out; what the phase would have made

@@ -189,7 +189,7 @@ cohort_value cohort_graph_append(cohort_graph *graph, const char *name, cohort_o
   for (int i = 0; i < inputs; i++) node->input[i] = input[i];
   for (int i = 0; i < outputs; i++) {
     graph->value = grown(graph->value, graph->values, &graph->value_room, sizeof *graph->value);
-    graph->value[graph->values++] = (cohort_value_entry){graph->nodes, i, shape[i], type[i]};
+    graph->value[graph->values++] = (cohort_value_entry){graph->nodes, i, shape[i], type[i], 0};
   }
   graph->nodes++;
   return node->first;
@@ -362,6 +362,25 @@ cohort_value cohort_graph_input(cohort_graph *graph, const char *name, cohort_ty
   const cohort_value value = append_leaf(graph, name, COHORT_OP_INPUT, NULL, shape, type);
   graph->input[graph->inputs++] = (cohort_graph_input_entry){cohort_copy_text(name), value};
   return value;
+}
+
+int cohort_graph_add_extent(cohort_graph *graph, int64_t most, double mean) {
+  if (graph->extents == COHORT_MAX_EXTENTS) {
+    cohort_graph_fault(graph, "extent", "a graph has at most %d", COHORT_MAX_EXTENTS);
+    return 0;
+  }
+  graph->extent[graph->extents] = (cohort_extent){most, mean};
+  return graph->extents++;
+}
+
+void cohort_graph_ragged(cohort_graph *graph, cohort_value input, int extent) {
+  if (cohort_graph_failed(graph)) return;
+  cohort_value_entry *entry = &graph->value[input];
+  if (graph->node[entry->node].op != COHORT_OP_INPUT || !entry->shape.axes ||
+      entry->shape.size[0] != graph->extent[extent].most)
+    cohort_graph_fault(graph, graph->node[entry->node].name, "it is no input of the extent's %lld rows",
+                       (long long)graph->extent[extent].most);
+  entry->extent = (int8_t)(extent + 1);
 }
 
 /* i0 = 1: an integer. */

@@ -81,6 +81,14 @@ cohort_value cohort_graph_parameter(cohort_graph *graph, int space, const char *
 /* Keeps the elements of a parameter at least `minimum`. */
 void cohort_graph_bound(cohort_graph *graph, cohort_value parameter, double minimum);
 cohort_value cohort_graph_input(cohort_graph *graph, const char *name, cohort_type type, cohort_shape shape);
+/* Ragged inputs: their first axis has room for `most` rows, of which a run uses the first few
+ * (cohort_bindings.extent); what is computed of them is then computed for those rows alone, with the bits of a run
+ * whose other rows are padding. `mean`: rows in use in the mean, for the count of FLOPs alone. An extent's number is
+ * that of its declaration, from 0; where a graph does more with rows than plans can shorten (a permutation that moves
+ * them ...), all `most` are computed. */
+enum { COHORT_MAX_EXTENTS = 4 };
+int cohort_graph_add_extent(cohort_graph *graph, int64_t most, double mean);
+void cohort_graph_ragged(cohort_graph *graph, cohort_value input, int extent);
 /* Numbers that are kept from one batch to the next: a model's running statistics, a loss's weights. Bound like an
  * input, named by the scope like a parameter; a second declaration gives the same value. */
 cohort_value cohort_graph_state(cohort_graph *graph, const char *name, cohort_shape shape, double initial);

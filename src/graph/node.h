@@ -18,7 +18,13 @@ typedef struct cohort_value_entry {
   int output;
   cohort_shape shape;
   cohort_type type;
+  int8_t extent; /* of an input: 1 + its extent; 0: none */
 } cohort_value_entry;
+
+typedef struct cohort_extent {
+  int64_t most;
+  double mean;
+} cohort_extent;
 
 typedef struct cohort_graph_parameter_entry {
   cohort_parameter_tensor tensor;
@@ -63,7 +69,8 @@ struct cohort_graph {
   int depth;
   int space_depth;     /* of the scope that cohort_graph_enter_space entered; 0: none */
   size_t space_length; /* of the text that tensors' names leave out */
-  int lanes;
+  int lanes, extents;
+  cohort_extent extent[COHORT_MAX_EXTENTS];
   cohort_error error; /* the first fault; status COHORT_DONE when there is none */
 };
 

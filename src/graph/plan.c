@@ -138,6 +138,7 @@ static void make_step(cohort_planner *own, int32_t n) {
     step->call.input[i] = tensor_of(own, set ? set->input[i] : node->input[i]);
   for (int i = 0; i < step->call.outputs; i++)
     step->call.output[i] = tensor_of(own, set ? set->output[i] : node->first + i);
+  cohort_planner_shorten(own, n, step);
   cohort_planner_label(own, step, set, op);
   int first = own->time[n], last = own->time[n];
   if (cohort_planner_divide(own, n, step)) cohort_planner_widen(own, &first, &last);
@@ -273,6 +274,7 @@ static void survey(cohort_planner *own) {
 
 static cohort_status build(cohort_planner *own, cohort_error *error) {
   cohort_planner_fuse(own);
+  cohort_planner_find_extents(own);
   find_lifetimes(own);
   find_externals(own);
   find_external_bases(own);
@@ -332,12 +334,21 @@ void cohort_plan_destroy(cohort_plan *plan) {
   free(plan->phase);
   free(plan->place);
   free(plan->interval);
+  free(plan->extent);
   cohort_memory_release(plan->fixed);
   free(plan);
 }
 
 size_t cohort_plan_arena_bytes(const cohort_plan *plan) { return plan->arena_bytes; }
 int cohort_plan_phases(const cohort_plan *plan) { return plan->phases; }
+int cohort_plan_extents(const cohort_plan *plan) { return plan->extents; }
+
+int64_t cohort_plan_elements(const cohort_plan *plan, cohort_value value, int64_t elements, const int64_t *extent) {
+  const int own = plan->extent ? plan->extent[value] : 0;
+  if (!own || !extent || !extent[own - 1]) return elements;
+  return elements / plan->most[own - 1] * extent[own - 1];
+}
+
 int cohort_plan_nodes(const cohort_plan *plan) { return plan->steps; }
 double cohort_plan_flops(const cohort_plan *plan) { return plan->flops; }
 cohort_plan_step cohort_plan_step_at(const cohort_plan *plan, int step) { return plan->label[step]; }

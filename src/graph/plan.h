@@ -26,8 +26,11 @@ void cohort_plan_destroy(cohort_plan *plan);
 
 size_t cohort_plan_arena_bytes(const cohort_plan *plan); /* of one lane */
 int cohort_plan_phases(const cohort_plan *plan);         /* 1 when there is no lane operation */
-int cohort_plan_nodes(const cohort_plan *plan);          /* its steps: elementwise nodes may run as one */
-double cohort_plan_flops(const cohort_plan *plan);       /* products of one run of all phases */
+int cohort_plan_extents(const cohort_plan *plan);        /* that runs may shorten: the graph's, or 0 */
+/* How many of a value's elements a run with these extents (cohort_bindings.extent) makes. */
+int64_t cohort_plan_elements(const cohort_plan *plan, cohort_value value, int64_t elements, const int64_t *extent);
+int cohort_plan_nodes(const cohort_plan *plan);    /* its steps: elementwise nodes may run as one */
+double cohort_plan_flops(const cohort_plan *plan); /* products of one run of all phases */
 /* Step `step` of a plan, 0 <= step < cohort_plan_nodes, as it stands in the plan's order. */
 typedef struct cohort_plan_step {
   const char *name; /* of the node; the plan's */

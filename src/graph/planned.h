@@ -36,6 +36,8 @@ typedef struct cohort_step {
   int first_of_tiling, end_of_tiling; /* steps [first, end) of its tiling; else itself */
   int parts;                          /* how often it runs */
   size_t input_part[COHORT_MAX_INPUTS], output_part[COHORT_MAX_OUTPUTS]; /* bytes from one part to the next */
+  int extent;                             /* 1 + whose rows its marked tensors have; 0: none */
+  unsigned ragged_inputs, ragged_outputs; /* bits */
   cohort_call call;
 } cohort_step;
 
@@ -72,6 +74,9 @@ struct cohort_plan {
   void *fixed;                     /* constants and iotas */
   size_t arena_bytes, whole_bytes; /* of a lane; and what it was before values were overlaid elsewhere */
   double flops;
+  int extents; /* that runs may shorten; 0: none */
+  int64_t most[COHORT_MAX_EXTENTS];
+  uint8_t *extent; /* [values]: 1 + whose rows a value has, or 0; NULL: none does */
   cohort_interval *interval;
   int intervals;
   cohort_plan_event *event; /* of all phases, one after another; NULL until the plan is cut */

@@ -52,6 +52,7 @@ typedef struct cohort_planner {
   cohort_value *root;      /* [values] */
   cohort_storage *storage; /* [values], by root */
   cohort_node_set **set;   /* [nodes]: NULL where it can be in none */
+  uint8_t *extent;         /* [values]: 1 + whose rows it has, or 0; NULL: all steps run whole */
   cohort_tiling *tiling;   /* [tilings], in order */
   int tilings;
   cohort_plan *plan;
@@ -76,6 +77,11 @@ static inline const cohort_node_set *cohort_planner_fused(const cohort_planner *
  * order. Roots and `asked` are known. */
 void cohort_planner_fuse(cohort_planner *own);
 void cohort_planner_release_sets(cohort_planner *own);
+
+/* ragged.c. Whose rows values have, where runs may use fewer than there are; sets stand. */
+void cohort_planner_find_extents(cohort_planner *own);
+/* Marks what of the node's step follows an extent. */
+void cohort_planner_shorten(const cohort_planner *own, int32_t n, cohort_step *step);
 
 /* Whether the output of a set may lie over the input: each element is read for the last time before it is written. */
 bool cohort_node_set_in_place(const cohort_planner *own, const cohort_node_set *set, cohort_value input,

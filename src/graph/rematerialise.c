@@ -140,6 +140,8 @@ static void make_graph(remaking *at) {
   memcpy(graph->value, from->value, (size_t)from->values * sizeof *graph->value);
   graph->values = from->values;
   graph->lanes = from->lanes;
+  graph->extents = from->extents;
+  memcpy(graph->extent, from->extent, sizeof graph->extent);
   for (cohort_value v = 0; v < from->values; v++) at->second[v] = COHORT_NO_VALUE;
   for (int32_t n = 0; n < from->nodes; n++) {
     for (int k = 0; k < from->node[n].inputs; k++) {

@@ -11,6 +11,7 @@ typedef struct fusion_work {
   const cohort_call *call;
   const cohort_fusion *fusion;
   cohort_row_function function[COHORT_FUSION_OPERATIONS];
+  int64_t elements;
   int64_t unit;  /* elements that a thread takes at once; of sums: whole chunks of rows */
   int64_t chunk; /* elements of a chunk of sums */
   int64_t chunks;
@@ -130,7 +131,7 @@ static void run_tile(const fusion_work *work, int64_t first, int64_t count, fusi
 /* A tile never crosses a chunk of sums. */
 static void fusion_unit(void *argument, int64_t unit) {
   const fusion_work *work = argument;
-  const int64_t last = cohort_least((unit + 1) * work->unit, work->fusion->elements);
+  const int64_t last = cohort_least((unit + 1) * work->unit, work->elements);
   fusion_tile tile;
   for (int i = 0; i < work->fusion->slots; i++) tile.phase[i] = -1;
   for (int64_t first = unit * work->unit; first < last;) {
@@ -150,13 +151,15 @@ static void join_unit(void *argument, int64_t unit) {
    work->sum[sum] + first);
 }
 
-static void cut(const cohort_fusion *fusion, fusion_work *work) {
+static void cut(const cohort_call *call, fusion_work *work) {
+  const cohort_fusion *fusion = call->fusion;
+  work->elements = call->planned ? fusion->elements / call->planned * call->rows : fusion->elements;
   work->unit = COHORT_TILE_ELEMENTS;
   work->chunks = 1;
-  work->chunk = fusion->elements;
+  work->chunk = work->elements;
   if (!fusion->sums) return;
   work->chunk = cohort_sum_rows(fusion->elements / fusion->columns) * fusion->columns;
-  work->chunks = cohort_ceil_divide(fusion->elements, work->chunk);
+  work->chunks = cohort_ceil_divide(work->elements, work->chunk);
   work->unit = work->chunk * cohort_most(1, COHORT_TILE_ELEMENTS / work->chunk);
 }
 
@@ -174,11 +177,11 @@ static void find_sums(const cohort_call *call, fusion_work *work) {
 
 void COHORT_VARIED(cohort_kernel_fusion)(const cohort_call *call) {
   fusion_work work = {.call = call, .fusion = call->fusion};
-  cut(call->fusion, &work);
+  cut(call, &work);
   find_sums(call, &work);
   for (int i = 0; i < work.fusion->operations; i++)
     work.function[i] = find_function(work.fusion, &work.fusion->operation[i]);
-  cohort_tiles_run(call, cohort_ceil_divide(work.fusion->elements, work.unit), fusion_unit, &work);
+  cohort_tiles_run(call, cohort_ceil_divide(work.elements, work.unit), fusion_unit, &work);
   if (work.chunks > 1) {
     const int64_t blocks = cohort_ceil_divide(work.fusion->columns, COHORT_SUM_COLUMNS);
     cohort_tiles_run(call, work.fusion->sums * blocks, join_unit, &work);
@@ -187,6 +190,6 @@ void COHORT_VARIED(cohort_kernel_fusion)(const cohort_call *call) {
 
 size_t COHORT_VARIED(cohort_workspace_fusion)(const cohort_call *call) {
   fusion_work work = {.call = NULL};
-  cut(call->fusion, &work);
+  cut(call, &work);
   return work.chunks == 1 ? 0 : cohort_workspace_reals(call->fusion->sums * work.chunks * call->fusion->columns);
 }

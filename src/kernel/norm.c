@@ -142,7 +142,8 @@ static void join_tile(void *argument, int64_t tile) {
 static void cut_backward(const cohort_call *call, norm_work *work) {
   work->rows = cohort_shape_rows(call->input[0].shape);
   work->columns = cohort_shape_columns(call->input[0].shape);
-  work->tile_rows = cohort_most(GRADIENT_ROWS, cohort_ceil_divide(work->rows, GRADIENT_BLOCKS));
+  work->tile_rows =
+      cohort_most(GRADIENT_ROWS, cohort_ceil_divide(cohort_call_planned(call, work->rows), GRADIENT_BLOCKS));
   work->blocks = cohort_ceil_divide(work->rows, work->tile_rows);
 }
 

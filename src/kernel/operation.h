@@ -172,9 +172,16 @@ typedef struct cohort_call {
   const uint16_t *bf16; /* of a product: the right side rounded to bf16, or NULL */
   int part, parts; /* of the images, one call each, in order; 0 and 0: all at once. Sums over images (the gradients of
                       weights, gains and biases) are there after the last part; outputs and workspace last as long */
+  int64_t planned, rows; /* where ragged rows are not all in use: how many the step was planned for, and how many there
+                            are; shapes say it too, but not the fusion's. Sums over rows are cut as planned. Else 0 */
   const struct cohort_fusion *fusion; /* of CHAIN alone */
   cohort_random_key random_key;       /* of this run and batch; a node derives its own with i0 */
 } cohort_call;
+
+/* What rows were when the step was planned. */
+static inline int64_t cohort_call_planned(const cohort_call *call, int64_t rows) {
+  return call->planned ? rows / call->rows * call->planned : rows;
+}
 
 static inline int cohort_call_begins(const cohort_call *call) { return call->part == 0; }
 static inline int cohort_call_ends(const cohort_call *call) { return call->part + 1 >= call->parts; }

@@ -2,6 +2,7 @@
  * is cut along all three into tiles of fixed size whose results go to the workspace and are then joined in order.
  * Other sets of axes take a loop over the output's elements. */
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "kernel/elementwise_real.h"
@@ -51,8 +52,11 @@ static int plain_shape(reduce_work *work) {
   return axis == shape->axes;
 }
 
-static void cut(reduce_work *work) {
-  work->chunk = work->inner == 1 ? ROW_CHUNK : cohort_sum_rows(work->reduced);
+static void cut(const cohort_call *call, reduce_work *work) {
+  const bool over_rows = call->attributes.integers[0] & 1;
+  work->chunk = work->inner == 1
+                    ? ROW_CHUNK
+                    : cohort_sum_rows(over_rows ? cohort_call_planned(call, work->reduced) : work->reduced);
   work->chunks = cohort_most(1, cohort_ceil_divide(work->reduced, work->chunk));
   work->block = work->inner == 1 ? 1 : COLUMN_BLOCK;
   work->blocks = cohort_ceil_divide(work->inner, work->block);
@@ -153,7 +157,7 @@ static void run_reduce(const cohort_call *call, int largest) {
     cohort_tiles_run(call, cohort_ceil_divide(outputs, work.rows), any_tile, &work);
     return;
   }
-  cut(&work);
+  cut(call, &work);
   work.partial = work.chunks == 1 ? work.y : call->workspace;
   const int64_t items = work.outer * work.chunks * work.blocks;
   cohort_tiles_run(call, cohort_ceil_divide(items, work.rows), reduce_tile, &work);
@@ -163,7 +167,7 @@ static void run_reduce(const cohort_call *call, int largest) {
 static size_t workspace(const cohort_call *call) {
   reduce_work work = {.shape = shape_of(call)};
   if (!plain_shape(&work)) return 0;
-  cut(&work);
+  cut(call, &work);
   return work.chunks == 1 ? 0 : cohort_workspace_reals(work.outer * work.chunks * work.inner);
 }
 

@@ -50,7 +50,7 @@ static void reduce_rows(const cohort_lane_operation *operation, int lanes, float
 
 static void *value_of(const cohort_lane_graph *graph, const cohort_lane_context *context, int slot,
                       cohort_value value) {
-  const cohort_bindings bindings = {context->memory, {{0, 0}}};
+  const cohort_bindings bindings = {context->memory, {{0, 0}}, NULL};
   return cohort_executor_value(context->executor, graph->plan, slot, value, &bindings);
 }
 

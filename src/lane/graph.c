@@ -367,6 +367,7 @@ cohort_status cohort_lane_context_create(int graphs, cohort_lane_graph *const *g
   COHORT_TRY(cohort_executor_create(arena, out->slots, threads, &out->executor, error));
   out->memory = cohort_allocate((size_t)(values + 1) * sizeof *out->memory);
   out->position = cohort_allocate((size_t)(capacity + 1) * sizeof *out->position);
+  out->extent = cohort_allocate((size_t)out->slots * sizeof *out->extent);
   out->input = cohort_allocate((size_t)out->slots * COHORT_MAX_TASK_INPUTS * sizeof *out->input);
   for (int s = 0; s < out->slots; s++)
     for (int i = 0; i < COHORT_MAX_TASK_INPUTS; i++)
@@ -382,6 +383,7 @@ void cohort_lane_context_release(cohort_lane_context *context) {
   free(context->input);
   free(context->memory);
   free(context->position);
+  free(context->extent);
   memset(context, 0, sizeof *context);
 }
 
@@ -433,6 +435,7 @@ static void feed(const cohort_lane_source *source, const cohort_lane_graph *grap
   }
   const double start = cohort_recorder_start(context->recorder);
   source->feed(source->argument, &own);
+  memcpy(context->extent[slot], own.extent, sizeof own.extent);
   cohort_recorder_stop(context->recorder, COHORT_ACTIVITY_INPUT, start, bytes);
 }
 
@@ -449,7 +452,7 @@ bool cohort_lane_graph_run(const cohort_lane_source *source, const cohort_lane_g
                            cohort_lane_context *context, int phase, int slot, const cohort_lane_pass *run) {
   if (phase == 0 && !cohort_executor_stopped(context->executor)) feed(source, graph, context, slot, run);
   bind(graph, context, slot, run);
-  const cohort_bindings bindings = {context->memory, run->random_key};
+  const cohort_bindings bindings = {context->memory, run->random_key, context->extent[slot]};
   const bool whole = cohort_executor_run(context->executor, graph->plan, phase, slot, &bindings);
   const bool last = phase == cohort_plan_phases(graph->plan) - 1;
   if (!whole && !last) blank_operations(graph, context, phase, slot, &bindings);
@@ -464,8 +467,9 @@ bool cohort_lane_graph_run(const cohort_lane_source *source, const cohort_lane_g
              (size_t)graph->kept[i]->elements * sizeof(float));
   for (int i = 0; i < graph->scalars; i++) {
     const float *term = cohort_executor_value(context->executor, graph->plan, slot, graph->scalar[i], &bindings);
+    const int64_t terms = cohort_plan_elements(graph->plan, graph->scalar[i], graph->terms[i], context->extent[slot]);
     run->scalars[i] = 0;
-    for (int64_t t = 0; t < graph->terms[i]; t++) run->scalars[i] += (double)term[t];
+    for (int64_t t = 0; t < terms; t++) run->scalars[i] += (double)term[t];
   }
   return whole;
 }

@@ -75,10 +75,11 @@ cohort_status cohort_lane_source_graph(const cohort_lane_source *source, cohort_
 typedef struct cohort_lane_context {
   cohort_executor *executor;
   int slots;
-  cohort_team team;  /* the executor's */
-  void **memory;     /* bindings, reused */
-  void **input;      /* [slots][COHORT_MAX_TASK_INPUTS] */
-  int64_t *position; /* [largest capacity] */
+  cohort_team team;                      /* the executor's */
+  void **memory;                         /* bindings, reused */
+  void **input;                          /* [slots][COHORT_MAX_TASK_INPUTS] */
+  int64_t *position;                     /* [largest capacity] */
+  int64_t (*extent)[COHORT_MAX_EXTENTS]; /* [slots]: of the lane that is alive in each */
   float inverse_count;
   cohort_recorder *recorder; /* or NULL */
 } cohort_lane_context;

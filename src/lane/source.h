@@ -52,7 +52,9 @@ typedef struct cohort_feed {
   bool plain;  /* to evaluate on: samples as they are, not moved by draws */
   const cohort_relabel *relabel; /* or NULL; of the classes y */
   void *input[COHORT_MAX_TASK_INPUTS];
-  const cohort_team *team; /* that may share the copying */
+  int64_t extent[COHORT_MAX_EXTENTS]; /* rows in use of ragged inputs (cohort_graph_add_extent); what lies behind them
+                                         must still be padding. 0, as given: all */
+  const cohort_team *team;            /* that may share the copying */
 } cohort_feed;
 
 /* A source's functions; `argument` is its own and stays its owner's. */

@@ -14,6 +14,7 @@
 static void close_task(cohort_task *task) {
   cohort_preference_data *own = task->own;
   for (int s = 0; s < COHORT_SPLITS; s++) cohort_token_pairs_release(&own->split[s]);
+  cohort_preference_release_rows(own);
   free(own);
 }
 
@@ -172,6 +173,7 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   measure(task, own, context);
   own->rows += scores;
   task->tokens_per_sample += scores * own->sides;
+  cohort_preference_count_rows(task, own);
   /* One of each side; or of the completion, and of the prompt with another's. */
   if (stored) cohort_task_add_scores(task, own->sides + ((method->needs & COHORT_NEEDS_MISMATCHED) != 0));
   report(task, log, own, context);

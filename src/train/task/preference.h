@@ -24,10 +24,18 @@ typedef enum cohort_preference_input {
   COHORT_PREFERENCE_INPUTS,
 } cohort_preference_input;
 
+/* How many rows samples take: of their own sequences, and of mismatched ones. */
+enum { COHORT_PREFERENCE_OWN_ROWS, COHORT_PREFERENCE_OTHERS, COHORT_PREFERENCE_KINDS };
+typedef struct cohort_preference_ragged {
+  int32_t *of[COHORT_PREFERENCE_KINDS][COHORT_SPLITS]; /* [samples], the most first */
+  double mean[COHORT_PREFERENCE_KINDS]; /* of the training split, or of another where there is nothing to train on */
+} cohort_preference_ragged;
+
 typedef struct cohort_preference_data {
   cohort_token_pairs split[COHORT_SPLITS];
   int sides;
   int64_t rows, other_rows;             /* of a sequence and of a mismatched one, at most */
+  cohort_preference_ragged ragged;      /* of a sample's sequences, and of its mismatched ones */
   int64_t chosen_tokens[COHORT_SPLITS]; /* of all chosen or desirable completions */
   int source[COHORT_MAX_METRICS];       /* of each metric: a standard one, or COHORT_PREFERENCE_OWN + method's column */
   int place[COHORT_PREFERENCE_INPUTS];  /* of each input among those that the graph has, -1: it has none */
@@ -38,6 +46,15 @@ enum { COHORT_PREFERENCE_OWN = 8 };
 /* Which of the inputs a method's graph has. */
 void cohort_preference_place_inputs(const cohort_method *method, bool stored, bool margin,
                                     int place[COHORT_PREFERENCE_INPUTS]);
+/* preference_rows.c. Counts the rows of all samples; the data are loaded. */
+void cohort_preference_count_rows(const cohort_task *task, cohort_preference_data *own);
+void cohort_preference_release_rows(cohort_preference_data *own);
+/* Rows that `capacity` samples take at most, whatever the batch. */
+int64_t cohort_preference_most_rows(const cohort_task *task, int kind, int64_t capacity);
+/* Whose completion stands beside a sample's prompt: that of half a split further on, of another prompt wherever there
+ * are two, whatever the batch. */
+int64_t cohort_preference_other(const cohort_task *task, cohort_split split, int64_t sample);
+
 /* Names and order of the columns. */
 void cohort_preference_list_metrics(cohort_task *task, cohort_preference_data *own);
 

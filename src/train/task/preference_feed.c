@@ -21,13 +21,6 @@ int64_t cohort_preference_row(const cohort_task *task, cohort_split split, int64
   return row;
 }
 
-/* Whose completion stands beside a sample's prompt: that of half a split further on, of another prompt wherever there
- * are two, whatever the batch. */
-static int64_t other_than(const cohort_task *task, cohort_split split, int64_t sample) {
-  const int64_t samples = task->samples[split];
-  return (sample + samples / 2) % samples;
-}
-
 int64_t cohort_preference_chosen_tokens(const cohort_token_pairs *pairs, int64_t sample) {
   if (pairs->desirable && !pairs->desirable[sample]) return 0;
   return pairs->length[pairs->sides * sample] - pairs->prompt[sample];
@@ -57,9 +50,11 @@ static void put_row(void *const *input, int64_t row, int32_t token, int32_t targ
   ((int32_t *)input[4])[row] = (int32_t)id;
 }
 
-/* The rows that are left. */
-static void put_rest(void *const *input, int64_t row, int64_t rows) {
-  for (; row < rows; row++) put_row(input, row, 0, -1, 0, -1, 0);
+/* The rows that are left; but for a lane without samples they are not in use. */
+static void put_rest(const cohort_task *task, cohort_feed *feed, int kind, void *const *input, int64_t row) {
+  feed->extent[kind] = row ? row : 1;
+  for (const int64_t rows = cohort_preference_most_rows(task, kind, feed->capacity); row < rows; row++)
+    put_row(input, row, 0, -1, 0, -1, 0);
 }
 
 /* With `last` a row for its last token too, which is scored on nothing. */
@@ -133,11 +128,11 @@ void cohort_preference_feed(const cohort_task *task, cohort_feed *feed) {
       ((float *)feed->input[place[COHORT_PREFERENCE_MARGIN]])[i] = sample < 0 ? 0 : pairs->margin[sample];
     if (sample < 0) continue;
     if (mismatched)
-      other_row =
-          put_mismatched(pairs, sample, other_than(task, feed->split, sample), own->other_rows, i, others, other_row);
+      other_row = put_mismatched(pairs, sample, cohort_preference_other(task, feed->split, sample), own->other_rows, i,
+                                 others, other_row);
   }
-  put_rest(feed->input, row, feed->capacity * own->sides * own->rows);
-  if (mismatched) put_rest(others, other_row, feed->capacity * own->other_rows);
+  put_rest(task, feed, COHORT_PREFERENCE_OWN_ROWS, feed->input, row);
+  if (mismatched) put_rest(task, feed, COHORT_PREFERENCE_OTHERS, others, other_row);
   if (place[COHORT_PREFERENCE_TOKEN_SHARE] >= 0)
     *(float *)feed->input[place[COHORT_PREFERENCE_TOKEN_SHARE]] = token_share(task, feed);
   if (place[COHORT_PREFERENCE_FIRST_LANE] >= 0)

@@ -47,15 +47,18 @@ void cohort_preference_list_metrics(cohort_task *task, cohort_preference_data *o
     add_metric(task, own, functions->column[i], COHORT_PREFERENCE_OWN + i);
 }
 
-/* Rows that attention reads for a row of the training split, in the mean: sequences are ragged, and padded to the
- * longest. Of the validation split where there is nothing to train on. */
+/* Rows that attention reads for a row of the training split, in the mean. Of the validation split where there is
+ * nothing to train on. */
 static double mean_reads(const cohort_preference_data *own) {
   const bool trains = own->split[COHORT_SPLIT_TRAIN].count > 0;
   const cohort_token_pairs *pairs = &own->split[trains ? COHORT_SPLIT_TRAIN : COHORT_SPLIT_VALIDATION];
   const int64_t sequences = pairs->sides * pairs->count;
-  double reads = 0;
-  for (int64_t i = 0; i < sequences; i++) reads += 0.5 * (double)pairs->length[i] * (pairs->length[i] - 1);
-  return reads / (double)(sequences * own->rows);
+  double reads = 0, rows = 0;
+  for (int64_t i = 0; i < sequences; i++) {
+    reads += 0.5 * (double)pairs->length[i] * (pairs->length[i] - 1);
+    rows += pairs->length[i] - 1;
+  }
+  return rows > 0 ? reads / rows : 0;
 }
 
 /* The sequences that a model reads, and whose log-probabilities are wanted. */
@@ -65,13 +68,20 @@ typedef struct sequences {
   int64_t count;
 } sequences;
 
-static sequences add_sequences(cohort_graph *graph, const char *prefix, int64_t count, int64_t rows) {
+/* Of `capacity` samples: as many rows as they need at most, of which a lane uses what its own do. */
+static sequences add_sequences(const cohort_task *task, cohort_graph *graph, int kind, int64_t count,
+                               int64_t capacity) {
+  static const char *const prefix[COHORT_PREFERENCE_KINDS] = {"", "other_"};
+  const cohort_preference_data *own = task->own;
+  const int64_t rows = cohort_preference_most_rows(task, kind, capacity);
+  const int extent = cohort_graph_add_extent(graph, rows, own->ragged.mean[kind] * (double)capacity);
   static const char *const names[5] = {"tokens", "targets", "positions", "segments", "ids"};
   cohort_value value[5];
   for (int i = 0; i < 5; i++) {
     char name[32];
-    (void)snprintf(name, sizeof name, "%s%s", prefix, names[i]);
-    value[i] = cohort_graph_input(graph, name, COHORT_TYPE_INTEGER, COHORT_SHAPE(count * rows));
+    (void)snprintf(name, sizeof name, "%s%s", prefix[kind], names[i]);
+    value[i] = cohort_graph_input(graph, name, COHORT_TYPE_INTEGER, COHORT_SHAPE(rows));
+    cohort_graph_ragged(graph, value[i], extent);
   }
   sequences out = {.targets = value[1], .count = count};
   out.inputs.tokens = value[0];
@@ -147,12 +157,12 @@ static cohort_preference_fields make_fields(const cohort_task *task, cohort_grap
   cohort_preference_fields fields;
   memset(&fields, 0xff, sizeof fields); /* COHORT_NO_VALUE */
   fields.completions = count;
-  sequences all = add_sequences(graph, "", count, own->rows), others = {.count = count};
+  sequences all = add_sequences(task, graph, COHORT_PREFERENCE_OWN_ROWS, count, capacity), others = {.count = count};
   all.inputs.training = training;
   cohort_task_place_model(task, &all.inputs);
   all.inputs.reads = others.inputs.reads = mean_reads(own);
   if (needs & COHORT_NEEDS_MISMATCHED) {
-    others = add_sequences(graph, "other_", count, own->other_rows);
+    others = add_sequences(task, graph, COHORT_PREFERENCE_OTHERS, count, capacity);
     others.inputs.reads = all.inputs.reads;
     cohort_task_place_model(task, &others.inputs);
   }

@@ -141,7 +141,7 @@ static inline runner runner_create(const rig *from, const cohort_graph *graph, c
   CU_ASSERT_EQUAL_FATAL(status, COHORT_DONE);
   free(output);
   own.memory = cohort_allocate((size_t)(cohort_graph_values(graph) + 1) * sizeof *own.memory);
-  own.bindings = (cohort_bindings){own.memory, {{123, 456}}};
+  own.bindings = (cohort_bindings){own.memory, {{123, 456}}, NULL};
   for (int i = 0; i < cohort_graph_parameters(graph); i++) {
     cohort_value value;
     cohort_graph_parameter_at(graph, i, &value);

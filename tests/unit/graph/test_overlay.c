@@ -124,7 +124,7 @@ static void run_lanes(const network *of, const cohort_plan *plan, double rows[LA
   for (int phase = 0; phase < cohort_plan_phases(plan); phase++)
     for (int i = 0; i < LANES; i++) {
       const int l = phase % 2 ? i : LANES - 1 - i;
-      const cohort_bindings bindings = {lanes[l].memory, {{1, 2}}};
+      const cohort_bindings bindings = {lanes[l].memory, {{1, 2}}, NULL};
       cohort_executor_run(lanes[l].executor, plan, phase, 0, &bindings);
     }
   for (int l = 0; l < LANES; l++) {

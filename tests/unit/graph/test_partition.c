@@ -215,7 +215,7 @@ static void follow(fixture *own, const cohort_plan_event *event) {
 }
 
 static void run(fixture *own, const cohort_plan *plan) {
-  const cohort_bindings bindings = {own->memory, {{1, 2}}};
+  const cohort_bindings bindings = {own->memory, {{1, 2}}, NULL};
   const uint64_t untouched = UINT64_MAX;
   for (int p = 0; p < cohort_plan_phases(plan); p++) {
     const cohort_plan_event *event = NULL;
@@ -359,7 +359,7 @@ static void test_copies(void) {
   void *memory[64] = {0};
   cohort_executor *executor = NULL;
   CU_ASSERT_EQUAL_FATAL(cohort_executor_create(cohort_plan_arena_bytes(plan), 1, 1, &executor, NULL), COHORT_DONE);
-  const cohort_bindings bindings = {memory, {{0, 0}}};
+  const cohort_bindings bindings = {memory, {{0, 0}}, NULL};
   for (int i = 0; i < 4; i++) memory[at.real[i]] = nans;
   memory[again] = target[5];
   for (int p = 0; p < cohort_plan_phases(plan); p++) {
@@ -422,7 +422,7 @@ static coupled coupled_create(void) {
 
 /* Sums over the lanes. */
 static int exchange(const cohort_executor *executor, const cohort_plan *plan, int phase, void **memory) {
-  const cohort_bindings bindings = {memory, {{0, 0}}};
+  const cohort_bindings bindings = {memory, {{0, 0}}, NULL};
   cohort_lane_operation operation[8];
   const int count = cohort_plan_lane_operations(plan, phase, operation, 8);
   for (int k = 0; k < count; k++) {
@@ -449,7 +449,7 @@ static int run_lanes(const coupled *own, const cohort_plan *plan, double out[LAN
     for (int lane = 0; lane < LANES; lane++) {
       memory[cohort_graph_input_at(own->at.graph, 0, NULL)] = x[lane];
       for (int i = 0; i < 3; i++) memory[own->gradient[i]] = out[lane][i];
-      cohort_executor_run(executor, plan, p, lane, &(cohort_bindings){memory, {{0, 0}}});
+      cohort_executor_run(executor, plan, p, lane, &(cohort_bindings){memory, {{0, 0}}, NULL});
     }
     exchanges += exchange(executor, plan, p, memory) > 0;
   }

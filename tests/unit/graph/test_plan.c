@@ -115,7 +115,7 @@ static void test_poison(void) {
   const int32_t values = cohort_graph_values(own.at.graph);
   void **memory = cohort_allocate((size_t)values * sizeof *memory);
   network_bind(&own, memory);
-  const cohort_bindings bindings = {memory, {{5, 6}}};
+  const cohort_bindings bindings = {memory, {{5, 6}}, NULL};
   cohort_plan_output *all = cohort_allocate((size_t)values * sizeof *all);
   int count = 0;
   for (cohort_value v = 0; v < values; v++) all[count++] = (cohort_plan_output){v, false};
@@ -151,7 +151,7 @@ static void test_external(void) {
   network own = network_create();
   void **memory = cohort_allocate((size_t)cohort_graph_values(own.at.graph) * sizeof *memory);
   network_bind(&own, memory);
-  const cohort_bindings bindings = {memory, {{5, 6}}};
+  const cohort_bindings bindings = {memory, {{5, 6}}, NULL};
   cohort_plan_output inside[8], outside[8];
   double *vector[8];
   for (int i = 0; i < own.gradients; i++) {
@@ -208,7 +208,7 @@ static void test_views(void) {
                                        {copied, true},  {gradient[0], true}, {gradient[1], true}};
   cohort_plan *plan = plan_of(at.graph, 7, output);
   cohort_executor *executor = executor_of(plan, 1);
-  const cohort_bindings bindings = {memory, {{0, 0}}};
+  const cohort_bindings bindings = {memory, {{0, 0}}, NULL};
   cohort_executor_run(executor, plan, 0, 0, &bindings);
   const double *values = cohort_executor_value(executor, plan, 0, square, &bindings);
   CU_ASSERT_PTR_EQUAL(values, cohort_executor_value(executor, plan, 0, view, &bindings));
@@ -237,7 +237,7 @@ static void test_stop(void) {
   memory[sum] = target;
   cohort_plan *plan = plan_of(at.graph, 1, (const cohort_plan_output[]){{sum, true}});
   cohort_executor *executor = executor_of(plan, 1);
-  const cohort_bindings bindings = {memory, {{0, 0}}};
+  const cohort_bindings bindings = {memory, {{0, 0}}, NULL};
   CU_ASSERT_TRUE(cohort_executor_run(executor, plan, 0, 0, &bindings));
   memcpy(whole, target, sizeof whole);
   memset(target, 0, sizeof target);
@@ -278,7 +278,7 @@ static void test_onto(void) {
   for (int i = 0; i < 4; i++)
     if (i != 2) memory[sum[i]] = target[i - i / 3];
   cohort_executor *executor = executor_of(plan, 1);
-  const cohort_bindings bindings = {memory, {{0, 0}}};
+  const cohort_bindings bindings = {memory, {{0, 0}}, NULL};
   cohort_executor_run(executor, plan, 0, 0, &bindings);
   const double *place[4], *base[4];
   double expected[30];
@@ -416,7 +416,7 @@ static void run_lanes(const coupled *own, int lanes, lane_data *data, const doub
   cohort_plan *plan = plan_of(own->graph, 3, output);
   cohort_executor *executor = executor_of(plan, lanes);
   void **memory = cohort_allocate((size_t)cohort_graph_values(own->graph) * sizeof *memory);
-  cohort_bindings bindings = {memory, {{0, 0}}};
+  cohort_bindings bindings = {memory, {{0, 0}}, NULL};
   const int phases = cohort_plan_phases(plan);
   CU_ASSERT(phases >= 4);
   for (int phase = 0; phase < phases; phase++) {
@@ -481,7 +481,7 @@ static void test_lane_leaves(void) {
   cohort_plan *plan = plan_of(graph, 2, output);
   cohort_executor *executor = executor_of(plan, 2);
   void **memory = cohort_allocate((size_t)cohort_graph_values(graph) * sizeof *memory);
-  cohort_bindings bindings = {memory, {{0, 0}}};
+  cohort_bindings bindings = {memory, {{0, 0}}, NULL};
   double data[2][2] = {{1, 2}, {5, 10}}, gathered[2][4];
   CU_ASSERT_EQUAL(cohort_plan_phases(plan), 2);
   for (int phase = 0; phase < 2; phase++) {

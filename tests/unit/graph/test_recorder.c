@@ -49,7 +49,7 @@ static void sample_run(const sample *own, cohort_recorder *recorder, int runs) {
   for (int i = 0; i < own->at.reals; i++) memory[own->at.real[i]] = own->at.real_data[i];
   for (int i = 0; i < own->at.inputs; i++)
     memory[cohort_graph_input_at(own->at.graph, i, NULL)] = own->at.input_data[i];
-  const cohort_bindings bindings = {memory, {{0, 0}}};
+  const cohort_bindings bindings = {memory, {{0, 0}}, NULL};
   for (int i = 0; i < runs; i++) cohort_executor_run(executor, own->both, 0, 0, &bindings);
   free(memory);
   cohort_executor_destroy(executor);

@@ -66,7 +66,7 @@ static void run_plan(const sample *own, const cohort_plan *plan, cohort_recorder
   void **memory = cohort_allocate((size_t)own->values * sizeof *memory);
   memory[own->x] = memory[own->weight] = (void *)(uintptr_t)zeros;
   cohort_executor_record(executor, recorder);
-  cohort_executor_run(executor, plan, 0, 0, &(cohort_bindings){memory, {{0, 0}}});
+  cohort_executor_run(executor, plan, 0, 0, &(cohort_bindings){memory, {{0, 0}}, NULL});
   free(memory);
   cohort_executor_destroy(executor);
 }
