@@ -5,13 +5,13 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "io/run_directory.h"
 #include "io/tensorboard.h"
 
@@ -22,10 +22,9 @@ enum { MOST_WAITING = 1 << 26, SPLIT_ROOM = 16, MOST_SPLITS = 4 };
 typedef struct row_file {
   char *path;
   FILE *file;
-  char *waiting; /* written by us, not yet by the system */
-  size_t length, room;
-  size_t row; /* where the row in hand begins */
-  bool lost;  /* rows */
+  cohort_text waiting; /* written by us, not yet by the system */
+  size_t row;          /* where the row in hand begins */
+  bool lost;           /* rows */
 } row_file;
 
 struct cohort_metrics {
@@ -170,7 +169,7 @@ static cohort_status open_all(cohort_metrics *own, const char *run_directory, co
 static void release_file(row_file *own) {
   if (own->file) (void)fclose(own->file);
   free(own->path);
-  free(own->waiting);
+  free(own->waiting.text);
 }
 
 static void release(cohort_metrics *own) {
@@ -211,55 +210,41 @@ int64_t cohort_metrics_last_train(const cohort_metrics *metrics, double *loss) {
   return metrics->last_train;
 }
 
-static void put(row_file *own, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void put(row_file *own, const char *format, ...) {
-  enum { MOST = 64 };
-  if (own->length + MOST > own->room) {
-    own->room = 2 * own->room + 4096;
-    own->waiting = cohort_reallocate(own->waiting, own->room);
-  }
-  va_list arguments;
-  va_start(arguments, format);
-  const int bytes = vsnprintf(own->waiting + own->length, MOST, format, arguments);
-  va_end(arguments);
-  own->length += bytes < MOST ? (size_t)bytes : MOST - 1;
-}
-
 static void put_real(row_file *own, double value) {
   if (isnan(value))
-    put(own, ",");
+    cohort_text_put(&own->waiting, ",");
   else
-    put(own, ",%.9g", value);
+    cohort_text_put(&own->waiting, ",%.9g", value);
 }
 
 static void put_count(row_file *own, int64_t value) {
   if (value < 0)
-    put(own, ",");
+    cohort_text_put(&own->waiting, ",");
   else
-    put(own, ",%lld", (long long)value);
+    cohort_text_put(&own->waiting, ",%lld", (long long)value);
 }
 
 /* Gives the system all that waits. */
 static cohort_status hand_over(row_file *own, cohort_error *error) {
   size_t done = 0;
   int fault = 0;
-  while (done < own->length && !fault) {
-    const ssize_t bytes = write(fileno(own->file), own->waiting + done, own->length - done);
+  while (done < own->waiting.length && !fault) {
+    const ssize_t bytes = write(fileno(own->file), own->waiting.text + done, own->waiting.length - done);
     if (bytes > 0) done += (size_t)bytes;
     if (bytes < 0 && errno != EINTR) fault = errno;
     if (bytes == 0) fault = ENOSPC;
   }
-  own->length -= done;
-  if (own->length) memmove(own->waiting, own->waiting + done, own->length);
-  own->row = own->length;
+  own->waiting.length -= done;
+  if (own->waiting.length) memmove(own->waiting.text, own->waiting.text + done, own->waiting.length);
+  own->row = own->waiting.length;
   if (!fault) return COHORT_DONE;
   return cohort_fail(error, COHORT_NO_RESOURCE, "%s: cannot be written: %s", own->path, strerror(fault));
 }
 
 static cohort_status finish_row(row_file *own, cohort_error *error) {
-  put(own, "\n");
-  if (own->length > MOST_WAITING) {
-    own->length = own->row;
+  cohort_text_put(&own->waiting, "\n");
+  if (own->waiting.length > MOST_WAITING) {
+    own->waiting.length = own->row;
     own->lost = true;
   }
   return hand_over(own, error);
@@ -274,7 +259,7 @@ static void add_scalar(cohort_metrics *own, const cohort_metrics_row *row, const
 
 cohort_status cohort_metrics_write(cohort_metrics *metrics, const cohort_metrics_row *row, cohort_error *error) {
   row_file *file = &metrics->metrics;
-  put(file, "%lld,%s", (long long)row->step, row->split);
+  cohort_text_put(&file->waiting, "%lld,%s", (long long)row->step, row->split);
   put_real(file, row->epoch);
   put_count(file, row->samples);
   put_count(file, row->tokens);
@@ -292,7 +277,7 @@ cohort_status cohort_metrics_write(cohort_metrics *metrics, const cohort_metrics
 
 cohort_status cohort_metrics_write_timing(cohort_metrics *metrics, const cohort_timing_row *row, cohort_error *error) {
   row_file *file = &metrics->timing;
-  put(file, "%lld", (long long)row->step);
+  cohort_text_put(&file->waiting, "%lld", (long long)row->step);
   put_real(file, row->seconds);
   put_real(file, row->samples_per_second);
   put_real(file, row->tokens_per_second);
@@ -300,9 +285,9 @@ cohort_status cohort_metrics_write_timing(cohort_metrics *metrics, const cohort_
   put_real(file, row->exposed_communication_seconds);
   put_real(file, row->checkpoint_seconds);
   put_real(file, row->evaluation_seconds);
-  put(file, ",%llu", (unsigned long long)row->bytes_received);
+  cohort_text_put(&file->waiting, ",%llu", (unsigned long long)row->bytes_received);
   put_real(file, row->peak_memory_bytes);
-  put(file, ",%llu", (unsigned long long)row->messages);
+  cohort_text_put(&file->waiting, ",%llu", (unsigned long long)row->messages);
   put_real(file, row->hidden_communication_seconds);
   return finish_row(file, error);
 }

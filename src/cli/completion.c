@@ -39,12 +39,12 @@ static bool holds(const char *list, const char *word, size_t length) {
   return false;
 }
 
-static void add(cohort_writer *list, const char *word, size_t length) {
-  if (!holds(list->text, word, length)) cohort_writer_put(list, "%.*s ", (int)length, word);
+static void add(cohort_text *list, const char *word, size_t length) {
+  if (!holds(list->text, word, length)) cohort_text_put(list, "%.*s ", (int)length, word);
 }
 
 /* "-o", "--tokens": a hyphen that begins a word, then letters and hyphens. */
-static void collect_options(cohort_writer *list, const char *text) {
+static void collect_options(cohort_text *list, const char *text) {
   for (const char *at = text; (at = strchr(at, '-')); at++) {
     if (at > text && !strchr(" [|(\n", at[-1])) continue;
     size_t length = 1;
@@ -63,7 +63,7 @@ static bool names(const char *synopsis, const char *word) {
 }
 
 /* The first that fits: a pattern of all files holds for folders and configs too. */
-static void put_operands(cohort_writer *out, const char *synopsis) {
+static void put_operands(cohort_text *out, const char *synopsis) {
   static const struct {
     const char *word[6], *action;
   } operands[] = {{{"FAMILY"}, "_cohort_method"},
@@ -75,60 +75,60 @@ static void put_operands(cohort_writer *out, const char *synopsis) {
   for (size_t o = 0; o < sizeof operands / sizeof *operands; o++)
     for (int w = 0; operands[o].word[w]; w++)
       if (names(synopsis, operands[o].word[w])) {
-        cohort_writer_put(out, "      %s\n", operands[o].action);
+        cohort_text_put(out, "      %s\n", operands[o].action);
         return;
       }
 }
 
-static void put_verb(cohort_writer *out, const cohort_verb *verb) {
-  cohort_writer options = {0};
+static void put_verb(cohort_text *out, const cohort_verb *verb) {
+  cohort_text options = {0};
   collect_options(&options, verb->synopsis);
   if (verb->help) collect_options(&options, verb->help);
   add(&options, "--help", strlen("--help"));
-  cohort_writer_put(out, "    %s)\n      if [[ $word == -* ]]; then _cohort_words %s; return; fi\n", verb->name,
-                    options.text);
-  cohort_writer_put(out, "      if [[ ${COMP_WORDS[COMP_CWORD - 1]} == -? ]]; then _cohort_files '*'; return; fi\n");
+  cohort_text_put(out, "    %s)\n      if [[ $word == -* ]]; then _cohort_words %s; return; fi\n", verb->name,
+                  options.text);
+  cohort_text_put(out, "      if [[ ${COMP_WORDS[COMP_CWORD - 1]} == -? ]]; then _cohort_files '*'; return; fi\n");
   put_operands(out, verb->synopsis);
-  cohort_writer_put(out, "      ;;\n");
+  cohort_text_put(out, "      ;;\n");
   free(options.text);
 }
 
 /* _cohort_methods FAMILY prints its methods; `families` becomes the list of all families. */
-static void put_methods(cohort_writer *out, cohort_writer *families) {
+static void put_methods(cohort_text *out, cohort_text *families) {
   const cohort_method *method;
   const char *last = "";
-  cohort_writer_put(out, "_cohort_methods() {\n  case $1 in\n");
+  cohort_text_put(out, "_cohort_methods() {\n  case $1 in\n");
   for (int i = 0; (method = cohort_registry_at(COHORT_VARIANT_F64, i)); i++) {
     if (strcmp(last, method->family) != 0) {
-      cohort_writer_put(out, "%s    %s) echo ", *last ? " ;;\n" : "", method->family);
-      cohort_writer_put(families, "%s ", method->family);
+      cohort_text_put(out, "%s    %s) echo ", *last ? " ;;\n" : "", method->family);
+      cohort_text_put(families, "%s ", method->family);
       last = method->family;
     }
-    cohort_writer_put(out, "%s ", method->key);
+    cohort_text_put(out, "%s ", method->key);
   }
-  cohort_writer_put(out, "%s  esac\n}\n", *last ? ";;\n" : "");
+  cohort_text_put(out, "%s  esac\n}\n", *last ? ";;\n" : "");
 }
 
 static void put_key(void *argument, const char *path, const cohort_parameter *key) {
   (void)key;
-  cohort_writer_put(argument, " %s", path);
+  cohort_text_put(argument, " %s", path);
 }
 
-void cohort_completion_script(cohort_writer *out) {
-  cohort_writer families = {0};
-  cohort_writer_put(out, "# Completion of cohort %s for bash, written by the program itself.\n",
-                    cohort_command_version());
+void cohort_completion_script(cohort_text *out) {
+  cohort_text families = {0};
+  cohort_text_put(out, "# Completion of cohort %s for bash, written by the program itself.\n",
+                  cohort_command_version());
   put_methods(out, &families);
-  cohort_writer_put(out, "_cohort_keys() { echo");
+  cohort_text_put(out, "_cohort_keys() { echo");
   cohort_keys_walk(true, put_key, out);
-  cohort_writer_put(out, "; }\n");
-  cohort_writer_put(out, "%s  families=\"%s\"\n  verbs=\"", functions, families.text ? families.text : "");
+  cohort_text_put(out, "; }\n");
+  cohort_text_put(out, "%s  families=\"%s\"\n  verbs=\"", functions, families.text ? families.text : "");
   const cohort_verb *verb;
-  for (int v = 0; (verb = cohort_command_verb(v)); v++) cohort_writer_put(out, "%s ", verb->name);
-  cohort_writer_put(out, "\"\n  COMPREPLY=()\n");
-  cohort_writer_put(out, "  if [ \"$COMP_CWORD\" -eq 1 ]; then _cohort_words $verbs --help --version; return; fi\n");
-  cohort_writer_put(out, "  case $verb in\n");
+  for (int v = 0; (verb = cohort_command_verb(v)); v++) cohort_text_put(out, "%s ", verb->name);
+  cohort_text_put(out, "\"\n  COMPREPLY=()\n");
+  cohort_text_put(out, "  if [ \"$COMP_CWORD\" -eq 1 ]; then _cohort_words $verbs --help --version; return; fi\n");
+  cohort_text_put(out, "  case $verb in\n");
   for (int v = 0; (verb = cohort_command_verb(v)); v++) put_verb(out, verb);
-  cohort_writer_put(out, "  esac\n}\ncomplete -F _cohort cohort\n");
+  cohort_text_put(out, "  esac\n}\ncomplete -F _cohort cohort\n");
   free(families.text);
 }

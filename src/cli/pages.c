@@ -50,34 +50,34 @@ static cohort_status put(const char *folder, const char *name, const char *text,
   return status;
 }
 
-static cohort_status put_method(const char *folder, const cohort_method *method, cohort_writer *index,
+static cohort_status put_method(const char *folder, const cohort_method *method, cohort_text *index,
                                 cohort_error *error) {
   char *text = NULL;
   COHORT_TRY(cohort_describe(method->family, method->key, COHORT_DESCRIBE_TEXT, &text, error));
   char *const name = cohort_format_text("%s/%s.txt", method->family, method->key);
-  cohort_writer_put(index, "- %s [%s](%s): %s\n", method->family, method->key, name, method->summary);
+  cohort_text_put(index, "- %s [%s](%s): %s\n", method->family, method->key, name, method->summary);
   const cohort_status status = put(folder, name, text, error);
   free(name);
   free(text);
   return status;
 }
 
-static cohort_status put_page(const char *folder, const page *from, cohort_writer *index, cohort_error *error) {
+static cohort_status put_page(const char *folder, const page *from, cohort_text *index, cohort_error *error) {
   char *text = NULL;
   COHORT_TRY(from->make(&text, error));
-  cohort_writer_put(index, "- [%s](%s)\n", from->title, from->name);
+  cohort_text_put(index, "- [%s](%s)\n", from->title, from->name);
   const cohort_status status = put(folder, from->name, text, error);
   free(text);
   return status;
 }
 
 static cohort_status put_reference(const char *folder, cohort_error *error) {
-  cohort_writer index = {0};
-  cohort_writer_put(&index, "# Reference\n\n");
+  cohort_text index = {0};
+  cohort_text_put(&index, "# Reference\n\n");
   cohort_status status = COHORT_DONE;
   for (size_t p = 0; status == COHORT_DONE && p < sizeof pages / sizeof *pages; p++)
     status = put_page(folder, &pages[p], &index, error);
-  cohort_writer_put(&index, "\n# The catalogue\n\n");
+  cohort_text_put(&index, "\n# The catalogue\n\n");
   const cohort_method *method;
   for (int i = 0; status == COHORT_DONE && (method = cohort_registry_at(COHORT_VARIANT_F64, i)); i++)
     status = put_method(folder, method, &index, error);
@@ -87,7 +87,7 @@ static cohort_status put_reference(const char *folder, cohort_error *error) {
 }
 
 static cohort_status put_manual(const char *folder, const cohort_verb *verb, cohort_error *error) {
-  cohort_writer out = {0};
+  cohort_text out = {0};
   cohort_manual_page(&out, verb);
   char *const name = verb ? cohort_format_text("cohort-%s.1", verb->name) : cohort_copy_text("cohort.1");
   const cohort_status status = put(folder, name, out.text, error);
@@ -104,7 +104,7 @@ static cohort_status put_manuals(const char *folder, cohort_error *error) {
 }
 
 static cohort_status put_completion(const char *folder, cohort_error *error) {
-  cohort_writer out = {0};
+  cohort_text out = {0};
   cohort_completion_script(&out);
   const cohort_status status = put(folder, "cohort", out.text, error);
   free(out.text);

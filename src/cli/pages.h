@@ -7,16 +7,16 @@
 #define COHORT_CLI_PAGES_H
 
 #include "base/status.h"
+#include "base/text.h"
 #include "cli/verb.h"
-#include "method/writer.h"
 
 /* Writes FOLDER/reference/README.md and its pages, FOLDER/man1/cohort.1 and cohort-VERB.1, and
  * FOLDER/completion/cohort. Folders are made; files of these names are replaced, others stay. */
 cohort_status cohort_pages_write(const char *folder, cohort_error *error);
 
 /* The manual page of a verb, and of the program for NULL, in roff. */
-void cohort_manual_page(cohort_writer *out, const cohort_verb *verb);
+void cohort_manual_page(cohort_text *out, const cohort_verb *verb);
 /* The completion script for bash: verbs, their options, configs, runs, families and their methods. */
-void cohort_completion_script(cohort_writer *out);
+void cohort_completion_script(cohort_text *out);
 
 #endif

@@ -166,7 +166,7 @@ cohort_status cohort_describe(const char *family, const char *key, cohort_descri
   if (key && !method)
     return fail_unknown(family ? cohort_registry_noun(family) : "method", key, family ? nearest(key, family) : NULL,
                         family ? family : "", error);
-  cohort_writer writer = {.text = NULL};
+  cohort_writer writer = {.out = {NULL, 0, 0}};
   if (format == COHORT_DESCRIBE_TSV) {
     tsv_list(&writer, family, key);
   } else if (format == COHORT_DESCRIBE_TEXT) {
@@ -182,6 +182,6 @@ cohort_status cohort_describe(const char *family, const char *key, cohort_descri
       if (belongs(method, family)) cohort_describe_json(&writer, method);
     cohort_writer_close(&writer, ']');
   }
-  *out = writer.text;
+  *out = writer.out.text;
   return COHORT_DONE;
 }

@@ -1,34 +1,16 @@
-/* Text and JSON into a buffer that doubles. Commas, quotes and indentation are kept here, so what is written is always
+/* JSON into a text that grows. Commas, quotes and indentation are kept here, so what is written is always
  * well formed. */
 #include "method/writer.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/memory.h"
-
-static void reserve(cohort_writer *writer, size_t more) {
-  if (writer->length + more + 1 <= writer->capacity) return;
-  size_t capacity = writer->capacity ? writer->capacity : 1024;
-  while (capacity < writer->length + more + 1) capacity *= 2;
-  writer->text = cohort_reallocate(writer->text, capacity);
-  writer->capacity = capacity;
-}
-
 void cohort_writer_put(cohort_writer *writer, const char *format, ...) {
-  va_list arguments, again;
+  va_list arguments;
   va_start(arguments, format);
-  va_copy(again, arguments);
-  const int needed = vsnprintf(NULL, 0, format, arguments);
+  cohort_text_put_list(&writer->out, format, arguments);
   va_end(arguments);
-  if (needed >= 0) {
-    reserve(writer, (size_t)needed);
-    vsnprintf(writer->text + writer->length, (size_t)needed + 1, format, again);
-    writer->length += (size_t)needed;
-  }
-  va_end(again);
 }
 
 static void put_quoted(cohort_writer *writer, const char *text) {

@@ -3,13 +3,13 @@
 #define COHORT_METHOD_WRITER_H
 
 #include <stdbool.h>
-#include <stddef.h>
+
+#include "base/text.h"
 
 enum { COHORT_WRITER_DEPTH = 32 };
 
 typedef struct cohort_writer {
-  char *text; /* NUL-ended; owned: free() it; NULL while empty */
-  size_t length, capacity;
+  cohort_text out; /* its text is the caller's to free() */
   int depth;
   bool filled[COHORT_WRITER_DEPTH]; /* whether the level already has an entry */
 } cohort_writer;

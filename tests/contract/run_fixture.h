@@ -10,11 +10,11 @@
 
 #include "base/comm.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "check.h"
 #include "io/checkpoint.h"
 #include "io/config.h"
 #include "method/registry.h"
-#include "method/writer.h"
 #include "train/run/run.h"
 
 enum { RUN_SAMPLES = 60, RUN_SIDE = 6, RUN_CLASSES = 4, RUN_STEPS = 6, RUN_HALF = 3 };
@@ -99,20 +99,20 @@ typedef struct run_config {
 } run_config;
 
 static inline bool run_config_read(const char *config, run_config *out, cohort_error *error) {
-  cohort_writer writer = {.text = NULL};
+  cohort_text text = {.text = NULL};
   for (const char *at = config; *at;) {
     const char *hole = strstr(at, "DATA");
     const int length = (int)(hole ? hole - at : (long)strlen(at));
-    cohort_writer_put(&writer, "%.*s%s", length, at, hole ? run_scratch : "");
+    cohort_text_put(&text, "%.*s%s", length, at, hole ? run_scratch : "");
     at += length + (hole ? 4 : 0);
   }
   cohort_faults faults = {0};
   memset(out, 0, sizeof *out);
-  cohort_status status = cohort_config_parse(writer.text, strlen(writer.text), "c.yaml", &out->document, error);
+  cohort_status status = cohort_config_parse(text.text, strlen(text.text), "c.yaml", &out->document, error);
   if (status == COHORT_DONE) cohort_settings_read(out->document, &out->settings, &faults);
   if (status == COHORT_DONE) status = cohort_faults_status(&faults, error);
   cohort_faults_release(&faults);
-  free(writer.text);
+  free(text.text);
   return status == COHORT_DONE;
 }
 

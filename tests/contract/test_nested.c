@@ -24,9 +24,9 @@ typedef struct result {
 } result;
 
 static char *write_config(const char *form, int seed, double rate, const char *sharding) {
-  cohort_writer writer = {.text = NULL};
-  cohort_writer_put(&writer, form, seed, rate, sharding);
-  return writer.text;
+  cohort_text text = {.text = NULL};
+  cohort_text_put(&text, form, seed, rate, sharding);
+  return text.text;
 }
 
 /* One run with its config, in the world `comm`. */

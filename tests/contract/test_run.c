@@ -109,12 +109,12 @@ static bool has_model(const char *config) { return strstr(config, "data:") != NU
 
 /* `method` is a key, or {KEY: {...}}. What has a model is spread over the ranks. */
 static char *with_method(const char *config, const char *method, const char *sharding) {
-  cohort_writer writer = {.text = NULL};
+  cohort_text text = {.text = NULL};
   const char *hole = strstr(config, "KEY");
-  cohort_writer_put(&writer, "steps: %d\nseed: 3\nbind: none\n%.*s%s%s", RUN_STEPS, (int)(hole - config), config,
-                    method, hole + 3);
-  if (has_model(config)) cohort_writer_put(&writer, "bucket: 0.001\nsharding: %s\n", sharding);
-  return writer.text;
+  cohort_text_put(&text, "steps: %d\nseed: 3\nbind: none\n%.*s%s%s", RUN_STEPS, (int)(hole - config), config, method,
+                  hole + 3);
+  if (has_model(config)) cohort_text_put(&text, "bucket: 0.001\nsharding: %s\n", sharding);
+  return text.text;
 }
 
 /* A new one. */
@@ -350,30 +350,30 @@ static void check_refusal(const char *config, const cohort_method *method) {
 }
 
 /* "a=1 b=x{c=2}" as YAML: "a: 1, b: {x: {c: 2}}". */
-static void put_settings(cohort_writer *out, const char *settings) {
+static void put_settings(cohort_text *out, const char *settings) {
   bool inside = false;
   for (const char *c = settings; *c; c++) {
     const char *value = c > settings && c[-1] == '=' ? c : NULL;
     if (value && value[strcspn(value, "{ ")] == '{') {
       inside = true;
-      cohort_writer_put(out, "{");
+      cohort_text_put(out, "{");
     }
     if (*c == '=')
-      cohort_writer_put(out, ": ");
+      cohort_text_put(out, ": ");
     else if (*c == '{')
-      cohort_writer_put(out, ": {");
+      cohort_text_put(out, ": {");
     else if (*c == '}')
-      cohort_writer_put(out, inside ? "}}" : "}");
+      cohort_text_put(out, inside ? "}}" : "}");
     else
-      cohort_writer_put(out, *c == ' ' ? ", " : "%c", *c);
+      cohort_text_put(out, *c == ' ' ? ", " : "%c", *c);
   }
 }
 
 static bool train_with(const char *config, const char *key, const char *settings, run_world *world) {
-  cohort_writer method = {.text = NULL};
-  cohort_writer_put(&method, "{%s: {", key);
+  cohort_text method = {.text = NULL};
+  cohort_text_put(&method, "{%s: {", key);
   put_settings(&method, settings);
-  cohort_writer_put(&method, "}}");
+  cohort_text_put(&method, "}}");
   char *text = with_method(config, method.text, "optimizer");
   *world = (run_world){.config = text, .ranks = 1, .threads = 1};
   const bool done = run_world_run(world) == COHORT_DONE;

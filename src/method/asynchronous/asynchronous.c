@@ -1,7 +1,7 @@
 /* The family asynchronous: its functions of the delay, and how `cohort probe` meets it. Costs a call an arrival. */
 #include "method/asynchronous/asynchronous.h"
 
-#include "method/family.h"
+#include "method/federated/round_arrays.h"
 
 const char *const cohort_staleness_names[] = {"constant", "polynomial", "hinge", NULL};
 
@@ -13,30 +13,10 @@ double cohort_staleness(int kind, double slope, double grace, int64_t delay) {
 
 static const cohort_probe_array inputs[] = {
     {"parameters", COHORT_ARRAY_OF_REAL, {"n"}, .meaning = "the server's start"},
-    {"problem/A",
-     COHORT_ARRAY_OF_REAL,
-     {"clients", "n", "n"},
-     .meaning = "a client's loss is w'Aw/2 - b'w + c; it takes steps of gradient descent on it"},
-    {"problem/b", COHORT_ARRAY_OF_REAL, {"clients", "n"}, .meaning = "see problem/A"},
-    {"problem/c", COHORT_ARRAY_OF_REAL, {"clients"}, .optional = true, .meaning = "see problem/A; else 0"},
-    {"samples",
-     COHORT_ARRAY_OF_INTEGER,
-     {"rounds", "clients"},
-     .constraint = "1 <= value",
-     .whole = true,
-     .meaning = "weight of each client; [clients] stands for every round"},
-    {"steps",
-     COHORT_ARRAY_OF_INTEGER,
-     {"rounds", "clients"},
-     .optional = true,
-     .constraint = "1 <= value",
-     .meaning = "local steps of each client; else local_steps"},
-    {"present",
-     COHORT_ARRAY_OF_INTEGER,
-     {"rounds", "clients"},
-     .optional = true,
-     .constraint = "0 <= value < 2",
-     .meaning = "1: the client's change arrives for this step of the server; else all do"},
+    COHORT_ROUND_QUADRATICS(),
+    COHORT_ROUND_SAMPLES,
+    COHORT_ROUND_STEPS(),
+    COHORT_ROUND_PRESENT(),
     {"delay",
      COHORT_ARRAY_OF_INTEGER,
      {"rounds", "clients"},

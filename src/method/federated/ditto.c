@@ -22,7 +22,8 @@ static const cohort_parameter parameters[] = {
 enum { PERSONAL = COHORT_FEDERATED_VECTORS };
 
 static const cohort_federated_vector vectors[] = {
-    {"personal", COHORT_SIDE_CLIENT, .from_weights = true, .stepped = true, .meaning = "v_i: the client's own model"},
+    {"personal", COHORT_SIDE_CLIENT, .from_weights = true, .evaluated = true, .stepped = true,
+     .meaning = "v_i: the client's own model"},
     {.name = NULL},
 };
 
@@ -45,14 +46,7 @@ static cohort_status local(cohort_federated_client *client, cohort_error *error)
   return COHORT_DONE;
 }
 
-static cohort_status personal_model(cohort_federated_client *client, cohort_error *error) {
-  (void)error;
-  client->call->combine(client, COHORT_CLIENT_LOCAL, 1, PERSONAL, 0, PERSONAL);
-  return COHORT_DONE;
-}
-
-static const cohort_federated functions = {
-    .vectors = vectors, .gradient = gradient, .local = local, .personal_model = personal_model};
+static const cohort_federated functions = {.vectors = vectors, .gradient = gradient, .local = local};
 
 static const cohort_method ditto = {
     .family = "federated",

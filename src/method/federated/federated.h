@@ -19,7 +19,8 @@
  *   4. The functions, in terms of client->call and server->call. Clients run side by side, each in one thread: a client
  *      sees its own rows and uploads, and what the server sends, which it must not write.
  *   5. Where tensors stay with their client (a head of its own), `personal` says which; a client's change of these is
- *      nothing. Where a client has a model of its own, `personal_model` makes it, for evaluation.
+ *      nothing. Where a client has a model of its own, a vector that is `evaluated` or `personal_model` makes it, for
+ *      evaluation.
  * What clients and server keep changes only when the server's step was applied. A function that cannot go on returns a
  * status, which the strategy passes up. */
 #ifndef COHORT_METHOD_FEDERATED_FEDERATED_H
@@ -65,7 +66,7 @@ typedef struct cohort_federated_vector {
                         they are when it first takes part */
   bool stepped;      /* a client's or a round's: an optimizer of its own steps it, which starts anew in every round */
   bool weighted;     /* an upload: joined with the weights of the changes, not equally */
-  bool evaluated;    /* a server's: evaluation takes it instead of the weights */
+  bool evaluated;    /* evaluation takes it instead of the weights: a server's; a client's for its own model */
 } cohort_federated_vector;
 
 /* Vectors inside a client; then those of the table, in its order. */
@@ -204,8 +205,21 @@ typedef struct cohort_federated {
   void (*serve)(const cohort_federated_server *server);
   void (*receive)(const cohort_federated_server *server);
   /* Outside of a round, START being the server's weights: LOCAL, which begins as these, becomes the client's own model.
-   * It may ask; what it writes of rows is not kept. NULL: clients have none. */
+   * It may ask; what it writes of rows is not kept. NULL: it is what is `evaluated` of the client's, or there is none.
+   */
   cohort_federated_client_function *personal_model;
 } cohort_federated;
+
+/* The number in the table of the vector of a side that is `evaluated`; -1: none. */
+static inline int cohort_federated_evaluated(const cohort_federated *strategy, cohort_federated_side side) {
+  const cohort_federated_vector *vector = strategy ? strategy->vectors : NULL;
+  for (int v = 0; vector && vector[v].name; v++)
+    if (vector[v].evaluated && vector[v].side == side) return v;
+  return -1;
+}
+
+static inline bool cohort_federated_has_models(const cohort_federated *strategy) {
+  return strategy && (strategy->personal_model || cohort_federated_evaluated(strategy, COHORT_SIDE_CLIENT) >= 0);
+}
 
 #endif

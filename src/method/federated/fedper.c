@@ -3,14 +3,13 @@
 #include "method/federated/heads.h"
 
 typedef struct fedper_config {
+  cohort_head_config head;
   double learning_rate;
-  int64_t tensors;
-  const char *names;
 } fedper_config;
 
 static const cohort_parameter parameters[] = {
     COHORT_SERVER_LEARNING_RATE(fedper_config),
-    COHORT_HEAD_PARAMETERS(fedper_config),
+    COHORT_HEAD_PARAMETERS,
     {.name = NULL},
 };
 
@@ -21,16 +20,8 @@ static const cohort_identity identities[] = {
     {.settings = NULL, .method = NULL},
 };
 
-static bool personal(const void *config, const cohort_parameter_tensor *tensor, int number, int tensors) {
-  const fedper_config *own = config;
-  return cohort_head_has(own->tensors, own->names, tensor, number, tensors);
-}
-
-static const cohort_federated functions = {.vectors = vectors,
-                                           .personal = personal,
-                                           .begin = cohort_head_take,
-                                           .leave = cohort_head_leave,
-                                           .personal_model = cohort_head_take};
+static const cohort_federated functions = {
+    .vectors = vectors, .personal = cohort_head_has, .begin = cohort_head_take, .leave = cohort_head_leave};
 
 static const cohort_method fedper = {
     .family = "federated",

@@ -4,9 +4,9 @@
 #include "method/federated/heads.h"
 
 typedef struct fedrep_config {
+  cohort_head_config head;
   double learning_rate;
-  int64_t head_steps, tensors;
-  const char *names;
+  int64_t head_steps;
 } fedrep_config;
 
 static const cohort_parameter parameters[] = {
@@ -15,7 +15,7 @@ static const cohort_parameter parameters[] = {
                          "steps of the head alone, before the round's local steps move the other tensors; 0: as many "
                          "as these",
                          .unit = "steps"),
-    COHORT_HEAD_PARAMETERS(fedrep_config),
+    COHORT_HEAD_PARAMETERS,
     {.name = NULL},
 };
 
@@ -26,15 +26,10 @@ static const cohort_identity identities[] = {
     {.settings = NULL, .method = NULL},
 };
 
-static bool personal(const void *config, const cohort_parameter_tensor *tensor, int number, int tensors) {
-  const fedrep_config *own = config;
-  return cohort_head_has(own->tensors, own->names, tensor, number, tensors);
-}
-
 /* The head's batches are further ones than those of the round's steps. */
 static cohort_status local(cohort_federated_client *client, cohort_error *error) {
   const fedrep_config *own = client->config;
-  const bool any = own->tensors > 0 || own->names;
+  const bool any = own->head.tensors > 0 || own->head.names;
   const int64_t head = !any ? 0 : own->head_steps ? own->head_steps : client->steps;
   for (int64_t s = 0; s < head; s++) {
     client->step = client->steps + s;
@@ -46,11 +41,10 @@ static cohort_status local(cohort_federated_client *client, cohort_error *error)
 }
 
 static const cohort_federated functions = {.vectors = vectors,
-                                           .personal = personal,
+                                           .personal = cohort_head_has,
                                            .begin = cohort_head_take,
                                            .local = local,
-                                           .leave = cohort_head_leave,
-                                           .personal_model = cohort_head_take};
+                                           .leave = cohort_head_leave};
 
 static const cohort_method fedrep = {
     .family = "federated",

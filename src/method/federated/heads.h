@@ -11,21 +11,26 @@
 enum { COHORT_HEAD = COHORT_FEDERATED_VECTORS };
 #define COHORT_HEAD_VECTOR                                                                                     \
   {                                                                                                            \
-    "head", COHORT_SIDE_CLIENT, .layout = COHORT_LIKE_PERSONAL, .from_weights = true,                          \
+    "head", COHORT_SIDE_CLIENT, .layout = COHORT_LIKE_PERSONAL, .from_weights = true, .evaluated = true,       \
                                 .meaning = "the client's own tensors: those that `tensors` or `names` selects" \
   }
 
-/* Entries of a parameter table; the config has fields of these names. */
-#define COHORT_HEAD_PARAMETERS(config)                                                                              \
-  COHORT_INTEGER_RANGE(config, tensors, "2", 0, 1e6,                                                                \
+/* What a strategy's config begins with, and the entries of its parameter table. */
+typedef struct cohort_head_config {
+  int64_t tensors;
+  const char *names;
+} cohort_head_config;
+#define COHORT_HEAD_PARAMETERS                                                                                      \
+  COHORT_INTEGER_RANGE(cohort_head_config, tensors, "2", 0, 1e6,                                                    \
                        "how many of the model's last tensors stay with their client, unless names is given: 2 are " \
                        "the last layer's matrix and bias; 0: none"),                                                \
-      COHORT_TEXT(config, names, "null",                                                                            \
+      COHORT_TEXT(cohort_head_config, names, "null",                                                                \
                   "instead: tensors of this name stay with their client; * stands for anything (\"head*\")")
 
-static inline bool cohort_head_has(int64_t last, const char *names, const cohort_parameter_tensor *tensor, int number,
-                                   int tensors) {
-  return names ? fnmatch(names, tensor->name, 0) == 0 : number >= tensors - last;
+/* Which tensors these are: the strategy's `personal`. */
+static inline bool cohort_head_has(const void *config, const cohort_parameter_tensor *tensor, int number, int tensors) {
+  const cohort_head_config *own = config;
+  return own->names ? fnmatch(own->names, tensor->name, 0) == 0 : number >= tensors - own->tensors;
 }
 
 /* Before its steps a client takes its own tensors up, and puts them back after them. */

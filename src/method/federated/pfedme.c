@@ -25,7 +25,8 @@ static const cohort_parameter parameters[] = {
 enum { PERSONAL = COHORT_FEDERATED_VECTORS };
 
 static const cohort_federated_vector vectors[] = {
-    {"personal", COHORT_SIDE_CLIENT, .from_weights = true, .meaning = "theta_i: the client's own model"},
+    {"personal", COHORT_SIDE_CLIENT, .from_weights = true, .evaluated = true,
+     .meaning = "theta_i: the client's own model"},
     {.name = NULL},
 };
 
@@ -48,14 +49,7 @@ static cohort_status gradient(cohort_federated_client *client, cohort_error *err
   return COHORT_DONE;
 }
 
-static cohort_status personal_model(cohort_federated_client *client, cohort_error *error) {
-  (void)error;
-  client->call->combine(client, COHORT_CLIENT_LOCAL, 1, PERSONAL, 0, PERSONAL);
-  return COHORT_DONE;
-}
-
-static const cohort_federated functions = {
-    .vectors = vectors, .begin = begin, .gradient = gradient, .personal_model = personal_model};
+static const cohort_federated functions = {.vectors = vectors, .begin = begin, .gradient = gradient};
 
 static const cohort_method pfedme = {
     .family = "federated",

@@ -308,6 +308,10 @@ static cohort_status leave(training *own, int item, double *numbers, cohort_erro
   if (clients->strategy && clients->strategy->leave) COHORT_TRY(clients->strategy->leave(&own->client, error));
   /* Of the steps of LOCAL, or of a program without them. */
   const double loss = own->losses ? own->loss : own->asks_loss, count = (double)(own->losses ? own->losses : own->asks);
+  if (count <= 0)
+    return cohort_fail(error, COHORT_BUG,
+                       "federated %s: its clients ask for nothing, so they have no loss; report this",
+                       clients->options.strategy->method->key);
   numbers[ITEM_LOSS_JOINED] = clients->weight[item] * loss / count;
   numbers[ITEM_LOSS] = loss / count;
   for (int m = 0, f = 0; m < clients->modules; m++)
@@ -343,7 +347,7 @@ cohort_status cohort_clients_train(void *argument, int executor, int item, void 
 cohort_status cohort_clients_model(cohort_clients *clients, int executor, int64_t i, int64_t round, const void *weights,
                                    const void **model, cohort_error *error) {
   *model = weights;
-  if (!clients->strategy || !clients->strategy->personal_model) return COHORT_DONE;
+  if (!cohort_federated_has_models(clients->strategy)) return COHORT_DONE;
   training own = {.clients = clients,
                   .trainer = &clients->trainer[executor],
                   .executor = executor,
@@ -353,5 +357,8 @@ cohort_status cohort_clients_model(cohort_clients *clients, int executor, int64_
   open(&own, clients->own_client[i], 0, 0, 0);
   own.client.round = round;
   *model = own.trainer->memory[LOCAL];
-  return clients->strategy->personal_model(&own.client, error);
+  const int kept = cohort_federated_evaluated(clients->strategy, COHORT_SIDE_CLIENT);
+  if (kept >= 0)
+    combine(&own.client, COHORT_CLIENT_LOCAL, 1, COHORT_FEDERATED_VECTORS + kept, 0, COHORT_FEDERATED_VECTORS + kept);
+  return clients->strategy->personal_model ? clients->strategy->personal_model(&own.client, error) : COHORT_DONE;
 }

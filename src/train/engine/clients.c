@@ -342,12 +342,10 @@ bool cohort_clients_keep(const cohort_clients *clients, int index, cohort_client
 }
 
 const void *cohort_clients_evaluated(const cohort_clients *clients, const char **name) {
-  for (int v = 0; v < clients->vectors; v++) {
-    if (!clients->vector[v].evaluated) continue;
-    *name = clients->vector[v].name;
-    return clients->server[v];
-  }
-  return NULL;
+  const int v = cohort_federated_evaluated(clients->strategy, COHORT_SIDE_SERVER);
+  if (v < 0) return NULL;
+  *name = clients->vector[v].name;
+  return clients->server[v];
 }
 
 /* ---- sizes ---- */

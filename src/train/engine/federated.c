@@ -208,7 +208,7 @@ static cohort_status make_evaluation(cohort_federation *federation, cohort_error
                                                 .most = settings->evaluate_clients_settings.clients,
                                                 .batch = settings->local_batch,
                                                 .present = settings->clients_per_round,
-                                                .personal = strategy && strategy->personal_model,
+                                                .personal = cohort_federated_has_models(strategy),
                                                 .key = cohort_random_key_derive_name(federation->key, "evaluated"),
                                                 .threads = options->threads};
   COHORT_TRY(cohort_client_evaluation_create(&own, &federation->evaluation, error));
@@ -304,7 +304,8 @@ static cohort_status make_modules(cohort_federation *federation, cohort_faults *
   if (!cohort_document_is_null(settings_of(federation)->privacy))
     COHORT_TRY(cohort_private_rounds_open(&federation->options, federation->population.clients, faults,
                                           &federation->module[federation->modules++], error));
-  COHORT_TRY(cohort_secure_module_open(&federation->options, &federation->modules, federation->module, faults, error));
+  COHORT_TRY(cohort_secure_module_open(&federation->options, cohort_participation_most(federation->participation),
+                                       &federation->modules, federation->module, faults, error));
   return cohort_faults_status(faults, error);
 }
 

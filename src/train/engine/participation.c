@@ -17,6 +17,7 @@ struct cohort_participation {
   const cohort_sampler *sampler;
   cohort_clock *clock; /* or NULL */
   cohort_random_key key;
+  int64_t most;             /* clients of a round */
   int64_t *client;          /* [most] */
   double *weight, *seconds; /* [most]; weight: or NULL */
   cohort_sampler_round round;
@@ -102,7 +103,8 @@ static cohort_status build(cohort_participation *own, cohort_faults *faults, coh
                                 "federated.sampler: %s weighs changes, and so does the strategy %s; take uniform",
                                 own->choice.method->key, weigher);
   COHORT_TRY(make_clock(own, error));
-  const int64_t most = own->sampler->most(own->choice.config, clients, settings->clients_per_round);
+  own->most = own->sampler->most(own->choice.config, clients, settings->clients_per_round);
+  const int64_t most = own->most;
   const int64_t numbers = clients * own->sampler->numbers;
   own->client = cohort_allocate((size_t)(most + 1) * sizeof *own->client);
   own->seconds = cohort_allocate((size_t)(most + 1) * sizeof *own->seconds);
@@ -149,6 +151,8 @@ void cohort_participation_destroy(cohort_participation *own) {
   free(own->round.totals);
   free(own);
 }
+
+int64_t cohort_participation_most(const cohort_participation *own) { return own->most; }
 
 bool cohort_participation_asks(const cohort_participation *own) {
   return own->sampler->asks && own->sampler->asks(own->choice.config);

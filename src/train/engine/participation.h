@@ -44,6 +44,7 @@ cohort_status cohort_participation_create(const cohort_participation_options *op
                                           cohort_participation **out, cohort_error *error);
 void cohort_participation_destroy(cohort_participation *participation); /* NULL is fine */
 
+int64_t cohort_participation_most(const cohort_participation *participation); /* clients of a round */
 /* What it finds is valid until the next draw. Collective where the sampler asks. */
 void cohort_participation_draw(cohort_participation *participation, int64_t round, cohort_participants *out);
 bool cohort_participation_asks(const cohort_participation *participation);           /* whether losses are asked for */

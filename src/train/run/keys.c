@@ -9,6 +9,7 @@
 
 #include "base/foreign.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "method/describe.h"
 #include "method/describe_words.h"
 #include "train/run/settings.h"
@@ -120,47 +121,47 @@ static const char *standard_of(const cohort_parameter *key) {
   return key->type == COHORT_PARAMETER_SECTION && strcmp(key->standard, "{}") == 0 ? "(its defaults)" : key->standard;
 }
 
-static void put_methods(cohort_writer *out, const char *family) {
+static void put_methods(cohort_text *out, const char *family) {
   const cohort_method *method;
   int count = 0;
   for (int i = 0; (method = cohort_registry_at(variant, i)); i++)
-    if (strcmp(method->family, family) == 0) cohort_writer_put(out, "%s%s", count++ ? ", " : "", method->key);
+    if (strcmp(method->family, family) == 0) cohort_text_put(out, "%s%s", count++ ? ", " : "", method->key);
 }
 
-static void put_numbers(cohort_writer *out, const cohort_parameter *key) {
+static void put_numbers(cohort_text *out, const cohort_parameter *key) {
   const bool low = isfinite(key->minimum), high = isfinite(key->maximum);
   const char *from = key->minimum_open ? "above " : "", *to = key->maximum_open ? "below " : "";
   if (low && high && (*from || *to))
-    cohort_writer_put(out, "%s%.16g, %s%.16g", *from ? from : "from ", key->minimum, *to ? to : "to ", key->maximum);
+    cohort_text_put(out, "%s%.16g, %s%.16g", *from ? from : "from ", key->minimum, *to ? to : "to ", key->maximum);
   else if (low && high)
-    cohort_writer_put(out, "%.16g to %.16g", key->minimum, key->maximum);
+    cohort_text_put(out, "%.16g to %.16g", key->minimum, key->maximum);
   else if (low)
-    cohort_writer_put(out, "%s%.16g", *from ? from : "at least ", key->minimum);
+    cohort_text_put(out, "%s%.16g", *from ? from : "at least ", key->minimum);
   else if (high)
-    cohort_writer_put(out, "%s%.16g", *to ? to : "at most ", key->maximum);
+    cohort_text_put(out, "%s%.16g", *to ? to : "at most ", key->maximum);
   else
-    cohort_writer_put(out, "any number");
+    cohort_text_put(out, "any number");
 }
 
 /* What may be given: bounds, choices, names of methods. */
-static void put_range(cohort_writer *out, const cohort_parameter *key) {
+static void put_range(cohort_text *out, const cohort_parameter *key) {
   if (key->type == COHORT_PARAMETER_REAL || key->type == COHORT_PARAMETER_INTEGER) {
     put_numbers(out, key);
   } else if (key->type == COHORT_PARAMETER_CHOICE) {
-    for (int i = 0; key->choices[i]; i++) cohort_writer_put(out, "%s%s", i ? ", " : "", key->choices[i]);
+    for (int i = 0; key->choices[i]; i++) cohort_text_put(out, "%s%s", i ? ", " : "", key->choices[i]);
   } else if (key->type == COHORT_PARAMETER_NUMBERS) {
-    cohort_writer_put(out, "a list of at most %d numbers", COHORT_MAX_NUMBERS);
+    cohort_text_put(out, "a list of at most %d numbers", COHORT_MAX_NUMBERS);
   } else if (key->type == COHORT_PARAMETER_BOOLEAN) {
-    cohort_writer_put(out, "true, false");
+    cohort_text_put(out, "true, false");
   } else if (key->family) {
     put_methods(out, key->family);
   }
 }
 
 /* A key of a section that is absent unless given is taken where the section is. */
-static void put_takers(cohort_writer *out, const char *path, const cohort_parameter *key) {
+static void put_takers(cohort_text *out, const char *path, const cohort_parameter *key) {
   for (const cohort_scope *scope = key->scopes; scope && scope->who; scope++)
-    cohort_writer_put(out, "%s%s", scope == key->scopes ? "" : "; ", scope->who);
+    cohort_text_put(out, "%s%s", scope == key->scopes ? "" : "; ", scope->who);
   if (key->scopes) return;
   const char *dot = strrchr(path, '.');
   char *section = dot ? cohort_format_text("%.*s", (int)(dot - path), path) : NULL;
@@ -169,54 +170,54 @@ static void put_takers(cohort_writer *out, const char *path, const cohort_parame
   const bool probed = !parent && section && cohort_registry_family(family);
   free(family);
   if (probed)
-    cohort_writer_put(out, "cohort probe, as KEY=VALUE");
+    cohort_text_put(out, "cohort probe, as KEY=VALUE");
   else if (!parent || (parent->family && !strchr(section, '.')))
-    cohort_writer_put(out, "every run");
+    cohort_text_put(out, "every run");
   else if (!parent->family && parent->standard && strcmp(parent->standard, "null") == 0)
-    cohort_writer_put(out, "runs with %s", section);
+    cohort_text_put(out, "runs with %s", section);
   else
     put_takers(out, section, parent);
   free(section);
 }
 
-static void put_meaning(cohort_writer *out, const cohort_parameter *key) {
-  cohort_writer_put(out, "%s", key->meaning ? key->meaning : "");
-  if (key->unit) cohort_writer_put(out, " (%s)", key->unit);
+static void put_meaning(cohort_text *out, const cohort_parameter *key) {
+  cohort_text_put(out, "%s", key->meaning ? key->meaning : "");
+  if (key->unit) cohort_text_put(out, " (%s)", key->unit);
 }
 
-static void put_line(cohort_writer *out, const char *path, const cohort_parameter *key) {
-  cohort_writer_put(out, "  %-27s %-8s %-15s ", path, type_of(key), standard_of(key));
+static void put_line(cohort_text *out, const char *path, const cohort_parameter *key) {
+  cohort_text_put(out, "  %-27s %-8s %-15s ", path, type_of(key), standard_of(key));
   put_meaning(out, key);
-  cohort_writer_put(out, "\n");
+  cohort_text_put(out, "\n");
 }
 
-static void put_row(cohort_writer *out, const char *path, const cohort_parameter *key) {
-  cohort_writer_put(out, "| `%s` | %s | %s | ", path, type_of(key), standard_of(key));
+static void put_row(cohort_text *out, const char *path, const cohort_parameter *key) {
+  cohort_text_put(out, "| `%s` | %s | %s | ", path, type_of(key), standard_of(key));
   put_range(out, key);
-  cohort_writer_put(out, " | %s | ", key->unit ? key->unit : "");
+  cohort_text_put(out, " | %s | ", key->unit ? key->unit : "");
   put_takers(out, path, key);
-  cohort_writer_put(out, " | %s | %s |\n", key->may_change ? "may change" : "stays", key->meaning);
+  cohort_text_put(out, " | %s | %s |\n", key->may_change ? "may change" : "stays", key->meaning);
 }
 
-static void put_heading(cohort_writer *out, const char *path, const cohort_parameter *section, bool markdown) {
+static void put_heading(cohort_text *out, const char *path, const cohort_parameter *section, bool markdown) {
   if (!markdown) {
-    cohort_writer_put(out, section ? "\n%s: " : "%sKeys of a config", path);
-    if (section) cohort_writer_put(out, "%s", section->meaning);
-    cohort_writer_put(out, "\n");
+    cohort_text_put(out, section ? "\n%s: " : "%sKeys of a config", path);
+    if (section) cohort_text_put(out, "%s", section->meaning);
+    cohort_text_put(out, "\n");
     return;
   }
-  cohort_writer_put(out, "\n## %s\n\n", section ? path : "The whole run");
+  cohort_text_put(out, "\n## %s\n\n", section ? path : "The whole run");
   if (section) {
-    cohort_writer_put(out, "A %s: %s. Taken by ", type_of(section), section->meaning);
+    cohort_text_put(out, "A %s: %s. Taken by ", type_of(section), section->meaning);
     put_takers(out, path, section);
-    cohort_writer_put(out, ".\n\n");
+    cohort_text_put(out, ".\n\n");
   }
-  cohort_writer_put(out, "| key | type | default | values | unit | taken by | on resume | meaning |\n");
-  cohort_writer_put(out, "|---|---|---|---|---|---|---|---|\n");
+  cohort_text_put(out, "| key | type | default | values | unit | taken by | on resume | meaning |\n");
+  cohort_text_put(out, "|---|---|---|---|---|---|---|---|\n");
 }
 
 /* A table's own keys, then its sections one after the other. */
-static void list_section(cohort_writer *out, const cohort_parameter *table, const char *path, bool markdown) {
+static void list_section(cohort_text *out, const cohort_parameter *table, const char *path, bool markdown) {
   for (int sections = 0; sections < 2; sections++)
     for (const cohort_parameter *key = table; key->name; key++) {
       if ((key->section != NULL) != (sections == 1)) continue;
@@ -234,31 +235,30 @@ static void list_section(cohort_writer *out, const cohort_parameter *table, cons
 }
 
 static void put_tsv(void *argument, const char *path, const cohort_parameter *key) {
-  cohort_writer *out = argument;
-  cohort_writer_put(out, "%s\t%s\t%s\t", path, type_of(key), key->standard ? key->standard : "");
+  cohort_text *out = argument;
+  cohort_text_put(out, "%s\t%s\t%s\t", path, type_of(key), key->standard ? key->standard : "");
   put_range(out, key);
-  cohort_writer_put(out, "\t%s\t", key->unit ? key->unit : "");
+  cohort_text_put(out, "\t%s\t", key->unit ? key->unit : "");
   put_takers(out, path, key);
-  cohort_writer_put(out, "\t%s\t%s\n", key->may_change ? "true" : "false", key->meaning);
+  cohort_text_put(out, "\t%s\t%s\n", key->may_change ? "true" : "false", key->meaning);
 }
 
-static void list_all(cohort_writer *out, cohort_keys_format format) {
+static void list_all(cohort_text *out, cohort_keys_format format) {
   switch (format) {
     case COHORT_KEYS_TEXT:
       put_heading(out, "", NULL, false);
       list_section(out, cohort_settings_table, "", false);
-      cohort_writer_put(
+      cohort_text_put(
           out, "\ncohort keys KEY tells all about one; cohort methods lists the methods and their parameters.\n");
       break;
     case COHORT_KEYS_TSV:
-      cohort_writer_put(out, "key\ttype\tdefault\tvalues\tunit\ttaken_by\tmay_change\tmeaning\n");
+      cohort_text_put(out, "key\ttype\tdefault\tvalues\tunit\ttaken_by\tmay_change\tmeaning\n");
       cohort_keys_walk(false, put_tsv, out);
       break;
     case COHORT_KEYS_MARKDOWN:
-      cohort_writer_put(
-          out,
-          "# Keys of a config\n\nMade by `cohort keys`. On the command line a key is dotted, as it stands "
-          "here: `data.text=own.txt`. The parameters of methods are on the methods' pages.\n");
+      cohort_text_put(out,
+                      "# Keys of a config\n\nMade by `cohort keys`. On the command line a key is dotted, as it stands "
+                      "here: `data.text=own.txt`. The parameters of methods are on the methods' pages.\n");
       put_heading(out, "", NULL, true);
       list_section(out, cohort_settings_table, "", true);
       break;
@@ -266,25 +266,25 @@ static void list_all(cohort_writer *out, cohort_keys_format format) {
 }
 
 /* All about one key. */
-static void put_page(cohort_writer *out, const char *path, const cohort_parameter *key) {
-  cohort_writer_put(out, "%s: %s\n\n", path, key->meaning ? key->meaning : "");
-  cohort_writer_put(out, "Type      %s\nDefault   %s\n", type_of(key), standard_of(key));
-  cohort_writer range = {.text = NULL};
+static void put_page(cohort_text *out, const char *path, const cohort_parameter *key) {
+  cohort_text_put(out, "%s: %s\n\n", path, key->meaning ? key->meaning : "");
+  cohort_text_put(out, "Type      %s\nDefault   %s\n", type_of(key), standard_of(key));
+  cohort_text range = {.text = NULL};
   put_range(&range, key);
-  if (range.text) cohort_writer_put(out, "Values    %s\n", range.text);
+  if (range.text) cohort_text_put(out, "Values    %s\n", range.text);
   free(range.text);
-  if (key->unit) cohort_writer_put(out, "Unit      %s\n", key->unit);
-  cohort_writer_put(out, "Taken by  ");
+  if (key->unit) cohort_text_put(out, "Unit      %s\n", key->unit);
+  cohort_text_put(out, "Taken by  ");
   put_takers(out, path, key);
-  cohort_writer_put(out, "\nResume    %s\n",
-                    key->may_change ? "may change when a run is resumed" : "stays as the run began");
+  cohort_text_put(out, "\nResume    %s\n",
+                  key->may_change ? "may change when a run is resumed" : "stays as the run began");
   if (key->sweep_low < key->sweep_high)
-    cohort_writer_put(out, "Sweep     %g to %g%s\n", key->sweep_low, key->sweep_high,
-                      key->sweep_log ? ", logarithmic" : "");
+    cohort_text_put(out, "Sweep     %g to %g%s\n", key->sweep_low, key->sweep_high,
+                    key->sweep_log ? ", logarithmic" : "");
   if (key->family)
-    cohort_writer_put(out, "Write     %s={METHOD: {its parameters}}; cohort methods %s METHOD lists them\n", path,
-                      key->family);
-  if (key->section) cohort_writer_put(out, "\n");
+    cohort_text_put(out, "Write     %s={METHOD: {its parameters}}; cohort methods %s METHOD lists them\n", path,
+                    key->family);
+  if (key->section) cohort_text_put(out, "\n");
   char *below = path_below(path, key);
   if (key->section) list_section(out, key->section, below, false);
   free(below);
@@ -295,7 +295,7 @@ typedef struct search {
   const char *word;
   int found;
   char *path; /* of the last one found; owned */
-  cohort_writer list;
+  cohort_text list;
   const char **names; /* of all keys and last words, to suggest from; owned */
   size_t count, room;
 } search;
@@ -337,20 +337,20 @@ static cohort_status fail_unknown(const char *word, cohort_error *error) {
   return cohort_fail(error, COHORT_BAD_CONFIG, "command line: no key \"%s\"; `cohort keys` lists them", word);
 }
 
-static cohort_status describe_word(const char *word, cohort_writer *out, cohort_error *error) {
+static cohort_status describe_word(const char *word, cohort_text *out, cohort_error *error) {
   search own = {.word = word};
   cohort_keys_walk(true, match_last_word, &own);
   if (own.found == 1)
     put_page(out, own.path, cohort_keys_find(own.path));
   else if (own.found > 1)
-    cohort_writer_put(out, "%s", own.list.text);
+    cohort_text_put(out, "%s", own.list.text);
   free(own.path);
   free(own.list.text);
   return own.found ? COHORT_DONE : fail_unknown(word, error);
 }
 
 /* A family that no key of a config holds, one of its methods (FAMILY.METHOD) or of their parameters; false: none. */
-static bool describe_family(const char *key, cohort_writer *out) {
+static bool describe_family(const char *key, cohort_text *out) {
   char *family = cohort_format_text("%.*s", (int)strcspn(key, "."), key);
   const char *rest = after_word(key);
   char *name = cohort_format_text("%.*s", (int)strcspn(rest, "."), rest);
@@ -367,17 +367,17 @@ static bool describe_family(const char *key, cohort_writer *out) {
 }
 
 cohort_status cohort_keys_describe(const char *key, cohort_keys_format format, char **out, cohort_error *error) {
-  cohort_writer writer = {.text = NULL};
+  cohort_text whole = {.text = NULL};
   const cohort_parameter *found = key ? cohort_keys_find(key) : NULL;
   cohort_status status = COHORT_DONE;
   if (!key)
-    list_all(&writer, format);
+    list_all(&whole, format);
   else if (found && found->family && cohort_registry_find(variant, found->family, last_word(key)))
     return cohort_describe(found->family, last_word(key), COHORT_DESCRIBE_TEXT, out, error);
   else if (found)
-    put_page(&writer, key, found);
-  else if (!describe_family(key, &writer))
-    status = describe_word(key, &writer, error);
-  *out = writer.text;
+    put_page(&whole, key, found);
+  else if (!describe_family(key, &whole))
+    status = describe_word(key, &whole, error);
+  *out = whole.text;
   return status;
 }

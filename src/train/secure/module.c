@@ -106,16 +106,7 @@ static void check_uploads(const cohort_federation_options *options, cohort_fault
                         strategy->key, vector->name);
 }
 
-/* Clients in a round at most, but for a chance that does not matter where each comes by itself. */
-static double most_clients(const cohort_federated_settings *settings) {
-  const double wanted = (double)settings->clients_per_round;
-  const cohort_document *sampler = settings->sampler;
-  const bool poisson =
-      sampler && (cohort_document_get(sampler, "poisson") || (sampler->text && strcmp(sampler->text, "poisson") == 0));
-  return poisson ? wanted + 12 * sqrt(wanted) + 12 : wanted;
-}
-
-cohort_status cohort_secure_module_open(const cohort_federation_options *options, int *modules,
+cohort_status cohort_secure_module_open(const cohort_federation_options *options, int64_t most, int *modules,
                                         cohort_round_module *module, cohort_faults *faults, cohort_error *error) {
   const cohort_federated_settings *settings = &options->settings->federated_settings;
   if (!settings->secure) return COHORT_DONE;
@@ -124,7 +115,7 @@ cohort_status cohort_secure_module_open(const cohort_federation_options *options
     cohort_faults_add(faults, settings->secure,
                       "federated.secure: rounding can make a change longer than the bound that privacy counts on; set "
                       "federated.secure.rounding to zero");
-  cohort_secure_check(&settings->secure_settings, most_clients(settings), 0, settings->secure, faults);
+  cohort_secure_check(&settings->secure_settings, (double)most, 0, settings->secure, faults);
   COHORT_TRY(cohort_faults_status(faults, error));
   const cohort_secure_options own = {.comm = options->comm,
                                      .threads = options->threads,

@@ -5,7 +5,8 @@
  * optimizer steps by it, and the module's refusal says why.
  *
  * Intended usage:
- *   cohort_secure_module_open(&options, &modules, module, &faults, &error);    module.release(module.argument) ends it
+ *   cohort_secure_module_open(&options, most, &modules, module, &faults, &error);    module.release(module.argument)
+ * ends it
  */
 #ifndef COHORT_TRAIN_SECURE_MODULE_H
 #define COHORT_TRAIN_SECURE_MODULE_H
@@ -13,9 +14,10 @@
 #include "train/engine/federated.h"
 #include "train/secure/secure.h"
 
-/* Of a run's config: adds the module to those that there are, if federated.secure is given. With plan_only no memory is
+/* Of a run's config: adds the module to those that there are, if federated.secure is given, for at most
+ * `most` clients a round. With plan_only no memory is
  * taken, and no round runs. */
-cohort_status cohort_secure_module_open(const cohort_federation_options *options, int *modules,
+cohort_status cohort_secure_module_open(const cohort_federation_options *options, int64_t most, int *modules,
                                         cohort_round_module *module, cohort_faults *faults, cohort_error *error);
 
 #endif

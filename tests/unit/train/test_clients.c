@@ -35,7 +35,8 @@ static double seven(const void *config, int64_t clients) {
 }
 
 static const cohort_federated_vector vectors[] = {
-    {"own", COHORT_SIDE_CLIENT, .from_weights = true, .stepped = true, .meaning = "a model of its own"},
+    {"own", COHORT_SIDE_CLIENT, .from_weights = true, .stepped = true, .evaluated = true,
+     .meaning = "a model of its own"},
     {"heads", COHORT_SIDE_CLIENT, .layout = COHORT_LIKE_PERSONAL, .from_weights = true, .meaning = "its head"},
     {"times", COHORT_SIDE_CLIENT, .layout = COHORT_LIKE_NUMBERS, .initial = seven, .meaning = "7 + rounds"},
     {"mark", COHORT_SIDE_UPLOAD, .layout = COHORT_LIKE_NUMBERS, .meaning = "its number"},
@@ -90,7 +91,6 @@ static void receive(const cohort_federated_server *server) {
 
 static cohort_status personal_model(cohort_federated_client *client, cohort_error *error) {
   (void)error;
-  client->call->combine(client, COHORT_CLIENT_LOCAL, 1, OWN, 0, OWN);
   client->call->combine(client, COHORT_CLIENT_LOCAL, 1, HEADS, 0, HEADS);
   return COHORT_DONE;
 }
@@ -397,8 +397,30 @@ static void strategies_may_do_all_this(void) {
   }
 }
 
-static const check checks[] = {{"modules act in their order", modules_act_in_their_order},
-                               {"a joiner replaces the sum", a_joiner_replaces_the_sum},
-                               {"clients begin at older weights", clients_begin_at_older_weights},
-                               {"strategies may do all this", strategies_may_do_all_this}};
+static cohort_status does_nothing(cohort_federated_client *client, cohort_error *error) {
+  (void)client, (void)error;
+  return COHORT_DONE;
+}
+
+static void a_client_that_asks_for_nothing_is_a_fault(void) {
+  static const cohort_federated idle = {.settings = settings, .local = does_nothing};
+  static const cohort_method told = {.family = "federated", .key = "idle", .functions = &idle};
+  cohort_comm alone = cohort_comm_alone();
+  const cohort_choice strategy = {.method = &told};
+  federation own;
+  open_federation(&alone, &strategy, 1, 0, NULL, &own);
+  const cohort_round round = round_of(&own, 0, 2);
+  void *step = NULL;
+  double loss = 0;
+  CU_ASSERT_EQUAL(cohort_clients_run(own.clients, &round, own.weights, &step, &loss, &own.error), COHORT_BUG);
+  CU_ASSERT_PTR_NOT_NULL(strstr(own.error.text, "federated idle: its clients ask for nothing"));
+  close_federation(&own);
+}
+
+static const check checks[] = {
+    {"modules act in their order", modules_act_in_their_order},
+    {"a joiner replaces the sum", a_joiner_replaces_the_sum},
+    {"clients begin at older weights", clients_begin_at_older_weights},
+    {"strategies may do all this", strategies_may_do_all_this},
+    {"a client that asks for nothing is a fault", a_client_that_asks_for_nothing_is_a_fault}};
 int main(void) { return check_run("train_clients", checks, sizeof checks / sizeof *checks); }

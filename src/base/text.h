@@ -1,0 +1,17 @@
+/* Text that grows as it is written. */
+#ifndef COHORT_BASE_TEXT_H
+#define COHORT_BASE_TEXT_H
+
+#include <stdarg.h>
+#include <stddef.h>
+
+typedef struct cohort_text {
+  char *text; /* NUL-ended; owned: free() it; NULL while empty */
+  size_t length, capacity;
+} cohort_text;
+
+void cohort_text_put(cohort_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void cohort_text_put_list(cohort_text *text, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
+
+#endif
