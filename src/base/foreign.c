@@ -19,6 +19,11 @@ const cohort_foreign cohort_foreign_names[] = {
     {"lora_r", NULL, "rank", "lora.rank", NULL},
     {"lora_rank", NULL, "rank", "lora.rank", NULL},
     {"r", "lora", "rank", "lora.rank", NULL},
+    {"use_rslora", "lora", "scaling", "lora.scaling: root", NULL},
+    {"use_dora", "lora", "dora", "lora.dora", NULL},
+    {"lora_dropout", NULL, "dropout", "lora.dropout", NULL},
+    {"freeze", NULL, "frozen", "groups: [{name: PATTERN, frozen: true}]", NULL},
+    {"requires_grad", NULL, "frozen", "groups: [{name: PATTERN, frozen: true}]", NULL},
     {"target_modules", NULL, "targets", "lora.targets", NULL},
     /* The optimizer. */
     {"lr", NULL, "learning_rate", "optimizer.METHOD.learning_rate", NULL},

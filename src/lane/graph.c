@@ -58,10 +58,10 @@ cohort_status cohort_lane_source_graph(const cohort_lane_source *source, cohort_
   return COHORT_DONE;
 }
 
-static int64_t offset_in(const cohort_space *space, const char *name) {
+static const cohort_space_tensor *find_tensor(const cohort_space *space, const char *name) {
   for (int t = 0; t < space->tensors; t++)
-    if (strcmp(space->tensor[t].declared.name, name) == 0) return space->tensor[t].offset;
-  return -1;
+    if (strcmp(space->tensor[t].declared.name, name) == 0) return &space->tensor[t];
+  return NULL;
 }
 
 static cohort_status list_parameters(cohort_lane_graph *own, const cohort_graph *graph, cohort_space *const *spaces,
@@ -72,12 +72,14 @@ static cohort_status list_parameters(cohort_lane_graph *own, const cohort_graph 
   own->space = cohort_allocate(count * sizeof *own->space);
   own->offset = cohort_allocate(count * sizeof *own->offset);
   own->bucket = cohort_allocate(count * sizeof *own->bucket);
+  own->frozen = cohort_allocate(count * sizeof *own->frozen);
   for (int t = 0; t < own->tensors; t++) {
     const cohort_parameter_tensor *declared = cohort_graph_parameter_at(graph, t, &own->parameter[t]);
     own->space[t] = own->bucket[t] = declared->space;
-    own->offset[t] = offset_in(spaces[declared->space], declared->name);
-    if (own->offset[t] < 0)
-      return cohort_fail(error, COHORT_BUG, "model: the graph's tensor %s is in no space", declared->name);
+    const cohort_space_tensor *place = find_tensor(spaces[declared->space], declared->name);
+    if (!place) return cohort_fail(error, COHORT_BUG, "model: the graph's tensor %s is in no space", declared->name);
+    own->offset[t] = place->offset;
+    own->frozen[t] = place->frozen;
   }
   return COHORT_DONE;
 }
@@ -109,11 +111,11 @@ static cohort_status list_states(cohort_lane_graph *own, const cohort_graph *gra
   return COHORT_DONE;
 }
 
-/* The trained tensors, packed; at[i] is the tensor's number. */
+/* The trained tensors, packed, but those that a group freezes; at[i] is the tensor's number. */
 static int trained(const cohort_lane_graph *own, cohort_value *wrt, int *at) {
   int count = 0;
   for (int t = 0; t < own->tensors; t++)
-    if (is_trained(own, t)) {
+    if (is_trained(own, t) && !own->frozen[t]) {
       wrt[count] = own->parameter[t];
       at[count++] = t;
     }
@@ -133,6 +135,15 @@ static cohort_value sum_objectives(const cohort_lane_graph *own, const built_gra
   return sum == COHORT_NO_VALUE ? cohort_graph_constant(from->graph, 0) : sum;
 }
 
+/* What a tensor that a group freezes has for a gradient: nothing is computed for it, but its place in the row is
+ * filled, as that may hold another bucket's numbers. */
+static void add_zeros(const cohort_lane_graph *own, const built_graph *from, cohort_value *gradient) {
+  for (int t = 0; t < own->tensors; t++)
+    if (is_trained(own, t) && own->frozen[t])
+      gradient[t] = cohort_graph_broadcast(from->graph, cohort_graph_constant(from->graph, 0),
+                                           cohort_graph_shape(from->graph, own->parameter[t]));
+}
+
 static void add_gradients(cohort_lane_graph *own, const built_graph *from) {
   const size_t count = (size_t)own->tensors + 1;
   cohort_value *wrt = cohort_allocate(count * sizeof *wrt), *gradients = cohort_allocate(count * sizeof *gradients);
@@ -144,6 +155,7 @@ static void add_gradients(cohort_lane_graph *own, const built_graph *from) {
     cohort_graph_gradient(from->graph, objective, from->inverse_count, tensors, wrt, gradients);
     for (int t = 0; t < own->tensors; t++) own->gradient[i * own->tensors + t] = COHORT_NO_VALUE;
     for (int t = 0; t < tensors; t++) own->gradient[i * own->tensors + at[t]] = gradients[t];
+    add_zeros(own, from, own->gradient + i * own->tensors);
   }
   free(at);
   free(gradients);
@@ -174,6 +186,7 @@ static void add_products(cohort_lane_graph *own, const built_graph *from) {
     own->direction[at[t]] = directions[t];
     own->product[at[t]] = products[t];
   }
+  add_zeros(own, from, own->product);
   free(at);
   free(gradients);
   free(products);
@@ -268,6 +281,7 @@ void cohort_lane_graph_destroy(cohort_lane_graph *graph) {
   free(graph->space);
   free(graph->offset);
   free(graph->bucket);
+  free(graph->frozen);
   free(graph->gradient);
   free(graph->direction);
   free(graph->product);
@@ -410,7 +424,8 @@ static void bind(const cohort_lane_graph *graph, cohort_lane_context *context, i
     for (int i = 0; i < graph->vectors; i++, row += run->row->vector)
       memory[graph->gradient[i * graph->tensors + t]] = row;
     if (!graph->options.hessian_product) continue;
-    memory[graph->direction[t]] = (void *)(uintptr_t)(run->direction[bucket] + offset);
+    if (graph->direction[t] != COHORT_NO_VALUE)
+      memory[graph->direction[t]] = (void *)(uintptr_t)(run->direction[bucket] + offset);
     memory[graph->product[t]] = row;
   }
 }

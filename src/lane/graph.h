@@ -41,12 +41,13 @@ typedef struct cohort_lane_graph {
   int tensors;             /* of all spaces */
   cohort_value *parameter; /* [tensors] */
   int *space;              /* [tensors] */
+  bool *frozen;            /* [tensors]: trained ones that a group of the optimizer freezes */
   int64_t *offset;         /* [tensors]: in the space's vector, or (of a cut graph) in the bucket */
   int *bucket;             /* [tensors]: of a cut graph, counted through all spaces; else the space */
   cohort_value row;        /* [row_elements]: leaves the lane; COHORT_NO_VALUE: none does */
   int64_t row_elements;
-  cohort_value *gradient;            /* [vectors][tensors], NO_VALUE for frozen ones */
-  cohort_value *direction, *product; /* [tensors] */
+  cohort_value *gradient;            /* [vectors][tensors], NO_VALUE for those of frozen spaces */
+  cohort_value *direction, *product; /* [tensors]; NO_VALUE where there is none */
   int states;                        /* numbers kept from batch to batch, by tensor */
   cohort_value *state, *next;        /* [states]; next: COHORT_NO_VALUE when it stays as it is */
   const cohort_space_tensor **kept;  /* [states]: where each lies */

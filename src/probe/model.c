@@ -1,6 +1,7 @@
 /* Probe of a model: outputs, loss and gradients at given parameters, or at those that a seed draws. */
 #include "method/model/model.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +64,11 @@ static cohort_model_outputs build_model(cohort_probe_state *probe, model_graph *
   }
   const int64_t rank = cohort_probe_setting_value(probe, "lora_rank");
   cohort_adapter adapter = {.rank = rank};
-  if (rank > 0) adapter.scale = (double)cohort_probe_setting_value(probe, "lora_alpha") / (double)rank;
+  if (rank > 0) {
+    const double by = cohort_probe_setting_value(probe, "lora_root") ? sqrt((double)rank) : (double)rank;
+    adapter.scale = (double)cohort_probe_setting_value(probe, "lora_alpha") / by;
+    adapter.magnitude = cohort_probe_setting_value(probe, "lora_dora") != 0;
+  }
   if (rank > 0) inputs.adapter = &adapter;
   inputs.positions = add_integers(own, "positions", positions);
   inputs.ids = add_integers(own, "ids", segments);

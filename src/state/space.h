@@ -12,6 +12,7 @@ typedef struct cohort_space_tensor {
   cohort_parameter_tensor declared;
   int64_t offset, elements; /* in the flat vector */
   int first_piece, pieces;
+  bool frozen; /* a group of the config freezes it: its gradient is zero and is never computed */
 } cohort_space_tensor;
 
 typedef struct cohort_piece {

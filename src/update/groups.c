@@ -12,16 +12,19 @@ typedef struct group_settings {
   const char *role, *name;
   const cohort_document *optimizer;
   double learning_rate;
-  bool decay;
+  bool decay, frozen;
 } group_settings;
 
 const cohort_parameter cohort_group_table[] = {
     COHORT_TEXT(group_settings, role, "null",
                 "roles it takes, joined by ',': matrix, kernel, vector, gain, embedding, head, scalar"),
     COHORT_TEXT(group_settings, name, "null", "pattern of tensor names it takes, with * and ?"),
-    COHORT_METHOD_OF(group_settings, optimizer, NULL, "optimizer", "the group's optimizer"),
+    COHORT_METHOD_OF(group_settings, optimizer, "null", "optimizer", "the group's optimizer"),
     COHORT_REAL_ATLEAST(group_settings, learning_rate, "1", 0, "factor on that optimizer's learning rate"),
     COHORT_BOOLEAN(group_settings, decay, "true", "whether weight decay applies to the group's tensors"),
+    COHORT_BOOLEAN(
+        group_settings, frozen, "false",
+        "the group's tensors stay as they begin, and their gradients are not computed; it takes no optimizer"),
     {.name = NULL},
 };
 
@@ -60,6 +63,25 @@ static void check_roles(const char *list, const cohort_document *where, cohort_f
   free(own);
 }
 
+/* That of a frozen group is plain descent by a factor of 0, which leaves every bit. */
+static void read_optimizer(cohort_variant variant, const group_settings *own, const cohort_document *document,
+                           cohort_choice *choice, cohort_document *expanded, cohort_faults *faults) {
+  const bool given = !cohort_document_is_null(own->optimizer);
+  if (own->frozen && given)
+    cohort_faults_add(faults, own->optimizer, "groups: a frozen group is not trained; remove its optimizer or frozen");
+  if (!own->frozen && !given)
+    cohort_faults_add(faults, document, "groups: a group needs an optimizer, or frozen: true");
+  if (faults->count) return;
+  if (given) {
+    cohort_choice_expand(variant, "optimizer", own->optimizer, "optimizer", choice, expanded, faults);
+    return;
+  }
+  const cohort_choice_number rate = {"learning_rate", 1};
+  cohort_error error;
+  if (cohort_choice_make(variant, "optimizer", "sgd", 1, &rate, choice, &error) != COHORT_DONE)
+    cohort_faults_add(faults, document, "groups: %s", error.text);
+}
+
 static bool read_group(const cohort_updater_options *options, const cohort_document *document,
                        cohort_update_group *group, cohort_document *expanded, cohort_faults *faults) {
   group_settings own;
@@ -67,11 +89,12 @@ static bool read_group(const cohort_updater_options *options, const cohort_docum
   if (faults->count) return false;
   if (own.role) check_roles(own.role, cohort_document_get(document, "role"), faults);
   if (!own.role && !own.name) cohort_faults_add(faults, document, "groups: a group needs role or name");
-  cohort_choice_expand(options->variant, "optimizer", own.optimizer, "optimizer", &group->choice, expanded, faults);
+  read_optimizer(options->variant, &own, document, &group->choice, expanded, faults);
   if (faults->count) return false;
   group->role = own.role;
   group->name = own.name;
-  set_up(group, own.learning_rate, own.decay);
+  group->frozen = own.frozen;
+  set_up(group, own.frozen ? 0 : own.learning_rate, own.decay && !own.frozen);
   if (cohort_optimizer_drives(group->functions))
     cohort_faults_add(faults, document, "groups: %s is a driver; put it at the top, around the groups",
                       group->choice.method->key);
@@ -87,7 +110,7 @@ cohort_document *cohort_groups_expand(const cohort_document *groups, cohort_faul
     cohort_document_append(list, expanded);
     cohort_parameters_read(cohort_group_table, groups->children[g], "groups", &own, expanded, faults);
     if (faults->count) break;
-    cohort_choice_expand(COHORT_VARIANT_F64, "optimizer", own.optimizer, "optimizer", &choice, expanded, faults);
+    read_optimizer(COHORT_VARIANT_F64, &own, groups->children[g], &choice, expanded, faults);
     cohort_choice_release(&choice);
   }
   return list;
@@ -138,12 +161,13 @@ static void serve(cohort_parameter_groups *groups, int tensor, const cohort_spac
 }
 
 /* Gives every tensor its group: the first that takes it; the last one takes the rest. */
-static void assign(const cohort_space *space, cohort_parameter_groups *groups, const cohort_document *where,
+static void assign(cohort_space *space, cohort_parameter_groups *groups, const cohort_document *where,
                    cohort_faults *faults) {
   for (int t = 0; t < space->tensors; t++) {
     int g = 0;
     while (g < groups->count - 1 && !takes(&groups->group[g], &space->tensor[t].declared)) g++;
     groups->of_tensor[t] = g;
+    space->tensor[t].frozen = groups->group[g].frozen;
     serve(groups, t, &space->tensor[t], where, faults);
   }
 }

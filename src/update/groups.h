@@ -10,6 +10,7 @@ typedef struct cohort_update_group {
   const cohort_optimizer *functions;
   double learning_rate, weight_decay; /* of the method's settings times the group's factor */
   bool decay;                         /* whether any of its tensors may decay */
+  bool frozen;                        /* its tensors stay as they begin: a factor of 0, and no gradient */
   const char *role, *name;            /* selectors; NULL: any */
   int states, sums, passes;
 } cohort_update_group;
@@ -24,7 +25,8 @@ typedef struct cohort_parameter_groups {
   int64_t workspace;          /* elements that one update may want */
 } cohort_parameter_groups;
 
-/* Reads `base` (of the rest) and `groups`; with `base` NULL there are none. Expands the groups into plan->expanded. */
+/* Reads `base` (of the rest) and `groups`; with `base` NULL there are none. Expands the groups into plan->expanded and
+ * marks the tensors of the space that they freeze. */
 cohort_status cohort_parameter_groups_create(const cohort_updater_options *options, const cohort_document *base,
                                              cohort_parameter_groups *out, cohort_faults *faults, cohort_error *error);
 void cohort_parameter_groups_release(cohort_parameter_groups *groups);

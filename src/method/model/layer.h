@@ -19,6 +19,43 @@ static inline bool cohort_adapter_takes(const cohort_adapter *adapter, const cha
   return adapter->targets == 0;
 }
 
+/* Dropout in a scope of its own, so that every place draws other numbers; nothing when not training or p is 0. */
+static inline cohort_value cohort_layer_dropout(cohort_graph *graph, const char *name, cohort_value x,
+                                                const cohort_model_inputs *inputs, double p) {
+  if (!inputs->training || p == 0) return x;
+  cohort_graph_enter(graph, "%s", name);
+  const cohort_value y = cohort_graph_dropout(graph, x, inputs->ids, inputs->positions, p);
+  cohort_graph_leave(graph);
+  return y;
+}
+
+/* Sums over the columns of a product: [rows, columns] twice -> [rows]. */
+static inline cohort_value cohort_layer_row_dots(cohort_graph *graph, cohort_value x, cohort_value y) {
+  const int64_t rows = cohort_shape_rows(cohort_graph_shape(graph, x));
+  return cohort_graph_reshape(graph, cohort_graph_sum(graph, cohort_graph_multiply(graph, x, y), 1 << 1),
+                              COHORT_SHAPE(rows));
+}
+
+/* DoRA's factor of each output, [out]: m over the norm of the row of W + s B A, whose square is
+ * |W|^2 + 2 s B . (W A') + s^2 B . (B (A A')), so that the sum is never formed. Exactly 1 where B and lora_magnitude
+ * are zero. Costs two passes over W and a product of W with A. */
+static inline cohort_value cohort_layer_magnitude(cohort_graph *graph, const cohort_adapter *adapter,
+                                                  cohort_value weight, cohort_value a, cohort_value b) {
+  const int64_t out = cohort_shape_rows(cohort_graph_shape(graph, weight));
+  const cohort_value moved = cohort_graph_parameter(graph, adapter->space, "lora_magnitude", COHORT_SHAPE(out),
+                                                    COHORT_ROLE_GAIN, COHORT_INITIAL_ZERO, 0);
+  const cohort_value own = cohort_layer_row_dots(graph, weight, weight);
+  const cohort_value mixed = cohort_layer_row_dots(graph, b, cohort_graph_matmul(graph, weight, a, false, true));
+  const cohort_value gram = cohort_graph_matmul(graph, a, a, false, true);
+  const cohort_value added = cohort_layer_row_dots(graph, b, cohort_graph_matmul(graph, b, gram, false, false));
+  const cohort_value more = cohort_graph_add(graph, cohort_graph_scale(graph, mixed, 2 * adapter->scale),
+                                             cohort_graph_scale(graph, added, adapter->scale * adapter->scale));
+  const cohort_value norm = cohort_graph_unary(graph, COHORT_OP_SQUARE_ROOT, cohort_graph_add(graph, own, more));
+  const cohort_value start = cohort_graph_unary(graph, COHORT_OP_SQUARE_ROOT, own);
+  return cohort_graph_divide(graph, cohort_graph_add(graph, cohort_graph_stop_gradient(graph, start), moved),
+                             cohort_graph_stop_gradient(graph, norm));
+}
+
 /* x [R, in] weight' [in, out], and what an adapter adds. In the scope of the layer, whose own name is `layer`. A begins
  * as PEFT's (Kaiming uniform with a = sqrt 5). */
 static inline cohort_value cohort_layer_product(cohort_graph *graph, const cohort_model_inputs *inputs,
@@ -32,8 +69,12 @@ static inline cohort_value cohort_layer_product(cohort_graph *graph, const cohor
                                                 COHORT_ROLE_MATRIX, COHORT_INITIAL_UNIFORM, 1 / sqrt((double)in));
   const cohort_value b = cohort_graph_parameter(graph, adapter->space, "lora_b", COHORT_SHAPE(out, adapter->rank),
                                                 COHORT_ROLE_MATRIX, COHORT_INITIAL_ZERO, 0);
-  const cohort_value narrow = cohort_graph_scale(graph, cohort_graph_matmul(graph, x, a, false, true), adapter->scale);
-  return cohort_graph_add(graph, y, cohort_graph_matmul(graph, narrow, b, false, true));
+  const cohort_value read = cohort_layer_dropout(graph, "lora_dropout", x, inputs, adapter->dropout);
+  const cohort_value narrow =
+      cohort_graph_scale(graph, cohort_graph_matmul(graph, read, a, false, true), adapter->scale);
+  const cohort_value sum = cohort_graph_add(graph, y, cohort_graph_matmul(graph, narrow, b, false, true));
+  if (!adapter->magnitude) return sum;
+  return cohort_graph_multiply(graph, sum, cohort_layer_magnitude(graph, adapter, weight, a, b));
 }
 
 /* x [R, in] -> [R, out], with a bias. */
@@ -68,16 +109,6 @@ static inline cohort_value cohort_layer_convolution(cohort_graph *graph, const c
                                                      COHORT_INITIAL_UNIFORM, bound);
     y = cohort_graph_add(graph, y, bias);
   }
-  cohort_graph_leave(graph);
-  return y;
-}
-
-/* Dropout in a scope of its own, so that every place draws other numbers; nothing when not training or p is 0. */
-static inline cohort_value cohort_layer_dropout(cohort_graph *graph, const char *name, cohort_value x,
-                                                const cohort_model_inputs *inputs, double p) {
-  if (!inputs->training || p == 0) return x;
-  cohort_graph_enter(graph, "%s", name);
-  const cohort_value y = cohort_graph_dropout(graph, x, inputs->ids, inputs->positions, p);
   cohort_graph_leave(graph);
   return y;
 }

@@ -72,6 +72,8 @@ static const cohort_probe_setting settings[] = {
     {"seed", "0", "0", NULL, .meaning = "of the parameters, when none are given"},
     {"lora_rank", "0", "0", NULL, .meaning = "of adapters beside every matrix but the head; 0: there are none"},
     {"lora_alpha", "16", "1", NULL, .meaning = "what adapters give is scaled by lora_alpha / lora_rank"},
+    {"lora_root", "0", "0", NULL, .meaning = "1: by lora_alpha over the root of lora_rank instead (rsLoRA)"},
+    {"lora_dora", "0", "0", NULL, .meaning = "1: DoRA's magnitudes too, as what they are above the weights' norms"},
     {.name = NULL},
 };
 

@@ -27,12 +27,19 @@ typedef struct cohort_model_data {
 
 /* Low-rank adapters beside the matrices of layers (LoRA: Hu et al., LoRA: Low-Rank Adaptation of Large Language Models,
  * ICLR 2022): x W becomes x W + scale (x A) B. A and B are tensors lora_a and lora_b of a space of their own, B begins
- * at zero; W + scale A B is never formed. */
+ * at zero; W + scale A B is never formed.
+ *
+ * With `magnitude` (DoRA: Liu et al., Weight-Decomposed Low-Rank Adaptation, ICML 2024, equation 5) each output is
+ * scaled besides: by m / n, where n is the norm of its row of W + scale B A, a constant of the gradient (section 4.3),
+ * and m is trained. m is kept as lora_magnitude = m - (norm of W's row), which begins at zero, so that adapters begin
+ * without a look at the weights. */
 typedef struct cohort_adapter {
   int space;
   int64_t rank;
-  double scale; /* alpha / rank */
-  int targets;  /* names of layers; 0: all */
+  double scale;   /* alpha / rank, or (rsLoRA: Kalajdzievski, 2023) alpha / root of rank */
+  double dropout; /* of what A reads, in training */
+  bool magnitude;
+  int targets; /* names of layers; 0: all */
   const char **target;
 } cohort_adapter;
 

@@ -2,22 +2,36 @@
  * has is a fault, so nothing is left out in silence. Costs names x tensors, once. */
 #include "train/player/adapter.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 
+enum { BY_RANK, BY_ROOT };
+static const char *const scalings[] = {"rank", "root", NULL};
+
 const cohort_parameter cohort_lora_table[] = {
     COHORT_INTEGER_RANGE(cohort_lora_settings, rank, "8", 1, 65536, "rank of every adapter"),
-    COHORT_REAL_ABOVE(cohort_lora_settings, alpha, "16", 0, "an adapter's output is scaled by alpha / rank"),
+    COHORT_REAL_ABOVE(cohort_lora_settings, alpha, "16", 0, "an adapter's output is scaled by alpha over `scaling`"),
+    COHORT_CHOICE(cohort_lora_settings, scaling, "rank", scalings,
+                  "what alpha is divided by: the rank, or its root (rsLoRA)"),
+    COHORT_BOOLEAN(cohort_lora_settings, dora, "false",
+                   "DoRA: a trained magnitude for each output of a layer, whose direction the adapter turns"),
+    COHORT_REAL_UNIT(cohort_lora_settings, dropout, "0", "share of an adapter's inputs dropped in training"),
     COHORT_TREE(cohort_lora_settings, targets,
                 "names of the layers that get an adapter, such as [query, value]; null: every matrix but the head"),
     {.name = NULL},
 };
 
 cohort_adapter cohort_adapter_of(const cohort_lora_settings *settings, int space, cohort_faults *faults) {
-  cohort_adapter out = {.space = space, .rank = settings->rank, .scale = settings->alpha / (double)settings->rank};
+  const double rank = (double)settings->rank;
+  cohort_adapter out = {.space = space,
+                        .rank = settings->rank,
+                        .scale = settings->alpha / (settings->scaling == BY_ROOT ? sqrt(rank) : rank),
+                        .dropout = settings->dropout,
+                        .magnitude = settings->dora};
   const cohort_document *list = settings->targets;
   if (!list || cohort_document_is_null(list)) return out;
   bool good = list->kind == COHORT_LIST && list->count > 0;

@@ -8,7 +8,9 @@
 
 typedef struct cohort_lora_settings {
   int64_t rank;
-  double alpha;
+  double alpha, dropout;
+  int scaling;
+  bool dora;
   const cohort_document *targets; /* a list of names, or null */
 } cohort_lora_settings;
 
