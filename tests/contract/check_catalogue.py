@@ -57,8 +57,20 @@ class Method:
         if "parameters/<t>" in names and "n" in self.sizes:
             self.sizes["n"] = sum(int(np.prod(shape)) for shape in self.tensors.values())
         self.settings = {s["name"]: self.sizes[s["name"]] for s in self.probe["settings"] if s["name"] in self.sizes}
+        self.settings |= {p["name"]: self.filler(p, methods) for p in description["parameters"] if p["required"]}
         base = next((p["default"] for p in description["parameters"] if p["name"] == "base"), None)
         self.states = description["states"] + (methods[self.family, base]["states"] if base else [])
+
+    def filler(self, parameter, methods):
+        """A value of a parameter that must be given: a number, a text, or a list of one method that needs no more."""
+        if parameter["type"] in ("real", "integer"):
+            return 1
+        if parameter["type"] != "tree":
+            return "e"
+        family = parameter["family"]
+        key = next(key for (own, key), d in methods.items()
+                   if own == family and [p["type"] for p in d["parameters"] if p["required"]] == ["text"])
+        return f"[{{{key}: e}}]"
 
     def shape(self, entry, tensor=None):
         out = []
