@@ -34,3 +34,41 @@ void cohort_text_put(cohort_text *text, const char *format, ...) {
   cohort_text_put_list(text, format, arguments);
   va_end(arguments);
 }
+
+/* Bytes of the UTF-8 character that begins here; 0: none does. */
+static size_t character(const unsigned char *at, size_t left) {
+  const size_t length = at[0] < 0x80   ? 1
+                        : at[0] < 0xC2 ? 0
+                        : at[0] < 0xE0 ? 2
+                        : at[0] < 0xF0 ? 3
+                        : at[0] < 0xF5 ? 4
+                                       : 0;
+  if (length == 0 || length > left) return 0;
+  for (size_t i = 1; i < length; i++)
+    if ((at[i] & 0xC0) != 0x80) return 0;
+  if (at[0] == 0xE0 && at[1] < 0xA0) return 0;  /* longer than it need be */
+  if (at[0] == 0xED && at[1] >= 0xA0) return 0; /* half of a pair of UTF-16 */
+  if (at[0] == 0xF0 && at[1] < 0x90) return 0;
+  if (at[0] == 0xF4 && at[1] >= 0x90) return 0;
+  return length;
+}
+
+void cohort_text_put_json(cohort_text *text, const char *bytes, size_t length) {
+  const unsigned char *at = (const unsigned char *)bytes;
+  cohort_text_put(text, "\"");
+  for (size_t i = 0; i < length;) {
+    const size_t wide = character(at + i, length - i);
+    if (wide == 0)
+      cohort_text_put(text, "\\ufffd");
+    else if (at[i] == '"' || at[i] == '\\')
+      cohort_text_put(text, "\\%c", at[i]);
+    else if (at[i] == '\n')
+      cohort_text_put(text, "\\n");
+    else if (at[i] < 0x20 || at[i] == 0x7F)
+      cohort_text_put(text, "\\u%04x", at[i]);
+    else
+      cohort_text_put(text, "%.*s", (int)wide, bytes + i);
+    i += wide ? wide : 1;
+  }
+  cohort_text_put(text, "\"");
+}

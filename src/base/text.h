@@ -14,4 +14,7 @@ void cohort_text_put(cohort_text *text, const char *format, ...) __attribute__((
 void cohort_text_put_list(cohort_text *text, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 
+/* A JSON string of these bytes, in quotes; what is no UTF-8 becomes U+FFFD, a byte at a time. */
+void cohort_text_put_json(cohort_text *text, const char *bytes, size_t length);
+
 #endif

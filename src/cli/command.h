@@ -31,17 +31,6 @@ cohort_status cohort_command_open(const char *config, cohort_config_origin origi
  * Where the world did not open, the error stays unsaid. `status` is the outcome. */
 cohort_status cohort_command_close(cohort_command_context *command, cohort_status status, cohort_error *error);
 
-/* The weights that `path` means: the file itself, or those of a run directory: final.h5, else the latest checkpoint.
- * Owned by the caller. COHORT_BAD_DATA when there are none. */
-cohort_status cohort_command_weights(const char *path, char **weights, cohort_error *error);
-/* The same, and where the config of their run is: for a file in its folder, in the one above, or, when it stands alone,
- * in the file itself. Owned by the caller. */
-cohort_status cohort_command_run_files(const char *path, char **config, char **weights, cohort_error *error);
-
-/* The config of a YAML file, or the one that a checkpoint holds, with its overrides; owned by the caller. */
-cohort_status cohort_command_read(const char *config, int overrides, char *const *override, cohort_document **out,
-                                  cohort_error *error);
-
 cohort_loop_program cohort_command_program(void);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "cli/command.h"
 #include "train/run/run.h"
+#include "train/run/run_files.h"
 
 static void print_split(const cohort_task *task, cohort_split split, const cohort_run_row *row) {
   const bool tokens = task->functions == &cohort_task_language;
@@ -64,7 +65,7 @@ static cohort_status run(const cohort_command_line *line, cohort_error *error) {
   int overrides = 0;
   const char *path = NULL, *given = NULL;
   cohort_status status = read_words(line, override, &overrides, &path, &given, error);
-  if (status == COHORT_DONE) status = cohort_command_run_files(path, &config, &weights, error);
+  if (status == COHORT_DONE) status = cohort_run_files_find(path, &config, &weights, error);
   if (status == COHORT_DONE) {
     cohort_command_context command;
     status = cohort_command_open(config, COHORT_CONFIG_OF_RUN, overrides, override, &command, error);

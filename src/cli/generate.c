@@ -8,11 +8,9 @@
 #include "base/memory.h"
 #include "base/processor.h"
 #include "cli/command.h"
-#include "io/checkpoint.h"
 #include "kernel/peak.h"
 #include "train/rollout/generator.h"
-#include "train/run/run.h"
-#include "train/task/language.h"
+#include "train/rollout/loaded_model.h"
 
 typedef struct generate_options {
   const char *run, *prompt, *prompts;
@@ -93,25 +91,6 @@ static cohort_status read_options(const cohort_command_line *line, generate_opti
   if (!out->run)
     return cohort_fail(error, COHORT_BAD_CONFIG, "generate: give a run directory; see cohort generate --help");
   return fill_in(out, error);
-}
-
-static cohort_status load(const char *weights, cohort_space *space, cohort_error *error) {
-  cohort_flat_contents contents = {0};
-  COHORT_TRY(cohort_space_hold(space, error));
-  char *vector = cohort_run_vector_in(weights, space->name);
-  char *flat = cohort_format_text("/%s/flat/%s", space->name, vector);
-  char *view = cohort_format_text("/%s/%s", space->name, vector);
-  cohort_status status = cohort_checkpoint_read_flat(weights, flat, view, &contents, error);
-  free(view);
-  free(flat);
-  free(vector);
-  COHORT_TRY(status);
-  if (contents.elements != space->elements)
-    status = cohort_fail(error, COHORT_BAD_DATA, "%s: the weights do not fit the run's model", weights);
-  else
-    memcpy(space->values, contents.data, (size_t)space->elements * sizeof(float));
-  cohort_flat_release(&contents);
-  return status;
 }
 
 /* A prompt and what was written after it. */
@@ -277,112 +256,49 @@ static int64_t chunk_rows(const text_list *own, const generate_options *options,
   return (rows + UNIT - 1) / UNIT * UNIT;
 }
 
-/* A model's weights, and its adapters' where there are some. */
-typedef struct weights_of {
-  cohort_space *model, *adapter_space;
-  cohort_adapter adapter;
-} weights_of;
-
-static cohort_status load_all(const cohort_settings *settings, const cohort_choice *model,
-                              const cohort_model_data *data, const char *file, weights_of *out, cohort_error *error) {
-  cohort_graph *graph = NULL;
-  cohort_faults faults = {0};
-  if (settings->lora) out->adapter = cohort_adapter_of(&settings->lora_settings, 1, &faults);
-  cohort_status status = cohort_faults_status(&faults, error);
-  cohort_faults_release(&faults);
-  COHORT_TRY(status);
-  COHORT_TRY(cohort_generator_graph(model, data, settings->lora ? &out->adapter : NULL, &graph, error));
-  out->model = cohort_space_create(graph, 0, "model");
-  if (settings->lora) out->adapter_space = cohort_space_create(graph, 1, COHORT_ADAPTER_SPACE);
-  cohort_graph_destroy(graph);
-  COHORT_TRY(load(file, out->model, error));
-  return out->adapter_space ? load(file, out->adapter_space, error) : COHORT_DONE;
-}
-
-static void release_weights(weights_of *own) {
-  cohort_space_destroy(own->model);
-  cohort_space_destroy(own->adapter_space);
-  cohort_adapter_release(&own->adapter);
-}
-
-static cohort_status write_texts(const cohort_choice *model, const cohort_model_data *data, const weights_of *weights,
-                                 const cohort_tokenizer *tokenizer, const generate_options *options, text_list *own,
+static cohort_status write_texts(const cohort_loaded_model *from, const generate_options *options, text_list *own,
                                  cohort_error *error) {
   const int64_t slots = own->count < options->batch ? own->count : options->batch;
-  const int64_t context = ((const cohort_model *)model->method->functions)->context(model->config);
+  const int64_t context = ((const cohort_model *)from->model.method->functions)->context(from->model.config);
+  const bool bf16 = options->bf16 == RUNS_OWN ? from->settings.precision != 0 : options->bf16 != 0;
   const cohort_generator_options settings = {.slots = slots,
                                              .chunk = chunk_rows(own, options, slots, context),
                                              .threads = cohort_processor_cores(),
-                                             .bf16 = options->bf16 != 0,
-                                             .adapter = weights->adapter_space ? &weights->adapter : NULL,
-                                             .adapter_space = weights->adapter_space};
+                                             .bf16 = bf16,
+                                             .adapter = from->adapted ? &from->adapter : NULL,
+                                             .adapter_space = from->adapter_space};
   cohort_generator *generator = NULL;
   generate_speed speed = {0};
   const bool alone = own->count == 1;
-  COHORT_TRY(cohort_generator_create(model, data, weights->model, &settings, &generator, error));
+  COHORT_TRY(cohort_generator_create(&from->model, &from->data, from->space, &settings, &generator, error));
   for (int64_t first = 0; first < own->count; first += slots) {
     const int64_t count = own->count - first < slots ? own->count - first : slots;
     if (alone) printf("%s", own->text[0].prompt);
-    write_batch(generator, tokenizer, options, own->text + first, count, slots, alone, &speed);
+    write_batch(generator, from->tokenizer, options, own->text + first, count, slots, alone, &speed);
     for (int64_t t = first; !alone && t < first + count; t++) {
       const text *done = &own->text[t];
       printf("== %lld\n%s", (long long)t + 1, done->prompt);
-      print_tokens(tokenizer, done->tokens + done->prompt_tokens, done->count - done->prompt_tokens);
+      print_tokens(from->tokenizer, done->tokens + done->prompt_tokens, done->count - done->prompt_tokens);
       printf("\n");
     }
   }
   if (alone) printf("\n");
   (void)fflush(stdout);
-  report(&speed, weights->model, &settings);
+  report(&speed, from->space, &settings);
   cohort_generator_destroy(generator);
   return COHORT_DONE;
 }
 
-static cohort_status generate(const cohort_settings *settings, const char *weights, const generate_options *options,
-                              cohort_error *error) {
-  cohort_faults faults = {0};
-  cohort_choice model = {0};
-  cohort_choice_expand(COHORT_VARIANT_F64, "model", settings->model, "model", &model, NULL, &faults);
-  cohort_status status = cohort_faults_status(&faults, error);
-  cohort_faults_release(&faults);
-  COHORT_TRY(status);
-  if (((const cohort_model *)model.method->functions)->kind != COHORT_MODEL_TOKENS)
-    return cohort_fail(error, COHORT_BAD_CONFIG, "generate: %s is not a language model", model.method->key);
-  cohort_tokenizer *tokenizer = NULL;
-  COHORT_TRY(cohort_language_tokenizer(settings->data_settings.tokenizer, &tokenizer, error));
-  const cohort_model_data data = {.outputs = cohort_tokenizer_vocabulary(tokenizer)};
-  weights_of own = {0};
-  text_list texts = {0};
-  status = load_all(settings, &model, &data, weights, &own, error);
-  if (status == COHORT_DONE) status = read_prompts(&texts, tokenizer, options, error);
-  if (status == COHORT_DONE) status = write_texts(&model, &data, &own, tokenizer, options, &texts, error);
-  release_texts(&texts);
-  release_weights(&own);
-  cohort_tokenizer_destroy(tokenizer);
-  cohort_choice_release(&model);
-  return status;
-}
-
 static cohort_status run(const cohort_command_line *line, cohort_error *error) {
   generate_options options;
+  cohort_loaded_model from;
+  text_list texts = {0};
   COHORT_TRY(read_options(line, &options, error));
-  char *config = NULL, *weights = NULL;
-  COHORT_TRY(cohort_command_run_files(options.run, &config, &weights, error));
-  cohort_document *document = NULL;
-  cohort_status status = cohort_command_read(config, 0, NULL, &document, error);
-  if (status == COHORT_DONE) {
-    cohort_settings settings;
-    cohort_faults faults = {0};
-    cohort_settings_read(document, &settings, &faults);
-    status = cohort_faults_status(&faults, error);
-    if (options.bf16 == RUNS_OWN) options.bf16 = settings.precision != 0;
-    if (status == COHORT_DONE) status = generate(&settings, weights, &options, error);
-    cohort_faults_release(&faults);
-    cohort_settings_release(&settings);
-  }
-  cohort_document_destroy(document);
-  free(config);
-  free(weights);
+  COHORT_TRY(cohort_loaded_model_open(options.run, NULL, &from, error));
+  cohort_status status = read_prompts(&texts, from.tokenizer, &options, error);
+  if (status == COHORT_DONE) status = write_texts(&from, &options, &texts, error);
+  release_texts(&texts);
+  cohort_loaded_model_close(&from);
   return status;
 }
 

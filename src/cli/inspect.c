@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "io/checkpoint.h"
+#include "train/run/run_files.h"
 
 static cohort_status run(const cohort_command_line *line, cohort_error *error) {
   const char *file = NULL, *other = NULL;
@@ -24,8 +25,8 @@ static cohort_status run(const cohort_command_line *line, cohort_error *error) {
     return cohort_fail(error, COHORT_BAD_CONFIG, "inspect: give a checkpoint or a run; see cohort inspect --help");
   char *own = NULL, *second = NULL;
   bool equal = true;
-  cohort_status status = cohort_command_weights(file, &own, error);
-  if (status == COHORT_DONE && other) status = cohort_command_weights(other, &second, error);
+  cohort_status status = cohort_run_files_weights(file, &own, error);
+  if (status == COHORT_DONE && other) status = cohort_run_files_weights(other, &second, error);
   if (status == COHORT_DONE)
     status = other ? cohort_checkpoint_compare(own, second, &equal, error) : cohort_checkpoint_print(own, json, error);
   free(own);

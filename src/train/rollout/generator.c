@@ -21,7 +21,8 @@ struct cohort_generator {
 enum { TOKENS, POSITIONS, SEGMENTS, IDS, INPUTS };
 
 cohort_status cohort_generator_graph(const cohort_choice *model, const cohort_model_data *data,
-                                     const cohort_adapter *adapter, cohort_graph **out, cohort_error *error) {
+                                     const cohort_adapter *adapter, const char *scalar_head, cohort_graph **out,
+                                     cohort_error *error) {
   static const char *const names[INPUTS] = {"tokens", "positions", "segments", "ids"};
   const cohort_model *functions = model->method->functions;
   cohort_value input[INPUTS];
@@ -29,6 +30,8 @@ cohort_status cohort_generator_graph(const cohort_choice *model, const cohort_mo
   for (int i = 0; i < INPUTS; i++) input[i] = cohort_graph_input(graph, names[i], COHORT_TYPE_INTEGER, COHORT_SHAPE(1));
   const cohort_model_inputs inputs = {.input = COHORT_NO_VALUE,
                                       .adapter = adapter,
+                                      .scalar_head = scalar_head,
+                                      .scores_only = scalar_head != NULL,
                                       .tokens = input[TOKENS],
                                       .positions = input[POSITIONS],
                                       .segments = input[SEGMENTS],

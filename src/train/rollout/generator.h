@@ -45,8 +45,9 @@ void cohort_generator_next(cohort_generator *generator, const cohort_generator_t
 void cohort_generator_restart(cohort_generator *generator);
 
 /* A graph of the model alone, in space 0, and its adapters (NULL: none), to make spaces from; destroyed by the caller.
- */
+ * `scalar_head`: the head it has instead of its vocabulary's, or NULL. */
 cohort_status cohort_generator_graph(const cohort_choice *model, const cohort_model_data *data,
-                                     const cohort_adapter *adapter, cohort_graph **out, cohort_error *error);
+                                     const cohort_adapter *adapter, const char *scalar_head, cohort_graph **out,
+                                     cohort_error *error);
 
 #endif

@@ -6,10 +6,13 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "train/rollout/reward_questions.h"
 
 struct cohort_rewards {
   cohort_rewards_options options;
   cohort_reward_tree *tree;
+  int questions;
+  cohort_reward_asked *asked; /* [questions] */
 };
 
 static bool has_column(const cohort_rewards_options *options, const char *name) {
@@ -26,10 +29,16 @@ static cohort_status check_columns(const cohort_rewards *own, cohort_error *erro
   return COHORT_DONE;
 }
 
-static cohort_status check_questions(const cohort_rewards *own, cohort_error *error) {
+static cohort_status open_questions(cohort_rewards *own, cohort_error *error) {
   cohort_reward_question question;
-  if (!cohort_reward_question_at(own->tree, 0, &question)) return COHORT_DONE;
-  return cohort_fail(error, COHORT_BAD_CONFIG, "reward: \"%s\" cannot be asked here", question.what);
+  int count = 0;
+  while (cohort_reward_question_at(own->tree, count, &question)) count++;
+  own->asked = cohort_allocate((size_t)(count + 1) * sizeof *own->asked);
+  while (cohort_reward_question_at(own->tree, own->questions, &question)) {
+    cohort_reward_asked *asked = &own->asked[own->questions++];
+    COHORT_TRY(cohort_reward_asked_open(&question, &own->options, asked, error));
+  }
+  return COHORT_DONE;
 }
 
 cohort_status cohort_rewards_create(const cohort_choice *reward, const cohort_rewards_options *options,
@@ -38,7 +47,7 @@ cohort_status cohort_rewards_create(const cohort_choice *reward, const cohort_re
   own->options = *options;
   cohort_status status = cohort_reward_open(reward, &own->tree, error);
   if (status == COHORT_DONE) status = check_columns(own, error);
-  if (status == COHORT_DONE) status = check_questions(own, error);
+  if (status == COHORT_DONE) status = open_questions(own, error);
   if (status != COHORT_DONE) {
     cohort_rewards_destroy(own);
     return status;
@@ -49,7 +58,9 @@ cohort_status cohort_rewards_create(const cohort_choice *reward, const cohort_re
 
 void cohort_rewards_destroy(cohort_rewards *rewards) {
   if (!rewards) return;
+  for (int q = 0; q < rewards->questions; q++) cohort_reward_asked_close(&rewards->asked[q]);
   cohort_reward_close(rewards->tree);
+  free(rewards->asked);
   free(rewards);
 }
 
@@ -82,9 +93,11 @@ static void release(int64_t count, cohort_reward_completion *completion) {
 }
 
 cohort_status cohort_rewards_score(cohort_rewards *rewards, int64_t count, const cohort_rewards_text *text,
-                                   double *reward, cohort_error *error) {
-  (void)error;
-  cohort_reward_completion *completion = cohort_allocate((size_t)(count + 1) * sizeof *completion);
+                                   const _Atomic int *stop, double *reward, cohort_error *error) {
+  const size_t questions = (size_t)rewards->questions, n = (size_t)count;
+  cohort_reward_completion *completion = cohort_allocate((n + 1) * sizeof *completion);
+  double *values = cohort_allocate((questions * n + 1) * sizeof *values);
+  const double **answer = cohort_allocate((questions + 1) * sizeof *answer);
   for (int64_t i = 0; i < count; i++)
     completion[i] = read_completion(rewards, &text[i], i ? &text[i - 1] : NULL, i ? &completion[i - 1] : NULL);
   const cohort_reward_batch batch = {.completions = count,
@@ -93,7 +106,15 @@ cohort_status cohort_rewards_score(cohort_rewards *rewards, int64_t count, const
                                      .completion = completion,
                                      .columns = rewards->options.columns,
                                      .column = rewards->options.column};
-  cohort_reward_score(rewards->tree, &batch, NULL, reward);
+  cohort_status status = COHORT_DONE;
+  for (size_t q = 0; q < questions && status == COHORT_DONE; q++) {
+    answer[q] = values + q * n;
+    status =
+        cohort_reward_asked_answer(&rewards->asked[q], &rewards->options, &batch, text, stop, values + q * n, error);
+  }
+  if (status == COHORT_DONE) cohort_reward_score(rewards->tree, &batch, answer, reward);
   release(count, completion);
-  return COHORT_DONE;
+  free(answer);
+  free(values);
+  return status;
 }

@@ -47,8 +47,12 @@ cohort_status cohort_rollout_create(const cohort_rollout_options *options, cohor
   own->writer = cohort_allocate((size_t)options->writers * sizeof *own->writer);
   for (int w = 0; w < options->writers && status == COHORT_DONE; w++) {
     rollout_writer *writer = &own->writer[w];
-    const cohort_generator_options generator = {
-        .slots = options->texts, .chunk = 64, .threads = options->threads, .kernels = options->kernels};
+    const cohort_generator_options generator = {.slots = options->texts,
+                                                .chunk = CHUNK,
+                                                .threads = options->threads,
+                                                .adapter = options->adapter,
+                                                .adapter_space = options->adapter_space,
+                                                .kernels = options->kernels};
     writer->text = cohort_allocate(texts * sizeof *writer->text);
     writer->tokens = cohort_allocate(texts * (size_t)own->room * sizeof *writer->tokens);
     writer->next = cohort_allocate(texts * sizeof *writer->next);

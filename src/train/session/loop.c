@@ -293,6 +293,14 @@ static cohort_status save_where_stopped(cohort_loop *own, cohort_error *error) {
   return COHORT_STOPPED;
 }
 
+/* The same where what a step needs from outside has failed on all ranks (a command that rewards): no step is lost. The
+ * error stays that one. */
+static cohort_status save_where_failed(cohort_loop *own, cohort_status status) {
+  cohort_error ignored;
+  (void)save_where_stopped(own, &ignored);
+  return status;
+}
+
 static cohort_status train(cohort_loop *own, cohort_error *error) {
   cohort_progress_open(&own->progress, own->log, own->settings->is_federated ? "round" : "step",
                        own->session.first_step, own->settings->steps);
@@ -306,6 +314,7 @@ static cohort_status train(cohort_loop *own, cohort_error *error) {
   while (status == COHORT_DONE && cohort_run_where(own->run).step < own->settings->steps) status = one_step(own, error);
   own->loop_seconds = cohort_clock_seconds() - first;
   cohort_progress_close(&own->progress);
+  if (status == COHORT_BAD_DATA) return save_where_failed(own, status);
   return status == COHORT_STOPPED ? save_where_stopped(own, error) : status;
 }
 

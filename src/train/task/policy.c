@@ -101,7 +101,9 @@ static cohort_status make_rewards(const cohort_task *task, cohort_policy_data *o
   const cohort_rewards_options options = {.comm = task->comm,
                                           .tokenizer = own->tokenizer,
                                           .group = own->settings->group,
-                                          .limit = own->settings->completion};
+                                          .limit = own->settings->completion,
+                                          .prompt = own->settings->prompt,
+                                          .threads = 1};
   return cohort_rewards_create(&own->rule, &options, &own->rewards, error);
 }
 

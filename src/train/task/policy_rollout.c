@@ -90,7 +90,7 @@ static cohort_status reward_completions(const cohort_task *task, const cohort_ta
                                     .tokens = own->length[c]};
     text[i].ended = end >= 0 && text[i].tokens > 0 && text[i].completion[text[i].tokens - 1] == end;
   }
-  const cohort_status status = cohort_rewards_score(own->rewards, count, text, own->reward + first, error);
+  const cohort_status status = cohort_rewards_score(own->rewards, count, text, stage->stop, own->reward + first, error);
   free(tokens);
   free(text);
   return status;

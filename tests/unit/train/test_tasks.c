@@ -120,7 +120,7 @@ static model make_model(void) {
   CU_ASSERT_EQUAL_FATAL(cohort_config_parse(text, strlen(text), "m", &own.document, &error), COHORT_DONE);
   cohort_choice_read(COHORT_VARIANT_F64, "model", own.document, "model", &own.choice, NULL, &faults);
   CU_ASSERT_EQUAL_FATAL(faults.count, 0);
-  CU_ASSERT_EQUAL_FATAL(cohort_generator_graph(&own.choice, &own.data, NULL, &graph, &error), COHORT_DONE);
+  CU_ASSERT_EQUAL_FATAL(cohort_generator_graph(&own.choice, &own.data, NULL, NULL, &graph, &error), COHORT_DONE);
   own.space = cohort_space_create(graph, 0, "model");
   cohort_graph_destroy(graph);
   CU_ASSERT_EQUAL_FATAL(cohort_space_hold(own.space, &error), COHORT_DONE);
