@@ -168,8 +168,9 @@ static void print_tokens(const cohort_tokenizer *tokenizer, const int32_t *token
 /* Writes on at texts[first, first + slots), a token of each at a time; a lone text is shown as it grows. */
 static void write_batch(cohort_generator *generator, const cohort_tokenizer *tokenizer, const generate_options *options,
                         text *own, int64_t count, int64_t slots, bool alone, generate_speed *speed) {
-  const cohort_generator_draw draw = {options->temperature, options->top_k,
-                                      cohort_random_key_from_seed((uint64_t)options->seed)};
+  cohort_generator_draw draw = {cohort_decoding_plain(), cohort_random_key_from_seed((uint64_t)options->seed)};
+  draw.how.temperature = options->temperature;
+  draw.how.top_k = options->top_k;
   cohort_generator_text *state = cohort_allocate((size_t)slots * sizeof *state);
   int32_t *next = cohort_allocate((size_t)slots * sizeof *next);
   cohort_generator_restart(generator);
@@ -178,7 +179,7 @@ static void write_batch(cohort_generator *generator, const cohort_tokenizer *tok
     for (int64_t s = 0; s < count; s++)
       state[s] = (cohort_generator_text){own[s].tokens, own[s].ended ? 0 : own[s].count, own[s].stream};
     const double start = cohort_clock_seconds();
-    cohort_generator_next(generator, state, &draw, next);
+    cohort_generator_next(generator, state, &draw, next, NULL);
     *(t ? &speed->seconds : &speed->prompt_seconds) += cohort_clock_seconds() - start;
     speed->passes += t > 0;
     for (int64_t s = 0; s < count; s++) {

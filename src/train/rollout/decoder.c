@@ -242,6 +242,26 @@ void cohort_decoder_forget(cohort_decoder *decoder, int64_t slot, int64_t length
   if (length < decoder->length[slot]) decoder->length[slot] = length;
 }
 
+/* A cache is [slots, key heads, blocks, width, 64] or [slots, key heads, 64 blocks, width]: of every head what so many
+ * whole blocks hold lies together. */
+void cohort_decoder_copy(cohort_decoder *decoder, int64_t from, int64_t to) {
+  const cohort_graph *graph = decoder->step.graph;
+  const int64_t blocks = (decoder->length[from] + COHORT_CACHE_BLOCK - 1) / COHORT_CACHE_BLOCK;
+  int caches = 0;
+  for (int i = 0; i < cohort_graph_inputs(graph); i++) {
+    const char *name = NULL;
+    const cohort_shape shape = cohort_graph_shape(graph, cohort_graph_input_at(graph, i, &name));
+    if (!is_cache(name)) continue;
+    char *cache = decoder->cache[caches++];
+    const int64_t heads = shape.size[1], each = cohort_shape_elements(shape) / decoder->slots / heads;
+    const int64_t used = each / (decoder->positions / COHORT_CACHE_BLOCK) * blocks;
+    for (int64_t head = 0; head < heads; head++)
+      memcpy(cache + (size_t)((to * heads + head) * each) * decoder->real_size,
+             cache + (size_t)((from * heads + head) * each) * decoder->real_size, (size_t)used * decoder->real_size);
+  }
+  decoder->length[to] = decoder->length[from];
+}
+
 static void put_row(cohort_decoder *own, pass *p, int64_t row, int64_t slot, int32_t token) {
   p->buffer[TOKENS][row] = token;
   p->buffer[SLOTS][row] = (int32_t)slot;

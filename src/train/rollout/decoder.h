@@ -32,6 +32,9 @@ int64_t cohort_decoder_length(const cohort_decoder *decoder, int64_t slot);
 /* Keeps the slot's first `length` tokens. */
 void cohort_decoder_forget(cohort_decoder *decoder, int64_t slot, int64_t length);
 
+/* Slot `to` has read what `from` has, to the bit, without reading it. */
+void cohort_decoder_copy(cohort_decoder *decoder, int64_t from, int64_t to);
+
 /* New tokens of a slot; count 0: it rests. */
 typedef struct cohort_decoder_tokens {
   const int32_t *token;

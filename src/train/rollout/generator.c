@@ -2,7 +2,6 @@
  * is read again for every token. */
 #include "train/rollout/generator.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +13,9 @@ struct cohort_generator {
   cohort_team team;
   cohort_decoder *decoder;
   cohort_decoder_tokens *fresh; /* [slots]: what the decoder has not read */
-  double *weight;               /* [slots, vocabulary] */
-  int32_t *order;               /* [slots, vocabulary] */
+  int64_t *same;  /* [slots]: a slot before it with the same text, which reads for it; -1: there is none */
+  double *weight; /* [slots, vocabulary] */
+  float *row;     /* [slots, vocabulary] */
 };
 
 enum { TOKENS, POSITIONS, SEGMENTS, IDS, INPUTS };
@@ -65,7 +65,8 @@ cohort_status cohort_generator_create(const cohort_choice *model, const cohort_m
   own->team = (cohort_team){settings->threads};
   own->fresh = cohort_allocate((size_t)own->slots * sizeof *own->fresh);
   own->weight = cohort_allocate((size_t)(own->slots * own->vocabulary) * sizeof *own->weight);
-  own->order = cohort_allocate((size_t)(own->slots * own->vocabulary) * sizeof *own->order);
+  own->row = cohort_allocate((size_t)(own->slots * own->vocabulary) * sizeof *own->row);
+  own->same = cohort_allocate((size_t)own->slots * sizeof *own->same);
   const cohort_isa isa = cohort_processor_isa();
   const cohort_kernel_set *kernels =
       settings->bf16 ? cohort_kernels_bf16(isa, cohort_processor_bf16()) : cohort_kernels_float32(isa);
@@ -94,20 +95,13 @@ void cohort_generator_destroy(cohort_generator *generator) {
   cohort_decoder_destroy(generator->decoder);
   free(generator->fresh);
   free(generator->weight);
-  free(generator->order);
+  free(generator->row);
+  free(generator->same);
   free(generator);
 }
 
 void cohort_generator_restart(cohort_generator *generator) {
   for (int64_t slot = 0; slot < generator->slots; slot++) cohort_decoder_forget(generator->decoder, slot, 0);
-}
-
-/* Token ids by falling weight; equal ones by id. */
-static int by_weight(const void *a, const void *b, void *argument) {
-  const double *weight = argument;
-  const int32_t left = *(const int32_t *)a, right = *(const int32_t *)b;
-  if (weight[left] != weight[right]) return weight[left] < weight[right] ? 1 : -1;
-  return left < right ? -1 : left > right;
 }
 
 /* The draws of one call. */
@@ -117,46 +111,25 @@ typedef struct drawing {
   const cohort_generator_draw *draw;
   const float *logits;
   int32_t *next;
+  double *log_probability;
 } drawing;
-
-static int32_t likeliest(const float *logits, int64_t vocabulary) {
-  int32_t best = 0;
-  for (int32_t v = 1; v < vocabulary; v++)
-    if (logits[v] > logits[best]) best = v;
-  return best;
-}
-
-/* One of the first `kept` tokens of `order`, by weight. */
-static int32_t pick(const double *weight, const int32_t *order, int64_t kept, uint32_t word) {
-  double total = 0;
-  for (int64_t i = 0; i < kept; i++) total += weight[order[i]];
-  double left = cohort_random_uniform(word) * total;
-  for (int64_t i = 0; i < kept; i++) {
-    left -= weight[order[i]];
-    if (left < 0) return order[i];
-  }
-  return order[kept - 1];
-}
 
 static void draw_slot(void *argument, int64_t slot) {
   const drawing *d = argument;
-  const int64_t vocabulary = d->own->vocabulary, top_k = d->draw->top_k;
+  cohort_generator *own = d->own;
+  const int64_t vocabulary = own->vocabulary, read = own->same[slot] < 0 ? slot : own->same[slot];
   const cohort_generator_text *text = &d->text[slot];
-  const float *logits = d->logits + slot * vocabulary;
-  double *weight = d->own->weight + slot * vocabulary;
-  int32_t *order = d->own->order + slot * vocabulary;
   if (text->count == 0) return;
-  const int32_t best = likeliest(logits, vocabulary);
-  d->next[slot] = best;
-  if (d->draw->temperature <= 0) return;
-  for (int32_t v = 0; v < vocabulary; v++) {
-    weight[v] = exp(((double)logits[v] - (double)logits[best]) / d->draw->temperature);
-    order[v] = v;
-  }
-  const bool cut = top_k > 0 && top_k < vocabulary;
-  if (cut) qsort_r(order, (size_t)vocabulary, sizeof *order, by_weight, weight);
+  const cohort_decoding_row from = {.logits = d->logits + read * vocabulary,
+                                    .vocabulary = vocabulary,
+                                    .text = text->tokens,
+                                    .count = text->count,
+                                    .row = own->row + slot * vocabulary,
+                                    .weight = own->weight + slot * vocabulary};
   const uint32_t word = cohort_random_word(d->draw->key, text->stream, (uint64_t)text->count);
-  d->next[slot] = pick(weight, order, cut ? top_k : vocabulary, word);
+  d->next[slot] = cohort_decoding_draw(&d->draw->how, &from, word);
+  if (d->log_probability)
+    d->log_probability[slot] = cohort_decoding_log_probability(from.logits, vocabulary, d->next[slot]);
 }
 
 /* What the decoder must read of a text: its new end, or, past the context, the whole window over its end. */
@@ -169,11 +142,29 @@ static cohort_decoder_tokens fresh_tokens(cohort_generator *own, int64_t slot, c
   return (cohort_decoder_tokens){text->tokens + read, text->count ? text->count - read : 0};
 }
 
+/* A slot before this one that reads the same text from its start; -1: there is none. Completions of one prompt stand
+ * side by side, so looking stops at another prompt. */
+static int64_t find_same(const cohort_generator *own, int64_t slot) {
+  const cohort_decoder_tokens *fresh = &own->fresh[slot];
+  if (slot == 0 || fresh->count == 0 || cohort_decoder_length(own->decoder, slot) > 0) return -1;
+  const int64_t before = own->same[slot - 1] < 0 ? slot - 1 : own->same[slot - 1];
+  const cohort_decoder_tokens *other = &own->fresh[before];
+  const bool same = cohort_decoder_length(own->decoder, before) == 0 && other->count == fresh->count &&
+                    memcmp(other->token, fresh->token, (size_t)fresh->count * sizeof *fresh->token) == 0;
+  return same ? before : -1;
+}
+
 void cohort_generator_next(cohort_generator *generator, const cohort_generator_text *text,
-                           const cohort_generator_draw *draw, int32_t *next) {
-  for (int64_t slot = 0; slot < generator->slots; slot++)
+                           const cohort_generator_draw *draw, int32_t *next, double *log_probability) {
+  for (int64_t slot = 0; slot < generator->slots; slot++) {
     generator->fresh[slot] = fresh_tokens(generator, slot, &text[slot]);
+    generator->same[slot] = find_same(generator, slot);
+  }
+  for (int64_t slot = 0; slot < generator->slots; slot++)
+    if (generator->same[slot] >= 0) generator->fresh[slot].count = 0;
   const float *logits = cohort_decoder_run(generator->decoder, generator->fresh);
-  drawing d = {generator, text, draw, logits, next};
+  for (int64_t slot = 0; slot < generator->slots; slot++)
+    if (generator->same[slot] >= 0) cohort_decoder_copy(generator->decoder, generator->same[slot], slot);
+  drawing d = {generator, text, draw, logits, next, log_probability};
   cohort_team_run(&generator->team, generator->slots, draw_slot, &d);
 }

@@ -4,6 +4,7 @@
 #define COHORT_TRAIN_ROLLOUT_GENERATOR_H
 
 #include "state/space.h"
+#include "train/rollout/decoding.h"
 #include "train/task/task.h"
 
 typedef struct cohort_generator cohort_generator;
@@ -30,17 +31,17 @@ typedef struct cohort_generator_text {
   uint64_t stream; /* of its draws: texts with the same stream and length draw the same number */
 } cohort_generator_text;
 
-/* Temperature 0 takes the likeliest, else softmax(logits / temperature) over the `top_k` likeliest (0: all), drawn by
- * (key, stream, count). */
+/* Draws are by (key, stream, count). */
 typedef struct cohort_generator_draw {
-  double temperature;
-  int64_t top_k;
+  cohort_decoding how;
   cohort_random_key key;
 } cohort_generator_draw;
 
-/* The next token of each text of text[slots], into next[slots]. */
+/* The next token of each text of text[slots], into next[slots], and, where `log_probability` is not NULL, what the
+ * model says of it: at temperature 1, with nothing cut. Texts that begin alike are read once: a new text that is the
+ * same as one before it in the list (completions of one prompt) takes what that has read. */
 void cohort_generator_next(cohort_generator *generator, const cohort_generator_text *text,
-                           const cohort_generator_draw *draw, int32_t *next);
+                           const cohort_generator_draw *draw, int32_t *next, double *log_probability);
 /* Forgets all texts. */
 void cohort_generator_restart(cohort_generator *generator);
 

@@ -15,6 +15,7 @@ typedef struct rollout_writer {
   cohort_generator_text *text; /* [texts] */
   int32_t *tokens;             /* [texts][prompt + completion] */
   int32_t *next;               /* [texts] */
+  double *log_probability;     /* [texts] */
 } rollout_writer;
 
 struct cohort_rollout {
@@ -33,8 +34,8 @@ double cohort_rollout_bytes(const cohort_rollout_options *options) {
                                           .slots = options->texts,
                                           .chunk = CHUNK,
                                           .threads = options->threads};
-  /* The generator's weights and order of every token, too. */
-  const double drawn = (double)options->texts * (double)options->data->outputs * (sizeof(double) + sizeof(int32_t));
+  /* The generator's weights and logits of every token, too. */
+  const double drawn = (double)options->texts * (double)options->data->outputs * (sizeof(double) + sizeof(float));
   return options->writers * (cohort_decoder_bytes(&decoder) + drawn);
 }
 
@@ -56,6 +57,7 @@ cohort_status cohort_rollout_create(const cohort_rollout_options *options, cohor
     writer->text = cohort_allocate(texts * sizeof *writer->text);
     writer->tokens = cohort_allocate(texts * (size_t)own->room * sizeof *writer->tokens);
     writer->next = cohort_allocate(texts * sizeof *writer->next);
+    writer->log_probability = cohort_allocate(texts * sizeof *writer->log_probability);
     status =
         cohort_generator_create(options->model, options->data, options->space, &generator, &writer->generator, error);
   }
@@ -74,6 +76,7 @@ void cohort_rollout_destroy(cohort_rollout *rollout) {
     free(rollout->writer[w].text);
     free(rollout->writer[w].tokens);
     free(rollout->writer[w].next);
+    free(rollout->writer[w].log_probability);
   }
   free(rollout->writer);
   free(rollout);
@@ -87,9 +90,12 @@ static int64_t take_tokens(const cohort_rollout *own, const rollout_writer *writ
     cohort_generator_text *at = &writer->text[i];
     if (at->count == 0) continue;
     writer->tokens[i * own->room + at->count++] = writer->next[i];
+    if (text[i].log_probability) text[i].log_probability[text[i].length] = (float)writer->log_probability[i];
     text[i].completion[text[i].length++] = writer->next[i];
-    const bool ended = writer->next[i] == own->options.end || text[i].length == own->options.completion;
-    if (ended)
+    text[i].finish = cohort_stops_reached(&own->options.stops, text[i].completion, text[i].length);
+    if (text[i].finish == COHORT_FINISH_NOT && text[i].length == own->options.completion)
+      text[i].finish = COHORT_FINISH_LENGTH;
+    if (text[i].finish != COHORT_FINISH_NOT)
       at->count = 0;
     else
       open++;
@@ -100,7 +106,9 @@ static int64_t take_tokens(const cohort_rollout *own, const rollout_writer *writ
 bool cohort_rollout_write(cohort_rollout *rollout, int number, int64_t count, cohort_rollout_text *text,
                           const _Atomic int *stop) {
   const rollout_writer *writer = &rollout->writer[number];
-  const cohort_generator_draw draw = {.temperature = 1, .key = rollout->options.key};
+  const cohort_generator_draw draw = {.how = rollout->options.how, .key = rollout->options.key};
+  bool asked = false;
+  for (int64_t i = 0; i < count; i++) asked = asked || text[i].log_probability;
   cohort_generator_restart(writer->generator);
   for (int64_t i = 0; i < rollout->options.texts; i++) {
     int32_t *tokens = writer->tokens + i * rollout->room;
@@ -113,7 +121,7 @@ bool cohort_rollout_write(cohort_rollout *rollout, int number, int64_t count, co
   }
   for (int64_t open = count; open > 0; open = take_tokens(rollout, writer, count, text)) {
     if (stop && atomic_load(stop)) return false;
-    cohort_generator_next(writer->generator, writer->text, &draw, writer->next);
+    cohort_generator_next(writer->generator, writer->text, &draw, writer->next, asked ? writer->log_probability : NULL);
   }
   return true;
 }

@@ -1,5 +1,4 @@
-/* Completions of prompts, written by a language model at its own probabilities (temperature 1), by several writers at
- * once, each on threads of its own.
+/* Completions of prompts, written by a language model, by several writers at once, each on threads of its own.
  *
  * A token is a function of (weights, prompt, key, stream, its place): neither the other texts of a call, nor who writes
  * them, nor what was written before changes it. */
@@ -7,6 +6,7 @@
 #define COHORT_TRAIN_ROLLOUT_ROLLOUT_H
 
 #include "train/rollout/generator.h"
+#include "train/rollout/stops.h"
 
 typedef struct cohort_rollout cohort_rollout;
 
@@ -20,7 +20,8 @@ typedef struct cohort_rollout_options {
   int writers, threads;       /* threads of each */
   int64_t texts;              /* that a writer writes at once, at most */
   int64_t prompt, completion; /* tokens, at most */
-  int end;                    /* the token that closes a completion, and counts as one of its own; -1: none */
+  cohort_stops stops;
+  cohort_decoding how; /* cohort_decoding_plain: the model's own probabilities */
   cohort_random_key key;
 } cohort_rollout_options;
 
@@ -31,10 +32,13 @@ void cohort_rollout_destroy(cohort_rollout *rollout); /* NULL is fine */
 
 typedef struct cohort_rollout_text {
   const int32_t *prompt;
-  int64_t prompt_tokens; /* at least 1 */
-  uint64_t stream;       /* of its draws */
-  int32_t *completion;   /* room for the longest */
-  int64_t length;        /* of what was written */
+  int64_t prompt_tokens;  /* at least 1 */
+  uint64_t stream;        /* of its draws */
+  int32_t *completion;    /* room for the longest */
+  float *log_probability; /* as much room: what the model says of each token, at temperature 1 and with nothing cut;
+                             NULL: not wanted */
+  int64_t length;         /* of what was written */
+  cohort_finish finish;
 } cohort_rollout_text;
 
 /* Writes `count` texts; writers may run at once, each called by one thread. False: left, as *stop was no longer 0. */

@@ -163,6 +163,7 @@ static cohort_rollout_options options_of(const cohort_task *task, int lanes, coh
                                          int threads) {
   const cohort_policy_data *own = task->own;
   const int64_t capacity = (task->settings->batch + lanes - 1) / lanes;
+  const int end = cohort_tokenizer_end(own->tokenizer);
   return (cohort_rollout_options){
       .model = &task->model,
       .data = &task->model_data,
@@ -173,7 +174,8 @@ static cohort_rollout_options options_of(const cohort_task *task, int lanes, coh
       .texts = capacity * own->settings->group,
       .prompt = own->settings->prompt,
       .completion = own->settings->completion,
-      .end = cohort_tokenizer_end(own->tokenizer),
+      .stops = {.ends = end >= 0, .end = {end}},
+      .how = cohort_decoding_plain(),
       .key = cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)task->settings->seed), "rollout")};
 }
 

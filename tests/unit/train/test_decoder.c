@@ -264,13 +264,14 @@ static void check_greedy(const char *style) {
            (size_t)space->tensor[t].elements * sizeof(float));
   const cohort_generator_options settings = {.slots = SLOTS, .chunk = CHUNK, .threads = 2};
   CU_ASSERT_EQUAL_FATAL(cohort_generator_create(&f.choice, &f.data, space, &settings, &generator, &error), COHORT_DONE);
-  const cohort_generator_draw draw = {.temperature = 0};
+  cohort_generator_draw draw = {.how = cohort_decoding_plain()};
+  draw.how.temperature = 0;
   int wrong = 0;
   for (int t = 0; t < NEW; t++) {
     cohort_generator_text text[SLOTS];
     int32_t next[SLOTS];
     for (int s = 0; s < SLOTS; s++) text[s] = (cohort_generator_text){token[s], prompt[s] + t, 0};
-    cohort_generator_next(generator, text, &draw, next);
+    cohort_generator_next(generator, text, &draw, next, NULL);
     for (int s = 0; s < SLOTS; s++) {
       wrong += next[s] != likeliest(&f, token[s], prompt[s] + t);
       token[s][prompt[s] + t] = next[s];

@@ -138,7 +138,8 @@ static cohort_rollout *make_rollout(const model *own, int64_t texts, int end) {
                                           .texts = texts,
                                           .prompt = PROMPT,
                                           .completion = MOST,
-                                          .end = end,
+                                          .stops = {.ends = end >= 0, .end = {end}},
+                                          .how = cohort_decoding_plain(),
                                           .key = cohort_random_key_from_seed(9)};
   cohort_rollout *rollout = NULL;
   cohort_error error;
@@ -152,6 +153,36 @@ static const int32_t prompts[2][PROMPT] = {{1, 2, 3, 4}, {7, 0, 2, 5}};
 static cohort_rollout_text text_of(int64_t number, int32_t *completion) {
   return (cohort_rollout_text){
       .prompt = prompts[number % 2], .prompt_tokens = PROMPT, .stream = (uint64_t)number, .completion = completion};
+}
+
+/* Four completions of a prompt side by side, which is read once for them, are what each is alone; and what the model
+ * says of their tokens is the same. */
+static void test_shared_prompts(void) {
+  model own = make_model();
+  cohort_rollout *many = make_rollout(&own, TEXTS, -1), *few = make_rollout(&own, 1, -1);
+  int32_t all[TEXTS][MOST], alone[MOST];
+  float said[TEXTS][MOST], said_alone[MOST];
+  cohort_rollout_text text[TEXTS];
+  for (int i = 0; i < TEXTS; i++) {
+    text[i] = text_of(i / 3, all[i]);
+    text[i].stream = (uint64_t)i;
+    text[i].log_probability = said[i];
+  }
+  CU_ASSERT(cohort_rollout_write(many, 0, TEXTS, text, NULL));
+  for (int i = 0; i < TEXTS; i++) {
+    cohort_rollout_text single = text[i];
+    single.completion = alone;
+    single.log_probability = said_alone;
+    CU_ASSERT(cohort_rollout_write(few, 0, 1, &single, NULL));
+    CU_ASSERT(memcmp(alone, all[i], sizeof alone) == 0);
+    CU_ASSERT(memcmp(said_alone, said[i], sizeof said_alone) == 0);
+    CU_ASSERT_EQUAL(text[i].finish, COHORT_FINISH_LENGTH);
+  }
+  cohort_rollout_destroy(many);
+  cohort_rollout_destroy(few);
+  cohort_space_destroy(own.space);
+  cohort_choice_release(&own.choice);
+  cohort_document_destroy(own.document);
 }
 
 static void test_rollout(void) {
@@ -193,6 +224,7 @@ int main(void) {
                           {"a chosen task in the expanded config", test_expanded},
                           {"what a task does not take", test_refused},
                           {"items of a bandit", test_items},
+                          {"completions of one prompt share its reading", test_shared_prompts},
                           {"completions", test_rollout}};
   return check_run("tasks", checks, sizeof checks / sizeof *checks);
 }
