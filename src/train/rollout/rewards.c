@@ -118,3 +118,10 @@ cohort_status cohort_rewards_score(cohort_rewards *rewards, int64_t count, const
   free(values);
   return status;
 }
+
+int64_t cohort_rewards_best(int64_t count, const double *reward) {
+  int64_t best = 0;
+  for (int64_t i = 1; i < count; i++)
+    if (reward[i] > reward[best]) best = i;
+  return best;
+}

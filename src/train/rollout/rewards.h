@@ -38,4 +38,7 @@ typedef struct cohort_rewards_text {
 cohort_status cohort_rewards_score(cohort_rewards *rewards, int64_t count, const cohort_rewards_text *text,
                                    const _Atomic int *stop, double *reward, cohort_error *error);
 
+/* Of the completions of one prompt the number of the best: the first of the largest reward. */
+int64_t cohort_rewards_best(int64_t count, const double *reward);
+
 #endif
