@@ -1,234 +1,260 @@
-/* Byte-level BPE: encodes, decodes, reads and writes. Any bytes encode, and decode to themselves. Merges are applied
- * lowest rank first within a word; words are cached, so a text costs a lookup a word and new words their length
- * squared. */
+/* A tokenizer's life, and encoding and decoding. Encoding: added tokens are found first; what is between them is
+ * normalised, searched for normalised ones, cut into words by the pre-tokenizers, and every word is merged. Linear in
+ * the text but for the merges of long words (n log n). */
 #include "io/tokenizer/tokenizer.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/memory.h"
-#include "io/run_directory.h"
 #include "io/tokenizer/tokenizer_own.h"
 
-enum { BYTES = 256 };
-static const char tokenizer_kind[] = "byte_bpe"; /* what this file reads and writes */
-
-cohort_tokenizer *cohort_tokenizer_bytes(void) {
+cohort_tokenizer *cohort_tokenizer_create(void) {
   cohort_tokenizer *tokenizer = cohort_allocate(sizeof *tokenizer);
-  tokenizer->vocabulary = BYTES;
-  tokenizer->end = -1;
-  cohort_tokenizer_finish(tokenizer);
+  tokenizer->begin = tokenizer->end = tokenizer->pad = tokenizer->bpe.unknown = -1;
+  tokenizer->scratch = cohort_tokenizer_scratch_create();
   return tokenizer;
-}
-
-/* The bytes of every token, from the merges. */
-void cohort_tokenizer_finish(cohort_tokenizer *tokenizer) {
-  tokenizer->text = cohort_allocate((size_t)tokenizer->vocabulary * sizeof *tokenizer->text);
-  tokenizer->length = cohort_allocate((size_t)tokenizer->vocabulary * sizeof *tokenizer->length);
-  for (int b = 0; b < BYTES; b++) {
-    tokenizer->text[b] = cohort_allocate(2);
-    tokenizer->text[b][0] = (char)b;
-    tokenizer->length[b] = 1;
-  }
-  for (int i = 0; i < tokenizer->merges; i++) {
-    const int id = BYTES + i, left = tokenizer->merge[2 * i], right = tokenizer->merge[2 * i + 1];
-    tokenizer->length[id] = tokenizer->length[left] + tokenizer->length[right];
-    tokenizer->text[id] = cohort_allocate(tokenizer->length[id] + 1);
-    memcpy(tokenizer->text[id], tokenizer->text[left], tokenizer->length[left]);
-    memcpy(tokenizer->text[id] + tokenizer->length[left], tokenizer->text[right], tokenizer->length[right]);
-    cohort_pair_table_at(&tokenizer->rank, left, right)->value = i;
-  }
-  tokenizer->cutter = cohort_word_cutter_create();
 }
 
 void cohort_tokenizer_destroy(cohort_tokenizer *tokenizer) {
   if (!tokenizer) return;
-  for (int i = 0; tokenizer->text && i < tokenizer->vocabulary; i++) free(tokenizer->text[i]);
+  for (int i = 0; tokenizer->bytes && i < tokenizer->vocabulary; i++) free(tokenizer->bytes[i]);
+  for (int i = 0; i < tokenizer->added_count; i++) {
+    if (tokenizer->added[i].found != tokenizer->added[i].text) free(tokenizer->added[i].found);
+    free(tokenizer->added[i].text);
+  }
+  free(tokenizer->bytes);
+  free(tokenizer->byte_count);
   free(tokenizer->text);
-  free(tokenizer->length);
+  free(tokenizer->special);
+  free(tokenizer->stops);
+  free(tokenizer->source);
+  free(tokenizer->added);
+  free(tokenizer->before.token);
+  free(tokenizer->behind.token);
   free(tokenizer->merge);
-  cohort_pair_table_release(&tokenizer->rank);
-  cohort_word_cutter_destroy(tokenizer->cutter);
+  cohort_steps_release(&tokenizer->normalizer);
+  cohort_steps_release(&tokenizer->pre_tokenizer);
+  cohort_steps_release(&tokenizer->decoder);
+  cohort_added_set_release(&tokenizer->raw);
+  cohort_added_set_release(&tokenizer->normalised);
+  cohort_bpe_release(&tokenizer->bpe);
+  cohort_tokenizer_scratch_destroy(tokenizer->scratch);
   free(tokenizer);
 }
 
-int cohort_tokenizer_vocabulary(const cohort_tokenizer *tokenizer) { return tokenizer->vocabulary; }
-int cohort_tokenizer_end(const cohort_tokenizer *tokenizer) { return tokenizer->end; }
-
-uint64_t cohort_tokenizer_digest(const cohort_tokenizer *tokenizer) {
-  return XXH3_64bits_withSeed(tokenizer->merge, 2 * (size_t)tokenizer->merges * sizeof *tokenizer->merge,
-                              (uint64_t)tokenizer->vocabulary);
+cohort_tokenizer_scratch *cohort_tokenizer_scratch_create(void) {
+  cohort_tokenizer_scratch *scratch = cohort_allocate(sizeof *scratch);
+  (void)pthread_mutex_init(&scratch->lock, NULL);
+  scratch->cache = cohort_bpe_cache_create();
+  scratch->search = cohort_pattern_scratch_create();
+  return scratch;
 }
 
-/* Applies the merges to a word's symbols, lowest rank first; returns how many symbols are left. */
-static int64_t merge_word(const cohort_tokenizer *tokenizer, int32_t *symbol, int64_t count) {
-  for (;;) {
-    int64_t best = INT64_MAX, best_at = -1;
-    for (int64_t i = 0; i + 1 < count; i++) {
-      const cohort_pair *pair = cohort_pair_table_find(&tokenizer->rank, symbol[i], symbol[i + 1]);
-      if (pair && pair->value < best) {
-        best = pair->value;
-        best_at = i;
-      }
-    }
-    if (best_at < 0) return count;
-    const int32_t left = symbol[best_at], right = symbol[best_at + 1];
-    int64_t kept = best_at;
-    for (int64_t i = best_at; i < count; kept++) {
-      const bool pair = i + 1 < count && symbol[i] == left && symbol[i + 1] == right;
-      symbol[kept] = pair ? (int32_t)(BYTES + best) : symbol[i];
-      i += pair ? 2 : 1;
-    }
-    count = kept;
+void cohort_tokenizer_scratch_destroy(cohort_tokenizer_scratch *scratch) {
+  if (!scratch) return;
+  cohort_bpe_cache_destroy(scratch->cache);
+  cohort_pattern_scratch_destroy(scratch->search);
+  cohort_text_buffer_release(&scratch->normal);
+  (void)pthread_mutex_destroy(&scratch->lock);
+  free(scratch);
+}
+
+cohort_tokenizer_scratch *cohort_tokenizer_take(const cohort_tokenizer *tokenizer) {
+  if (pthread_mutex_trylock(&tokenizer->scratch->lock) == 0) return tokenizer->scratch;
+  return cohort_tokenizer_scratch_create();
+}
+
+void cohort_tokenizer_give(const cohort_tokenizer *tokenizer, cohort_tokenizer_scratch *scratch) {
+  if (scratch == tokenizer->scratch)
+    (void)pthread_mutex_unlock(&scratch->lock);
+  else
+    cohort_tokenizer_scratch_destroy(scratch);
+}
+
+/* The vocabulary's size, and texts by id. An added token's text goes before the model's. */
+static void list_texts(cohort_tokenizer *own) {
+  for (int64_t i = 0; i < own->bpe.entries; i++)
+    if (own->bpe.entry[i].id >= own->vocabulary) own->vocabulary = own->bpe.entry[i].id + 1;
+  for (int i = 0; i < own->added_count; i++)
+    if (own->added[i].id >= own->vocabulary) own->vocabulary = own->added[i].id + 1;
+  own->special = cohort_allocate((size_t)own->vocabulary * sizeof *own->special);
+  if (!own->text) {
+    own->text = cohort_allocate((size_t)own->vocabulary * sizeof *own->text);
+    for (int64_t i = 0; i < own->bpe.entries; i++)
+      own->text[own->bpe.entry[i].id] = (cohort_token_text){own->bpe.entry[i].text, own->bpe.entry[i].length};
+  }
+  for (int i = 0; i < own->added_count; i++) {
+    own->text[own->added[i].id] = (cohort_token_text){own->added[i].text, own->added[i].length};
+    if (own->added[i].special) own->special[own->added[i].id] = true;
   }
 }
 
+/* The bytes of every token, where the alphabet alone decodes. */
+static void list_bytes(cohort_tokenizer *own) {
+  if (own->decoder.count != 1 || own->decoder.step[0].kind != COHORT_STEP_ALPHABET) return;
+  own->bytes = cohort_allocate((size_t)own->vocabulary * sizeof *own->bytes);
+  own->byte_count = cohort_allocate((size_t)own->vocabulary * sizeof *own->byte_count);
+  for (int id = 0; id < own->vocabulary; id++) {
+    const cohort_token_text token = own->text[id];
+    if (!token.text) continue;
+    cohort_text_buffer made = {0};
+    cohort_text_buffer_add(&made, "", 0);
+    if (!cohort_alphabet_read(token.text, token.length, &made)) cohort_text_buffer_add(&made, token.text, token.length);
+    own->bytes[id] = made.text;
+    own->byte_count[id] = made.length;
+  }
+}
+
+void cohort_tokenizer_finish(cohort_tokenizer *own) {
+  for (int i = 0; i < own->added_count; i++) {
+    cohort_added_token *token = &own->added[i];
+    token->found = token->text;
+    token->found_length = token->length;
+    if (!token->normalised || !own->normalizer.count) continue;
+    cohort_text_buffer form = {0};
+    (void)cohort_steps_normalise(&own->normalizer, own->scratch->search, token->text, token->length, &form);
+    token->found = form.text;
+    token->found_length = form.length;
+  }
+  cohort_added_set_create(own->added, own->added_count, false, &own->raw);
+  cohort_added_set_create(own->added, own->added_count, true, &own->normalised);
+  list_texts(own);
+  list_bytes(own);
+  cohort_bpe_finish(&own->bpe);
+}
+
+int cohort_tokenizer_vocabulary(const cohort_tokenizer *tokenizer) { return tokenizer->vocabulary; }
+int cohort_tokenizer_begin(const cohort_tokenizer *tokenizer) { return tokenizer->begin; }
+int cohort_tokenizer_end(const cohort_tokenizer *tokenizer) { return tokenizer->end; }
+int cohort_tokenizer_pad(const cohort_tokenizer *tokenizer) { return tokenizer->pad; }
+
+const int *cohort_tokenizer_stops(const cohort_tokenizer *tokenizer, int *count) {
+  *count = tokenizer->stop_count ? tokenizer->stop_count : tokenizer->end >= 0;
+  return tokenizer->stop_count ? tokenizer->stops : &tokenizer->end;
+}
+
+int cohort_tokenizer_id(const cohort_tokenizer *tokenizer, const char *text, size_t length) {
+  for (int i = 0; i < tokenizer->added_count; i++)
+    if (tokenizer->added[i].length == length && memcmp(tokenizer->added[i].text, text, length) == 0)
+      return tokenizer->added[i].id;
+  return cohort_bpe_find(&tokenizer->bpe, text, length);
+}
+
+const char *cohort_tokenizer_token(const cohort_tokenizer *tokenizer, int id, size_t *length) {
+  const bool known = id >= 0 && id < tokenizer->vocabulary;
+  if (length) *length = known ? tokenizer->text[id].length : 0;
+  return known ? tokenizer->text[id].text : NULL;
+}
+
+bool cohort_tokenizer_special(const cohort_tokenizer *tokenizer, int id) {
+  return id >= 0 && id < tokenizer->vocabulary && tokenizer->special[id];
+}
+
+uint64_t cohort_tokenizer_digest(const cohort_tokenizer *tokenizer) { return tokenizer->digest; }
+
+/* A text in work. */
 typedef struct encoding {
-  const cohort_tokenizer *tokenizer;
-  cohort_word_table cache; /* value: where its tokens lie in `cached` */
-  int32_t *cached, *out;
-  int64_t cached_count, cached_room, count, room;
+  const cohort_tokenizer *own;
+  cohort_tokenizer_scratch *scratch;
+  const char *text;  /* the stretch that is searched */
+  bool plain, first; /* first: the stretch begins where all of the text does */
+  cohort_token_buffer out;
 } encoding;
 
-static void need(int32_t **array, int64_t *room, int64_t wanted) {
-  if (wanted <= *room) return;
-  while (*room < wanted) *room = *room ? 2 * *room : 4096;
-  *array = cohort_reallocate(*array, (size_t)*room * sizeof **array);
+static void add_word(void *argument, const char *word, size_t length) {
+  encoding *own = argument;
+  cohort_bpe_word(&own->own->bpe, own->scratch->cache, word, length, &own->out);
 }
 
-/* In the cache a word is its number of tokens, then the tokens. */
-static void encode_word(void *argument, const char *text, size_t length) {
+static void add_normal(void *argument, const cohort_added_token *token, size_t start, size_t end) {
   encoding *own = argument;
-  int made;
-  cohort_word *word = cohort_word_table_at(&own->cache, text, length, &made);
-  if (made) {
-    need(&own->cached, &own->cached_room, own->cached_count + (int64_t)length + 1);
-    int32_t *symbol = own->cached + own->cached_count + 1;
-    for (size_t i = 0; i < length; i++) symbol[i] = (unsigned char)text[i];
-    word->value = own->cached_count;
-    symbol[-1] = (int32_t)merge_word(own->tokenizer, symbol, (int64_t)length);
-    own->cached_count += symbol[-1] + 1;
+  if (token)
+    cohort_token_buffer_add(&own->out, &token->id, 1);
+  else
+    cohort_steps_cut(&own->own->pre_tokenizer, own->scratch->search, own->own->bpe.bytes, own->text + start,
+                     end - start, own->first && start == 0, add_word, own);
+}
+
+static void add_raw(void *argument, const cohort_added_token *token, size_t start, size_t end) {
+  encoding *own = argument;
+  if (token) {
+    cohort_token_buffer_add(&own->out, &token->id, 1);
+    return;
   }
-  const int32_t *tokens = own->cached + word->value;
-  need(&own->out, &own->room, own->count + tokens[0]);
-  memcpy(own->out + own->count, tokens + 1, (size_t)tokens[0] * sizeof *tokens);
-  own->count += tokens[0];
+  encoding inner = *own;
+  inner.text = own->text + start;
+  inner.first = start == 0;
+  size_t length = end - start;
+  if (own->own->normalizer.count) {
+    cohort_text_buffer *normal = &own->scratch->normal;
+    if (!cohort_steps_normalise(&own->own->normalizer, own->scratch->search, inner.text, length, normal))
+      inner.first = false;
+    inner.text = normal->text;
+    length = normal->length;
+  }
+  cohort_added_find(&own->own->normalised, own->plain, inner.text, length, add_normal, &inner);
+  own->out = inner.out;
+}
+
+int32_t *cohort_tokenizer_encode_as(const cohort_tokenizer *tokenizer, unsigned flags, const char *text, size_t length,
+                                    int64_t *count) {
+  encoding own = {.own = tokenizer,
+                  .scratch = cohort_tokenizer_take(tokenizer),
+                  .text = text,
+                  .plain = (flags & COHORT_ENCODE_PLAIN) != 0};
+  cohort_token_buffer_add(&own.out, NULL, 0);
+  if (flags & COHORT_ENCODE_TEMPLATE)
+    cohort_token_buffer_add(&own.out, tokenizer->before.token, tokenizer->before.count);
+  cohort_added_find(&tokenizer->raw, own.plain, text, length, add_raw, &own);
+  if (flags & COHORT_ENCODE_TEMPLATE)
+    cohort_token_buffer_add(&own.out, tokenizer->behind.token, tokenizer->behind.count);
+  cohort_tokenizer_give(tokenizer, own.scratch);
+  *count = own.out.count;
+  return own.out.token ? own.out.token : cohort_allocate(sizeof *own.out.token);
 }
 
 int32_t *cohort_tokenizer_encode(const cohort_tokenizer *tokenizer, const char *text, size_t length, int64_t *count) {
-  encoding own = {.tokenizer = tokenizer};
-  need(&own.out, &own.room, 1);
-  cohort_word_cutter_run(tokenizer->cutter, text, length, encode_word, &own);
-  cohort_word_table_release(&own.cache);
-  free(own.cached);
-  *count = own.count;
-  return own.out;
+  return cohort_tokenizer_encode_as(tokenizer, 0, text, length, count);
+}
+
+/* Where the alphabet alone decodes, tokens are joined. */
+static void join_bytes(const cohort_tokenizer *own, const int32_t *tokens, int64_t count, bool all,
+                       cohort_text_buffer *out) {
+  for (int64_t i = 0; i < count; i++) {
+    const int32_t id = tokens[i];
+    if (id < 0 || id >= own->vocabulary || !own->bytes[id] || (!all && own->special[id])) continue;
+    cohort_text_buffer_add(out, own->bytes[id], own->byte_count[id]);
+  }
+}
+
+static char *decode(const cohort_tokenizer *own, const int32_t *tokens, int64_t count, bool all, size_t *length) {
+  cohort_text_buffer out = {0};
+  cohort_text_buffer_add(&out, "", 0);
+  if (own->bytes) {
+    join_bytes(own, tokens, count, all, &out);
+  } else {
+    cohort_token_text *text = cohort_allocate((size_t)(count + 1) * sizeof *text);
+    int64_t known = 0;
+    for (int64_t i = 0; i < count; i++) {
+      cohort_token_text token = {0};
+      token.text = cohort_tokenizer_token(own, tokens[i], &token.length);
+      if (token.text && (all || !own->special[tokens[i]])) text[known++] = token;
+    }
+    cohort_tokenizer_scratch *scratch = cohort_tokenizer_take(own);
+    cohort_steps_decode(&own->decoder, scratch->search, text, known, &out);
+    cohort_tokenizer_give(own, scratch);
+    free(text);
+  }
+  *length = out.length;
+  return out.text;
 }
 
 char *cohort_tokenizer_decode(const cohort_tokenizer *tokenizer, const int32_t *tokens, int64_t count, size_t *length) {
-  size_t bytes = 0;
-  for (int64_t i = 0; i < count; i++)
-    if (tokens[i] >= 0 && tokens[i] < tokenizer->vocabulary) bytes += tokenizer->length[tokens[i]];
-  char *text = cohort_allocate(bytes + 1), *next = text;
-  for (int64_t i = 0; i < count; i++) {
-    if (tokens[i] < 0 || tokens[i] >= tokenizer->vocabulary || !tokenizer->length[tokens[i]]) continue;
-    memcpy(next, tokenizer->text[tokens[i]], tokenizer->length[tokens[i]]);
-    next += tokenizer->length[tokens[i]];
-  }
-  *length = bytes;
-  return text;
+  return decode(tokenizer, tokens, count, false, length);
 }
 
-cohort_status cohort_tokenizer_write(const cohort_tokenizer *tokenizer, const char *path, cohort_error *error) {
-  json_t *merges = json_array();
-  for (int i = 0; i < tokenizer->merges; i++)
-    (void)json_array_append_new(merges, json_pack("[i,i]", tokenizer->merge[2 * i], tokenizer->merge[2 * i + 1]));
-  json_t *root =
-      json_pack("{s:s,s:i,s:o}", "kind", tokenizer_kind, "vocabulary", tokenizer->vocabulary, "merges", merges);
-  char *text = json_dumps(root, JSON_COMPACT);
-  json_decref(root);
-  const cohort_status status = cohort_file_write(path, text, strlen(text), error);
-  free(text);
-  return status;
-}
-
-/* Merge i from [left, right]; `bytes` holds the length of every token so far. */
-static cohort_status read_merge(const char *path, const json_t *pair, int i, int *bytes, cohort_tokenizer *tokenizer,
-                                cohort_error *error) {
-  int32_t *merge = &tokenizer->merge[2 * i];
-  for (size_t side = 0; side < 2; side++) {
-    const json_t *id = json_array_get(pair, side);
-    const json_int_t value = json_integer_value(id);
-    if (json_array_size(pair) != 2 || !json_is_integer(id) || value < 0 || value >= BYTES + i)
-      return cohort_fail(error, COHORT_BAD_DATA,
-                         "%s: merge %d is not two earlier tokens; make it again with cohort tokenize", path, i);
-    merge[side] = (int32_t)value;
-  }
-  if (cohort_pair_table_find(&tokenizer->rank, merge[0], merge[1]))
-    return cohort_fail(error, COHORT_BAD_DATA, "%s: merge %d is given twice; make it again with cohort tokenize", path,
-                       i);
-  bytes[BYTES + i] = bytes[merge[0]] + bytes[merge[1]];
-  if (bytes[BYTES + i] > COHORT_LONGEST_WORD)
-    return cohort_fail(error, COHORT_BAD_DATA,
-                       "%s: merge %d makes a token of %d bytes, %d at most are; make it again with cohort tokenize",
-                       path, i, bytes[BYTES + i], COHORT_LONGEST_WORD);
-  cohort_pair_table_at(&tokenizer->rank, merge[0], merge[1])->value = i;
-  return COHORT_DONE;
-}
-
-static cohort_status read_merges(const char *path, const json_t *merges, cohort_tokenizer *tokenizer,
-                                 cohort_error *error) {
-  tokenizer->merges = (int)json_array_size(merges);
-  tokenizer->merge = cohort_allocate(2 * (size_t)(tokenizer->merges + 1) * sizeof *tokenizer->merge);
-  int *bytes = cohort_allocate((size_t)(BYTES + tokenizer->merges) * sizeof *bytes);
-  for (int b = 0; b < BYTES; b++) bytes[b] = 1;
-  cohort_status status = COHORT_DONE;
-  for (int i = 0; i < tokenizer->merges && status == COHORT_DONE; i++)
-    status = read_merge(path, json_array_get(merges, (size_t)i), i, bytes, tokenizer, error);
-  free(bytes);
-  return status;
-}
-
-cohort_status cohort_tokenizer_read(const char *path, cohort_tokenizer **out, cohort_error *error) {
-  char *text = NULL;
-  size_t length = 0;
-  if (!cohort_file_exists(path))
-    return cohort_fail(error, COHORT_BAD_DATA,
-                       "%s: there is no such tokenizer; make it with: cohort tokenize TEXT -o %s --vocabulary 1024",
-                       path, path);
-  COHORT_TRY(cohort_file_read(path, &text, &length, error));
-  json_error_t fault;
-  json_t *root = json_loadb(text, length, 0, &fault);
-  free(text);
-  for (char *at = fault.text; !root && *at; at++)
-    if (*at == '\n') *at = ' '; /* it quotes the file */
-  if (!root)
-    return cohort_fail(error, COHORT_BAD_DATA, "%s:%d:%d: %s; make it again with cohort tokenize", path, fault.line,
-                       fault.column, fault.text);
-  const json_t *merges = json_object_get(root, "merges");
-  const json_t *kind = json_object_get(root, "kind");
-  const json_int_t vocabulary = json_integer_value(json_object_get(root, "vocabulary"));
-  cohort_status status = COHORT_DONE;
-  cohort_tokenizer *tokenizer = cohort_allocate(sizeof *tokenizer);
-  if (kind && (!json_is_string(kind) || strcmp(json_string_value(kind), tokenizer_kind) != 0))
-    status = cohort_fail(error, COHORT_BAD_DATA,
-                         "%s: a tokenizer of kind %.40s; only %s is known: make one with cohort tokenize", path,
-                         json_is_string(kind) ? json_string_value(kind) : "unknown", tokenizer_kind);
-  else if (!json_is_array(merges) || vocabulary <= BYTES || vocabulary > 1 << 20 ||
-           (json_int_t)json_array_size(merges) != vocabulary - BYTES - 1)
-    status = cohort_fail(error, COHORT_BAD_DATA, "%s: not a Cohort tokenizer; make one with cohort tokenize", path);
-  else
-    status = read_merges(path, merges, tokenizer, error);
-  json_decref(root);
-  tokenizer->vocabulary = (int)vocabulary;
-  tokenizer->end = (int)vocabulary - 1;
-  if (status != COHORT_DONE) {
-    cohort_tokenizer_destroy(tokenizer);
-    return status;
-  }
-  cohort_tokenizer_finish(tokenizer);
-  *out = tokenizer;
-  return COHORT_DONE;
+char *cohort_tokenizer_decode_all(const cohort_tokenizer *tokenizer, const int32_t *tokens, int64_t count,
+                                  size_t *length) {
+  return decode(tokenizer, tokens, count, true, length);
 }

@@ -6,8 +6,7 @@
 
 #include "base/memory.h"
 #include "io/tokenizer/tokenizer_own.h"
-
-enum { BYTES = 256 };
+#include "io/tokenizer/tokenizer_tables.h"
 
 typedef struct symbols {
   int32_t *symbol;
@@ -130,9 +129,12 @@ static symbols *spell_words(const cohort_word_table *words) {
 }
 
 static void begin(training *own, const char *text, size_t length) {
-  cohort_word_cutter *cutter = cohort_word_cutter_create();
-  cohort_word_cutter_run(cutter, text, length, count_word, &own->words);
-  cohort_word_cutter_destroy(cutter);
+  cohort_pattern_scratch *scratch = cohort_pattern_scratch_create();
+  cohort_step_list words = {.count = 0};
+  cohort_tokenizer_own_words(&words);
+  cohort_steps_cut(&words, scratch, true, text, length, true, count_word, &own->words);
+  cohort_steps_release(&words);
+  cohort_pattern_scratch_destroy(scratch);
   own->spelled = spell_words(&own->words);
   for (int64_t w = 0; w < own->words.count; w++) add_pairs(own, w, 1, -1);
   rank_pairs(own);
@@ -168,28 +170,26 @@ cohort_status cohort_tokenizer_train(const char *text, size_t length, int vocabu
                                      cohort_tokenizer **out, cohort_error *error) {
   training own = {0};
   begin(&own, text, length);
-  cohort_tokenizer *tokenizer = cohort_allocate(sizeof *tokenizer);
+  cohort_tokenizer *tokenizer = cohort_tokenizer_create();
   tokenizer->vocabulary = vocabulary;
-  tokenizer->end = vocabulary - 1;
   tokenizer->merge = cohort_allocate(2 * (size_t)vocabulary * sizeof *tokenizer->merge);
-  const int wanted = vocabulary - BYTES - 1;
+  const int wanted = vocabulary - COHORT_BYTES - 1;
   for (; tokenizer->merges < wanted; tokenizer->merges++) {
     const int64_t best = own.heaped ? best_pair(&own) : -1;
     if (best < 0 || own.pairs.pair[best].value < 2) break; /* a pair seen once compresses nothing */
     tokenizer->merge[2 * tokenizer->merges] = own.pairs.pair[best].left;
     tokenizer->merge[2 * tokenizer->merges + 1] = own.pairs.pair[best].right;
-    merge_everywhere(&own, best, BYTES + tokenizer->merges);
+    merge_everywhere(&own, best, COHORT_BYTES + tokenizer->merges);
     if (progress) progress(argument, (double)(tokenizer->merges + 1) / wanted);
   }
   end(&own);
   if (tokenizer->merges < wanted) {
-    const int most = BYTES + 1 + tokenizer->merges;
-    tokenizer->vocabulary = 0;
+    const int most = COHORT_BYTES + 1 + tokenizer->merges;
     cohort_tokenizer_destroy(tokenizer);
     return cohort_fail(error, COHORT_BAD_DATA,
                        "tokenizer: the text yields only %d tokens instead of %d; give more text", most, vocabulary);
   }
-  cohort_tokenizer_finish(tokenizer);
+  cohort_tokenizer_finish_own(tokenizer);
   *out = tokenizer;
   return COHORT_DONE;
 }

@@ -2,7 +2,7 @@
  */
 #include "fuzz/fuzz.h"
 #include "io/tokenizer/tokenizer.h"
-#include "io/tokenizer/tokenizer_words.h"
+#include "io/tokenizer/tokenizer_own.h"
 
 enum { MUTATED, MADE = 2 };
 

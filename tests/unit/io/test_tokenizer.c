@@ -2,7 +2,7 @@
 #include <stdbool.h>
 
 #include "io/tokenizer/tokenizer.h"
-#include "io/tokenizer/tokenizer_words.h"
+#include "io/tokenizer/tokenizer_own.h"
 #include "scratch.h"
 
 static const char verse[] =
@@ -63,13 +63,21 @@ static void take_word(void *argument, const char *word, size_t length) {
   if (length > own->longest) own->longest = length;
 }
 
+/* The words of Cohort's own tokenizers. */
+static void cut_words(const char *text, size_t length, cohort_piece_visitor visit, void *argument) {
+  cohort_pattern_scratch *const scratch = cohort_pattern_scratch_create();
+  cohort_step_list words = {.count = 0};
+  cohort_tokenizer_own_words(&words);
+  cohort_steps_cut(&words, scratch, true, text, length, true, visit, argument);
+  cohort_steps_release(&words);
+  cohort_pattern_scratch_destroy(scratch);
+}
+
 static void cut_as(const char *text, const char *wanted) {
-  cohort_word_cutter *const cutter = cohort_word_cutter_create();
   cut own = {0};
-  cohort_word_cutter_run(cutter, text, strlen(text), take_word, &own);
+  cut_words(text, strlen(text), take_word, &own);
   if (strcmp(own.text, wanted) != 0) printf("    %s\n", own.text);
   CU_ASSERT_STRING_EQUAL(own.text, wanted);
-  cohort_word_cutter_destroy(cutter);
 }
 
 static void words_are_those_of_gpt2(void) {
@@ -90,16 +98,14 @@ static void long_words_are_cut(void) {
   enum { LENGTH = 3 * COHORT_LONGEST_WORD + 5 };
   char text[LENGTH];
   const unsigned char letters[] = {'a', ' ', '!', 0, 0xFF, 0xC3};
-  cohort_word_cutter *const cutter = cohort_word_cutter_create();
   for (size_t i = 0; i < sizeof letters; i++) {
     memset(text, letters[i], sizeof text);
     cut own = {0};
-    cohort_word_cutter_run(cutter, text, sizeof text, take_word, &own);
+    cut_words(text, sizeof text, take_word, &own);
     CU_ASSERT_EQUAL(own.length - own.words, sizeof text);
     CU_ASSERT_EQUAL(own.longest, COHORT_LONGEST_WORD);
     CU_ASSERT_EQUAL(own.words, 4);
   }
-  cohort_word_cutter_destroy(cutter);
 }
 
 /* The pairs are (' ', c) 2, (a, b) 2, (c, d) 2, (' ', a) 1: the ties go by ids. */
@@ -160,9 +166,7 @@ static void spell(void *argument, const char *word, size_t length) {
 
 static text_words *spell_all(const char *text, size_t length) {
   text_words *const own = cohort_allocate(sizeof *own);
-  cohort_word_cutter *const cutter = cohort_word_cutter_create();
-  cohort_word_cutter_run(cutter, text, length, spell, own);
-  cohort_word_cutter_destroy(cutter);
+  cut_words(text, length, spell, own);
   return own;
 }
 
