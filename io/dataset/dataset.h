@@ -82,20 +82,4 @@ uint64_t cohort_digest(const void *data, size_t bytes, uint64_t seed); /* XXH3, 
 bool cohort_text_is_command(const char *path); /* NULL is none */
 cohort_status cohort_text_read(const char *path, char **text, size_t *length, cohort_error *error);
 
-/* Completions of prompts, JSONL, one object of texts a line, in TRL's shapes: preference, {"prompt", "chosen",
- * "rejected"}, or without "prompt": then it is what both begin with (up to the last space before they differ);
- * unpaired,
- * {"prompt", "completion", "label"}, label true or false. All lines have the first one's shape. Refused are an empty
- * prompt, as nothing would predict a completion's first token, an empty completion, two that are equal, and messages in
- * place of texts. Faults name file and line. */
-typedef struct cohort_pairs {
-  int64_t count;
-  char **prompt, **chosen, **rejected; /* UTF-8; unpaired: `chosen` is the completion, `rejected` NULL */
-  uint64_t digest;
-  bool *desirable; /* unpaired: the labels; else NULL */
-  float *margin;   /* pairs whose lines have a number "margin"; else NULL */
-} cohort_pairs;
-cohort_status cohort_pairs_read(const char *path, cohort_pairs *out, cohort_error *error);
-void cohort_pairs_release(cohort_pairs *pairs);
-
 #endif

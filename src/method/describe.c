@@ -97,7 +97,9 @@ static void text_probe(cohort_writer *out, const cohort_method *method) {
   if (!family->inputs) return;
   cohort_writer_put(out, "\nProbe: cohort probe %s %s -i in.h5 -o out.h5 [key=value ...]\n", method->family,
                     method->key);
-  text_arrays(out, "in", family->inputs, method);
+  cohort_probe_array *inputs = cohort_family_inputs(family, method);
+  text_arrays(out, "in", inputs, method);
+  free(inputs);
   text_arrays(out, "out", family->outputs, method);
   for (const cohort_probe_setting *s = family->settings; s && s->name; s++)
     if (cohort_array_applies(s->when, method))

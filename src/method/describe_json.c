@@ -249,7 +249,9 @@ static void json_probe(cohort_writer *out, const cohort_method *method) {
     return;
   }
   cohort_writer_open(out, "probe", '{');
-  json_arrays(out, "inputs", family->inputs, family, method);
+  cohort_probe_array *inputs = cohort_family_inputs(family, method);
+  json_arrays(out, "inputs", inputs, family, method);
+  free(inputs);
   json_arrays(out, "outputs", family->outputs, family, method);
   json_settings(out, family, method);
   json_symbols(out, family, method);

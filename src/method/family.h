@@ -93,6 +93,8 @@ typedef struct cohort_family {
   const cohort_probe_array *inputs, *outputs;
   const cohort_probe_setting *settings;
   const cohort_probe_symbol *symbols;
+  /* Input number `index` of those that a method has beside the table's, false past the last; NULL: none has. */
+  bool (*further)(const cohort_method *method, int index, cohort_probe_array *out);
   /* Names of the tensors <t> of a method that fixes them, NULL past the last, and NULL at once where any will do; NULL:
    * any. */
   const char *(*tensor)(const cohort_method *method, int index);
@@ -103,5 +105,9 @@ typedef struct cohort_family {
   /* A family of functions: the probe itself; NULL: src/probe/FAMILY.c has it. */
   cohort_status (*probe)(const cohort_probe_call *call, cohort_error *error);
 } cohort_family;
+
+/* The inputs of a method's probe: those of the table that apply, then its further ones, ended by a name of NULL; owned
+ * by the caller. */
+cohort_probe_array *cohort_family_inputs(const cohort_family *family, const cohort_method *method);
 
 #endif

@@ -51,7 +51,7 @@ static bool applies(const cohort_probe_state *probe, const cohort_probe_array *e
 }
 
 static const cohort_probe_array *entry_of(const cohort_probe_state *probe, const char *name) {
-  for (const cohort_probe_array *entry = probe->family->inputs; entry->name; entry++)
+  for (const cohort_probe_array *entry = probe->inputs; entry->name; entry++)
     if (applies(probe, entry) && cohort_probe_tensor_name(entry->name, name)) return entry;
   return NULL;
 }
@@ -82,7 +82,7 @@ static void describe_shape(const cohort_probe_state *probe, const cohort_probe_a
 
 /* The array whose axes are the tensor's: the pattern with the shape alone. */
 static const cohort_array *tensor_array(const cohort_probe_state *probe, const char *tensor) {
-  for (const cohort_probe_array *entry = probe->family->inputs; entry->name; entry++) {
+  for (const cohort_probe_array *entry = probe->inputs; entry->name; entry++) {
     if (!applies(probe, entry) || !is_pattern(entry) || !entry->shape[0] || entry->shape[1]) continue;
     for (int i = 0; i < probe->in.count; i++) {
       const char *found = cohort_probe_tensor_name(entry->name, probe->in.items[i].name);
@@ -230,7 +230,7 @@ void cohort_probe_adapt(cohort_probe_state *probe) {
 static cohort_status refuse_extra(const cohort_probe_state *probe, const char *name, cohort_error *error) {
   char list[512] = "";
   size_t length = 0;
-  for (const cohort_probe_array *entry = probe->family->inputs; entry->name && length < sizeof list - 64; entry++)
+  for (const cohort_probe_array *entry = probe->inputs; entry->name && length < sizeof list - 64; entry++)
     if (applies(probe, entry))
       length += (size_t)snprintf(list + length, sizeof list - length, "%s%.48s", length ? ", " : "", entry->name);
   return cohort_fail(error, COHORT_BAD_DATA, "%s: array %s is not an input of %s %s; its inputs are %s",
@@ -274,7 +274,7 @@ static cohort_status check_patterns(const cohort_probe_state *probe, const cohor
 /* Of arrays with different values in `either`, those of one value. */
 static cohort_status choose_either(const cohort_probe_state *probe, const char **chosen, cohort_error *error) {
   const cohort_probe_array *first = NULL;
-  for (const cohort_probe_array *entry = probe->family->inputs; entry->name; entry++) {
+  for (const cohort_probe_array *entry = probe->inputs; entry->name; entry++) {
     if (!applies(probe, entry) || !entry->either) continue;
     if (!first) first = entry;
     if (!is_given(probe, entry, NULL)) continue;
@@ -292,7 +292,7 @@ static cohort_status check_presence(const cohort_probe_state *probe, cohort_erro
     if (!entry_of(probe, probe->in.items[i].name)) return refuse_extra(probe, probe->in.items[i].name, error);
   const char *chosen = NULL;
   COHORT_TRY(choose_either(probe, &chosen, error));
-  for (const cohort_probe_array *entry = probe->family->inputs; entry->name; entry++) {
+  for (const cohort_probe_array *entry = probe->inputs; entry->name; entry++) {
     if (!applies(probe, entry) || entry->optional) continue;
     if (entry->either && chosen && strcmp(entry->either, chosen) != 0) continue;
     if (is_pattern(entry))
@@ -333,7 +333,7 @@ static void bind_fixed(cohort_probe_state *probe) {
 static cohort_status check_tensors(const cohort_probe_state *probe, cohort_error *error) {
   const cohort_method *method = probe->choice.method;
   const char *(*const tensor)(const cohort_method *, int) = probe->family->tensor;
-  for (const cohort_probe_array *entry = probe->family->inputs; tensor && entry->name; entry++) {
+  for (const cohort_probe_array *entry = probe->inputs; tensor && entry->name; entry++) {
     if (!applies(probe, entry) || !is_pattern(entry) || !tensor(method, 0)) continue;
     for (int t = 0; tensor(method, t); t++)
       if (!is_given(probe, entry, tensor(method, t))) return missing(probe, entry, tensor(method, t), error);
@@ -352,7 +352,7 @@ cohort_status cohort_probe_check(cohort_probe_state *probe, cohort_error *error)
   bind_parameters(probe);
   COHORT_TRY(check_presence(probe, error));
   COHORT_TRY(check_tensors(probe, error));
-  for (const cohort_probe_array *entry = probe->family->inputs; entry->name; entry++)
+  for (const cohort_probe_array *entry = probe->inputs; entry->name; entry++)
     for (int i = 0; i < probe->in.count; i++) {
       const cohort_array *array = &probe->in.items[i];
       if (entry_of(probe, array->name) != entry) continue;

@@ -127,6 +127,7 @@ static cohort_status work(cohort_probe_state *probe, cohort_error *error) {
     return cohort_fail(error, COHORT_BAD_CONFIG, "probe: methods of family %s cannot be probed", probe->family->name);
   const cohort_variant standard = cohort_variant_of(cohort_processor_isa());
   const cohort_method *method = cohort_registry_find(standard, probe->family->name, request->name);
+  if (method && probe->family->inputs) probe->inputs = cohort_family_inputs(probe->family, method);
   COHORT_TRY(cohort_probe_read_words(probe, method, error));
   COHORT_TRY(choose(probe, standard, error));
   if (request->input)
@@ -156,5 +157,6 @@ cohort_status cohort_probe(const cohort_probe_request *request, cohort_error *er
   cohort_arrays_release(&probe.out);
   for (int m = 0; m < probe.memories; m++) free(probe.memory[m]);
   free(probe.memory);
+  free(probe.inputs);
   return status;
 }

@@ -15,6 +15,7 @@
 #include "io/checkpoint.h"
 #include "io/config.h"
 #include "method/registry.h"
+#include "preference_data.h"
 #include "train/run/run.h"
 
 enum { RUN_SAMPLES = 60, RUN_SIDE = 6, RUN_CLASSES = 4, RUN_STEPS = 6, RUN_HALF = 3 };
@@ -33,6 +34,16 @@ static inline FILE *run_create_file(const char *name) {
   FILE *file = fopen(path, "wb");
   if (!file) exit(1);
   return file;
+}
+
+/* Completions in all shapes: DATA/pairs.jsonl and so on. */
+static inline void run_make_completions(void) {
+  static const char *const name[] = {"pairs.jsonl", "lists.jsonl", "unpaired.jsonl", "stepwise.jsonl"};
+  for (int shape = 0; shape < 4; shape++) {
+    FILE *file = run_create_file(name[shape]);
+    preference_write(file, (preference_shape)shape);
+    (void)fclose(file);
+  }
 }
 
 /* Images and labels as IDX, labels of two classes, a text, and what populations are made of: owners, verses, LEAF. */
@@ -84,6 +95,7 @@ static inline void run_make_data(void) {
   (void)fclose(labels);
   (void)fclose(halves);
   (void)fclose(text);
+  run_make_completions();
 }
 
 static inline void run_remove_data(void) {

@@ -3,7 +3,8 @@
 #include "method/preference/preference.h"
 #include "variants.h"
 
-enum { COMPLETIONS = 12, TOKENS = 3 * COMPLETIONS };
+/* Of three tokens in two steps. */
+enum { COMPLETIONS = 12, TOKENS = 3 * COMPLETIONS, STEPS = 2 };
 
 static const variant_setting settings[] = {
     {NULL, "label_smoothing", "0.15"}, {NULL, "beta", "0.7"}, {NULL, "gamma", "0.4"}, {NULL, NULL, NULL}};
@@ -21,32 +22,81 @@ static cohort_value slope(cohort_graph *graph, int64_t count, double first, doub
       graph, cohort_graph_scale(graph, cohort_graph_cast(graph, cohort_graph_iota(graph, count)), step), first);
 }
 
+static cohort_value table(cohort_graph *graph, cohort_value column) {
+  return cohort_graph_reshape(graph, column, COHORT_SHAPE(COMPLETIONS, STEPS));
+}
+
+static cohort_value ones(cohort_graph *graph, cohort_shape shape) {
+  return cohort_graph_broadcast(graph, cohort_graph_constant(graph, 1), shape);
+}
+
+/* The method's own: groups 0 and 1 in turn, or numbers. */
+static cohort_value own_field(cohort_graph *graph, const cohort_field *field, int64_t samples) {
+  if (field->integer) {
+    const cohort_value known = cohort_graph_find_input(graph, "integers");
+    return known != COHORT_NO_VALUE ? known
+                                    : cohort_graph_input(graph, "integers", COHORT_TYPE_INTEGER, COHORT_SHAPE(samples));
+  }
+  if (field->owner == COHORT_FIELD_SAMPLE) return slope(graph, samples, 0.1, 0.05);
+  if (field->owner == COHORT_FIELD_COMPLETION) return slope(graph, COMPLETIONS, 1, -0.05);
+  if (field->owner == COHORT_FIELD_TOKEN) return slope(graph, TOKENS, 0.2, 0.01);
+  return table(graph, slope(graph, COMPLETIONS * STEPS, 0.3, 0.02));
+}
+
+static int sides_of(const cohort_method *method) {
+  return method->needs & COHORT_NEEDS_UNPAIRED ? 1 : method->needs & COHORT_NEEDS_LISTS ? 3 : 2;
+}
+
+/* Log-probabilities of tokens, whose sums are the completions'. */
+static cohort_value spread(cohort_graph *graph, const cohort_preference_fields *fields, cohort_value column) {
+  return cohort_graph_scale(graph, cohort_graph_gather(graph, column, fields->segments), (double)COMPLETIONS / TOKENS);
+}
+
 static cohort_preference_fields make_fields(const cohort_method *method, cohort_graph *graph) {
-  const bool unpaired = method->needs & COHORT_NEEDS_UNPAIRED;
+  const int sides = sides_of(method);
   const cohort_value one = cohort_graph_constant(graph, 1), policy = column(graph, true, "policy");
-  return (cohort_preference_fields){
-      .completions = COMPLETIONS,
-      .policy = policy,
-      .score = policy,
-      .margin = COHORT_NO_VALUE,
-      .reference = column(graph, method->needs & COHORT_NEEDS_REFERENCE, "reference"),
-      .length = column(graph, true, "length"),
-      .label = column(graph, unpaired, "label"),
-      .weight = cohort_graph_broadcast(graph, one, COHORT_SHAPE(unpaired ? COMPLETIONS : COMPLETIONS / 2)),
-      .segments = cohort_graph_input(graph, "segments", COHORT_TYPE_INTEGER, COHORT_SHAPE(TOKENS)),
-      .mask = cohort_graph_broadcast(graph, one, COHORT_SHAPE(TOKENS)),
-      .divergence = slope(graph, TOKENS, 0.1, 0.02),
-      .policy_mismatched = slope(graph, COMPLETIONS, -7, 0.2),
-      .reference_mismatched = slope(graph, COMPLETIONS, -8, 0.25),
-      .token_share = cohort_graph_constant(graph, 0.3),
-      .first_lane = one};
+  cohort_preference_fields fields = cohort_preference_no_fields(method, COMPLETIONS / sides, sides);
+  fields.policy = fields.score = policy;
+  fields.reference = column(graph, method->needs & COHORT_NEEDS_REFERENCE, "reference");
+  fields.length = column(graph, true, "length");
+  fields.label = column(graph, cohort_preference_has_label(method), "label");
+  fields.weight = ones(graph, COHORT_SHAPE(COMPLETIONS / sides));
+  fields.present = ones(graph, COHORT_SHAPE(COMPLETIONS));
+  fields.segments = cohort_graph_input(graph, "segments", COHORT_TYPE_INTEGER, COHORT_SHAPE(TOKENS));
+  fields.mask = ones(graph, COHORT_SHAPE(TOKENS));
+  fields.divergence = slope(graph, TOKENS, 0.1, 0.02);
+  fields.policy_mismatched = slope(graph, COMPLETIONS, -7, 0.2);
+  fields.reference_mismatched = slope(graph, COMPLETIONS, -8, 0.25);
+  fields.token_share = cohort_graph_constant(graph, 0.3);
+  fields.first_lane = one;
+  if (method->needs & COHORT_NEEDS_EACH_TOKEN) {
+    fields.policy_token = spread(graph, &fields, policy);
+    if (method->needs & COHORT_NEEDS_REFERENCE) fields.reference_token = spread(graph, &fields, fields.reference);
+  }
+  if (method->needs & COHORT_NEEDS_STEPS) {
+    fields.steps = STEPS;
+    fields.step_segments = cohort_graph_input(graph, "steps", COHORT_TYPE_INTEGER, COHORT_SHAPE(TOKENS));
+    fields.step_present = ones(graph, COHORT_SHAPE(COMPLETIONS, STEPS));
+    const cohort_value both[2] = {cohort_graph_reshape(graph, policy, COHORT_SHAPE(COMPLETIONS, 1)),
+                                  cohort_graph_reshape(graph, policy, COHORT_SHAPE(COMPLETIONS, 1))};
+    fields.step_score = cohort_graph_concat(graph, 1, 2, both);
+  }
+  for (int f = 0; fields.own && fields.own[f].name; f++)
+    fields.own_value[f] = own_field(graph, &fields.own[f], fields.samples);
+  return fields;
 }
 
 /* Log-probabilities of completions of 1 to 7 tokens. */
 static void fill(const graph_subject *subject) {
   static const char *const names[4] = {"policy", "reference", "length", "label"};
-  int32_t segments[TOKENS];
+  int32_t segments[TOKENS], steps[TOKENS];
   for (int t = 0; t < TOKENS; t++) segments[t] = t / (TOKENS / COMPLETIONS);
+  for (int t = 0; t < TOKENS; t++) steps[t] = segments[t] * STEPS + (t % (TOKENS / COMPLETIONS) > 1);
+  int32_t integers[COMPLETIONS];
+  for (int c = 0; c < COMPLETIONS; c++) integers[c] = c % 2;
+  if (cohort_graph_find_input(subject->graph, "integers") != COHORT_NO_VALUE)
+    graph_set_integers(subject, "integers", integers);
+  if (cohort_graph_find_input(subject->graph, "steps") != COHORT_NO_VALUE) graph_set_integers(subject, "steps", steps);
   if (cohort_graph_find_input(subject->graph, "segments") != COHORT_NO_VALUE)
     graph_set_integers(subject, "segments", segments);
   for (int i = 0; i < 4; i++) {
@@ -85,6 +135,8 @@ static void all_gradients(void) {
 static void check_direction(const cohort_choice *choice, const char *label) {
   const cohort_method *method = choice->method;
   const bool unpaired = method->needs & COHORT_NEEDS_UNPAIRED;
+  if (sides_of(method) > 2 || (unpaired && !cohort_preference_has_label(method)))
+    return; /* of pairs and labels alone */
   cohort_graph *graph = cohort_graph_create();
   const cohort_preference_fields fields = make_fields(method, graph);
   const cohort_preference_outputs outputs = cohort_preference_build(method, choice->config, graph, &fields);

@@ -14,6 +14,8 @@
   "task: supervised\nbatch: 10\nlanes: 5\ndata: {train_images: DATA/images, train_labels: DATA/labels, " words "}\n"
 #define MLP "model: {mlp: {hidden: 39, layers: 1, dropout: 0.1}}\n"
 #define GPT "model: {gpt: {layers: 1, width: 16, heads: 2, context: 24, dropout: 0.1}}\n"
+#define COMPLETIONS(words) \
+  "task: preference\nbatch: 5\nlanes: 5\nclip: 0.5\ndata: {" words "}\n" GPT SGD "preference: KEY\n"
 /* A federation with these words, of clients that take two steps of five samples. */
 #define FEDERATED(words) \
   "federated: {" words ", local_steps: 2, local_batch: 5, client: {sgd: {learning_rate: 0.05}}}\n"
@@ -40,9 +42,9 @@ static const placement placements[] = {
       "task: supervised\nbatch: 10\nlanes: 5\ndata: {train_images: DATA/images, train_labels: DATA/halves}\n" MLP SGD
       "loss: KEY\n"}},
     {"preference",
-     {"task: preference\nbatch: 5\nlanes: 5\nclip: 0.5\ndata: {lines: DATA/text, pairs: 30}\n" GPT SGD
-      "preference: KEY\n",
-      NULL, NULL}},
+     {COMPLETIONS("train: DATA/lists.jsonl"), COMPLETIONS("lines: DATA/text, pairs: 30"),
+      COMPLETIONS("train: DATA/pairs.jsonl"), COMPLETIONS("train: DATA/unpaired.jsonl"),
+      COMPLETIONS("train: DATA/stepwise.jsonl"), NULL}},
     {"aggregator", {SUPERVISED MLP SGD "losses: [cross_entropy, mse]\naggregator: KEY\n", NULL, NULL}},
     {"schedule", {SUPERVISED MLP SGD "schedule: KEY\n", NULL, NULL}},
     {"bandit", {"task: {bandit: {learner: KEY, arms: 3, features: 2, rounds: 20}}\nbatch: 8\nlanes: 4\n", NULL, NULL}},
@@ -270,7 +272,7 @@ static const char *train_alone(const subject *of, run_world *alone, char *to) {
       fprintf(stderr, "\n  %s %s: %d allocations in steps\n", of->method->family, of->written, allocations);
     CU_ASSERT(wrong == 0 && allocations == 0);
     if (status == COHORT_DONE) return of->own->config[i];
-    if (status == COHORT_BAD_CONFIG) continue;
+    if (status == COHORT_BAD_CONFIG || strncmp(alone->error.text, "data", 4) == 0) continue; /* of another shape */
     fprintf(stderr, "\n  %s %s: %s\n", of->method->family, of->written, alone->error.text);
     CU_FAIL("it fails");
     return NULL;
@@ -386,7 +388,7 @@ static bool train_with(const char *config, const char *key, const char *settings
 static void check_identity(const placement *own, const cohort_method *method, const cohort_identity *identity) {
   run_world a, b;
   bool both = false;
-  for (int i = 0; i < 3 && own->config[i] && !both; i++)
+  for (int i = 0; i < CONFIGS && own->config[i] && !both; i++)
     both = train_with(own->config[i], method->key, identity->settings, &a) &&
            train_with(own->config[i], identity->method, identity->method_settings, &b);
   double largest = both ? 0 : INFINITY;

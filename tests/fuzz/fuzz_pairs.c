@@ -1,8 +1,8 @@
-/* Preference pairs: as many as there are lines, all valid UTF-8; a refusal names a line that exists. */
+/* Completions: as many samples as there are lines, all valid UTF-8; a refusal names a line that exists. */
 #include <jansson.h>
 
 #include "fuzz/fuzz.h"
-#include "io/dataset/dataset.h"
+#include "io/dataset/completions.h"
 
 static int64_t lines_of(const unsigned char *data, size_t length) {
   int64_t lines = 0;
@@ -21,9 +21,9 @@ static fuzz_end run(const fuzz_try *at, int seed, const unsigned char *data, siz
   const fuzz_file file = fuzz_file_create(at);
   fuzz_file_set(at, &file, data, length);
   const int64_t lines = lines_of(data, length);
-  cohort_pairs pairs;
+  cohort_completions pairs;
   cohort_error error = {0};
-  const cohort_status status = cohort_pairs_read(file.path, &pairs, &error);
+  const cohort_status status = cohort_completions_read(file.path, NULL, &pairs, &error);
   (void)close(file.descriptor);
   if (status != COHORT_DONE) {
     fuzz_must(at, pairs.count == 0 && !pairs.prompt, "nothing is given out when refused");
@@ -32,14 +32,17 @@ static fuzz_end run(const fuzz_try *at, int seed, const unsigned char *data, siz
     fuzz_must(at, lines == 0 ? line == 0 : line >= 1 && line <= lines, "a refusal names the line");
     return FUZZ_REFUSED;
   }
-  fuzz_must(at, pairs.count == lines, "every line is a pair");
+  fuzz_must(at, pairs.count == lines, "every line is a sample");
   for (int64_t i = 0; i < pairs.count; i++) {
     check_text(at, pairs.prompt[i]);
-    check_text(at, pairs.chosen[i]);
-    if (pairs.rejected) check_text(at, pairs.rejected[i]);
-    fuzz_must(at, pairs.rejected || pairs.desirable, "a completion alone has a label");
   }
-  cohort_pairs_release(&pairs);
+  for (int64_t c = 0; c < pairs.count * pairs.sides; c++) {
+    const cohort_completion *own = &pairs.completion[c];
+    if (own->text) check_text(at, own->text);
+    for (int k = 0; k < own->parts; k++)
+      fuzz_must(at, own->part[k].first < own->part[k].end && own->part[k].end <= strlen(own->text), "steps are parts");
+  }
+  cohort_completions_release(&pairs);
   return FUZZ_READ;
 }
 
@@ -54,8 +57,15 @@ int main(int count, char **word) {
       "{\"prompt\":\"a\",\"completion\":\"b\",\"label\":true}\n{\"label\":false,\"prompt\":\"a\",\"completion\":\"c\"}";
   static const char implicit[] =
       "{\"chosen\":\"a b\",\"rejected\":\"a c\"}\n{\"chosen\":\"\u00e4 b\",\"rejected\":\"\u00e4 c\"}";
-  static const fuzz_seed seeds[] = {
-      {plain, sizeof plain - 1}, {one, sizeof one - 1}, {alone, sizeof alone - 1}, {implicit, sizeof implicit - 1}};
-  const fuzz_reader reader = {"fuzz_pairs", "\n\"\\{}[]:,udD0 \r\t\x80\xc3\xed\xf4", 4, seeds, run};
+  static const char lists[] =
+      "{\"prompt\":\"a\",\"completions\":[\"b\",\"c\"],\"scores\":[1,2]}\n"
+      "{\"prompt\":\"a\",\"completions\":[\"b\",\"c\",\"d\"],\"scores\":[1,2,-0.5]}";
+  static const char steps[] =
+      "{\"prompt\":\"a\",\"completions\":[\"b\",\"c\"],\"labels\":[true,false]}\n"
+      "{\"prompt\":\"a\",\"completions\":[\"b\"],\"labels\":[true]}";
+  static const fuzz_seed seeds[] = {{plain, sizeof plain - 1}, {one, sizeof one - 1},
+                                    {alone, sizeof alone - 1}, {implicit, sizeof implicit - 1},
+                                    {lists, sizeof lists - 1}, {steps, sizeof steps - 1}};
+  const fuzz_reader reader = {"fuzz_pairs", "\n\"\\{}[]:,udD0 \r\t\x80\xc3\xed\xf4", 6, seeds, run};
   return fuzz_main(count, word, &reader);
 }

@@ -97,6 +97,7 @@ static double evaluate_pair(const char *key, const char *settings, pair at) {
   cohort_graph *graph = cohort_graph_create();
   const cohort_shape both = COHORT_SHAPE(2);
   const cohort_preference_fields fields = {
+      .samples = 1,
       .completions = 2,
       .policy = cohort_graph_input(graph, "policy", COHORT_TYPE_REAL, both),
       .reference = cohort_graph_input(graph, "reference", COHORT_TYPE_REAL, both),

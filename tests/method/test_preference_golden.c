@@ -49,7 +49,7 @@ static int make_outputs(const golden_case *c, cohort_graph *graph, cohort_value 
   const cohort_value lengths = cohort_graph_input(graph, "lengths", COHORT_TYPE_REAL, COHORT_SHAPE(2 * pairs));
   output[3] = output[4] = log_probabilities(c, graph, inputs, targets, 0);
   const cohort_value policy = cohort_graph_segment_sum(graph, output[3], inputs.segments, 2 * pairs);
-  cohort_preference_fields fields = {.completions = 2 * pairs, .policy = policy, .length = lengths};
+  cohort_preference_fields fields = {.samples = pairs, .completions = 2 * pairs, .policy = policy, .length = lengths};
   fields.weight = cohort_graph_broadcast(graph, cohort_graph_constant(graph, 1), COHORT_SHAPE(pairs));
   if (c->preference.method->needs & COHORT_NEEDS_REFERENCE) {
     output[4] = log_probabilities(c, graph, inputs, targets, 1);
@@ -129,7 +129,7 @@ static void check_sums(const char *file, const char *key, const char *settings, 
     both[i] = cohort_graph_reshape(graph, cohort_graph_concat(graph, 1, 2, part), COHORT_SHAPE(2 * pairs));
   }
   const cohort_preference_fields fields = {
-      .completions = 2 * pairs, .policy = both[0], .reference = both[1], .length = both[2]};
+      .samples = pairs, .completions = 2 * pairs, .policy = both[0], .reference = both[1], .length = both[2]};
   cohort_value output[3] = {cohort_preference_build(c.preference.method, c.preference.config, graph, &fields).loss};
   cohort_graph_gradient(graph, cohort_graph_sum_all(graph, output[0]), COHORT_NO_VALUE, 2, side, &output[1]);
   golden_run run;

@@ -18,7 +18,8 @@ static cohort_preference_outputs build(const void *config, cohort_graph *graph,
   const cohort_value chosen = cohort_preference_side(graph, fields->score, 0),
                      rejected = cohort_preference_side(graph, fields->score, 1);
   cohort_value gap = cohort_graph_subtract(graph, chosen, rejected);
-  if (fields->margin != COHORT_NO_VALUE) gap = cohort_graph_subtract(graph, gap, fields->margin);
+  const cohort_value margin = cohort_preference_field(fields, "margin");
+  if (margin != COHORT_NO_VALUE) gap = cohort_graph_subtract(graph, gap, margin);
   cohort_value loss = cohort_preference_smoothed(graph, gap, 0);
   if (settings->center > 0) {
     const cohort_value sum = cohort_graph_add(graph, chosen, rejected);
@@ -28,7 +29,13 @@ static cohort_preference_outputs build(const void *config, cohort_graph *graph,
   return (cohort_preference_outputs){.loss = loss, .token_loss = COHORT_NO_VALUE, .reward = fields->score};
 }
 
-static const cohort_preference functions = {.build = build};
+static const cohort_field own_fields[] = {
+    {COHORT_NAMED_FIELD("margin"), .owner = COHORT_FIELD_SAMPLE, .optional = true,
+     .meaning = "how much better chosen is"},
+    {.name = NULL},
+};
+
+static const cohort_preference functions = {.build = build, .fields = own_fields};
 
 static const cohort_method rm = {
     .family = "preference",

@@ -1,4 +1,4 @@
-/* Task preference: completions of prompts, in pairs (prompt, chosen, rejected) or alone with a label. Loads the data
+/* Task preference: completions of prompts, in pairs, in lists, in steps, or alone with a label. Loads the data
  * and says what the columns are; preference_graph.c builds, preference_feed.c fills. Memory grows with the tokens of
  * the data, which every rank holds. */
 #include "train/task/preference.h"
@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "io/dataset/completions.h"
 #include "io/dataset/dataset.h"
 #include "train/run/source_text.h"
 #include "train/task/language.h"
@@ -18,9 +19,25 @@ static void close_task(cohort_task *task) {
   free(own);
 }
 
-static cohort_status read_train(const cohort_task *task, int64_t context, cohort_pairs *out, cohort_error *error) {
+static const cohort_field *fields_of(const cohort_task *task) {
+  return ((const cohort_preference *)task->preference.method->functions)->fields;
+}
+
+/* Pairs of a text's lines have no further numbers. */
+static cohort_status check_lines(const cohort_task *task, cohort_error *error) {
+  for (const cohort_field *field = fields_of(task); field && field->name; field++)
+    if (!field->optional)
+      return cohort_fail(error, COHORT_BAD_DATA,
+                         "data.lines: pairs of lines have no %s, which preference %s reads; give data.train",
+                         field->name, task->preference.method->key);
+  return COHORT_DONE;
+}
+
+static cohort_status read_train(const cohort_task *task, int64_t context, cohort_completions *out,
+                                cohort_error *error) {
   const cohort_data_settings *data = &task->settings->data_settings;
-  if (!data->lines) return cohort_pairs_read(data->train, out, error);
+  if (!data->lines) return cohort_completions_read(data->train, fields_of(task), out, error);
+  COHORT_TRY(check_lines(task, error));
   char *text = NULL;
   size_t length = 0;
   COHORT_TRY(cohort_source_text_take(task->settings, data->lines, context, &text, &length, error));
@@ -32,57 +49,86 @@ static cohort_status read_train(const cohort_task *task, int64_t context, cohort
   return status;
 }
 
-/* The last `share` of the pairs, as a view: nothing is copied. */
-static cohort_pairs split_off(cohort_pairs *pairs, double share) {
-  const int64_t cut = pairs->count - (int64_t)((double)pairs->count * share);
-  cohort_pairs tail = {.count = pairs->count - cut, .prompt = pairs->prompt + cut, .chosen = pairs->chosen + cut};
-  if (pairs->rejected) tail.rejected = pairs->rejected + cut;
-  if (pairs->desirable) tail.desirable = pairs->desirable + cut;
-  if (pairs->margin) tail.margin = pairs->margin + cut;
-  pairs->count = cut;
-  return tail;
+/* Pairs can be taken apart, and are lists of two, but completions not be paired. */
+static cohort_status check_shape(const cohort_task *task, const cohort_completions *data, cohort_error *error) {
+  const cohort_method *method = task->preference.method;
+  const bool unpaired = method->needs & COHORT_NEEDS_UNPAIRED, lists = method->needs & COHORT_NEEDS_LISTS;
+  const cohort_data_shape shape = data->shape;
+  const char *wanted = lists                                 ? "\"completions\" or \"chosen\" and \"rejected\""
+                       : !unpaired                           ? "\"chosen\" and \"rejected\""
+                       : cohort_preference_has_label(method) ? "\"completion\" and \"label\""
+                                                             : "\"completions\" and \"labels\"";
+  const bool good = lists       ? shape == COHORT_DATA_LIST || shape == COHORT_DATA_PREFERENCE
+                    : !unpaired ? shape == COHORT_DATA_PREFERENCE
+                    : cohort_preference_has_label(method)
+                        ? shape == COHORT_DATA_UNPAIRED || shape == COHORT_DATA_PREFERENCE
+                        : shape == COHORT_DATA_STEPWISE;
+  if (good) return COHORT_DONE;
+  if (shape == COHORT_DATA_UNPAIRED)
+    return cohort_fail(
+        error, COHORT_BAD_DATA,
+        "data: preference %s compares chosen with rejected, but the data are completions with a label; give "
+        "lines of {\"prompt\", \"chosen\", \"rejected\"}, or take kto",
+        method->key);
+  return cohort_fail(error, COHORT_BAD_DATA, "data: preference %s reads lines with %s; those of %s are of the shape %s",
+                     method->key, wanted, data->path ? data->path : "data.lines", cohort_data_shape_name(shape));
 }
 
-/* Pairs can be taken apart, but completions not be paired. */
-static cohort_status check_shape(const cohort_task *task, const cohort_pairs *data, cohort_error *error) {
-  if (!data->desirable || task->preference.method->needs & COHORT_NEEDS_UNPAIRED) return COHORT_DONE;
-  return cohort_fail(
-      error, COHORT_BAD_DATA,
-      "data: preference %s compares chosen with rejected, but the data are completions with a label; give "
-      "lines of {\"prompt\", \"chosen\", \"rejected\"}, or take kto",
-      task->preference.method->key);
+static cohort_status make_tokens(const cohort_task *task, const cohort_completions *data,
+                                 const cohort_tokenizer *tokenizer, int64_t context, cohort_token_pairs *out,
+                                 cohort_error *error) {
+  const unsigned needs = task->preference.method->needs;
+  COHORT_TRY(check_shape(task, data, error));
+  const cohort_token_options options = {.tokenizer = tokenizer,
+                                        .context = context,
+                                        .apart = needs & COHORT_NEEDS_UNPAIRED,
+                                        .steps = needs & COHORT_NEEDS_STEPS};
+  return cohort_token_pairs_create(data, &options, out, error);
 }
 
 static cohort_status load(cohort_task *task, const cohort_tokenizer *tokenizer, int64_t context,
                           cohort_preference_data *own, cohort_error *error) {
   const cohort_data_settings *data = &task->settings->data_settings;
-  cohort_pairs train = {0}, validation = {0};
+  cohort_completions train = {0}, other = {0};
   COHORT_TRY(read_train(task, context, &train, error));
   task->digest = cohort_digest(&train.digest, sizeof train.digest, cohort_tokenizer_digest(tokenizer));
-  const bool apart = own->sides == 1;
-  cohort_token_pairs *split = own->split;
-  cohort_status status = check_shape(task, &train, error);
-  if (status == COHORT_DONE && data->validation) {
-    status = cohort_pairs_read(data->validation, &validation, error);
-    if (status == COHORT_DONE) status = check_shape(task, &validation, error);
-    if (status == COHORT_DONE) {
-      cohort_token_pairs_create(&validation, tokenizer, context, apart, &split[COHORT_SPLIT_VALIDATION]);
-      cohort_token_pairs_create(&train, tokenizer, context, apart, &split[COHORT_SPLIT_TRAIN]);
-    }
-    cohort_pairs_release(&validation);
-  } else if (status == COHORT_DONE) {
-    const int64_t all = train.count;
-    validation = split_off(&train, data->validation_share);
-    cohort_token_pairs_create(&validation, tokenizer, context, apart, &split[COHORT_SPLIT_VALIDATION]);
-    cohort_token_pairs_create(&train, tokenizer, context, apart, &split[COHORT_SPLIT_TRAIN]);
-    train.count = all;
+  cohort_completions used = train, held = {0};
+  cohort_status status = COHORT_DONE;
+  if (data->validation) {
+    status = cohort_completions_read(data->validation, fields_of(task), &other, error);
+    held = other;
+  } else {
+    /* The last share of the samples. */
+    const int64_t cut = train.count - (int64_t)((double)train.count * data->validation_share);
+    used = cohort_completions_view(&train, 0, cut);
+    held = cohort_completions_view(&train, cut, train.count - cut);
   }
-  cohort_pairs_release(&train);
+  cohort_token_pairs *split = own->split;
+  if (status == COHORT_DONE)
+    status = make_tokens(task, &held, tokenizer, context, &split[COHORT_SPLIT_VALIDATION], error);
+  if (status == COHORT_DONE) status = make_tokens(task, &used, tokenizer, context, &split[COHORT_SPLIT_TRAIN], error);
+  cohort_completions_release(&train);
+  cohort_completions_release(&other);
   return status;
 }
 
+/* Both splits have the same fields, and a sample's place has room for the longest list. */
+static cohort_status join_splits(const cohort_task *task, cohort_preference_data *own, cohort_error *error) {
+  const cohort_token_pairs *train = &own->split[COHORT_SPLIT_TRAIN], *other = &own->split[COHORT_SPLIT_VALIDATION];
+  own->sides = train->sides > other->sides ? train->sides : other->sides;
+  own->steps = train->steps > other->steps ? train->steps : other->steps;
+  for (int f = 0; fields_of(task) && fields_of(task)[f].name; f++)
+    if (!train->field[f].value != !other->field[f].value || !train->field[f].token != !other->field[f].token)
+      return cohort_fail(
+          error, COHORT_BAD_DATA, "data: %s stands in the lines of %s, but not in those of the other; give it in both",
+          fields_of(task)[f].name, train->field[f].value || train->field[f].token ? "data.train" : "data.validation");
+  return COHORT_DONE;
+}
+
 /* A sample. */
-static const char *noun(const cohort_preference_data *own) { return own->sides == 2 ? "pair" : "completion"; }
+static const char *noun(const cohort_preference_data *own) {
+  return own->sides == 2 ? "pair" : own->sides > 2 ? "list" : "completion";
+}
 
 /* Sizes of the lanes' inputs, and what the columns are. */
 static void measure(cohort_task *task, cohort_preference_data *own, int64_t context) {
@@ -93,7 +139,8 @@ static void measure(cohort_task *task, cohort_preference_data *own, int64_t cont
     if (split->longest > own->rows) own->rows = split->longest;
     if (split->prompts > prompt) prompt = split->prompts;
     if (split->completions > completion) completion = split->completions;
-    for (int64_t i = 0; i < split->count; i++) own->chosen_tokens[s] += cohort_preference_chosen_tokens(split, i);
+    for (int64_t i = 0; i < split->count; i++)
+      own->chosen_tokens[s] += cohort_preference_chosen_tokens(task->preference.method, split, i);
   }
   own->other_rows = prompt + completion - 1 < context ? prompt + completion - 1 : context;
   task->tokens_per_sample = own->sides * own->rows;
@@ -128,7 +175,7 @@ static void check_stored(const cohort_method *method, const cohort_settings *set
   if (settings->lora)
     cohort_faults_add(faults, cohort_settings_place(settings, "reference"),
                       "reference: with lora it is the model without adapters and takes no memory; set computed");
-  if (method->needs & COHORT_NEEDS_DIVERGENCE)
+  if (method->needs & (COHORT_NEEDS_DIVERGENCE | COHORT_NEEDS_EACH_TOKEN | COHORT_NEEDS_STEPS))
     cohort_faults_add(faults, cohort_settings_place(settings, "reference"),
                       "reference: %s asks the reference for more than a number a completion; set computed",
                       method->key);
@@ -142,7 +189,7 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
                       "model: %s reads samples; the preference task has tokens", task->model.method->key);
   if (!settings->data_settings.lines == !settings->data_settings.train)
     cohort_faults_add(faults, cohort_settings_place(settings, "data"),
-                      "data: give either train (JSONL of pairs) or lines (a text)");
+                      "data: give either train (JSONL of completions) or lines (a text)");
   const cohort_method *method = task->preference.method;
   if (method->needs & COHORT_NEEDS_MISMATCHED && settings->batch < 2)
     cohort_faults_add(faults, cohort_settings_place(settings, "preference"),
@@ -161,7 +208,6 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   COHORT_TRY(cohort_language_tokenizer(settings->data_settings.tokenizer, &tokenizer, error));
   cohort_preference_data *own = cohort_allocate(sizeof *own);
   task->own = own;
-  own->sides = method->needs & COHORT_NEEDS_UNPAIRED ? 1 : 2;
   /* A token that is only scored is read too. */
   const bool scores = method->needs & COHORT_NEEDS_SCORES;
   const int64_t context = model->context(task->model.config) - scores;
@@ -169,7 +215,8 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   task->model_data.outputs = cohort_tokenizer_vocabulary(tokenizer);
   cohort_tokenizer_destroy(tokenizer);
   COHORT_TRY(status);
-  cohort_preference_place_inputs(method, stored, scores && own->split[COHORT_SPLIT_TRAIN].margin, own->place);
+  COHORT_TRY(join_splits(task, own, error));
+  cohort_preference_place_inputs(method, stored, &own->split[COHORT_SPLIT_TRAIN], own->place);
   measure(task, own, context);
   own->rows += scores;
   task->tokens_per_sample += scores * own->sides;

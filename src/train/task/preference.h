@@ -6,22 +6,25 @@
 #include "train/task/task.h"
 #include "train/task/token_pairs.h"
 
-/* Inputs in the order of declaration. A lane has `capacity` samples of `sides` sequences; sequences stand one after
- * another, their rows are segments, and rows that are left belong to none. */
+/* Inputs in the order of declaration; those that a method's graph lacks have no place. A lane has `capacity` samples of
+ * `sides` sequences; sequences stand one after another, their rows are segments, and rows that are left belong to none.
+ */
 typedef enum cohort_preference_input {
   COHORT_PREFERENCE_ROWS, /* tokens, targets, positions, segments, ids: each [rows] */
   COHORT_PREFERENCE_OTHER_ROWS = COHORT_PREFERENCE_ROWS + 5,    /* the same of mismatched sequences; MISMATCHED */
   COHORT_PREFERENCE_LENGTHS = COHORT_PREFERENCE_OTHER_ROWS + 5, /* [sequences]: scored tokens, at least 1 */
   COHORT_PREFERENCE_WEIGHT,                                     /* [samples] */
   COHORT_PREFERENCE_FILLER,                                     /* [sequences]: 0, or log p of an empty place */
-  COHORT_PREFERENCE_LABEL,                                      /* [sequences]; UNPAIRED */
+  COHORT_PREFERENCE_LABEL,                                      /* [sequences]; cohort_preference_has_label */
+  COHORT_PREFERENCE_PRESENT,                                    /* [sequences]; LISTS */
+  COHORT_PREFERENCE_STEPS,                                      /* [rows] integer; STEPS, not SCORES */
   COHORT_PREFERENCE_TOKEN_SHARE,                                /* scalar; TOKENS */
   COHORT_PREFERENCE_REFERENCE,                                  /* [sequences]: the reference's log p; stored */
   COHORT_PREFERENCE_REFERENCE_MISMATCHED,                       /* [sequences]: of mismatched ones; stored */
   COHORT_PREFERENCE_FIRST_LANE,                                 /* scalar; BATCH */
-  COHORT_PREFERENCE_LAST,   /* [sequences] integer: the row of a sequence's last token; SCORES */
-  COHORT_PREFERENCE_MARGIN, /* [samples]; SCORES, where the data have one */
-  COHORT_PREFERENCE_INPUTS,
+  COHORT_PREFERENCE_LAST,  /* [sequences], or with STEPS [sequences, S] integer: the row of its last token; SCORES */
+  COHORT_PREFERENCE_FIELD, /* each of the method's own */
+  COHORT_PREFERENCE_INPUTS = COHORT_PREFERENCE_FIELD + COHORT_MAX_FIELDS,
 } cohort_preference_input;
 
 /* How many rows samples take: of their own sequences, and of mismatched ones. */
@@ -34,6 +37,7 @@ typedef struct cohort_preference_ragged {
 typedef struct cohort_preference_data {
   cohort_token_pairs split[COHORT_SPLITS];
   int sides;
+  int64_t steps;                        /* S, of all splits */
   int64_t rows, other_rows;             /* of a sequence and of a mismatched one, at most */
   cohort_preference_ragged ragged;      /* of a sample's sequences, and of its mismatched ones */
   int64_t chosen_tokens[COHORT_SPLITS]; /* of all chosen or desirable completions */
@@ -43,8 +47,8 @@ typedef struct cohort_preference_data {
 
 enum { COHORT_PREFERENCE_OWN = 8 };
 
-/* Which of the inputs a method's graph has. */
-void cohort_preference_place_inputs(const cohort_method *method, bool stored, bool margin,
+/* Which of the inputs a method's graph has; `data`: whose fields are there. */
+void cohort_preference_place_inputs(const cohort_method *method, bool stored, const cohort_token_pairs *data,
                                     int place[COHORT_PREFERENCE_INPUTS]);
 /* preference_rows.c. Counts the rows of all samples; the data are loaded. */
 void cohort_preference_count_rows(const cohort_task *task, cohort_preference_data *own);
@@ -65,7 +69,7 @@ void cohort_preference_feed(const cohort_task *task, cohort_feed *feed);
 int64_t cohort_preference_row(const cohort_task *task, cohort_split split, int64_t position);
 void cohort_preference_derive(const cohort_task *task, cohort_split split, int64_t count, const double *sums,
                               double loss, double *columns);
-/* Scored tokens of a sample's chosen or desirable completion. */
-int64_t cohort_preference_chosen_tokens(const cohort_token_pairs *pairs, int64_t sample);
+/* Scored tokens of a sample's chosen (best, desirable) completion; of steps that have scores, their number. */
+int64_t cohort_preference_chosen_tokens(const cohort_method *method, const cohort_token_pairs *pairs, int64_t sample);
 
 #endif

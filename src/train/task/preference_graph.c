@@ -2,24 +2,31 @@
  * the family, the method's loss, and the sums behind its columns. Invariant: an empty place gives exactly 0. Costs the
  * model's passes: one for the policy, one for a reference that is computed, two more where completions are mismatched.
  */
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "train/task/preference.h"
 
-void cohort_preference_place_inputs(const cohort_method *method, bool stored, bool margin,
+void cohort_preference_place_inputs(const cohort_method *method, bool stored, const cohort_token_pairs *data,
                                     int place[COHORT_PREFERENCE_INPUTS]) {
+  const unsigned needs = method->needs;
   int next = 0;
   for (int i = 0; i < COHORT_PREFERENCE_INPUTS; i++) {
     bool there = true;
-    if (i >= COHORT_PREFERENCE_OTHER_ROWS && i < COHORT_PREFERENCE_LENGTHS)
-      there = method->needs & COHORT_NEEDS_MISMATCHED;
-    if (i == COHORT_PREFERENCE_LABEL) there = method->needs & COHORT_NEEDS_UNPAIRED;
-    if (i == COHORT_PREFERENCE_TOKEN_SHARE) there = method->needs & COHORT_NEEDS_TOKENS;
+    if (i >= COHORT_PREFERENCE_OTHER_ROWS && i < COHORT_PREFERENCE_LENGTHS) there = needs & COHORT_NEEDS_MISMATCHED;
+    if (i == COHORT_PREFERENCE_LABEL) there = cohort_preference_has_label(method);
+    if (i == COHORT_PREFERENCE_PRESENT) there = needs & COHORT_NEEDS_LISTS;
+    if (i == COHORT_PREFERENCE_STEPS) there = needs & COHORT_NEEDS_STEPS && !(needs & COHORT_NEEDS_SCORES);
+    if (i == COHORT_PREFERENCE_TOKEN_SHARE) there = needs & COHORT_NEEDS_TOKENS;
     if (i == COHORT_PREFERENCE_REFERENCE) there = stored;
-    if (i == COHORT_PREFERENCE_REFERENCE_MISMATCHED) there = stored && method->needs & COHORT_NEEDS_MISMATCHED;
-    if (i == COHORT_PREFERENCE_FIRST_LANE) there = method->needs & COHORT_NEEDS_BATCH;
-    if (i == COHORT_PREFERENCE_LAST) there = method->needs & COHORT_NEEDS_SCORES;
-    if (i == COHORT_PREFERENCE_MARGIN) there = margin;
+    if (i == COHORT_PREFERENCE_REFERENCE_MISMATCHED) there = stored && needs & COHORT_NEEDS_MISMATCHED;
+    if (i == COHORT_PREFERENCE_FIRST_LANE) there = needs & COHORT_NEEDS_BATCH;
+    if (i == COHORT_PREFERENCE_LAST) there = needs & COHORT_NEEDS_SCORES;
+    if (i >= COHORT_PREFERENCE_FIELD) {
+      const cohort_token_field *field = &data->field[i - COHORT_PREFERENCE_FIELD];
+      there = field->value || field->token;
+    }
     place[i] = there ? next++ : -1;
   }
 }
@@ -27,6 +34,15 @@ void cohort_preference_place_inputs(const cohort_method *method, bool stored, bo
 static const char *const pair_metrics[] = {"preference/accuracy", "preference/margin", "preference/reward_chosen",
                                            "preference/reward_rejected", NULL};
 static const char *const unpaired_metrics[] = {"preference/reward_desirable", "preference/reward_undesirable", NULL};
+static const char *const list_metrics[] = {"preference/accuracy", "preference/reward_best", NULL};
+static const char *const step_metrics[] = {"preference/reward", NULL};
+
+typedef enum comparison { PAIRS, LISTS, UNPAIRED, STEPWISE } comparison;
+static comparison comparison_of(const cohort_method *method) {
+  if (method->needs & COHORT_NEEDS_LISTS) return LISTS;
+  if (!(method->needs & COHORT_NEEDS_UNPAIRED)) return PAIRS;
+  return cohort_preference_has_label(method) ? UNPAIRED : STEPWISE;
+}
 
 /* Columns stand in the alphabet's order. */
 static void add_metric(cohort_task *task, cohort_preference_data *own, const char *name, int source) {
@@ -41,7 +57,8 @@ static void add_metric(cohort_task *task, cohort_preference_data *own, const cha
 
 void cohort_preference_list_metrics(cohort_task *task, cohort_preference_data *own) {
   const cohort_preference *functions = task->preference.method->functions;
-  const char *const *standard = own->sides == 2 ? pair_metrics : unpaired_metrics;
+  const char *const *const tables[] = {pair_metrics, list_metrics, unpaired_metrics, step_metrics};
+  const char *const *standard = tables[comparison_of(task->preference.method)];
   for (int i = 0; standard[i]; i++) add_metric(task, own, standard[i], i);
   for (int i = 0; i < COHORT_PREFERENCE_COLUMNS && functions->column[i]; i++)
     add_metric(task, own, functions->column[i], COHORT_PREFERENCE_OWN + i);
@@ -55,6 +72,7 @@ static double mean_reads(const cohort_preference_data *own) {
   const int64_t sequences = pairs->sides * pairs->count;
   double reads = 0, rows = 0;
   for (int64_t i = 0; i < sequences; i++) {
+    if (!pairs->length[i]) continue;
     reads += 0.5 * (double)pairs->length[i] * (pairs->length[i] - 1);
     rows += pairs->length[i] - 1;
   }
@@ -65,7 +83,8 @@ static double mean_reads(const cohort_preference_data *own) {
 typedef struct sequences {
   cohort_model_inputs inputs;
   cohort_value targets;
-  int64_t count;
+  int64_t count, rows; /* of rows: room for so many */
+  int extent;
 } sequences;
 
 /* Of `capacity` samples: as many rows as they need at most, of which a lane uses what its own do. */
@@ -83,7 +102,7 @@ static sequences add_sequences(const cohort_task *task, cohort_graph *graph, int
     value[i] = cohort_graph_input(graph, name, COHORT_TYPE_INTEGER, COHORT_SHAPE(rows));
     cohort_graph_ragged(graph, value[i], extent);
   }
-  sequences out = {.targets = value[1], .count = count};
+  sequences out = {.targets = value[1], .count = count, .rows = rows, .extent = extent};
   out.inputs.tokens = value[0];
   out.inputs.positions = value[2];
   out.inputs.segments = value[3];
@@ -91,9 +110,17 @@ static sequences add_sequences(const cohort_task *task, cohort_graph *graph, int
   return out;
 }
 
+/* A number of each of their rows. */
+static cohort_value row_input(cohort_graph *graph, const char *name, cohort_type type, const sequences *of) {
+  const cohort_value value = cohort_graph_input(graph, name, type, COHORT_SHAPE(of->rows));
+  cohort_graph_ragged(graph, value, of->extent);
+  return value;
+}
+
 /* What a model says of sequences. */
 typedef struct scored {
   cohort_value sums;         /* [sequences]: of log p over the completions */
+  cohort_value token;        /* [rows]: log p of each */
   cohort_value hidden, head; /* what the head read */
 } scored;
 
@@ -102,17 +129,27 @@ static scored score(const cohort_task *task, cohort_graph *graph, const sequence
   const cohort_model_outputs outputs = model->build(task->model.config, graph, &task->model_data, &from->inputs);
   const cohort_head_outputs head = cohort_graph_vocabulary_head(graph, outputs.hidden, outputs.head, from->targets);
   const cohort_value sums = cohort_graph_segment_sum(graph, head.log_probability, from->inputs.segments, from->count);
-  return (scored){cohort_graph_add(graph, sums, filler), outputs.hidden, outputs.head};
+  return (scored){cohort_graph_add(graph, sums, filler), head.log_probability, outputs.hidden, outputs.head};
 }
 
-/* What the scalar head says of each sequence at its last token. */
-static cohort_value score_last(const cohort_task *task, cohort_graph *graph, sequences from, cohort_value filler) {
+/* What the scalar head says of each sequence at its last token, or of each of its steps. */
+static void score_last(const cohort_task *task, cohort_graph *graph, sequences from, cohort_value filler,
+                       cohort_preference_fields *fields) {
   const cohort_model *model = task->model.method->functions;
-  const cohort_value last = cohort_graph_input(graph, "last", COHORT_TYPE_INTEGER, COHORT_SHAPE(from.count));
+  const int64_t steps = fields->steps;
+  const cohort_value last = cohort_graph_input(graph, "last", COHORT_TYPE_INTEGER,
+                                               steps ? COHORT_SHAPE(from.count, steps) : COHORT_SHAPE(from.count));
   from.inputs.scalar_head = "score";
   from.inputs.scores_only = true;
   const cohort_model_outputs outputs = model->build(task->model.config, graph, &task->model_data, &from.inputs);
-  return cohort_graph_add(graph, cohort_graph_gather(graph, outputs.scalar, last), filler);
+  const cohort_value score = cohort_graph_gather(graph, outputs.scalar, last);
+  if (steps) {
+    fields->step_score = score;
+    fields->step_present =
+        cohort_graph_less_equal(graph, cohort_graph_constant(graph, 0), cohort_graph_cast(graph, last));
+  } else {
+    fields->score = cohort_graph_add(graph, score, filler);
+  }
 }
 
 /* The frozen reference: never trained, no dropout. */
@@ -123,6 +160,7 @@ static scored score_reference(const cohort_task *task, cohort_graph *graph, sequ
   cohort_graph_enter_space(graph, "reference");
   scored out = score(task, graph, &from, filler);
   out.sums = cohort_graph_stop_gradient(graph, out.sums);
+  out.token = cohort_graph_stop_gradient(graph, out.token);
   out.hidden = cohort_graph_stop_gradient(graph, out.hidden);
   cohort_graph_leave(graph);
   return out;
@@ -140,23 +178,66 @@ static void add_mismatched(const cohort_task *task, cohort_graph *graph, const s
 }
 
 /* Of every token that is scored, and of the others, which the mask leaves out. */
-static void add_divergence(cohort_graph *graph, const scored *policy, const scored *reference, cohort_value targets,
+static void add_divergence(cohort_graph *graph, const scored *policy, const scored *reference,
                            cohort_preference_fields *fields) {
   fields->divergence = cohort_graph_vocabulary_divergence(graph, policy->hidden, policy->head, reference->hidden,
                                                           cohort_graph_stop_gradient(graph, reference->head));
-  fields->mask = cohort_graph_less_equal(graph, cohort_graph_constant(graph, 0), cohort_graph_cast(graph, targets));
 }
 
-/* The inputs in the order of cohort_preference_input, then what the models make of them. */
+/* Which step each token is of, and which steps have tokens. */
+static void add_steps(cohort_graph *graph, cohort_value segments, cohort_preference_fields *fields) {
+  fields->step_segments = segments;
+  const cohort_value count = cohort_preference_step_total(graph, fields, fields->mask);
+  fields->step_present = cohort_graph_less(graph, cohort_graph_constant(graph, 0), count);
+}
+
+/* The method's own, of the data. */
+static void add_own(const cohort_preference_data *own, cohort_graph *graph, const sequences *all,
+                    cohort_preference_fields *fields) {
+  for (int f = 0; fields->own && fields->own[f].name; f++) {
+    if (own->place[COHORT_PREFERENCE_FIELD + f] < 0) continue;
+    const cohort_field *field = &fields->own[f];
+    const cohort_shape shape[] = {
+        [COHORT_FIELD_SAMPLE] = COHORT_SHAPE(fields->samples),
+        [COHORT_FIELD_COMPLETION] = COHORT_SHAPE(fields->completions),
+        [COHORT_FIELD_STEP] = COHORT_SHAPE(fields->completions, fields->steps ? fields->steps : 1),
+    };
+    const cohort_type type = field->integer ? COHORT_TYPE_INTEGER : COHORT_TYPE_REAL;
+    char *name = cohort_format_text("field_%s", field->name);
+    fields->own_value[f] = field->owner == COHORT_FIELD_TOKEN
+                               ? row_input(graph, name, type, all)
+                               : cohort_graph_input(graph, name, type, shape[field->owner]);
+    free(name);
+  }
+}
+
+/* What the policy and its reference say of the sequences. */
+static void add_scores(const cohort_task *task, cohort_graph *graph, const sequences *all, cohort_value filler,
+                       cohort_preference_fields *fields) {
+  const unsigned needs = task->preference.method->needs;
+  const scored policy = score(task, graph, all, filler);
+  fields->policy = policy.sums;
+  if (needs & (COHORT_NEEDS_DIVERGENCE | COHORT_NEEDS_EACH_TOKEN | COHORT_NEEDS_STEPS))
+    fields->mask =
+        cohort_graph_less_equal(graph, cohort_graph_constant(graph, 0), cohort_graph_cast(graph, all->targets));
+  if (needs & COHORT_NEEDS_EACH_TOKEN) fields->policy_token = policy.token;
+  if (task->reference < 0) return;
+  const scored reference = score_reference(task, graph, *all, filler);
+  fields->reference = reference.sums;
+  if (needs & COHORT_NEEDS_EACH_TOKEN) fields->reference_token = reference.token;
+  if (needs & COHORT_NEEDS_DIVERGENCE) add_divergence(graph, &policy, &reference, fields);
+}
+
+/* The inputs in the order of cohort_preference_input, and what the models make of them. */
 static cohort_preference_fields make_fields(const cohort_task *task, cohort_graph *graph, int64_t capacity,
                                             bool training) {
   const cohort_preference_data *own = task->own;
-  const unsigned needs = task->preference.method->needs;
+  const cohort_method *method = task->preference.method;
+  const unsigned needs = method->needs;
   const int64_t count = own->sides * capacity;
   const cohort_shape each = COHORT_SHAPE(count);
-  cohort_preference_fields fields;
-  memset(&fields, 0xff, sizeof fields); /* COHORT_NO_VALUE */
-  fields.completions = count;
+  cohort_preference_fields fields = cohort_preference_no_fields(method, capacity, own->sides);
+  fields.steps = own->steps;
   sequences all = add_sequences(task, graph, COHORT_PREFERENCE_OWN_ROWS, count, capacity), others = {.count = count};
   all.inputs.training = training;
   cohort_task_place_model(task, &all.inputs);
@@ -168,26 +249,22 @@ static cohort_preference_fields make_fields(const cohort_task *task, cohort_grap
   }
   fields.length = real_input(graph, "lengths", each);
   fields.weight = real_input(graph, "weight", COHORT_SHAPE(capacity));
+  fields.segments = all.inputs.segments;
   const cohort_value filler = real_input(graph, "filler", each);
-  if (needs & COHORT_NEEDS_UNPAIRED) fields.label = real_input(graph, "label", each);
+  const int *place = own->place;
+  if (place[COHORT_PREFERENCE_LABEL] >= 0) fields.label = real_input(graph, "label", each);
+  if (place[COHORT_PREFERENCE_PRESENT] >= 0) fields.present = real_input(graph, "present", each);
+  cohort_value steps = COHORT_NO_VALUE;
+  if (place[COHORT_PREFERENCE_STEPS] >= 0) steps = row_input(graph, "steps", COHORT_TYPE_INTEGER, &all);
   if (needs & COHORT_NEEDS_TOKENS) fields.token_share = real_input(graph, "token_share", COHORT_SCALAR_SHAPE);
-  if (own->place[COHORT_PREFERENCE_REFERENCE] >= 0) fields.reference = real_input(graph, "reference", each);
-  if (own->place[COHORT_PREFERENCE_REFERENCE_MISMATCHED] >= 0)
+  if (place[COHORT_PREFERENCE_REFERENCE] >= 0) fields.reference = real_input(graph, "reference", each);
+  if (place[COHORT_PREFERENCE_REFERENCE_MISMATCHED] >= 0)
     fields.reference_mismatched = real_input(graph, "reference_mismatched", each);
   if (needs & COHORT_NEEDS_BATCH) fields.first_lane = real_input(graph, "first_lane", COHORT_SCALAR_SHAPE);
-  fields.segments = all.inputs.segments;
-  if (needs & COHORT_NEEDS_SCORES) {
-    fields.score = score_last(task, graph, all, filler);
-    if (own->place[COHORT_PREFERENCE_MARGIN] >= 0) fields.margin = real_input(graph, "margin", COHORT_SHAPE(capacity));
-    return fields;
-  }
-  const scored policy = score(task, graph, &all, filler);
-  fields.policy = policy.sums;
-  if (task->reference >= 0) {
-    const scored reference = score_reference(task, graph, all, filler);
-    fields.reference = reference.sums;
-    if (needs & COHORT_NEEDS_DIVERGENCE) add_divergence(graph, &policy, &reference, all.targets, &fields);
-  }
+  if (needs & COHORT_NEEDS_SCORES) score_last(task, graph, all, filler, &fields);
+  add_own(own, graph, &all, &fields);
+  if (!(needs & COHORT_NEEDS_SCORES)) add_scores(task, graph, &all, filler, &fields);
+  if (steps != COHORT_NO_VALUE) add_steps(graph, steps, &fields);
   if (needs & COHORT_NEEDS_MISMATCHED) add_mismatched(task, graph, &others, filler, &fields);
   return fields;
 }
@@ -205,6 +282,20 @@ static cohort_value pair_metric(cohort_graph *graph, cohort_value reward, int wh
   return which == 2 ? chosen : rejected;
 }
 
+/* Whether the best of a list has the largest reward; its reward. */
+static cohort_value list_metric(cohort_graph *graph, const cohort_preference_fields *fields, cohort_value reward,
+                                int which) {
+  const int64_t sides = fields->completions / fields->samples;
+  const cohort_value table = cohort_preference_table(graph, fields, reward);
+  const cohort_value best = cohort_graph_slice(graph, table, 1, 0, 1);
+  const cohort_shape samples = COHORT_SHAPE(fields->samples);
+  if (which == 1) return cohort_graph_reshape(graph, best, samples);
+  const cohort_value present = cohort_preference_table(graph, fields, fields->present);
+  const cohort_value held = cohort_graph_select(graph, present, table, cohort_graph_constant(graph, -1e30));
+  const cohort_value others = cohort_graph_max(graph, cohort_graph_slice(graph, held, 1, 1, sides - 1), 2);
+  return cohort_graph_reshape(graph, cohort_graph_less(graph, others, best), samples);
+}
+
 static cohort_value undesirable(cohort_graph *graph, const cohort_preference_fields *fields) {
   return cohort_graph_shift(graph, cohort_graph_scale(graph, fields->label, -1), 1);
 }
@@ -212,6 +303,22 @@ static cohort_value undesirable(cohort_graph *graph, const cohort_preference_fie
 static cohort_value unpaired_metric(cohort_graph *graph, const cohort_preference_fields *fields, cohort_value reward,
                                     int which) {
   return cohort_graph_multiply(graph, reward, which == 0 ? fields->label : undesirable(graph, fields));
+}
+
+static cohort_value standard_metric(cohort_graph *graph, const cohort_method *method,
+                                    const cohort_preference_fields *fields, const cohort_preference_outputs *outputs,
+                                    int which) {
+  switch (comparison_of(method)) {
+    case PAIRS:
+      return pair_metric(graph, outputs->reward, which);
+    case LISTS:
+      return list_metric(graph, fields, outputs->reward, which);
+    case UNPAIRED:
+      return unpaired_metric(graph, fields, outputs->reward, which);
+    case STEPWISE:
+      break;
+  }
+  return outputs->reward;
 }
 
 /* Before the first step the policy is the reference: what it then says of each sample is what is stored. */
@@ -234,17 +341,13 @@ cohort_lane_outputs cohort_preference_graph(const cohort_task *task, cohort_grap
   out.objective[0] = cohort_preference_objective(graph, method, &fields, &outputs);
   for (int i = 0; i < task->metrics; i++) {
     const int source = own->source[i];
-    cohort_value column;
-    if (source >= COHORT_PREFERENCE_OWN)
-      column = outputs.column[source - COHORT_PREFERENCE_OWN];
-    else if (own->sides == 2)
-      column = pair_metric(graph, outputs.reward, source);
-    else
-      column = unpaired_metric(graph, &fields, outputs.reward, source);
+    const cohort_value column = source >= COHORT_PREFERENCE_OWN
+                                    ? outputs.column[source - COHORT_PREFERENCE_OWN]
+                                    : standard_metric(graph, method, &fields, &outputs, source);
     out.metric[out.metrics++] = weighed(graph, &fields, column);
   }
   /* Behind the columns: of how many samples the desirable's mean is. */
-  if (own->sides == 1) out.metric[out.metrics++] = weighed(graph, &fields, fields.label);
+  if (comparison_of(method) == UNPAIRED) out.metric[out.metrics++] = weighed(graph, &fields, fields.label);
   return out;
 }
 
@@ -254,7 +357,7 @@ void cohort_preference_derive(const cohort_task *task, cohort_split split, int64
   const cohort_preference_data *own = task->own;
   for (int i = 0; i < task->metrics; i++) {
     double samples = (double)count;
-    if (own->sides == 1 && own->source[i] < COHORT_PREFERENCE_OWN)
+    if (comparison_of(task->preference.method) == UNPAIRED && own->source[i] < COHORT_PREFERENCE_OWN)
       samples = own->source[i] == 0 ? sums[task->metrics] : samples - sums[task->metrics];
     columns[i] = sums[i] / samples;
   }

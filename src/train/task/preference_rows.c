@@ -15,7 +15,10 @@ int64_t cohort_preference_other(const cohort_task *task, cohort_split split, int
 static int64_t own_rows(const cohort_preference_data *own, const cohort_token_pairs *pairs, int64_t sample) {
   const bool last = own->place[COHORT_PREFERENCE_LAST] >= 0;
   int64_t rows = 0;
-  for (int side = 0; side < own->sides; side++) rows += pairs->length[own->sides * sample + side] - 1 + last;
+  for (int side = 0; side < pairs->sides; side++) {
+    const int32_t length = pairs->length[pairs->sides * sample + side];
+    rows += length > 0 ? length - 1 + last : 0;
+  }
   return rows;
 }
 

@@ -4,6 +4,7 @@
 #include <zlib.h>
 
 #include "io/arrays.h"
+#include "io/dataset/completions.h"
 #include "io/dataset/dataset.h"
 #include "scratch.h"
 
@@ -182,7 +183,7 @@ static void idx_members_and_bombs(void) {
 static void missing_files_and_directories(void) {
   char *const directory = scratch_create();
   cohort_samples samples;
-  cohort_pairs pairs;
+  cohort_completions pairs;
   char *text = NULL;
   size_t length = 0;
   for (int there = 0; there < 2; there++) {
@@ -194,7 +195,7 @@ static void missing_files_and_directories(void) {
     CU_ASSERT_PTR_NOT_NULL(strstr(error.text, path));
     CU_ASSERT_EQUAL(cohort_text_read(path, &text, &length, &error), COHORT_BAD_DATA);
     CU_ASSERT_PTR_NOT_NULL(strstr(error.text, path));
-    CU_ASSERT_EQUAL(cohort_pairs_read(path, &pairs, &error), COHORT_BAD_DATA);
+    CU_ASSERT_EQUAL(cohort_completions_read(path, NULL, &pairs, &error), COHORT_BAD_DATA);
     CU_ASSERT_PTR_NOT_NULL(strstr(error.text, path));
   }
   scratch_remove(directory);
@@ -408,22 +409,22 @@ static const char good_pairs[] =
 static void pairs_are_read(void) {
   char *const directory = scratch_create();
   char *const path = scratch_text(directory, "p.jsonl", good_pairs);
-  cohort_pairs pairs;
-  CU_ASSERT_EQUAL_FATAL(cohort_pairs_read(path, &pairs, NULL), COHORT_DONE);
+  cohort_completions pairs;
+  CU_ASSERT_EQUAL_FATAL(cohort_completions_read(path, NULL, &pairs, NULL), COHORT_DONE);
   CU_ASSERT_EQUAL_FATAL(pairs.count, 2);
   CU_ASSERT_STRING_EQUAL(pairs.prompt[0], "p");
-  CU_ASSERT_STRING_EQUAL(pairs.chosen[0], "c\n");
-  CU_ASSERT_STRING_EQUAL(pairs.rejected[0], "d");
-  CU_ASSERT_STRING_EQUAL(pairs.rejected[1], "\xc3\xa4");
+  CU_ASSERT_STRING_EQUAL(pairs.completion[2 * 0].text, "c\n");
+  CU_ASSERT_STRING_EQUAL(pairs.completion[2 * 0 + 1].text, "d");
+  CU_ASSERT_STRING_EQUAL(pairs.completion[2 * 1 + 1].text, "\xc3\xa4");
   const uint64_t digest = pairs.digest;
-  cohort_pairs_release(&pairs);
+  cohort_completions_release(&pairs);
   free(path);
   char *const other =
       scratch_text(directory, "p.jsonl", "{\"prompt\": \"q\", \"chosen\": \"c\", \"rejected\": \"d\"}\n");
-  CU_ASSERT_EQUAL_FATAL(cohort_pairs_read(other, &pairs, NULL), COHORT_DONE);
+  CU_ASSERT_EQUAL_FATAL(cohort_completions_read(other, NULL, &pairs, NULL), COHORT_DONE);
   CU_ASSERT_EQUAL(pairs.count, 1);
   CU_ASSERT_NOT_EQUAL(pairs.digest, digest);
-  cohort_pairs_release(&pairs);
+  cohort_completions_release(&pairs);
   free(other);
   scratch_remove(directory);
 }
@@ -434,23 +435,23 @@ static void pairs_of_other_shapes(void) {
   char *path = scratch_text(directory, "p.jsonl",
                             "{\"chosen\": \"in all days\", \"rejected\": \"in all dust\"}\n"
                             "{\"chosen\": \"ab\\u00e4\", \"rejected\": \"ab\\u00e5\"}\n");
-  cohort_pairs pairs;
-  CU_ASSERT_EQUAL_FATAL(cohort_pairs_read(path, &pairs, NULL), COHORT_DONE);
+  cohort_completions pairs;
+  CU_ASSERT_EQUAL_FATAL(cohort_completions_read(path, NULL, &pairs, NULL), COHORT_DONE);
   CU_ASSERT_STRING_EQUAL(pairs.prompt[0], "in all d");
-  CU_ASSERT_STRING_EQUAL(pairs.rejected[0], "ust");
+  CU_ASSERT_STRING_EQUAL(pairs.completion[2 * 0 + 1].text, "ust");
   CU_ASSERT_STRING_EQUAL(pairs.prompt[1], "ab");
-  CU_ASSERT_STRING_EQUAL(pairs.chosen[1], "\xc3\xa4");
-  cohort_pairs_release(&pairs);
+  CU_ASSERT_STRING_EQUAL(pairs.completion[2 * 1].text, "\xc3\xa4");
+  cohort_completions_release(&pairs);
   free(path);
   path = scratch_text(directory, "p.jsonl",
                       "{\"prompt\": \"p\", \"completion\": \"c\", \"label\": true}\n"
                       "{\"prompt\": \"q\", \"completion\": \"d\", \"label\": false}\n");
-  CU_ASSERT_EQUAL_FATAL(cohort_pairs_read(path, &pairs, NULL), COHORT_DONE);
+  CU_ASSERT_EQUAL_FATAL(cohort_completions_read(path, NULL, &pairs, NULL), COHORT_DONE);
   CU_ASSERT_EQUAL(pairs.count, 2);
-  CU_ASSERT_PTR_NULL(pairs.rejected);
-  CU_ASSERT_STRING_EQUAL(pairs.chosen[1], "d");
+  CU_ASSERT_EQUAL(pairs.sides, 1);
+  CU_ASSERT_STRING_EQUAL(pairs.completion[1].text, "d");
   CU_ASSERT(pairs.desirable[0] && !pairs.desirable[1]);
-  cohort_pairs_release(&pairs);
+  cohort_completions_release(&pairs);
   free(path);
   scratch_remove(directory);
 }
@@ -458,9 +459,9 @@ static void pairs_of_other_shapes(void) {
 static void pairs_refused(const char *text, const char *place, const char *part) {
   char *const directory = scratch_create();
   char *const path = scratch_text(directory, "p.jsonl", text), *const begin = cohort_format_text("%s%s", path, place);
-  cohort_pairs pairs;
+  cohort_completions pairs;
   cohort_error error = {0};
-  CU_ASSERT_EQUAL(cohort_pairs_read(path, &pairs, &error), COHORT_BAD_DATA);
+  CU_ASSERT_EQUAL(cohort_completions_read(path, NULL, &pairs, &error), COHORT_BAD_DATA);
   const bool good = strncmp(error.text, begin, strlen(begin)) == 0 && strstr(error.text, part);
   if (!good) printf("    \"%s\" for %s\n", error.text, text);
   CU_ASSERT_TRUE(good);
@@ -542,13 +543,14 @@ static void pairs_mutations(void) {
     size_t length = 0;
     unsigned char *const data = mutate(&state, good_pairs, sizeof good_pairs - 1, "\n\"\\{}:,u ", &length);
     char *const path = scratch_file(directory, "p", data, length);
-    cohort_pairs pairs;
+    cohort_completions pairs;
     cohort_error error = {0};
-    if (cohort_pairs_read(path, &pairs, &error) == COHORT_DONE) {
+    if (cohort_completions_read(path, NULL, &pairs, &error) == COHORT_DONE) {
       good++;
       CU_ASSERT_TRUE(pairs.count > 0);
-      for (int64_t k = 0; k < pairs.count; k++) CU_ASSERT_TRUE(pairs.prompt[k] && pairs.chosen[k] && pairs.rejected[k]);
-      cohort_pairs_release(&pairs);
+      for (int64_t k = 0; k < pairs.count; k++) CU_ASSERT_PTR_NOT_NULL(pairs.prompt[k]);
+      for (int64_t k = 0; k < pairs.count * pairs.sides; k++) CU_ASSERT_PTR_NOT_NULL(pairs.completion[k].text);
+      cohort_completions_release(&pairs);
     } else {
       bad++;
       CU_ASSERT_PTR_NOT_NULL(strstr(error.text, path));

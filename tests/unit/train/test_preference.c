@@ -201,15 +201,16 @@ static void a_stored_reference_costs_no_pass(void) {
 static void pairs_from_lines_differ(void) {
   static const char text[] = "one two three four five six\nsix five four three two one\nxxx yyy three four five six\n";
   for (uint64_t seed = 0; seed < 8; seed++) {
-    cohort_pairs pairs;
+    cohort_completions pairs;
     CU_ASSERT_EQUAL_FATAL(
         cohort_pairs_from_lines(text, sizeof text - 1, 3, cohort_random_key_from_seed(seed), &pairs, NULL),
         COHORT_DONE);
-    for (int64_t i = 0; i < pairs.count; i++) CU_ASSERT_STRING_NOT_EQUAL(pairs.chosen[i], pairs.rejected[i]);
-    cohort_pairs_release(&pairs);
+    for (int64_t i = 0; i < pairs.count; i++)
+      CU_ASSERT_STRING_NOT_EQUAL(pairs.completion[2 * i].text, pairs.completion[2 * i + 1].text);
+    cohort_completions_release(&pairs);
   }
   static const char alike[] = "one two three four five six\nxxx yyy three four five six\n";
-  cohort_pairs pairs;
+  cohort_completions pairs;
   cohort_error error = {0};
   CU_ASSERT_EQUAL(cohort_pairs_from_lines(alike, sizeof alike - 1, 2, cohort_random_key_from_seed(1), &pairs, &error),
                   COHORT_BAD_DATA);
@@ -218,12 +219,15 @@ static void pairs_from_lines_differ(void) {
 
 /* Beyond the context's end they differ, and nobody sees it. */
 static void pairs_that_the_context_makes_alike_are_counted(void) {
-  char *prompt[2] = {"pr", "pr"}, *chosen[2] = {"abcdefgh", "x"}, *rejected[2] = {"abcdefxx", "y"};
-  const cohort_pairs pairs = {.count = 2, .prompt = prompt, .chosen = chosen, .rejected = rejected};
+  char *prompt[2] = {"pr", "pr"};
+  cohort_completion text[4] = {{.text = "abcdefgh"}, {.text = "abcdefxx"}, {.text = "x"}, {.text = "y"}};
+  const cohort_completions pairs = {
+      .shape = COHORT_DATA_PREFERENCE, .count = 2, .sides = 2, .prompt = prompt, .completion = text};
   cohort_tokenizer *tokenizer = cohort_tokenizer_bytes();
   for (int64_t context = 4; context <= 16; context += 12) {
     cohort_token_pairs tokens;
-    cohort_token_pairs_create(&pairs, tokenizer, context, false, &tokens);
+    const cohort_token_options options = {.tokenizer = tokenizer, .context = context};
+    CU_ASSERT_EQUAL(cohort_token_pairs_create(&pairs, &options, &tokens, NULL), COHORT_DONE);
     CU_ASSERT_EQUAL(tokens.count, 2);
     CU_ASSERT_EQUAL(tokens.alike, context == 4);
     cohort_token_pairs_release(&tokens);
@@ -233,12 +237,16 @@ static void pairs_that_the_context_makes_alike_are_counted(void) {
 
 /* Taken apart, every pair gives a desirable completion and one that is not, after the same prompt. */
 static void pairs_are_taken_apart(void) {
-  char *prompt[2] = {"pr", "qq"}, *chosen[2] = {"abc", "x"}, *rejected[2] = {"d", "yy"};
-  const cohort_pairs pairs = {.count = 2, .prompt = prompt, .chosen = chosen, .rejected = rejected};
+  char *prompt[2] = {"pr", "qq"};
+  cohort_completion text[4] = {{.text = "abc"}, {.text = "d"}, {.text = "x"}, {.text = "yy"}};
+  const cohort_completions pairs = {
+      .shape = COHORT_DATA_PREFERENCE, .count = 2, .sides = 2, .prompt = prompt, .completion = text};
   cohort_tokenizer *tokenizer = cohort_tokenizer_bytes();
   cohort_token_pairs both, apart;
-  cohort_token_pairs_create(&pairs, tokenizer, 16, false, &both);
-  cohort_token_pairs_create(&pairs, tokenizer, 16, true, &apart);
+  cohort_token_options options = {.tokenizer = tokenizer, .context = 16};
+  CU_ASSERT_EQUAL(cohort_token_pairs_create(&pairs, &options, &both, NULL), COHORT_DONE);
+  options.apart = true;
+  CU_ASSERT_EQUAL(cohort_token_pairs_create(&pairs, &options, &apart, NULL), COHORT_DONE);
   CU_ASSERT_EQUAL_FATAL(apart.count, 4);
   CU_ASSERT_EQUAL(apart.sides, 1);
   for (int i = 0; i < 4; i++) {
