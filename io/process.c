@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@ struct cohort_process {
   char *line;
   pid_t child;
   int to, from; /* our ends of its input and output */
+  bool failed;  /* a question: it gets no time to end by itself */
 };
 
 static void close_both(const int ends[2]) {
@@ -77,13 +79,23 @@ cohort_status cohort_process_start(const char *line, cohort_process **out, cohor
   return COHORT_DONE;
 }
 
+/* Whether it ends by itself, now that its input has, within a second. */
+static bool ends(pid_t child) {
+  for (int waited = 0; waited < 100; waited++) {
+    if (waitpid(child, NULL, WNOHANG) == child) return true;
+    (void)poll(NULL, 0, 10);
+  }
+  return false;
+}
+
 void cohort_process_end(cohort_process *process) {
   if (!process) return;
   (void)close(process->to);
   (void)close(process->from);
   if (process->child > 0) {
-    (void)kill(-process->child, SIGKILL);
-    (void)waitpid(process->child, NULL, 0);
+    const bool ended = !process->failed && ends(process->child);
+    (void)kill(-process->child, SIGKILL); /* what it has started, too */
+    if (!ended) (void)waitpid(process->child, NULL, 0);
   }
   free(process->line);
   free(process);
@@ -158,6 +170,7 @@ cohort_status cohort_process_ask(cohort_process *process, const char *text, size
                                  const _Atomic int *stop, char **answer, cohort_error *error) {
   exchange talk = {.text = text, .bytes = bytes, .wanted = lines};
   const cohort_status status = talk_until(process, &talk, timeout, stop, error);
+  process->failed = status != COHORT_DONE;
   if (status == COHORT_DONE && talk.heard)
     *answer = talk.heard;
   else

@@ -12,7 +12,8 @@ typedef struct cohort_process cohort_process;
 
 /* Starts `line` by sh, in a process group of its own. COHORT_BAD_DATA when it cannot be started. */
 cohort_status cohort_process_start(const char *line, cohort_process **out, cohort_error *error);
-/* Closes its input and ends it, and what it has started. NULL is fine. */
+/* Closes its input; one that does not end within a second, or has failed, is killed, and what it has started. NULL is
+ * fine. */
 void cohort_process_end(cohort_process *process);
 
 /* Sends `text` and takes so many lines of its answer within `timeout` seconds: *answer, NUL-ended lines one after

@@ -38,6 +38,7 @@ static cohort_status add_prompt(cohort_generate_texts *own, const cohort_tokeniz
     new.tokens = cohort_reallocate(tokens, (size_t)(new.prompt_tokens + options->tokens + 1) * sizeof *tokens);
     new.log_probability = cohort_allocate((size_t)(options->tokens + 1) * sizeof *new.log_probability);
     new.count = new.prompt_tokens;
+    new.finish = options->tokens ? COHORT_FINISH_NOT : COHORT_FINISH_LENGTH;
     if (new.count > own->longest_prompt) own->longest_prompt = new.count;
     own->text[own->count++] = new;
     if (new.count == 0) return cohort_fail(error, COHORT_BAD_CONFIG, "generate: the prompt is empty");

@@ -168,7 +168,8 @@ static cohort_rollout_options options_of(const cohort_task *task, int lanes, coh
       .model = &task->model,
       .data = &task->model_data,
       .adapter = task->settings->lora ? &task->adapter : NULL,
-      .kernels = cohort_kernels_float32(isa),
+      .kernels =
+          task->settings->precision ? cohort_kernels_bf16(isa, cohort_processor_bf16()) : cohort_kernels_float32(isa),
       .writers = executors,
       .threads = threads,
       .texts = capacity * own->settings->group,
