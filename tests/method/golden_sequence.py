@@ -32,7 +32,7 @@ class Accelerator:
 
 
 def trainer(**fields):
-    common = dict(accelerator=Accelerator(), model=types.SimpleNamespace(training=True), aux_loss_enabled=False,
+    common = dict(accelerator=Accelerator(), model=torch.nn.Module(), aux_loss_enabled=False,
                   _metrics=collections.defaultdict(lambda: collections.defaultdict(list)), _total_train_tokens=0, _tp_size=1)
     return types.SimpleNamespace(**common | fields)
 
