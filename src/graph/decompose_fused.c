@@ -87,6 +87,20 @@ static void group_norm(cohort_graph *graph, const cohort_node *node, const cohor
   output[2] = cohort_graph_reshape(graph, rstd, COHORT_SHAPE(images, groups));
 }
 
+/* Llama 3's mixture of a frequency and the same stretched (graph.h, cohort_rotary_scaling). */
+static cohort_value scaled_frequency(cohort_graph *graph, cohort_value frequency, const cohort_attributes *attributes) {
+  const double factor = attributes->reals[1], low = attributes->reals[2], high = attributes->reals[3];
+  const double context = (double)attributes->integers[1];
+  if (context == 0) return cohort_graph_scale(graph, frequency, 1 / factor);
+  cohort_value share = cohort_graph_shift(
+      graph, cohort_graph_scale(graph, frequency, context / 6.283185307179586476925 / (high - low)),
+      -low / (high - low));
+  share = cohort_graph_binary(graph, COHORT_OP_MAXIMUM, share, cohort_graph_constant(graph, 0));
+  share = cohort_graph_binary(graph, COHORT_OP_MINIMUM, share, cohort_graph_constant(graph, 1));
+  const cohort_value mixed = cohort_graph_shift(graph, cohort_graph_scale(graph, share, 1 - 1 / factor), 1 / factor);
+  return cohort_graph_multiply(graph, frequency, mixed);
+}
+
 /* Su et al., 2021: pairs (j, j + D/2) turned by position * theta^(-2j/D). */
 static void rotary(cohort_graph *graph, const cohort_node *node, const cohort_value *input, cohort_value *output) {
   const cohort_shape shape = cohort_graph_shape(graph, input[0]);
@@ -94,8 +108,9 @@ static void rotary(cohort_graph *graph, const cohort_node *node, const cohort_va
   const double direction = node->attributes.integers[0] ? -1 : 1;
   const cohort_value steps = cohort_graph_cast(graph, cohort_graph_iota(graph, half));
   const cohort_value powers = cohort_graph_scale(graph, steps, -log(node->attributes.reals[0]) / (double)half);
-  const cohort_value frequency =
-      cohort_graph_scale(graph, cohort_graph_unary(graph, COHORT_OP_EXPONENTIAL, powers), direction);
+  cohort_value frequency = cohort_graph_unary(graph, COHORT_OP_EXPONENTIAL, powers);
+  if (node->attributes.reals[1] > 0) frequency = scaled_frequency(graph, frequency, &node->attributes);
+  frequency = cohort_graph_scale(graph, frequency, direction);
   const cohort_value positions =
       cohort_graph_reshape(graph, cohort_graph_cast(graph, input[1]), COHORT_SHAPE(shape.size[0], 1, 1));
   const cohort_value angle = cohort_graph_multiply(graph, positions, frequency);

@@ -179,7 +179,16 @@ cohort_value cohort_graph_group_norm(cohort_graph *graph, cohort_value x, cohort
 /* relu(group norm + added); COHORT_NO_VALUE: nothing is added. */
 cohort_value cohort_graph_group_norm_relu(cohort_graph *graph, cohort_value x, cohort_value gain, cohort_value bias,
                                           cohort_value added, int groups, double epsilon);
-cohort_value cohort_graph_rotary(cohort_graph *graph, cohort_value x, cohort_value positions, double theta);
+/* How rotary wavelengths are stretched for texts longer than those that a model was first trained on: by `factor` those
+ * above context / low, not at all those below context / high, in between by a mixture of both frequencies (Llama 3);
+ * with context 0 all by `factor` (Chen et al., Extending Context Window of LLMs via Positional Interpolation, 2023). */
+typedef struct cohort_rotary_scaling {
+  double factor, low, high;
+  int64_t context; /* tokens */
+} cohort_rotary_scaling;
+/* `scaling` NULL: none. */
+cohort_value cohort_graph_rotary(cohort_graph *graph, cohort_value x, cohort_value positions, double theta,
+                                 const cohort_rotary_scaling *scaling);
 cohort_value cohort_graph_attention(cohort_graph *graph, cohort_value query, cohort_value key, cohort_value value,
                                     cohort_value segments, double scale, double reads);
 /* keys [S, G, B, D, 64] and values [S, G, 64 B, D] are inputs that the operation writes to. */

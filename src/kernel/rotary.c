@@ -1,4 +1,6 @@
-/* Rotary position embedding (Su et al., 2021): pairs (j, j + D/2) turned by position * theta^(-2j/D). */
+/* Rotary position embedding (Su et al., 2021): pairs (j, j + D/2) turned by position * theta^(-2j/D), or by a frequency
+ * that was scaled for longer texts. Invariant: without scaling no bit depends on its being there. One sine and cosine for
+ * each row and pair. */
 #include "kernel/function_real.h"
 #include "kernel/row_real.h"
 
@@ -10,7 +12,17 @@ typedef struct rotary_work {
   real *y;
   int64_t rows, heads, half, tile_rows;
   double theta, direction;
+  double factor, low, high, context; /* factor 0: frequencies stay as they are */
 } rotary_work;
+
+/* Llama 3's scaling: wavelengths above context / low are `factor` times as long, those below context / high stay, and
+ * between the two the frequencies are mixed. Without a context all are stretched. */
+static double scaled(const rotary_work *work, double frequency) {
+  const double turns = work->context * frequency / 6.283185307179586476925;
+  const double kept = work->context > 0 ? (turns - work->low) / (work->high - work->low) : 0;
+  const double share = kept < 0 ? 0 : kept > 1 ? 1 : kept;
+  return (1 - share) * frequency / work->factor + share * frequency;
+}
 
 static void turn_head(const real *x, real *restrict y, int64_t half, int64_t pairs, const real *cosine,
                       const real *sine) {
@@ -46,6 +58,7 @@ static void rotary_tile(void *argument, int64_t tile) {
     double frequency[PAIRS];
     for (int64_t j = 0; j < pairs; j++) {
       frequency[j] = pow(work->theta, -(double)(first + j) / (double)work->half);
+      if (work->factor > 0) frequency[j] = scaled(work, frequency[j]);
     }
     for (int64_t row = tile * work->tile_rows; row < last; row++) turn_row(work, row, first, pairs, frequency);
   }
@@ -60,6 +73,10 @@ void COHORT_VARIED(cohort_kernel_rotary)(const cohort_call *call) {
                       .rows = shape.size[0],
                       .half = width / 2,
                       .theta = call->attributes.reals[0],
+                      .factor = call->attributes.reals[1],
+                      .low = call->attributes.reals[2],
+                      .high = call->attributes.reals[3],
+                      .context = (double)call->attributes.integers[1],
                       .direction = call->attributes.integers[0] == 1 ? -1.0 : 1.0};
   if (cohort_shape_elements(shape) == 0) return;
   work.heads = cohort_shape_elements(shape) / width / work.rows;

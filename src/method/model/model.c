@@ -1,7 +1,19 @@
-/* The family model: how `cohort probe` meets a model. Tables alone; costs nothing. */
+/* The family model: how `cohort probe` meets a model, and whether a tokenizer fits one. Tables alone; costs nothing. */
 #include "method/model/model.h"
 
 #include "method/family.h"
+
+cohort_status cohort_model_vocabulary(const cohort_method *model, const void *config, int64_t tokens, int64_t *rows,
+                                      cohort_error *error) {
+  const cohort_model *functions = model->functions;
+  const int64_t own = functions->vocabulary ? functions->vocabulary(config) : 0;
+  *rows = own ? own : tokens;
+  if (*rows >= tokens) return COHORT_DONE;
+  return cohort_fail(error, COHORT_BAD_CONFIG,
+                     "model: a vocabulary of %lld cannot hold the tokenizer's %lld tokens; take the model's own "
+                     "tokenizer (data.tokenizer)",
+                     (long long)own, (long long)tokens);
+}
 
 static bool takes_tokens(const cohort_method *method) {
   return ((const cohort_model *)method->functions)->kind == COHORT_MODEL_TOKENS;

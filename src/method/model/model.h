@@ -81,9 +81,15 @@ typedef struct cohort_model {
   cohort_model_kind kind;
   cohort_model_outputs (*build)(const void *config, cohort_graph *graph, const cohort_model_data *data,
                                 const cohort_model_inputs *inputs);
-  int64_t (*context)(const void *config); /* TOKENS: the longest sequence; NULL otherwise */
+  int64_t (*context)(const void *config);    /* TOKENS: the longest sequence; NULL otherwise */
+  int64_t (*vocabulary)(const void *config); /* TOKENS: rows of the vocabulary head; 0: as many as there are tokens */
   bool scalar_head;                       /* TOKENS: it can have one */
   int axes;                               /* SAMPLES: of one sample, when it takes nothing else: 3 for images; 0: any */
 } cohort_model;
+
+/* TOKENS: rows of the vocabulary head where the tokenizer has `tokens`: as many, or what the model says. A model with
+ * fewer is COHORT_BAD_CONFIG. */
+cohort_status cohort_model_vocabulary(const cohort_method *model, const void *config, int64_t tokens, int64_t *rows,
+                                      cohort_error *error);
 
 #endif

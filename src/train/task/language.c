@@ -156,7 +156,9 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   task->model_data.outputs = cohort_tokenizer_vocabulary(tokenizer);
   own->context = context;
   task->tokens_per_sample = own->context;
-  cohort_status counted = count_training(task, own, error);
+  cohort_status counted = cohort_model_vocabulary(task->model.method, task->model.config, task->model_data.outputs,
+                                                  &task->model_data.outputs, error);
+  if (counted == COHORT_DONE) counted = count_training(task, own, error);
   if (counted == COHORT_DONE) counted = find_parts(task, own, tokenizer, text, length, error);
   cohort_tokenizer_destroy(tokenizer);
   free(text);

@@ -51,6 +51,8 @@ static cohort_status read_prompts(cohort_task *task, cohort_policy_data *own, co
   task->digest = cohort_digest(text, length, cohort_tokenizer_digest(own->tokenizer));
   free(text);
   task->model_data.outputs = cohort_tokenizer_vocabulary(own->tokenizer);
+  COHORT_TRY(cohort_model_vocabulary(task->model.method, task->model.config, task->model_data.outputs,
+                                     &task->model_data.outputs, error));
   task->samples[COHORT_SPLIT_TRAIN] = count / own->settings->prompt;
   if (task->samples[COHORT_SPLIT_TRAIN] > 0 || task->settings->evaluates) return COHORT_DONE;
   return cohort_fail(error, COHORT_BAD_DATA, "%s: %lld tokens make no prompt of %lld", data->text, (long long)count,

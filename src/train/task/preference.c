@@ -215,6 +215,8 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   task->model_data.outputs = cohort_tokenizer_vocabulary(tokenizer);
   cohort_tokenizer_destroy(tokenizer);
   COHORT_TRY(status);
+  COHORT_TRY(cohort_model_vocabulary(task->model.method, task->model.config, task->model_data.outputs,
+                                     &task->model_data.outputs, error));
   COHORT_TRY(join_splits(task, own, error));
   cohort_preference_place_inputs(method, stored, &own->split[COHORT_SPLIT_TRAIN], own->place);
   measure(task, own, context);

@@ -260,7 +260,13 @@ static inline cohort_value case_group_norm_add(rig *own, int groups) {
 }
 static inline cohort_value case_rotary(rig *own, int positions) {
   const cohort_value x = rig_real(own, COHORT_SHAPE(7, 3, 10), -1, 1);
-  return cohort_graph_rotary(own->graph, x, rig_integer(own, COHORT_SHAPE(7), 0, positions), 10000);
+  return cohort_graph_rotary(own->graph, x, rig_integer(own, COHORT_SHAPE(7), 0, positions), 10000, NULL);
+}
+/* Variants: length of the texts that wavelengths are stretched from; 0: all of them are. */
+static inline cohort_value case_rotary_scaled(rig *own, int context) {
+  const cohort_value x = rig_real(own, COHORT_SHAPE(7, 3, 10), -1, 1);
+  const cohort_rotary_scaling scaling = {.factor = 8, .low = 1, .high = 4, .context = context};
+  return cohort_graph_rotary(own->graph, x, rig_integer(own, COHORT_SHAPE(7), 0, 50), 10000, &scaling);
 }
 /* Variants: heads * 10 + key heads. */
 static inline cohort_value attention_of(rig *own, int variant, int64_t rows, int64_t run, int64_t size) {
@@ -388,6 +394,8 @@ static const fixture_case fused_cases[] = {
     {"group_norm relu", case_group_norm_relu, 3},
     {"group_norm add relu", case_group_norm_add, 2},
     {"rotary", case_rotary, 50},
+    {"rotary scaled", case_rotary_scaled, 64},
+    {"rotary stretched", case_rotary_scaled, 0},
     {"attention", case_attention, 22},
     {"attention grouped", case_attention, 42},
     {"attention one key head", case_attention, 31},
