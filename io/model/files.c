@@ -67,15 +67,15 @@ void cohort_model_files_close(cohort_model_files *files) {
 const cohort_model_card *cohort_model_files_card(const cohort_model_files *files) { return &files->card; }
 
 /* Some files were saved without the model's own prefix: "transformer.h.0..." or "h.0...". */
-static cohort_tensor *find(const cohort_model_files *own, const char *name) {
-  cohort_tensor *found = cohort_tensor_set_find(&own->set, name);
+static cohort_file_tensor *find(const cohort_model_files *own, const char *name) {
+  cohort_file_tensor *found = cohort_tensor_set_find(&own->set, name);
   const char *dot = strchr(name, '.');
   const bool prefixed = strncmp(name, "transformer.", 12) == 0 || strncmp(name, "model.", 6) == 0;
   return found || !prefixed ? found : cohort_tensor_set_find(&own->set, dot + 1);
 }
 
 /* The shape that a tensor of ours must have where it lies: [out, in] as they are, exchanged, or `parts` times as many. */
-static bool shape_fits(const cohort_tensor *stored, const cohort_tensor_place *place, int axes, const int64_t *size,
+static bool shape_fits(const cohort_file_tensor *stored, const cohort_tensor_place *place, int axes, const int64_t *size,
                        bool first_rows) {
   if (stored->axes != axes) return false;
   if (axes == 1) return stored->size[0] == size[0] * place->parts;
@@ -92,12 +92,12 @@ static void put_shape(const int64_t *size, int axes, char out[64]) {
 }
 
 /* Of [in, parts x out] one part, as [out, in]. */
-static cohort_status read_transposed(const cohort_model_files *own, const cohort_tensor *stored,
+static cohort_status read_transposed(const cohort_model_files *own, const cohort_file_tensor *stored,
                                      const cohort_tensor_place *place, const int64_t *size, float *out,
                                      cohort_error *error) {
   const int64_t rows = size[0], columns = size[1], wide = rows * place->parts;
   float *room = cohort_allocate((size_t)(wide * columns) * sizeof *room);
-  const cohort_status status = cohort_tensor_read(&own->set, stored, 0, wide * columns, room, error);
+  const cohort_status status = cohort_file_tensor_read(&own->set, stored, 0, wide * columns, room, error);
   for (int64_t r = 0; r < rows && status == COHORT_DONE; r++)
     for (int64_t c = 0; c < columns; c++) out[r * columns + c] = room[c * wide + place->part * rows + r];
   free(room);
@@ -121,9 +121,9 @@ cohort_status cohort_model_files_read(cohort_model_files *files, const char *ten
                                       float *out, bool *found, cohort_error *error) {
   cohort_tensor_place place;
   const bool known = cohort_card_place(&files->card, files->names, tensor, &place);
-  cohort_tensor *stored = known ? find(files, place.name) : NULL;
-  if (found) *found = stored != NULL;
-  if (!stored && found) return COHORT_DONE;
+  cohort_file_tensor *stored = known ? find(files, place.name) : NULL;
+  if (found) *found = known;
+  if (!known && found) return COHORT_DONE;
   if (!stored)
     return cohort_fail(error, COHORT_BAD_DATA, "%s: has no tensor %s, which %s needs for %s", files->path,
                        known ? place.name : tensor, cohort_architecture_name(files->card.architecture), tensor);
@@ -140,14 +140,14 @@ cohort_status cohort_model_files_read(cohort_model_files *files, const char *ten
   int64_t count = 1;
   for (int a = 0; a < axes; a++) count *= size[a];
   if (place.transposed) return read_transposed(files, stored, &place, size, out, error);
-  COHORT_TRY(cohort_tensor_read(&files->set, stored, place.part * count, count, out, error));
+  COHORT_TRY(cohort_file_tensor_read(&files->set, stored, place.part * count, count, out, error));
   if (place.interleaved) part_halves(out, place.interleaved, size[0], axes > 1 ? size[1] : 1);
   return COHORT_DONE;
 }
 
 cohort_status cohort_model_files_check_rest(const cohort_model_files *files, cohort_error *error) {
   for (int t = 0; t < files->set.tensors; t++) {
-    const cohort_tensor *tensor = &files->set.tensor[t];
+    const cohort_file_tensor *tensor = &files->set.tensor[t];
     if (!tensor->taken && !cohort_card_ignores(&files->card, tensor->name))
       return cohort_fail(error, COHORT_BAD_DATA, "%s: tensor %s is none of a %s model's",
                          files->set.path[tensor->file], tensor->name,
@@ -163,11 +163,11 @@ cohort_status cohort_model_files_digest(const cohort_model_files *files, uint64_
   cohort_status status = COHORT_DONE;
   (void)XXH3_64bits_reset(state);
   for (int t = 0; t < files->set.tensors && status == COHORT_DONE; t++) {
-    const cohort_tensor *tensor = &files->set.tensor[t];
+    const cohort_file_tensor *tensor = &files->set.tensor[t];
     (void)XXH3_64bits_update(state, tensor->name, strlen(tensor->name));
     for (uint64_t done = 0; done < tensor->bytes && status == COHORT_DONE; done += CHUNK) {
       const uint64_t part = tensor->bytes - done < CHUNK ? tensor->bytes - done : CHUNK;
-      status = cohort_tensor_pread(files->set.descriptor[tensor->file], files->set.path[tensor->file], room, part,
+      status = cohort_file_pread(files->set.descriptor[tensor->file], files->set.path[tensor->file], room, part,
                                    tensor->offset + done, error);
       if (status == COHORT_DONE) (void)XXH3_64bits_update(state, room, part);
     }

@@ -13,7 +13,7 @@
 static const struct {
   const char *name;
   uint32_t number;
-  cohort_tensor_type type;
+  cohort_file_tensor_type type;
 } types[] = {{"F32", 0, COHORT_TENSOR_F32},
              {"F16", 1, COHORT_TENSOR_F16},
              {"Q4_0", 2, COHORT_TENSOR_Q4_0},
@@ -60,7 +60,7 @@ static cohort_status add_tensors(const cohort_gguf *gguf, cohort_tensor_set *set
     const cohort_gguf_tensor *own = &gguf->tensor[t];
     char name[260];
     (void)snprintf(name, sizeof name, "%.*s", (int)own->name.length, own->name.text);
-    cohort_tensor tensor = {.name = name, .type = COHORT_TENSOR_TYPES, .axes = own->axes, .offset = own->offset};
+    cohort_file_tensor tensor = {.name = name, .type = COHORT_TENSOR_TYPES, .axes = own->axes, .offset = own->offset};
     (void)snprintf(tensor.type_name, sizeof tensor.type_name, "number %u", own->type);
     uint64_t elements = 1;
     for (int a = 0; a < own->axes; a++) {
@@ -72,7 +72,7 @@ static cohort_status add_tensors(const cohort_gguf *gguf, cohort_tensor_set *set
       tensor.type = types[i].type;
       (void)snprintf(tensor.type_name, sizeof tensor.type_name, "%s", types[i].name);
     }
-    if (tensor.type < COHORT_TENSOR_TYPES) tensor.bytes = cohort_tensor_bytes(tensor.type, (int64_t)elements);
+    if (tensor.type < COHORT_TENSOR_TYPES) tensor.bytes = cohort_file_tensor_bytes(tensor.type, (int64_t)elements);
     COHORT_TRY(cohort_tensor_set_add(set, &tensor, gguf->begin, length, error));
   }
   return cohort_tensor_set_finish(set, error);
@@ -81,13 +81,13 @@ static cohort_status add_tensors(const cohort_gguf *gguf, cohort_tensor_set *set
 /* Factors of wavelengths that stand in a tensor of their own: those of Llama 3's rule for some context. */
 static cohort_status read_rope_factors(const cohort_gguf *gguf, cohort_tensor_set *set, cohort_model_card *card,
                                        cohort_error *error) {
-  const cohort_tensor *factors = cohort_tensor_set_find(set, "rope_freqs.weight");
+  const cohort_file_tensor *factors = cohort_tensor_set_find(set, "rope_freqs.weight");
   const int64_t half = card->head_width / 2;
   if (!factors) return COHORT_DONE;
-  if (cohort_tensor_elements(factors) != half)
+  if (cohort_file_tensor_elements(factors) != half)
     return cohort_fail(error, COHORT_BAD_DATA, "%s: rope_freqs.weight has not half a head's elements", gguf->path);
   float *factor = cohort_allocate((size_t)half * sizeof *factor);
-  cohort_status status = cohort_tensor_read(set, factors, 0, half, factor, error);
+  cohort_status status = cohort_file_tensor_read(set, factors, 0, half, factor, error);
   card->rope = COHORT_CARD_ROPE_LLAMA3;
   card->rope_factor = half ? (double)factor[half - 1] : 1;
   card->rope_low = 1;
@@ -129,8 +129,8 @@ static cohort_status read_scaling(const cohort_gguf *gguf, const char *name, coh
 
 /* The head is the embedding where it is missing, or stored once more with the same bytes. */
 static cohort_status find_tied(const cohort_gguf *gguf, const cohort_tensor_set *set, bool *tied) {
-  const cohort_tensor *head = cohort_tensor_set_find(set, "output.weight");
-  const cohort_tensor *embedding = cohort_tensor_set_find(set, "token_embd.weight");
+  const cohort_file_tensor *head = cohort_tensor_set_find(set, "output.weight");
+  const cohort_file_tensor *embedding = cohort_tensor_set_find(set, "token_embd.weight");
   *tied = !head || (embedding && head->type == embedding->type && head->bytes == embedding->bytes &&
                     head->type < COHORT_TENSOR_TYPES &&
                     memcmp(gguf->file + head->offset, gguf->file + embedding->offset, head->bytes) == 0);
@@ -164,7 +164,7 @@ static cohort_status read_card(const cohort_gguf *gguf, cohort_tensor_set *set, 
                        architecture.text ? architecture.text : "");
   const char *name = cohort_architecture_name(card->architecture);
   const bool gpt2 = card->architecture == COHORT_ARCHITECTURE_GPT2;
-  const cohort_tensor *embedding = cohort_tensor_set_find(set, "token_embd.weight");
+  const cohort_file_tensor *embedding = cohort_tensor_set_find(set, "token_embd.weight");
   card->layers = size_of(gguf, name, "block_count", 0);
   card->width = size_of(gguf, name, "embedding_length", 0);
   card->heads = size_of(gguf, name, "attention.head_count", 0);

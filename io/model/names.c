@@ -89,7 +89,8 @@ bool cohort_card_ignores(const cohort_model_card *card, const char *foreign) {
       (ends_in(foreign, ".attn.bias") || ends_in(foreign, ".attn.masked_bias")))
     return true; /* the triangle of the mask */
   if (ends_in(foreign, "rotary_emb.inv_freq") || strcmp(foreign, "rope_freqs.weight") == 0) return true;
-  return card->tied && (strcmp(foreign, "lm_head.weight") == 0 || strcmp(foreign, "output.weight") == 0);
+  /* Tied to the embedding; or the model is asked for scores alone, without its vocabulary head. */
+  return strcmp(foreign, "lm_head.weight") == 0 || strcmp(foreign, "output.weight") == 0;
 }
 
 static const char *last_word(const char *name) { return strrchr(name, '.') ? strrchr(name, '.') + 1 : name; }

@@ -14,7 +14,7 @@ enum { LONGEST_HEADER = 100000000 }; /* as the reference's own limit */
 
 static const struct {
   const char *name;
-  cohort_tensor_type type;
+  cohort_file_tensor_type type;
 } type_names[] = {{"F32", COHORT_TENSOR_F32}, {"F16", COHORT_TENSOR_F16}, {"BF16", COHORT_TENSOR_BF16}};
 
 static bool read_number(const json_t *value, int64_t *out) {
@@ -24,7 +24,7 @@ static bool read_number(const json_t *value, int64_t *out) {
 }
 
 /* What an entry of the header says; offsets count from the end of the header. */
-static bool read_entry(const json_t *entry, cohort_tensor *out) {
+static bool read_entry(const json_t *entry, cohort_file_tensor *out) {
   const char *dtype = json_string_value(json_object_get(entry, "dtype"));
   const json_t *shape = json_object_get(entry, "shape"), *offsets = json_object_get(entry, "data_offsets");
   if (!dtype || !json_is_array(shape) || json_array_size(offsets) != 2) return false;
@@ -49,7 +49,7 @@ static bool read_entry(const json_t *entry, cohort_tensor *out) {
 }
 
 static int by_offset(const void *a, const void *b) {
-  const cohort_tensor *left = a, *right = b;
+  const cohort_file_tensor *left = a, *right = b;
   if (left->offset != right->offset) return left->offset < right->offset ? -1 : 1;
   return left->bytes < right->bytes ? -1 : left->bytes > right->bytes;
 }
@@ -78,7 +78,7 @@ static cohort_status add_entries(cohort_tensor_set *set, const json_t *header, u
   const json_t *entry;
   json_object_foreach((json_t *)(uintptr_t)header, name, entry) {
     if (strcmp(name, "__metadata__") == 0) continue;
-    cohort_tensor tensor = {.name = (char *)(uintptr_t)name, .file = set->files - 1};
+    cohort_file_tensor tensor = {.name = (char *)(uintptr_t)name, .file = set->files - 1};
     if (strlen(name) > 512 || !read_entry(entry, &tensor))
       return cohort_fail(error, COHORT_BAD_DATA, "%s: the header's entry of tensor %.80s makes no sense", path, name);
     tensor.offset += begin;
@@ -94,7 +94,7 @@ cohort_status cohort_safetensors_add(cohort_tensor_set *set, const char *path, c
   const int descriptor = set->descriptor[set->files - 1];
   if (length < sizeof count)
     return cohort_fail(error, COHORT_BAD_DATA, "%s: is no safetensors file: it has %" PRIu64 " bytes", path, length);
-  COHORT_TRY(cohort_tensor_pread(descriptor, path, count, sizeof count, 0, error));
+  COHORT_TRY(cohort_file_pread(descriptor, path, count, sizeof count, 0, error));
   for (int i = 7; i >= 0; i--) header_length = header_length << 8 | count[i];
   if (header_length > length - sizeof count || header_length > LONGEST_HEADER)
     return cohort_fail(error, COHORT_BAD_DATA,
@@ -102,7 +102,7 @@ cohort_status cohort_safetensors_add(cohort_tensor_set *set, const char *path, c
                        path, header_length, length);
   char *text = cohort_allocate((size_t)header_length + 1);
   json_t *header = NULL;
-  cohort_status status = cohort_tensor_pread(descriptor, path, text, header_length, sizeof count, error);
+  cohort_status status = cohort_file_pread(descriptor, path, text, header_length, sizeof count, error);
   if (status == COHORT_DONE) status = cohort_json_parse(text, (size_t)header_length, path, &header, error);
   free(text);
   if (status == COHORT_DONE) status = add_entries(set, header, sizeof count + header_length, length, error);
@@ -138,7 +138,7 @@ static cohort_status check_index(const cohort_tensor_set *set, const char *index
   const json_t *map = json_object_get(root, "weight_map"), *value;
   const char *name;
   json_object_foreach((json_t *)(uintptr_t)map, name, value) {
-    const cohort_tensor *found = cohort_tensor_set_find(set, name);
+    const cohort_file_tensor *found = cohort_tensor_set_find(set, name);
     if (!found || strcmp(strrchr(set->path[found->file], '/') + 1, json_string_value(value)) != 0)
       return cohort_fail(error, COHORT_BAD_DATA, "%s: tensor %.80s is not in %s", index, name,
                          json_string_value(value));

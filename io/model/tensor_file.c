@@ -22,19 +22,19 @@ static const struct {
     [COHORT_TENSOR_Q4_0] = {32, 18, cohort_widen_q4_0}, [COHORT_TENSOR_Q4_1] = {32, 20, cohort_widen_q4_1},
 };
 
-int64_t cohort_tensor_elements(const cohort_tensor *tensor) {
+int64_t cohort_file_tensor_elements(const cohort_file_tensor *tensor) {
   int64_t elements = 1;
   for (int a = 0; a < tensor->axes; a++) elements *= tensor->size[a];
   return elements;
 }
 
-int64_t cohort_tensor_block(cohort_tensor_type type) { return types[type].elements; }
+int64_t cohort_file_tensor_block(cohort_file_tensor_type type) { return types[type].elements; }
 
-uint64_t cohort_tensor_bytes(cohort_tensor_type type, int64_t elements) {
+uint64_t cohort_file_tensor_bytes(cohort_file_tensor_type type, int64_t elements) {
   return (uint64_t)(elements / types[type].elements) * (uint64_t)types[type].bytes;
 }
 
-cohort_status cohort_tensor_pread(int descriptor, const char *path, void *out, uint64_t bytes, uint64_t offset,
+cohort_status cohort_file_pread(int descriptor, const char *path, void *out, uint64_t bytes, uint64_t offset,
                                   cohort_error *error) {
   for (uint64_t done = 0; done < bytes;) {
     const uint64_t rest = bytes - done;
@@ -66,7 +66,7 @@ cohort_status cohort_tensor_set_open(cohort_tensor_set *set, const char *path, u
 }
 
 /* Sizes above 0 whose product is at most 2^46, so that no number of bytes overflows. */
-static bool sizes_hold(const cohort_tensor *tensor) {
+static bool sizes_hold(const cohort_file_tensor *tensor) {
   int64_t most = INT64_C(1) << 46;
   for (int a = 0; a < tensor->axes; a++) {
     if (tensor->size[a] <= 0 || tensor->size[a] > most) return false;
@@ -75,7 +75,7 @@ static bool sizes_hold(const cohort_tensor *tensor) {
   return true;
 }
 
-cohort_status cohort_tensor_set_add(cohort_tensor_set *set, const cohort_tensor *tensor, uint64_t first,
+cohort_status cohort_tensor_set_add(cohort_tensor_set *set, const cohort_file_tensor *tensor, uint64_t first,
                                     uint64_t length, cohort_error *error) {
   const char *path = set->path[tensor->file];
   if (set->tensors == COHORT_MOST_TENSORS)
@@ -88,21 +88,21 @@ cohort_status cohort_tensor_set_add(cohort_tensor_set *set, const cohort_tensor 
       return cohort_fail(error, COHORT_BAD_DATA, "%s: tensor %s has an impossible shape", path, tensor->name);
     const int64_t last = tensor->axes ? tensor->size[tensor->axes - 1] : 1;
     if (last % types[tensor->type].elements != 0 ||
-        tensor->bytes != cohort_tensor_bytes(tensor->type, cohort_tensor_elements(tensor)))
+        tensor->bytes != cohort_file_tensor_bytes(tensor->type, cohort_file_tensor_elements(tensor)))
       return cohort_fail(error, COHORT_BAD_DATA, "%s: the bytes of tensor %s do not fit its shape", path, tensor->name);
   }
   if ((set->tensors & (set->tensors - 1)) == 0) {
     const size_t room = set->tensors ? 2 * (size_t)set->tensors : 1;
     set->tensor = cohort_reallocate(set->tensor, room * sizeof *set->tensor);
   }
-  cohort_tensor *own = &set->tensor[set->tensors++];
+  cohort_file_tensor *own = &set->tensor[set->tensors++];
   *own = *tensor;
   own->name = cohort_copy_text(tensor->name);
   return COHORT_DONE;
 }
 
 static int by_name(const void *a, const void *b) {
-  return strcmp(((const cohort_tensor *)a)->name, ((const cohort_tensor *)b)->name);
+  return strcmp(((const cohort_file_tensor *)a)->name, ((const cohort_file_tensor *)b)->name);
 }
 
 cohort_status cohort_tensor_set_finish(cohort_tensor_set *set, cohort_error *error) {
@@ -114,13 +114,13 @@ cohort_status cohort_tensor_set_finish(cohort_tensor_set *set, cohort_error *err
   return COHORT_DONE;
 }
 
-cohort_tensor *cohort_tensor_set_find(const cohort_tensor_set *set, const char *name) {
-  const cohort_tensor key = {.name = (char *)(uintptr_t)name};
+cohort_file_tensor *cohort_tensor_set_find(const cohort_tensor_set *set, const char *name) {
+  const cohort_file_tensor key = {.name = (char *)(uintptr_t)name};
   if (!set->tensors) return NULL;
   return bsearch(&key, set->tensor, (size_t)set->tensors, sizeof *set->tensor, by_name);
 }
 
-cohort_status cohort_tensor_read(const cohort_tensor_set *set, const cohort_tensor *tensor, int64_t first,
+cohort_status cohort_file_tensor_read(const cohort_tensor_set *set, const cohort_file_tensor *tensor, int64_t first,
                                  int64_t count, float *out, cohort_error *error) {
   enum { CHUNK = 1 << 18 }; /* elements, whole blocks */
   const char *path = set->path[tensor->file];
@@ -129,15 +129,15 @@ cohort_status cohort_tensor_read(const cohort_tensor_set *set, const cohort_tens
     return cohort_fail(error, COHORT_BAD_DATA,
                        "%s: tensor %s is of type %s, which is not read; convert it to F32, F16 or BF16", path,
                        tensor->name, tensor->type_name);
-  const uint64_t offset = tensor->offset + cohort_tensor_bytes(tensor->type, first);
+  const uint64_t offset = tensor->offset + cohort_file_tensor_bytes(tensor->type, first);
   if (tensor->type == COHORT_TENSOR_F32) /* as they lie: little-endian, as all machines that this is built for */
-    return cohort_tensor_pread(descriptor, path, out, (uint64_t)count * sizeof *out, offset, error);
-  unsigned char *room = cohort_allocate(cohort_tensor_bytes(tensor->type, count < CHUNK ? count : CHUNK) + 1);
+    return cohort_file_pread(descriptor, path, out, (uint64_t)count * sizeof *out, offset, error);
+  unsigned char *room = cohort_allocate(cohort_file_tensor_bytes(tensor->type, count < CHUNK ? count : CHUNK) + 1);
   cohort_status status = COHORT_DONE;
   for (int64_t done = 0; done < count && status == COHORT_DONE; done += CHUNK) {
     const int64_t part = count - done < CHUNK ? count - done : CHUNK;
-    status = cohort_tensor_pread(descriptor, path, room, cohort_tensor_bytes(tensor->type, part),
-                                 offset + cohort_tensor_bytes(tensor->type, done), error);
+    status = cohort_file_pread(descriptor, path, room, cohort_file_tensor_bytes(tensor->type, part),
+                                 offset + cohort_file_tensor_bytes(tensor->type, done), error);
     if (status == COHORT_DONE) types[tensor->type].widen(room, part / types[tensor->type].elements, out + done);
   }
   free(room);

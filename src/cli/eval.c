@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "cli/command.h"
+#include "io/model/files.h"
 #include "train/run/run.h"
 #include "train/run/run_files.h"
 
@@ -22,7 +23,7 @@ static void print_split(const cohort_task *task, cohort_split split, const cohor
 static cohort_status evaluate(cohort_command_context *command, const char *weights, cohort_error *error) {
   cohort_run *run = NULL;
   COHORT_TRY(cohort_run_create(&command->settings, &command->comm, &command->log, command->threads, &run, error));
-  cohort_status status = cohort_run_take_weights(run, weights, true, error);
+  cohort_status status = cohort_run_take_weights(run, weights, !cohort_model_files_are(weights), error);
   const cohort_task *task = cohort_run_task(run);
   for (int s = COHORT_SPLIT_VALIDATION; s < COHORT_SPLITS && status == COHORT_DONE; s++) {
     if (!task->samples[s]) continue;
@@ -81,10 +82,10 @@ static cohort_status run(const cohort_command_line *line, cohort_error *error) {
 
 const cohort_verb cohort_verb_eval = {
     .name = "eval",
-    .synopsis = "RUN|FILE [--checkpoint FILE] [key=value ...]",
+    .synopsis = "RUN|FILE|MODEL [--checkpoint FILE] [key=value ...]",
     .summary = "evaluate a run's weights on every split but train",
     .help =
-        "Takes RUN/final.h5, else the latest checkpoint, unless FILE is given.\n"
+        "Takes RUN/final.h5, else the latest checkpoint, unless FILE is given; MODEL is a Hugging Face folder.\n"
         "A |command in the run's config is not run: give data.text='|command' (or a file) beside RUN to run it.\n"
         "data.text=FILE scores all of another text: its loss in nats a token, perplexity and bits a byte. A first "
         "token\n"

@@ -20,6 +20,6 @@ typedef struct cohort_verb {
 
 extern const cohort_verb cohort_verb_train, cohort_verb_eval, cohort_verb_generate, cohort_verb_tokenize,
     cohort_verb_methods, cohort_verb_keys, cohort_verb_probe, cohort_verb_check, cohort_verb_inspect, cohort_verb_plot,
-    cohort_verb_partition, cohort_verb_help;
+    cohort_verb_partition, cohort_verb_convert, cohort_verb_help;
 
 #endif

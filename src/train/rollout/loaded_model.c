@@ -1,45 +1,23 @@
 /* Loads a language model from what a run has left. Invariant: a tensor is taken by its name, and every one must be in
- * the file. Costs a reading of the file and the memory of the weights, twice while it is read. */
+ * the file. Costs a reading of the file and the memory of the weights, twice while a checkpoint is read. */
 #include "train/rollout/loaded_model.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "io/checkpoint.h"
 #include "train/rollout/generator.h"
-#include "train/run/run.h"
 #include "train/run/run_files.h"
+#include "train/run/weights_file.h"
 #include "train/task/language.h"
 
-static cohort_status copy_tensor(const char *file, const cohort_flat_contents *contents, cohort_space *space,
-                                 const cohort_space_tensor *tensor, cohort_error *error) {
-  for (int i = 0; i < contents->tensors; i++) {
-    const cohort_stored_tensor *stored = &contents->tensor[i];
-    if (strcmp(stored->name, tensor->declared.name) != 0) continue;
-    int64_t elements = 1;
-    for (int a = 0; a < stored->axes; a++) elements *= stored->size[a];
-    if (elements != tensor->elements || stored->offset < 0 || stored->offset + elements > contents->elements)
-      return cohort_fail(error, COHORT_BAD_DATA, "%s: tensor %s does not fit the run's model", file, stored->name);
-    memcpy(space->values + tensor->offset, contents->data + stored->offset, (size_t)elements * sizeof(float));
-    return COHORT_DONE;
-  }
-  return cohort_fail(error, COHORT_BAD_DATA, "%s: has no tensor %s", file, tensor->declared.name);
-}
-
 static cohort_status load(const char *file, cohort_space *space, cohort_error *error) {
-  cohort_flat_contents contents = {0};
   COHORT_TRY(cohort_space_hold(space, error));
-  char *vector = cohort_run_vector_in(file, space->name);
-  char *flat = cohort_format_text("/%s/flat/%s", space->name, vector);
-  char *view = cohort_format_text("/%s/%s", space->name, vector);
-  cohort_status status = cohort_checkpoint_read_flat(file, flat, view, &contents, error);
-  free(view);
-  free(flat);
-  free(vector);
-  for (int t = 0; t < space->tensors && status == COHORT_DONE; t++)
-    status = copy_tensor(file, &contents, space, &space->tensor[t], error);
-  cohort_flat_release(&contents);
+  bool *found = cohort_allocate((size_t)space->tensors + 1);
+  const cohort_weights_reading reading = {
+      .path = file, .space = space, .name = space->name, .whole = true, .found = found};
+  const cohort_status status = cohort_weights_read(&reading, space->values, error);
+  free(found);
   return status;
 }
 
@@ -76,8 +54,8 @@ static cohort_status read_model(cohort_loaded_model *own, const char *path, cons
   if (scalar_head && !functions->scalar_head)
     return cohort_fail(error, COHORT_BAD_CONFIG, "%s: %s has no scalar head", path, own->model.method->key);
   COHORT_TRY(cohort_language_tokenizer(own->settings.data_settings.tokenizer, &own->tokenizer, error));
-  own->data = (cohort_model_data){.outputs = cohort_tokenizer_vocabulary(own->tokenizer)};
-  return COHORT_DONE;
+  return cohort_model_vocabulary(own->model.method, own->model.config, cohort_tokenizer_vocabulary(own->tokenizer),
+                                 &own->data.outputs, error);
 }
 
 cohort_status cohort_loaded_model_open(const char *path, const char *scalar_head, cohort_loaded_model *out,

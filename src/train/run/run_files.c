@@ -9,20 +9,44 @@
 #include "io/checkpoint.h"
 #include "io/config.h"
 #include "io/file.h"
+#include "io/model/files.h"
 
 static bool is_checkpoint(const char *path) {
   const size_t length = strlen(path);
   return length > 3 && strcmp(path + length - 3, ".h5") == 0;
 }
 
-cohort_status cohort_run_files_config(const char *config, int overrides, char *const *override, cohort_document **out,
-                                  cohort_error *error) {
-  if (!is_checkpoint(config)) return cohort_config_read(config, overrides, override, out, error);
+/* A released model stands for a config of the language task; parameters that shall differ are given as model.KEY. */
+static cohort_document *config_of_model(const char *path) {
+  cohort_document *out = cohort_document_create(COHORT_MAP, NULL, 0, 0);
+  cohort_document *model = cohort_document_create(COHORT_MAP, NULL, 0, 0);
+  const struct {
+    cohort_document *map;
+    const char *key, *text;
+  } words[] = {{out, "task", "language"}, {out, "steps", "1"}, {model, "from", path}};
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+    cohort_document *scalar = cohort_document_create(COHORT_SCALAR, NULL, 0, 0);
+    cohort_document_set_text(scalar, words[i].text);
+    cohort_document_set(words[i].map, words[i].key, scalar);
+  }
+  cohort_document_set(out, "model", model);
+  return out;
+}
+
+static cohort_status config_of_checkpoint(const char *path, cohort_document **out, cohort_error *error) {
   char *text = NULL;
-  cohort_document *document = NULL;
-  COHORT_TRY(cohort_checkpoint_text(config, "config", &text, error));
-  cohort_status status = cohort_config_parse(text, strlen(text), config, &document, error);
+  COHORT_TRY(cohort_checkpoint_text(path, "config", &text, error));
+  const cohort_status status = cohort_config_parse(text, strlen(text), path, out, error);
   free(text);
+  return status;
+}
+
+cohort_status cohort_run_files_config(const char *config, int overrides, char *const *override, cohort_document **out,
+                                      cohort_error *error) {
+  const bool model = cohort_model_files_are(config);
+  if (!model && !is_checkpoint(config)) return cohort_config_read(config, overrides, override, out, error);
+  cohort_document *document = model ? config_of_model(config) : NULL;
+  cohort_status status = model ? COHORT_DONE : config_of_checkpoint(config, &document, error);
   for (int i = 0; i < overrides && status == COHORT_DONE; i++)
     status = cohort_config_override(document, override[i], error);
   if (status == COHORT_DONE)
@@ -89,6 +113,11 @@ static char *config_of_file(const char *path) {
 }
 
 cohort_status cohort_run_files_find(const char *path, char **config, char **weights, cohort_error *error) {
+  if (cohort_model_files_are(path)) {
+    *config = cohort_copy_text(path);
+    *weights = cohort_copy_text(path);
+    return COHORT_DONE;
+  }
   COHORT_TRY(cohort_run_files_weights(path, weights, error));
   *config = is_directory(path) ? cohort_format_text("%s/config.yaml", path) : config_of_file(path);
   if (cohort_file_exists(*config)) return COHORT_DONE;

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "io/run_directory.h"
 #include "train/run/state.h"
+#include "train/run/weights_file.h"
 
 /* The ids of positions [first, last) of a split, and the places in the batch: the positions. */
 static int64_t *list_ids(const cohort_run *run, cohort_split split, int64_t first, int64_t last, int64_t **position) {
@@ -64,7 +65,7 @@ static uint64_t start_digest(const cohort_run *run) {
   uint64_t digest = 0;
   cohort_error ignored; /* a file that is gone says nothing against what was made from it */
   if (run->comm->rank == 0 && path && cohort_file_exists(path))
-    (void)cohort_checkpoint_digest(path, "/model/flat/parameters", &digest, &ignored);
+    (void)cohort_weights_digest(path, &digest, &ignored);
   cohort_comm_broadcast(run->comm, 0, &digest, sizeof digest);
   return digest;
 }

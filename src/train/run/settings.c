@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "train/player/player.h"
 #include "train/player/rules.h"
+#include "train/run/model_path.h"
 #include "train/task/registry.h"
 #include "update/groups.h"
 
@@ -262,7 +263,10 @@ const cohort_parameter cohort_settings_table[] = {
     COHORT_REAL_ATLEAST(cohort_settings, bucket, "0", 0,
                         "size of the buckets in which gradients and parameters travel; 0: by the measured link",
                         .unit = "MiB", .may_change = true, .scopes = models),
-    COHORT_METHOD_OF(cohort_settings, model, "null", "model", "the neural network; must be given", .scopes = models),
+    COHORT_METHOD_OF(cohort_settings, model, "null", "model",
+                     "the neural network; must be given. Or PATH, or {from: PATH, PARAMETER: VALUE}: a Hugging Face "
+                     "folder, a run or a checkpoint, whose weights (init_from) and tokenizer the run begins with",
+                     .scopes = models),
     COHORT_SECTION(cohort_settings, lora, lora_settings, cohort_lora_table, "null",
                    "low-rank adapters: they alone are trained, beside the model, which stays as it begins (init_from); "
                    "null: none",
@@ -328,7 +332,7 @@ const cohort_parameter cohort_settings_table[] = {
     COHORT_BOOLEAN(cohort_settings, profile, "false",
                    "measure every operation and phase; tables and a trace go to the run's profile/", .may_change = true,
                    .scopes = models),
-    COHORT_TEXT(cohort_settings, init_from, "null", "checkpoint whose weights the run starts from", .scopes = models),
+    COHORT_TEXT(cohort_settings, init_from, "null", "checkpoint, or Hugging Face folder, whose weights the run starts from", .scopes = models),
     COHORT_INTEGER_RANGE(cohort_settings, rival, "0", 0, 8,
                          "order of an interpolated Kneser-Ney n-gram model to compare with; 0: none",
                          .scopes = language, .may_change = true),
@@ -419,6 +423,10 @@ static void check_methods(const cohort_settings *own, cohort_faults *faults) {
 
 void cohort_settings_read(const cohort_document *document, cohort_settings *out, cohort_faults *faults) {
   memset(out, 0, sizeof *out);
+  const size_t before = faults->count;
+  out->adopted = cohort_model_path_adopt(document, faults);
+  if (out->adopted) document = out->adopted;
+  const bool no_model = faults->count > before;
   out->given = document;
   out->expanded = cohort_document_create(COHORT_MAP, NULL, 0, 0);
   cohort_parameters_read(cohort_settings_table, document, "", out, out->expanded, faults);
@@ -430,7 +438,8 @@ void cohort_settings_read(const cohort_document *document, cohort_settings *out,
   cohort_task_choose(out, faults);
   if (out->task) /* else it is wrong itself: nobody knows what the run uses */
     check_scopes(cohort_settings_table, "", document, out, out->expanded, faults);
-  if (out->task && out->task->uses & COHORT_TASK_MODEL && !out->model)
+  if (no_model) out->model = NULL;
+  if (out->task && out->task->uses & COHORT_TASK_MODEL && !out->model && !no_model)
     cohort_faults_add(faults, document, "model: is missing; give it (the neural network)");
   check_methods(out, faults);
 }
@@ -466,6 +475,8 @@ cohort_status cohort_settings_fail(const cohort_settings *settings, const char *
 void cohort_settings_release(cohort_settings *settings) {
   cohort_document_destroy(settings->expanded);
   settings->expanded = NULL;
+  cohort_document_destroy(settings->adopted);
+  settings->adopted = NULL;
   free(settings->task_settings);
   settings->task_settings = NULL;
   if (settings->shared_text) free(settings->shared_text->text);

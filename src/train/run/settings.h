@@ -114,6 +114,7 @@ typedef struct cohort_settings {
   bool evaluates;                     /* set by who only evaluates: nothing need be left to train on */
   cohort_document *expanded;          /* owned: every key that the run uses, with its value */
   const cohort_document *given;       /* the config itself, for places in messages */
+  cohort_document *adopted;           /* owned: the config with what `model: PATH` stands for; NULL: it names no path */
   cohort_shared_text *shared_text;    /* owned; NULL: no command was shared */
   struct cohort_data_sets *data_sets; /* set by who makes several runs, which then share what they read; NULL: none */
   const char *program; /* what checkpoints say has written them: "cohort 0.1.0 (64708ca)"; NULL: "unknown" */

@@ -1,0 +1,189 @@
+/* Where `cohort convert` reads from: a released model, or a run's or checkpoint's file. Invariant: tensors are those of
+ * model gpt as the source's own config declares them. A released model is read tensor by tensor; a checkpoint is in
+ * memory whole. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "cli/command.h"
+#include "cli/convert.h"
+#include "train/rollout/generator.h"
+#include "train/run/run.h"
+#include "train/run/run_files.h"
+
+/* The model's parameters in full. */
+static cohort_status expand(const cohort_document *model, const char *path, cohort_choice *choice,
+                            cohort_document **out, cohort_error *error) {
+  cohort_faults faults = {0};
+  *out = cohort_document_create(COHORT_MAP, NULL, 0, 0);
+  cohort_choice_read(COHORT_VARIANT_F64, "model", model, "model", choice, *out, &faults);
+  cohort_status status = cohort_faults_status(&faults, error);
+  cohort_faults_release(&faults);
+  if (status == COHORT_DONE && strcmp(choice->method->key, "gpt") != 0)
+    status = cohort_fail(error, COHORT_BAD_CONFIG, "%s: its model is %s; language models (gpt) are converted", path,
+                         choice->method->key);
+  return status;
+}
+
+static void list_space(cohort_convert_source *own) {
+  own->tensors = own->space->tensors;
+  own->tensor = cohort_allocate((size_t)(own->tensors + 1) * sizeof *own->tensor);
+  for (int t = 0; t < own->tensors; t++) {
+    const cohort_parameter_tensor *declared = &own->space->tensor[t].declared;
+    own->tensor[t] = (cohort_model_tensor){.name = declared->name, .axes = declared->shape.axes};
+    memcpy(own->tensor[t].size, declared->shape.size, sizeof own->tensor[t].size);
+  }
+}
+
+static cohort_status open_released(cohort_convert_source *own, cohort_error *error) {
+  COHORT_TRY(cohort_model_files_open(own->path, &own->files, error));
+  own->card = *cohort_model_files_card(own->files);
+  cohort_document *model = cohort_card_document(&own->card);
+  cohort_choice choice = {0};
+  cohort_status status = expand(model, own->path, &choice, &own->model, error);
+  cohort_document_destroy(model);
+  cohort_graph *graph = NULL;
+  const cohort_model_data data = {.outputs = own->card.vocabulary};
+  if (status == COHORT_DONE) status = cohort_generator_graph(&choice, &data, NULL, NULL, &graph, error);
+  if (status == COHORT_DONE) own->space = cohort_space_create(graph, 0, "model");
+  if (status == COHORT_DONE) list_space(own);
+  cohort_graph_destroy(graph);
+  cohort_choice_release(&choice);
+  return status;
+}
+
+static cohort_status read_flat(const char *weights, const char *space, cohort_flat_contents *out, cohort_error *error) {
+  char *vector = cohort_run_vector_in(weights, space);
+  char *flat = cohort_format_text("/%s/flat/%s", space, vector), *view = cohort_format_text("/%s/%s", space, vector);
+  const cohort_status status = cohort_checkpoint_read_flat(weights, flat, view, out, error);
+  free(vector);
+  free(flat);
+  free(view);
+  return status;
+}
+
+static const cohort_stored_tensor *find_stored(const cohort_flat_contents *contents, const char *name) {
+  for (int t = 0; t < contents->tensors; t++)
+    if (strcmp(contents->tensor[t].name, name) == 0) return &contents->tensor[t];
+  return NULL;
+}
+
+/* What the config leaves to the tokenizer and to the width. */
+static void size_card(cohort_convert_source *own) {
+  const cohort_stored_tensor *embedding = find_stored(&own->weights, "embedding.weight");
+  const cohort_stored_tensor *up = find_stored(&own->weights, "layer0.feed_forward.up.weight");
+  if (embedding) own->card.vocabulary = embedding->size[0];
+  if (up) own->card.feed_forward = up->size[0];
+}
+
+static void list_contents(cohort_convert_source *own) {
+  own->tensor = cohort_allocate((size_t)(own->weights.tensors + 1) * sizeof *own->tensor);
+  for (int t = 0; t < own->weights.tensors; t++) {
+    const cohort_stored_tensor *stored = &own->weights.tensor[t];
+    if (stored->axes > COHORT_TENSOR_AXES) continue;
+    cohort_model_tensor *out = &own->tensor[own->tensors++];
+    *out = (cohort_model_tensor){.name = stored->name, .axes = stored->axes};
+    memcpy(out->size, stored->size, sizeof out->size);
+  }
+}
+
+static cohort_status read_run(cohort_convert_source *own, const cohort_settings *settings, const char *weights,
+                              cohort_error *error) {
+  cohort_choice choice = {0};
+  if (!settings->model)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "%s: has no model; there is nothing to convert", own->path);
+  cohort_status status = expand(settings->model, own->path, &choice, &own->model, error);
+  cohort_choice_release(&choice);
+  COHORT_TRY(status);
+  COHORT_TRY(cohort_card_of_document(own->model->children[0], own->path, &own->card, error));
+  COHORT_TRY(read_flat(weights, "model", &own->weights, error));
+  size_card(own);
+  list_contents(own);
+  own->has_adapter = settings->lora != NULL;
+  own->lora_rank = settings->lora_settings.rank;
+  own->lora_alpha = settings->lora_settings.alpha;
+  if (own->has_adapter) COHORT_TRY(read_flat(weights, "adapter", &own->adapter, error));
+  const char *tokenizer = settings->data_settings.tokenizer;
+  if (tokenizer && strcmp(tokenizer, "bytes") != 0) own->tokenizer = cohort_copy_text(tokenizer);
+  return cohort_card_check(&own->card, own->path, error);
+}
+
+static cohort_status open_run(cohort_convert_source *own, cohort_error *error) {
+  char *config = NULL, *weights = NULL;
+  COHORT_TRY(cohort_run_files_find(own->path, &config, &weights, error));
+  cohort_document *document = NULL;
+  cohort_status status = cohort_run_files_config(config, 0, NULL, &document, error);
+  if (status == COHORT_DONE) {
+    cohort_settings settings;
+    cohort_faults faults = {0};
+    cohort_settings_read(document, &settings, &faults);
+    status = cohort_faults_status(&faults, error);
+    if (status == COHORT_DONE) status = read_run(own, &settings, weights, error);
+    cohort_faults_release(&faults);
+    cohort_settings_release(&settings);
+  }
+  cohort_document_destroy(document);
+  free(config);
+  free(weights);
+  return status;
+}
+
+cohort_status cohort_convert_open(const char *path, cohort_convert_source *out, cohort_error *error) {
+  *out = (cohort_convert_source){.path = path};
+  const cohort_status status = cohort_model_files_are(path) ? open_released(out, error) : open_run(out, error);
+  if (status != COHORT_DONE) cohort_convert_close(out);
+  return status;
+}
+
+/* W += alpha / rank B A, for the matrix "layer0.attention.query.weight" of the adapter "layer0.attention.query". */
+static void add_adapter(const cohort_convert_source *own, const cohort_model_tensor *tensor, float *out) {
+  const size_t stem = strlen(tensor->name) - strlen("weight");
+  if (tensor->axes != 2 || strcmp(tensor->name + stem, "weight") != 0) return;
+  char *name[2] = {cohort_format_text("%.*slora_a", (int)stem, tensor->name),
+                   cohort_format_text("%.*slora_b", (int)stem, tensor->name)};
+  const cohort_stored_tensor *a = find_stored(&own->adapter, name[0]), *b = find_stored(&own->adapter, name[1]);
+  free(name[0]);
+  free(name[1]);
+  if (!a || !b) return;
+  const double scale = own->lora_alpha / (double)own->lora_rank;
+  const int64_t rows = tensor->size[0], columns = tensor->size[1], rank = a->size[0];
+  const float *wide = own->adapter.data + a->offset, *tall = own->adapter.data + b->offset;
+  double *sum = cohort_allocate((size_t)columns * sizeof *sum);
+  for (int64_t r = 0; r < rows; r++) {
+    memset(sum, 0, (size_t)columns * sizeof *sum);
+    for (int64_t k = 0; k < rank; k++)
+      for (int64_t c = 0; c < columns; c++) sum[c] += (double)tall[r * rank + k] * (double)wide[k * columns + c];
+    for (int64_t c = 0; c < columns; c++) {
+      float *value = &out[r * columns + c];
+      *value = (float)((double)*value + scale * sum[c]);
+    }
+  }
+  free(sum);
+}
+
+cohort_status cohort_convert_read(void *source, int t, float *out, cohort_error *error) {
+  cohort_convert_source *own = source;
+  const cohort_model_tensor *tensor = &own->tensor[t];
+  if (own->files)
+    return cohort_model_files_read(own->files, tensor->name, tensor->axes, tensor->size, out, NULL, error);
+  const cohort_stored_tensor *stored = find_stored(&own->weights, tensor->name);
+  int64_t elements = 1;
+  for (int a = 0; a < stored->axes; a++) elements *= stored->size[a];
+  if (stored->offset < 0 || stored->offset + elements > own->weights.elements)
+    return cohort_fail(error, COHORT_BAD_DATA, "%s: tensor %s lies outside the file's weights; use another file",
+                       own->path, tensor->name);
+  memcpy(out, own->weights.data + stored->offset, (size_t)elements * sizeof *out);
+  if (own->merge) add_adapter(own, tensor, out);
+  return COHORT_DONE;
+}
+
+void cohort_convert_close(cohort_convert_source *own) {
+  cohort_document_destroy(own->model);
+  cohort_model_files_close(own->files);
+  cohort_space_destroy(own->space);
+  cohort_flat_release(&own->weights);
+  cohort_flat_release(&own->adapter);
+  free(own->tensor);
+  free(own->tokenizer);
+  *own = (cohort_convert_source){NULL};
+}
