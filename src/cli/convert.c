@@ -10,7 +10,7 @@
 #include "io/file.h"
 
 typedef struct convert_words {
-  const char *from, *form;
+  const char *from, *form, *base;
   cohort_convert_options options;
   bool merge;
 } convert_words;
@@ -25,6 +25,9 @@ static cohort_status read_words(const cohort_command_line *line, convert_words *
       out->options.bf16 = true;
     } else if (strcmp(word, "--form") == 0 && value) {
       out->form = value;
+      w++;
+    } else if (strcmp(word, "--base") == 0 && value) {
+      out->base = value;
       w++;
     } else if (strcmp(word, "--shard") == 0 && value) {
       char *end = NULL;
@@ -51,18 +54,21 @@ static const char *form_of(const convert_words *words) {
   const size_t length = strlen(words->options.to);
   if (words->form) return words->form;
   if (length > 3 && strcmp(words->options.to + length - 3, ".h5") == 0) return "hdf5";
-  return cohort_model_files_are(words->from) ? "cohort" : "huggingface";
+  return cohort_model_files_are(words->from) || cohort_peft_is(words->from) ? "cohort" : "huggingface";
 }
 
 static cohort_status write_form(cohort_convert_source *source, const convert_words *words, const char *form,
                                 cohort_error *error) {
-  if (source->has_adapter && !words->merge)
-    return cohort_fail(error, COHORT_BAD_CONFIG, "%s: has adapters; --merge adds them to the weights", words->from);
+  const bool apart = strcmp(form, "cohort") == 0 || strcmp(form, "peft") == 0;
+  if (source->has_adapter && !words->merge && !apart)
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "%s: has adapters; --merge adds them to the weights, --form peft writes them alone", words->from);
   source->merge = words->merge && source->has_adapter;
+  if (strcmp(form, "peft") == 0) return cohort_convert_to_peft(source, &words->options, error);
   if (strcmp(form, "cohort") == 0) return cohort_convert_to_cohort(source, &words->options, error);
   if (strcmp(form, "huggingface") == 0) return cohort_convert_to_huggingface(source, &words->options, error);
   if (strcmp(form, "hdf5") == 0) return cohort_convert_to_hdf5(source, &words->options, error);
-  return cohort_fail(error, COHORT_BAD_CONFIG, "convert: --form %s: write cohort, huggingface or hdf5", form);
+  return cohort_fail(error, COHORT_BAD_CONFIG, "convert: --form %s: write cohort, huggingface, peft or hdf5", form);
 }
 
 static cohort_status run(const cohort_command_line *line, cohort_error *error) {
@@ -71,7 +77,7 @@ static cohort_status run(const cohort_command_line *line, cohort_error *error) {
   if (cohort_file_exists(words.options.to))
     return cohort_fail(error, COHORT_BAD_CONFIG, "%s: is there already; name another, or remove it", words.options.to);
   cohort_convert_source source;
-  COHORT_TRY(cohort_convert_open(words.from, &source, error));
+  COHORT_TRY(cohort_convert_open(words.from, words.base, &source, error));
   const char *form = form_of(&words);
   const cohort_status status = write_form(&source, &words, form, error);
   if (status == COHORT_DONE) {
@@ -90,13 +96,14 @@ static cohort_status run(const cohort_command_line *line, cohort_error *error) {
 
 const cohort_verb cohort_verb_convert = {
     .name = "convert",
-    .synopsis = "FROM TO [--form cohort|huggingface|hdf5] [--bf16] [--shard MB] [--merge]",
+    .synopsis = "FROM TO [--form cohort|huggingface|peft|hdf5] [--bf16] [--shard MB] [--merge] [--base MODEL]",
     .summary = "convert models: Hugging Face folders and GGUF to Cohort's own form, and back",
     .help =
-        "FROM: a Hugging Face folder (config.json, safetensors), a .gguf file, a run, or a checkpoint's file. Models of\n"
-        "GPT-2, Llama, SmolLM, Qwen2 and Qwen3. TO must not be there. Its form, unless --form says it: hdf5 for NAME.h5\n"
-        "(/parameters/<tensor>, as probe reads them); of a released model cohort, a folder that train (model: FOLDER),\n"
-        "eval and generate take; of a run huggingface. --bf16: safetensors in BF16 instead of F32; --shard: files of at\n"
-        "most so many megabytes; --merge: adds a run's adapters to its weights.",
+        "FROM: a Hugging Face folder (config.json, safetensors), a .gguf file, a PEFT adapter's folder, a run, or a\n"
+        "checkpoint's file. Models of GPT-2, Llama, SmolLM, Qwen2 and Qwen3. TO must not be there. Its form, unless --form\n"
+        "says it: hdf5 for NAME.h5 (/parameters/<tensor>, as probe reads them); of a released model cohort, a folder that\n"
+        "train (model: FOLDER), eval and generate take; of a run huggingface. --bf16: safetensors in BF16 instead of F32;\n"
+        "--shard: files of at most so many megabytes; --merge: adds adapters to the weights; --form peft: a run's adapters\n"
+        "alone; --base: the model of a PEFT adapter, where its own config names none that is here.",
     .run = run,
 };

@@ -4,6 +4,7 @@
 
 #include "io/checkpoint.h"
 #include "io/model/files.h"
+#include "io/model/peft.h"
 #include "state/space.h"
 
 typedef struct cohort_convert_source {
@@ -16,15 +17,22 @@ typedef struct cohort_convert_source {
   cohort_space *space;       /* released: the table of tensors */
   cohort_flat_contents weights, adapter; /* of a run */
   bool has_adapter, merge;
-  int64_t lora_rank;
-  double lora_alpha;
-  char *tokenizer; /* of a run: its file; NULL: none */
+  cohort_peft lora; /* what the adapter is */
+  char *tokenizer;  /* of a run: its file; NULL: none */
+  char *base;       /* of PEFT's adapters: the model beside which they stand; else NULL */
 } cohort_convert_source;
 
-cohort_status cohort_convert_open(const char *path, cohort_convert_source *out, cohort_error *error);
+/* `base`: the model that PEFT's adapters stand beside; NULL: the one that their config names. */
+cohort_status cohort_convert_open(const char *path, const char *base, cohort_convert_source *out, cohort_error *error);
 /* Tensor `t` into `out`; with `merge` the adapter's product is added. */
 cohort_status cohort_convert_read(void *source, int t, float *out, cohort_error *error);
 void cohort_convert_close(cohort_convert_source *source);
+const cohort_stored_tensor *cohort_convert_find(const cohort_flat_contents *contents, const char *name); /* or NULL */
+
+/* Adapters (convert_adapter.c): those of a PEFT folder, beside the base that is open; W += s B A, with DoRA's magnitude;
+ * and PEFT's form of them. */
+cohort_status cohort_convert_read_peft(cohort_convert_source *source, cohort_tensor_set *set, cohort_error *error);
+void cohort_convert_add_adapter(const cohort_convert_source *source, const cohort_model_tensor *tensor, float *out);
 
 typedef struct cohort_convert_options {
   const char *to;
@@ -37,6 +45,8 @@ cohort_status cohort_convert_to_cohort(cohort_convert_source *source, const coho
                                        cohort_error *error);
 cohort_status cohort_convert_to_huggingface(cohort_convert_source *source, const cohort_convert_options *options,
                                             cohort_error *error);
+cohort_status cohort_convert_to_peft(cohort_convert_source *source, const cohort_convert_options *options,
+                                     cohort_error *error);
 /* /parameters/<tensor>: what `cohort probe model gpt` reads. */
 cohort_status cohort_convert_to_hdf5(cohort_convert_source *source, const cohort_convert_options *options,
                                      cohort_error *error);

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "cli/command.h"
 #include "cli/convert.h"
+#include "train/player/adapter.h"
 #include "train/rollout/generator.h"
 #include "train/run/run.h"
 #include "train/run/run_files.h"
@@ -35,8 +36,8 @@ static void list_space(cohort_convert_source *own) {
   }
 }
 
-static cohort_status open_released(cohort_convert_source *own, cohort_error *error) {
-  COHORT_TRY(cohort_model_files_open(own->path, &own->files, error));
+static cohort_status open_released(cohort_convert_source *own, const char *path, cohort_error *error) {
+  COHORT_TRY(cohort_model_files_open(path, &own->files, error));
   own->card = *cohort_model_files_card(own->files);
   cohort_document *model = cohort_card_document(&own->card);
   cohort_choice choice = {0};
@@ -62,7 +63,7 @@ static cohort_status read_flat(const char *weights, const char *space, cohort_fl
   return status;
 }
 
-static const cohort_stored_tensor *find_stored(const cohort_flat_contents *contents, const char *name) {
+const cohort_stored_tensor *cohort_convert_find(const cohort_flat_contents *contents, const char *name) {
   for (int t = 0; t < contents->tensors; t++)
     if (strcmp(contents->tensor[t].name, name) == 0) return &contents->tensor[t];
   return NULL;
@@ -70,8 +71,8 @@ static const cohort_stored_tensor *find_stored(const cohort_flat_contents *conte
 
 /* What the config leaves to the tokenizer and to the width. */
 static void size_card(cohort_convert_source *own) {
-  const cohort_stored_tensor *embedding = find_stored(&own->weights, "embedding.weight");
-  const cohort_stored_tensor *up = find_stored(&own->weights, "layer0.feed_forward.up.weight");
+  const cohort_stored_tensor *embedding = cohort_convert_find(&own->weights, "embedding.weight");
+  const cohort_stored_tensor *up = cohort_convert_find(&own->weights, "layer0.feed_forward.up.weight");
   if (embedding) own->card.vocabulary = embedding->size[0];
   if (up) own->card.feed_forward = up->size[0];
 }
@@ -100,8 +101,13 @@ static cohort_status read_run(cohort_convert_source *own, const cohort_settings 
   size_card(own);
   list_contents(own);
   own->has_adapter = settings->lora != NULL;
-  own->lora_rank = settings->lora_settings.rank;
-  own->lora_alpha = settings->lora_settings.alpha;
+  const cohort_lora_settings *lora = &settings->lora_settings;
+  own->lora = (cohort_peft){.rank = lora->rank,
+                            .alpha = lora->alpha,
+                            .dropout = lora->dropout,
+                            .by_root = own->has_adapter && lora->scaling != 0,
+                            .magnitude = lora->dora,
+                            .base = settings->init_from ? cohort_copy_text(settings->init_from) : NULL};
   if (own->has_adapter) COHORT_TRY(read_flat(weights, "adapter", &own->adapter, error));
   const char *tokenizer = settings->data_settings.tokenizer;
   if (tokenizer && strcmp(tokenizer, "bytes") != 0) own->tokenizer = cohort_copy_text(tokenizer);
@@ -128,55 +134,52 @@ static cohort_status open_run(cohort_convert_source *own, cohort_error *error) {
   return status;
 }
 
-cohort_status cohort_convert_open(const char *path, cohort_convert_source *out, cohort_error *error) {
+static cohort_status open_peft(cohort_convert_source *own, const char *base, cohort_error *error) {
+  cohort_tensor_set set = {0};
+  cohort_status status = cohort_peft_read(own->path, &own->lora, &set, error);
+  if (status == COHORT_DONE && !base) base = own->lora.base;
+  if (status == COHORT_DONE && (!base || !cohort_model_files_are(base)))
+    status = cohort_fail(error, COHORT_BAD_CONFIG,
+                         "%s: stands beside the model %s, which is no folder here; give it with --base", own->path,
+                         base ? base : "that it does not name");
+  own->base = base ? cohort_copy_text(base) : NULL;
+  if (status == COHORT_DONE) status = open_released(own, base, error);
+  if (status == COHORT_DONE) status = cohort_convert_read_peft(own, &set, error);
+  cohort_tensor_set_release(&set);
+  return status;
+}
+
+cohort_status cohort_convert_open(const char *path, const char *base, cohort_convert_source *out, cohort_error *error) {
   *out = (cohort_convert_source){.path = path};
-  const cohort_status status = cohort_model_files_are(path) ? open_released(out, error) : open_run(out, error);
+  const cohort_status status = cohort_model_files_are(path) ? open_released(out, path, error)
+                               : cohort_peft_is(path)       ? open_peft(out, base, error)
+                                                            : open_run(out, error);
   if (status != COHORT_DONE) cohort_convert_close(out);
   return status;
 }
 
-/* W += alpha / rank B A, for the matrix "layer0.attention.query.weight" of the adapter "layer0.attention.query". */
-static void add_adapter(const cohort_convert_source *own, const cohort_model_tensor *tensor, float *out) {
-  const size_t stem = strlen(tensor->name) - strlen("weight");
-  if (tensor->axes != 2 || strcmp(tensor->name + stem, "weight") != 0) return;
-  char *name[2] = {cohort_format_text("%.*slora_a", (int)stem, tensor->name),
-                   cohort_format_text("%.*slora_b", (int)stem, tensor->name)};
-  const cohort_stored_tensor *a = find_stored(&own->adapter, name[0]), *b = find_stored(&own->adapter, name[1]);
-  free(name[0]);
-  free(name[1]);
-  if (!a || !b) return;
-  const double scale = own->lora_alpha / (double)own->lora_rank;
-  const int64_t rows = tensor->size[0], columns = tensor->size[1], rank = a->size[0];
-  const float *wide = own->adapter.data + a->offset, *tall = own->adapter.data + b->offset;
-  double *sum = cohort_allocate((size_t)columns * sizeof *sum);
-  for (int64_t r = 0; r < rows; r++) {
-    memset(sum, 0, (size_t)columns * sizeof *sum);
-    for (int64_t k = 0; k < rank; k++)
-      for (int64_t c = 0; c < columns; c++) sum[c] += (double)tall[r * rank + k] * (double)wide[k * columns + c];
-    for (int64_t c = 0; c < columns; c++) {
-      float *value = &out[r * columns + c];
-      *value = (float)((double)*value + scale * sum[c]);
-    }
-  }
-  free(sum);
-}
-
-cohort_status cohort_convert_read(void *source, int t, float *out, cohort_error *error) {
-  cohort_convert_source *own = source;
-  const cohort_model_tensor *tensor = &own->tensor[t];
-  if (own->files)
-    return cohort_model_files_read(own->files, tensor->name, tensor->axes, tensor->size, out, NULL, error);
-  const cohort_stored_tensor *stored = find_stored(&own->weights, tensor->name);
+static cohort_status copy_stored(const cohort_convert_source *own, const cohort_model_tensor *tensor, float *out,
+                                 cohort_error *error) {
+  const cohort_stored_tensor *stored = cohort_convert_find(&own->weights, tensor->name);
   int64_t elements = 1;
   for (int a = 0; a < stored->axes; a++) elements *= stored->size[a];
   if (stored->offset < 0 || stored->offset + elements > own->weights.elements)
     return cohort_fail(error, COHORT_BAD_DATA, "%s: tensor %s lies outside the file's weights; use another file",
                        own->path, tensor->name);
   memcpy(out, own->weights.data + stored->offset, (size_t)elements * sizeof *out);
-  if (own->merge) add_adapter(own, tensor, out);
   return COHORT_DONE;
 }
 
+cohort_status cohort_convert_read(void *source, int t, float *out, cohort_error *error) {
+  cohort_convert_source *own = source;
+  const cohort_model_tensor *tensor = &own->tensor[t];
+  if (own->files)
+    COHORT_TRY(cohort_model_files_read(own->files, tensor->name, tensor->axes, tensor->size, out, NULL, error));
+  else
+    COHORT_TRY(copy_stored(own, tensor, out, error));
+  if (own->merge) cohort_convert_add_adapter(own, tensor, out);
+  return COHORT_DONE;
+}
 void cohort_convert_close(cohort_convert_source *own) {
   cohort_document_destroy(own->model);
   cohort_model_files_close(own->files);
@@ -185,5 +188,7 @@ void cohort_convert_close(cohort_convert_source *own) {
   cohort_flat_release(&own->adapter);
   free(own->tensor);
   free(own->tokenizer);
+  free(own->base);
+  cohort_peft_release(&own->lora);
   *own = (cohort_convert_source){NULL};
 }

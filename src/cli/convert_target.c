@@ -24,7 +24,8 @@ static char *folder_of(const char *path) {
 
 /* The folder that the companions of a source lie in; NULL: there are none. */
 static char *companion_folder(const cohort_convert_source *source) {
-  if (source->files) return cohort_model_is_gguf(source->path) ? NULL : cohort_copy_text(source->path);
+  const char *released = source->base ? source->base : source->path;
+  if (source->files) return cohort_model_is_gguf(released) ? NULL : cohort_copy_text(released);
   return source->tokenizer ? folder_of(source->tokenizer) : NULL;
 }
 
@@ -40,7 +41,7 @@ static cohort_status copy_file(const char *from, const char *to, cohort_error *e
 static cohort_status copy_companions(const cohort_convert_source *source, const char *to, cohort_error *error) {
   char *folder = companion_folder(source);
   cohort_status status = COHORT_DONE;
-  if (source->files && !folder) status = cohort_gguf_write_tokenizer(source->path, to, error);
+  if (source->files && !folder) status = cohort_gguf_write_tokenizer(source->base ? source->base : source->path, to, error);
   for (size_t i = 0; folder && i < sizeof companions / sizeof *companions && status == COHORT_DONE; i++) {
     const bool tokenizer = i == 0 && source->tokenizer;
     char *from = tokenizer ? cohort_copy_text(source->tokenizer) : cohort_format_text("%s/%s", folder, companions[i]);
@@ -59,6 +60,24 @@ static int64_t elements_of(const cohort_model_tensor *tensor) {
   return elements;
 }
 
+/* "lora: {rank: 8, ...}", or nothing. */
+static char *lora_text(const cohort_convert_source *source) {
+  const cohort_peft *lora = &source->lora;
+  char *targets = cohort_copy_text("");
+  if (!source->has_adapter || source->merge) return targets;
+  for (int t = 0; t < lora->targets; t++) {
+    const char *layer = cohort_card_layer(source->card.architecture, lora->target[t]);
+    char *longer = cohort_format_text("%s%s%s", targets, t ? ", " : "", layer ? layer : lora->target[t]);
+    free(targets);
+    targets = longer;
+  }
+  char *text = cohort_format_text(
+      "lora: {rank: %lld, alpha: %.17g, dropout: %.17g, scaling: %s, dora: %s, targets: [%s]}\n", (long long)lora->rank,
+      lora->alpha, lora->dropout, lora->by_root ? "root" : "rank", lora->magnitude ? "true" : "false", targets);
+  free(targets);
+  return text;
+}
+
 /* A language task whose model and tokenizer are these: what eval and generate read. */
 static char *config_text(const cohort_convert_source *source, const char *to) {
   cohort_document *model = cohort_document_create(COHORT_MAP, NULL, 0, 0);
@@ -66,7 +85,9 @@ static char *config_text(const cohort_convert_source *source, const char *to) {
   char *own = cohort_config_write(model), *tokenizer = cohort_format_text("%s/tokenizer.json", to);
   char *data = cohort_file_exists(tokenizer) ? cohort_format_text("data: {tokenizer: \"%s\"}\n", tokenizer)
                                              : cohort_copy_text("");
-  char *text = cohort_format_text("task: language\nsteps: 1\n%s%s", own, data);
+  char *lora = lora_text(source);
+  char *text = cohort_format_text("task: language\nsteps: 1\n%s%s%s", own, lora, data);
+  free(lora);
   cohort_document_destroy(model);
   free(own);
   free(tokenizer);
@@ -89,16 +110,25 @@ static int64_t lay_out(const cohort_convert_source *source, cohort_stored_tensor
 static cohort_status save(const cohort_convert_source *source, const char *to, const char *config,
                           cohort_stored_tensor *tensor, int64_t elements, float *values, cohort_error *error) {
   cohort_comm comm = cohort_comm_alone();
-  cohort_stored_flat flat = {.flat_path = "/model/flat/parameters",
-                             .view_path = "/model/parameters",
-                             .type = COHORT_STORED_FLOAT32,
-                             .elements = elements,
-                             .tensors = source->tensors,
-                             .tensor = tensor,
-                             .count = elements,
-                             .slice = values};
+  cohort_stored_flat flat[2] = {{.flat_path = "/model/flat/parameters",
+                                 .view_path = "/model/parameters",
+                                 .type = COHORT_STORED_FLOAT32,
+                                 .elements = elements,
+                                 .tensors = source->tensors,
+                                 .tensor = tensor,
+                                 .count = elements,
+                                 .slice = values},
+                                {.flat_path = "/adapter/flat/parameters",
+                                 .view_path = "/adapter/parameters",
+                                 .type = COHORT_STORED_FLOAT32,
+                                 .elements = source->adapter.elements,
+                                 .tensors = source->adapter.tensors,
+                                 .tensor = source->adapter.tensor,
+                                 .count = source->adapter.elements,
+                                 .slice = source->adapter.data}};
+  const int flats = source->has_adapter && !source->merge ? 2 : 1;
   const cohort_stored_text texts[] = {{"kind", "language"}, {"config", config}};
-  const cohort_checkpoint checkpoint = {.texts = 2, .text = texts, .flats = 1, .flat = &flat};
+  const cohort_checkpoint checkpoint = {.texts = 2, .text = texts, .flats = flats, .flat = flat};
   return cohort_checkpoint_save(&comm, to, "final.h5", &checkpoint, NULL, error);
 }
 
