@@ -153,16 +153,16 @@ cohort_status cohort_convert_to_cohort(cohort_convert_source *source, const coho
   return status;
 }
 
-/* Ids of tokens that a config.json beside the tokenizer names; NULL: there is none. */
-static json_t *token_ids(const cohort_convert_source *source) {
-  static const char *const names[] = {"config.json", "generation_config.json"};
+/* Ids of tokens that the source's config.json names, or what was copied; NULL: nothing does. */
+static json_t *token_ids(const cohort_convert_source *source, const char *to) {
   char *folder = companion_folder(source);
+  char *paths[] = {folder ? cohort_format_text("%s/config.json", folder) : NULL,
+                   cohort_format_text("%s/generation_config.json", to)};
   json_t *found = NULL;
-  for (int i = 0; folder && i < 2 && !found; i++) {
-    char *path = cohort_format_text("%s/%s", folder, names[i]);
+  for (int i = 0; i < 2; i++) {
     cohort_error ignored; /* the model is whole without them */
-    if (cohort_file_exists(path)) (void)cohort_json_read(path, &found, &ignored);
-    free(path);
+    if (paths[i] && !found && cohort_file_exists(paths[i])) (void)cohort_json_read(paths[i], &found, &ignored);
+    free(paths[i]);
   }
   free(folder);
   return found;
@@ -170,7 +170,9 @@ static json_t *token_ids(const cohort_convert_source *source) {
 
 cohort_status cohort_convert_to_huggingface(cohort_convert_source *source, const cohort_convert_options *options,
                                             cohort_error *error) {
-  json_t *more = token_ids(source);
+  COHORT_TRY(cohort_directory_create(options->to, error));
+  COHORT_TRY(copy_companions(source, options->to, error));
+  json_t *more = token_ids(source, options->to);
   const cohort_model_export out = {.card = &source->card,
                                    .bf16 = options->bf16,
                                    .shard = options->shard,
@@ -181,7 +183,6 @@ cohort_status cohort_convert_to_huggingface(cohort_convert_source *source, const
                                    .argument = source};
   cohort_status status = cohort_model_files_write(options->to, &out, error);
   if (status == COHORT_DONE && source->files) status = cohort_model_files_check_rest(source->files, error);
-  if (status == COHORT_DONE) status = copy_companions(source, options->to, error);
   json_decref(more);
   return status;
 }
