@@ -54,8 +54,9 @@ static void read_gpt2(cohort_json_reader *in, cohort_model_card *out) {
   if (!cohort_json_boolean(in, "scale_attn_weights", true) ||
       cohort_json_boolean(in, "scale_attn_by_inverse_layer_idx", false) ||
       cohort_json_boolean(in, "add_cross_attention", false))
-    cohort_json_fault(in, "asks for scale_attn_weights: false, scale_attn_by_inverse_layer_idx or "
-                          "add_cross_attention, which model gpt has not");
+    cohort_json_fault(in,
+                      "asks for scale_attn_weights: false, scale_attn_by_inverse_layer_idx or "
+                      "add_cross_attention, which model gpt has not");
 }
 
 /* `rope_parameters` of transformers 5, `rope_scaling` before it; NULL: plain. */
@@ -111,8 +112,7 @@ static void read_llama(cohort_json_reader *in, cohort_model_card *out) {
   out->tied = cohort_json_boolean(in, "tie_word_embeddings", false);
   out->rope_theta = cohort_json_real(in, "rope_theta", 10000);
   const int64_t share = out->heads > 0 ? out->width / out->heads : 0;
-  out->head_width =
-      cohort_json_integer(in, "head_dim", out->architecture == COHORT_ARCHITECTURE_QWEN3 ? 128 : share);
+  out->head_width = cohort_json_integer(in, "head_dim", out->architecture == COHORT_ARCHITECTURE_QWEN3 ? 128 : share);
   if (out->architecture == COHORT_ARCHITECTURE_QWEN2)
     out->bias = COHORT_CARD_BIAS_QUERY_KEY_VALUE;
   else if (cohort_json_boolean(in, "attention_bias", false))
@@ -151,11 +151,11 @@ cohort_status cohort_card_read(const char *path, cohort_model_card *out, cohort_
 }
 
 static void write_gpt2(const cohort_model_card *card, json_t *out) {
-  json_t *own = json_pack("{sIsIsIsIsIsssfsfsfsf}", "n_embd", (json_int_t)card->width, "n_layer",
-                          (json_int_t)card->layers, "n_head", (json_int_t)card->heads, "n_positions",
-                          (json_int_t)card->context, "n_inner", (json_int_t)card->feed_forward, "activation_function",
-                          card->exact_gelu ? "gelu" : "gelu_new", "layer_norm_epsilon", card->epsilon, "attn_pdrop",
-                          0.0, "embd_pdrop", 0.0, "resid_pdrop", 0.0);
+  json_t *own =
+      json_pack("{sIsIsIsIsIsssfsfsfsf}", "n_embd", (json_int_t)card->width, "n_layer", (json_int_t)card->layers,
+                "n_head", (json_int_t)card->heads, "n_positions", (json_int_t)card->context, "n_inner",
+                (json_int_t)card->feed_forward, "activation_function", card->exact_gelu ? "gelu" : "gelu_new",
+                "layer_norm_epsilon", card->epsilon, "attn_pdrop", 0.0, "embd_pdrop", 0.0, "resid_pdrop", 0.0);
   json_object_update(out, own);
   json_decref(own);
 }
@@ -170,12 +170,12 @@ static json_t *rope_scaling(const cohort_model_card *card) {
 }
 
 static void write_llama(const cohort_model_card *card, json_t *out) {
-  json_t *own = json_pack(
-      "{sIsIsIsIsIsIsIsssfsfso}", "hidden_size", (json_int_t)card->width, "num_hidden_layers",
-      (json_int_t)card->layers, "num_attention_heads", (json_int_t)card->heads, "num_key_value_heads",
-      (json_int_t)card->key_heads, "head_dim", (json_int_t)card->head_width, "max_position_embeddings",
-      (json_int_t)card->context, "intermediate_size", (json_int_t)card->feed_forward, "hidden_act", "silu",
-      "rms_norm_eps", card->epsilon, "rope_theta", card->rope_theta, "rope_scaling", rope_scaling(card));
+  json_t *own =
+      json_pack("{sIsIsIsIsIsIsIsssfsfso}", "hidden_size", (json_int_t)card->width, "num_hidden_layers",
+                (json_int_t)card->layers, "num_attention_heads", (json_int_t)card->heads, "num_key_value_heads",
+                (json_int_t)card->key_heads, "head_dim", (json_int_t)card->head_width, "max_position_embeddings",
+                (json_int_t)card->context, "intermediate_size", (json_int_t)card->feed_forward, "hidden_act", "silu",
+                "rms_norm_eps", card->epsilon, "rope_theta", card->rope_theta, "rope_scaling", rope_scaling(card));
   json_object_update(out, own);
   json_decref(own);
   if (card->architecture != COHORT_ARCHITECTURE_QWEN2)

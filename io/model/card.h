@@ -58,8 +58,8 @@ cohort_status cohort_card_of_document(const cohort_document *gpt, const char *wh
 typedef enum { COHORT_NAMES_HUGGING_FACE, COHORT_NAMES_GGUF } cohort_names;
 typedef struct cohort_tensor_place {
   char name[128];
-  bool transposed;  /* stored [in, out] */
-  int part, parts;  /* one of several that lie one behind the other along `out` */
+  bool transposed;     /* stored [in, out] */
+  int part, parts;     /* one of several that lie one behind the other along `out` */
   int64_t interleaved; /* heads, of which each has its two halves' rows in turns; 0: no */
 } cohort_tensor_place;
 /* False: the architecture has no such tensor. */

@@ -39,8 +39,8 @@ cohort_document *cohort_card_document(const cohort_model_card *card) {
   set_integer(gpt, "vocabulary", card->vocabulary);
   set_integer(gpt, "feed_forward", card->feed_forward);
   set_text(gpt, "tied", card->tied ? "true" : "false");
-  set_text(gpt, "bias", card->bias == (gpt2 ? COHORT_CARD_BIAS_ALL : COHORT_CARD_BIAS_NONE) ? "auto"
-                                                                                             : biases[card->bias]);
+  set_text(gpt, "bias",
+           card->bias == (gpt2 ? COHORT_CARD_BIAS_ALL : COHORT_CARD_BIAS_NONE) ? "auto" : biases[card->bias]);
   set_text(gpt, "query_key_norm", card->architecture == COHORT_ARCHITECTURE_QWEN3 ? "true" : "false");
   set_real(gpt, "epsilon", card->epsilon);
   if (gpt2) {
@@ -102,16 +102,17 @@ cohort_status cohort_card_of_document(const cohort_document *gpt, const char *wh
   out->rope = (cohort_card_rope)number_in(scalings, 3, text_of(gpt, "rope_scaling", "none"), COHORT_CARD_ROPE_PLAIN);
   if (!out->key_heads) out->key_heads = out->heads;
   if (!out->head_width && out->heads) out->head_width = out->width / out->heads;
-  out->architecture = gpt2                                               ? COHORT_ARCHITECTURE_GPT2
-                      : norm                                             ? COHORT_ARCHITECTURE_QWEN3
+  out->architecture = gpt2                                            ? COHORT_ARCHITECTURE_GPT2
+                      : norm                                          ? COHORT_ARCHITECTURE_QWEN3
                       : out->bias == COHORT_CARD_BIAS_QUERY_KEY_VALUE ? COHORT_ARCHITECTURE_QWEN2
-                                                                         : COHORT_ARCHITECTURE_LLAMA;
+                                                                      : COHORT_ARCHITECTURE_LLAMA;
   if (gpt2 && (out->bias != COHORT_CARD_BIAS_ALL || norm || out->key_heads != out->heads ||
                out->head_width * out->heads != out->width))
-    return cohort_fail(error, COHORT_BAD_CONFIG,
-                       "%s: GPT-2 has all biases, as many heads of keys as of queries, and no further norms; this model "
-                       "has no name among released ones",
-                       where);
+    return cohort_fail(
+        error, COHORT_BAD_CONFIG,
+        "%s: GPT-2 has all biases, as many heads of keys as of queries, and no further norms; this model "
+        "has no name among released ones",
+        where);
   if (norm && (out->bias == COHORT_CARD_BIAS_QUERY_KEY_VALUE || out->bias == COHORT_CARD_BIAS_ALL))
     return cohort_fail(error, COHORT_BAD_CONFIG,
                        "%s: Qwen3 has no bias, or one in all of its attention; this model has no name among released "

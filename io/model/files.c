@@ -74,9 +74,10 @@ static cohort_file_tensor *find(const cohort_model_files *own, const char *name)
   return found || !prefixed ? found : cohort_tensor_set_find(&own->set, dot + 1);
 }
 
-/* The shape that a tensor of ours must have where it lies: [out, in] as they are, exchanged, or `parts` times as many. */
-static bool shape_fits(const cohort_file_tensor *stored, const cohort_tensor_place *place, int axes, const int64_t *size,
-                       bool first_rows) {
+/* The shape that a tensor of ours must have where it lies: [out, in] as they are, exchanged, or `parts` times as many.
+ */
+static bool shape_fits(const cohort_file_tensor *stored, const cohort_tensor_place *place, int axes,
+                       const int64_t *size, bool first_rows) {
   if (stored->axes != axes) return false;
   if (axes == 1) return stored->size[0] == size[0] * place->parts;
   const int out = place->transposed ? 1 : 0;
@@ -149,9 +150,8 @@ cohort_status cohort_model_files_check_rest(const cohort_model_files *files, coh
   for (int t = 0; t < files->set.tensors; t++) {
     const cohort_file_tensor *tensor = &files->set.tensor[t];
     if (!tensor->taken && !cohort_card_ignores(&files->card, tensor->name))
-      return cohort_fail(error, COHORT_BAD_DATA, "%s: tensor %s is none of a %s model's",
-                         files->set.path[tensor->file], tensor->name,
-                         cohort_architecture_name(files->card.architecture));
+      return cohort_fail(error, COHORT_BAD_DATA, "%s: tensor %s is none of a %s model's", files->set.path[tensor->file],
+                         tensor->name, cohort_architecture_name(files->card.architecture));
   }
   return COHORT_DONE;
 }
@@ -168,7 +168,7 @@ cohort_status cohort_model_files_digest(const cohort_model_files *files, uint64_
     for (uint64_t done = 0; done < tensor->bytes && status == COHORT_DONE; done += CHUNK) {
       const uint64_t part = tensor->bytes - done < CHUNK ? tensor->bytes - done : CHUNK;
       status = cohort_file_pread(files->set.descriptor[tensor->file], files->set.path[tensor->file], room, part,
-                                   tensor->offset + done, error);
+                                 tensor->offset + done, error);
       if (status == COHORT_DONE) (void)XXH3_64bits_update(state, room, part);
     }
   }

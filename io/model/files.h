@@ -17,8 +17,8 @@ cohort_status cohort_model_files_open(const char *path, cohort_model_files **out
 void cohort_model_files_close(cohort_model_files *files);
 const cohort_model_card *cohort_model_files_card(const cohort_model_files *files);
 
-/* A tensor of model gpt (method/model/gpt.c), float32, [out, in]. *found (may be NULL) is false for one that no model of
- * this architecture has, such as a reward's head. COHORT_BAD_DATA: it is missing, or has another shape. Of learned
+/* A tensor of model gpt (method/model/gpt.c), float32, [out, in]. *found (may be NULL) is false for one that no model
+ * of this architecture has, such as a reward's head. COHORT_BAD_DATA: it is missing, or has another shape. Of learned
  * positions the first rows do. */
 cohort_status cohort_model_files_read(cohort_model_files *files, const char *tensor, int axes, const int64_t *size,
                                       float *out, bool *found, cohort_error *error);
@@ -36,8 +36,8 @@ typedef struct cohort_model_tensor {
 } cohort_model_tensor;
 typedef struct cohort_model_export {
   const cohort_model_card *card;
-  bool bf16;     /* values are rounded to BF16 */
-  int64_t shard; /* bytes of a file, at most */
+  bool bf16;          /* values are rounded to BF16 */
+  int64_t shard;      /* bytes of a file, at most */
   const json_t *more; /* ids of tokens, for config.json; may be NULL */
   int tensors;
   const cohort_model_tensor *tensor;

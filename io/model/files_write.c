@@ -1,5 +1,5 @@
-/* A model as a Hugging Face folder. Invariant: what is written reads back to the same bits (in F32). Memory: the largest
- * tensor of theirs and of ours. */
+/* A model as a Hugging Face folder. Invariant: what is written reads back to the same bits (in F32). Memory: the
+ * largest tensor of theirs and of ours. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,8 +62,9 @@ static cohort_status gather(const cohort_model_export *source, int first, float 
   for (int part = 0; part < place.parts; part++) {
     const int t = find_part(source, place.name, part);
     if (t < 0 || elements_of(&source->tensor[t]) != rows * columns)
-      return cohort_fail(error, COHORT_BAD_CONFIG, "tensor %s: its parts have not one size; a %s model wants them alike",
-                         place.name, cohort_architecture_name(source->card->architecture));
+      return cohort_fail(error, COHORT_BAD_CONFIG,
+                         "tensor %s: its parts have not one size; a %s model wants them alike", place.name,
+                         cohort_architecture_name(source->card->architecture));
     COHORT_TRY(source->read(source->argument, t, room, error));
     if (!place.transposed) memcpy(whole + part * rows * columns, room, (size_t)(rows * columns) * sizeof *room);
     for (int64_t r = 0; place.transposed && r < rows; r++)
@@ -73,8 +74,7 @@ static cohort_status gather(const cohort_model_export *source, int first, float 
 }
 
 static cohort_status write_tensors(const cohort_model_export *source, cohort_safetensors_writer *writer, int count,
-                                   const int *first, const cohort_safetensors_declared *declared,
-                                   cohort_error *error) {
+                                   const int *first, const cohort_safetensors_declared *declared, cohort_error *error) {
   int64_t largest = 1;
   for (int i = 0; i < count; i++) {
     int64_t elements = 1;

@@ -14,21 +14,12 @@ static const struct {
   const char *name;
   uint32_t number;
   cohort_file_tensor_type type;
-} types[] = {{"F32", 0, COHORT_TENSOR_F32},
-             {"F16", 1, COHORT_TENSOR_F16},
-             {"Q4_0", 2, COHORT_TENSOR_Q4_0},
-             {"Q4_1", 3, COHORT_TENSOR_Q4_1},
-             {"Q5_0", 6, COHORT_TENSOR_TYPES},
-             {"Q5_1", 7, COHORT_TENSOR_TYPES},
-             {"Q8_0", 8, COHORT_TENSOR_Q8_0},
-             {"Q2_K", 10, COHORT_TENSOR_TYPES},
-             {"Q3_K", 11, COHORT_TENSOR_TYPES},
-             {"Q4_K", 12, COHORT_TENSOR_TYPES},
-             {"Q5_K", 13, COHORT_TENSOR_TYPES},
-             {"Q6_K", 14, COHORT_TENSOR_TYPES},
-             {"IQ4_NL", 20, COHORT_TENSOR_TYPES},
-             {"IQ4_XS", 23, COHORT_TENSOR_TYPES},
-             {"BF16", 30, COHORT_TENSOR_BF16}};
+} types[] = {
+    {"F32", 0, COHORT_TENSOR_F32},       {"F16", 1, COHORT_TENSOR_F16},       {"Q4_0", 2, COHORT_TENSOR_Q4_0},
+    {"Q4_1", 3, COHORT_TENSOR_Q4_1},     {"Q5_0", 6, COHORT_TENSOR_TYPES},    {"Q5_1", 7, COHORT_TENSOR_TYPES},
+    {"Q8_0", 8, COHORT_TENSOR_Q8_0},     {"Q2_K", 10, COHORT_TENSOR_TYPES},   {"Q3_K", 11, COHORT_TENSOR_TYPES},
+    {"Q4_K", 12, COHORT_TENSOR_TYPES},   {"Q5_K", 13, COHORT_TENSOR_TYPES},   {"Q6_K", 14, COHORT_TENSOR_TYPES},
+    {"IQ4_NL", 20, COHORT_TENSOR_TYPES}, {"IQ4_XS", 23, COHORT_TENSOR_TYPES}, {"BF16", 30, COHORT_TENSOR_BF16}};
 
 /* "ARCHITECTURE.key" as a number. */
 static double number_of(const cohort_gguf *gguf, const char *architecture, const char *key, double otherwise) {
@@ -174,8 +165,8 @@ static cohort_status read_card(const cohort_gguf *gguf, cohort_tensor_set *set, 
   card->feed_forward = size_of(gguf, name, "feed_forward_length", 0);
   card->vocabulary = embedding && embedding->axes == 2 ? embedding->size[0] : 0;
   card->rope_theta = shortest(number_of(gguf, name, "rope.freq_base", 10000));
-  card->epsilon = shortest(
-      number_of(gguf, name, gpt2 ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-5));
+  card->epsilon =
+      shortest(number_of(gguf, name, gpt2 ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-5));
   if (size_of(gguf, name, "expert_count", 0) || size_of(gguf, name, "attention.sliding_window", 0) ||
       (!gpt2 && size_of(gguf, name, "rope.dimension_count", card->head_width) != card->head_width) ||
       size_of(gguf, name, "attention.value_length", card->head_width) != card->head_width)

@@ -17,8 +17,8 @@ enum { MOST_KEYS = 1 << 14, MOST_TENSORS = 1 << 18, LONGEST_NAME = 1 << 16 };
 
 /* Bytes of a value that has a fixed size. */
 static const size_t widths[COHORT_GGUF_TYPES] = {
-    [COHORT_GGUF_U8] = 1,  [COHORT_GGUF_I8] = 1,  [COHORT_GGUF_U16] = 2,  [COHORT_GGUF_I16] = 2,
-    [COHORT_GGUF_U32] = 4, [COHORT_GGUF_I32] = 4, [COHORT_GGUF_F32] = 4,  [COHORT_GGUF_BOOL] = 1,
+    [COHORT_GGUF_U8] = 1,  [COHORT_GGUF_I8] = 1,  [COHORT_GGUF_U16] = 2, [COHORT_GGUF_I16] = 2,
+    [COHORT_GGUF_U32] = 4, [COHORT_GGUF_I32] = 4, [COHORT_GGUF_F32] = 4, [COHORT_GGUF_BOOL] = 1,
     [COHORT_GGUF_U64] = 8, [COHORT_GGUF_I64] = 8, [COHORT_GGUF_F64] = 8};
 
 /* Where reading stands; `bad` once more was asked for than is there. */

@@ -61,9 +61,9 @@ static const json_t *find(const cohort_json_reader *reader, const char *key) {
 int64_t cohort_json_integer(cohort_json_reader *reader, const char *key, int64_t otherwise) {
   const json_t *value = find(reader, key);
   if (!value) return otherwise;
-  const bool whole = json_is_integer(value) || (json_is_real(value) && json_real_value(value) >= 0 &&
-                                                json_real_value(value) < 0x1p40 &&
-                                                json_real_value(value) == (double)(int64_t)json_real_value(value));
+  const bool whole = json_is_integer(value) ||
+                     (json_is_real(value) && json_real_value(value) >= 0 && json_real_value(value) < 0x1p40 &&
+                      json_real_value(value) == (double)(int64_t)json_real_value(value));
   const int64_t number = !whole                   ? -1
                          : json_is_integer(value) ? (int64_t)json_integer_value(value)
                                                   : (int64_t)json_real_value(value);

@@ -56,9 +56,13 @@ bool cohort_card_place(const cohort_model_card *card, cohort_names names, const 
   const long layer = take_layer(&tensor);
   const char *dot = strrchr(tensor, '.');
   if (!dot) return false;
-  const stem *found = layer < 0 ? FIND(outer, tensor, (size_t)(dot - tensor)) : FIND(inner, tensor, (size_t)(dot - tensor));
+  const stem *found =
+      layer < 0 ? FIND(outer, tensor, (size_t)(dot - tensor)) : FIND(inner, tensor, (size_t)(dot - tensor));
   if (!found) return false;
-  const char *own = gguf && gpt2 && found->part >= 0 ? "attn_qkv" : gguf ? found->gguf : gpt2 ? found->gpt2 : found->llama;
+  const char *own = gguf && gpt2 && found->part >= 0 ? "attn_qkv"
+                    : gguf                           ? found->gguf
+                    : gpt2                           ? found->gpt2
+                                                     : found->llama;
   if (!own || (gpt2 && !found->gpt2) || (!gpt2 && !found->llama)) return false;
   const bool bias = strcmp(dot, ".bias") == 0, matrix = !bias && strcmp(dot, ".gain") != 0;
   *out = (cohort_tensor_place){.part = gpt2 && found->part >= 0 ? found->part : 0,

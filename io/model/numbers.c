@@ -1,5 +1,5 @@
-/* Forms of numbers, by their bits. Invariant: the result of a block depends on its bytes alone. Blocks of GGUF as ggml's
- * own reference: dequantize_row_q8_0, _q4_0, _q4_1. One pass. */
+/* Forms of numbers, by their bits. Invariant: the result of a block depends on its bytes alone. Blocks of GGUF as
+ * ggml's own reference: dequantize_row_q8_0, _q4_0, _q4_1. One pass. */
 #include "io/model/numbers.h"
 
 #include <string.h>

@@ -38,9 +38,10 @@ static void read_targets(cohort_json_reader *in, cohort_peft *out) {
 }
 
 static void read_config(cohort_json_reader *in, cohort_peft *out) {
-  static const char *const refused[] = {"rank_pattern",    "alpha_pattern", "modules_to_save", "layers_to_transform",
-                                        "fan_in_fan_out",  "lora_bias",     "layer_replication", "target_parameters",
-                                        "use_qalora",      "use_bdlora",    "trainable_token_indices"};
+  static const char *const refused[] = {"rank_pattern",        "alpha_pattern",          "modules_to_save",
+                                        "layers_to_transform", "fan_in_fan_out",         "lora_bias",
+                                        "layer_replication",   "target_parameters",      "use_qalora",
+                                        "use_bdlora",          "trainable_token_indices"};
   const char *type = cohort_json_text(in, "peft_type", "");
   if (strcmp(type, "LORA") != 0) cohort_json_fault(in, "peft_type %.40s is not known; LORA is", type);
   if (strcmp(cohort_json_text(in, "bias", "none"), "none") != 0)

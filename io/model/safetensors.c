@@ -1,5 +1,5 @@
-/* Reading safetensors. Invariant: every tensor's bytes lie inside its file and no byte belongs to two. Costs the header,
- * and sorting its tensors. */
+/* Reading safetensors. Invariant: every tensor's bytes lie inside its file and no byte belongs to two. Costs the
+ * header, and sorting its tensors. */
 #include "io/model/safetensors.h"
 
 #include <inttypes.h>
@@ -58,8 +58,7 @@ static int by_offset(const void *a, const void *b) {
 static cohort_status check_cover(cohort_tensor_set *set, int first, uint64_t begin, uint64_t length,
                                  cohort_error *error) {
   const char *path = set->path[set->files - 1];
-  if (set->tensors > first)
-    qsort(set->tensor + first, (size_t)(set->tensors - first), sizeof *set->tensor, by_offset);
+  if (set->tensors > first) qsort(set->tensor + first, (size_t)(set->tensors - first), sizeof *set->tensor, by_offset);
   for (int t = first; t < set->tensors; t++) {
     if (set->tensor[t].offset != begin)
       return cohort_fail(error, COHORT_BAD_DATA, "%s: tensor %s %s", path, set->tensor[t].name,
@@ -172,8 +171,9 @@ cohort_status cohort_safetensors_add_folder(cohort_tensor_set *set, const char *
     if (status == COHORT_DONE) status = cohort_tensor_set_finish(set, error);
     if (status == COHORT_DONE) status = check_index(set, index, root, error);
   } else {
-    status = cohort_fail(error, COHORT_BAD_DATA, "%s: has neither %s.safetensors nor its index; PyTorch's .bin files "
-                                                 "are not read: save the model as safetensors",
+    status = cohort_fail(error, COHORT_BAD_DATA,
+                         "%s: has neither %s.safetensors nor its index; PyTorch's .bin files "
+                         "are not read: save the model as safetensors",
                          folder, name);
   }
   json_decref(root);

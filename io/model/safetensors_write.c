@@ -18,10 +18,10 @@ struct cohort_safetensors_writer {
   bool bf16;
   int tensors, shards;
   cohort_safetensors_declared *declared;
-  int *shard;       /* [tensors] */
-  int at;           /* tensor that is being written */
-  int64_t done;     /* of its elements */
-  int open_shard;   /* -1: none */
+  int *shard;     /* [tensors] */
+  int at;         /* tensor that is being written */
+  int64_t done;   /* of its elements */
+  int open_shard; /* -1: none */
   int descriptor;
 };
 

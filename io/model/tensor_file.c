@@ -17,8 +17,8 @@ static const struct {
   int64_t elements, bytes;
   void (*widen)(const unsigned char *in, int64_t blocks, float *out);
 } types[COHORT_TENSOR_TYPES] = {
-    [COHORT_TENSOR_F32] = {1, 4, cohort_widen_f32},   [COHORT_TENSOR_F16] = {1, 2, cohort_widen_f16},
-    [COHORT_TENSOR_BF16] = {1, 2, cohort_widen_bf16}, [COHORT_TENSOR_Q8_0] = {32, 34, cohort_widen_q8_0},
+    [COHORT_TENSOR_F32] = {1, 4, cohort_widen_f32},     [COHORT_TENSOR_F16] = {1, 2, cohort_widen_f16},
+    [COHORT_TENSOR_BF16] = {1, 2, cohort_widen_bf16},   [COHORT_TENSOR_Q8_0] = {32, 34, cohort_widen_q8_0},
     [COHORT_TENSOR_Q4_0] = {32, 18, cohort_widen_q4_0}, [COHORT_TENSOR_Q4_1] = {32, 20, cohort_widen_q4_1},
 };
 
@@ -35,10 +35,11 @@ uint64_t cohort_file_tensor_bytes(cohort_file_tensor_type type, int64_t elements
 }
 
 cohort_status cohort_file_pread(int descriptor, const char *path, void *out, uint64_t bytes, uint64_t offset,
-                                  cohort_error *error) {
+                                cohort_error *error) {
   for (uint64_t done = 0; done < bytes;) {
     const uint64_t rest = bytes - done;
-    const ssize_t got = pread(descriptor, (char *)out + done, rest < 1U << 30 ? rest : 1U << 30, (off_t)(offset + done));
+    const ssize_t got =
+        pread(descriptor, (char *)out + done, rest < 1U << 30 ? rest : 1U << 30, (off_t)(offset + done));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0)
       return cohort_fail(error, COHORT_BAD_DATA, "%s: cannot be read: %s", path,
@@ -121,7 +122,7 @@ cohort_file_tensor *cohort_tensor_set_find(const cohort_tensor_set *set, const c
 }
 
 cohort_status cohort_file_tensor_read(const cohort_tensor_set *set, const cohort_file_tensor *tensor, int64_t first,
-                                 int64_t count, float *out, cohort_error *error) {
+                                      int64_t count, float *out, cohort_error *error) {
   enum { CHUNK = 1 << 18 }; /* elements, whole blocks */
   const char *path = set->path[tensor->file];
   const int descriptor = set->descriptor[tensor->file];
@@ -137,7 +138,7 @@ cohort_status cohort_file_tensor_read(const cohort_tensor_set *set, const cohort
   for (int64_t done = 0; done < count && status == COHORT_DONE; done += CHUNK) {
     const int64_t part = count - done < CHUNK ? count - done : CHUNK;
     status = cohort_file_pread(descriptor, path, room, cohort_file_tensor_bytes(tensor->type, part),
-                                 offset + cohort_file_tensor_bytes(tensor->type, done), error);
+                               offset + cohort_file_tensor_bytes(tensor->type, done), error);
     if (status == COHORT_DONE) types[tensor->type].widen(room, part / types[tensor->type].elements, out + done);
   }
   free(room);

@@ -57,11 +57,11 @@ cohort_status cohort_tensor_set_finish(cohort_tensor_set *set, cohort_error *err
 cohort_file_tensor *cohort_tensor_set_find(const cohort_tensor_set *set, const char *name); /* NULL: none */
 /* Elements [first, first + count) as float32; both are whole blocks. */
 cohort_status cohort_file_tensor_read(const cohort_tensor_set *set, const cohort_file_tensor *tensor, int64_t first,
-                                 int64_t count, float *out, cohort_error *error);
+                                      int64_t count, float *out, cohort_error *error);
 void cohort_tensor_set_release(cohort_tensor_set *set);
 
 /* All of [offset, offset + bytes), or COHORT_BAD_DATA. */
 cohort_status cohort_file_pread(int descriptor, const char *path, void *out, uint64_t bytes, uint64_t offset,
-                                  cohort_error *error);
+                                cohort_error *error);
 
 #endif

@@ -62,7 +62,8 @@ static cohort_status write_form(cohort_convert_source *source, const convert_wor
   const bool apart = strcmp(form, "cohort") == 0 || strcmp(form, "peft") == 0;
   if (source->has_adapter && !words->merge && !apart)
     return cohort_fail(error, COHORT_BAD_CONFIG,
-                       "%s: has adapters; --merge adds them to the weights, --form peft writes them alone", words->from);
+                       "%s: has adapters; --merge adds them to the weights, --form peft writes them alone",
+                       words->from);
   source->merge = words->merge && source->has_adapter;
   if (strcmp(form, "peft") == 0) return cohort_convert_to_peft(source, &words->options, error);
   if (strcmp(form, "cohort") == 0) return cohort_convert_to_cohort(source, &words->options, error);
@@ -100,10 +101,14 @@ const cohort_verb cohort_verb_convert = {
     .summary = "convert models: Hugging Face folders and GGUF to Cohort's own form, and back",
     .help =
         "FROM: a Hugging Face folder (config.json, safetensors), a .gguf file, a PEFT adapter's folder, a run, or a\n"
-        "checkpoint's file. Models of GPT-2, Llama, SmolLM, Qwen2 and Qwen3. TO must not be there. Its form, unless --form\n"
-        "says it: hdf5 for NAME.h5 (/parameters/<tensor>, as probe reads them); of a released model cohort, a folder that\n"
-        "train (model: FOLDER), eval and generate take; of a run huggingface. --bf16: safetensors in BF16 instead of F32;\n"
-        "--shard: files of at most so many megabytes; --merge: adds adapters to the weights; --form peft: a run's adapters\n"
+        "checkpoint's file. Models of GPT-2, Llama, SmolLM, Qwen2 and Qwen3. TO must not be there. Its form, unless "
+        "--form\n"
+        "says it: hdf5 for NAME.h5 (/parameters/<tensor>, as probe reads them); of a released model cohort, a folder "
+        "that\n"
+        "train (model: FOLDER), eval and generate take; of a run huggingface. --bf16: safetensors in BF16 instead of "
+        "F32;\n"
+        "--shard: files of at most so many megabytes; --merge: adds adapters to the weights; --form peft: a run's "
+        "adapters\n"
         "alone; --base: the model of a PEFT adapter, where its own config names none that is here.",
     .run = run,
 };

@@ -8,13 +8,13 @@
 #include "state/space.h"
 
 typedef struct cohort_convert_source {
-  const char *path;        /* the caller's */
-  cohort_document *model;  /* {gpt: {...}}, expanded */
+  const char *path;       /* the caller's */
+  cohort_document *model; /* {gpt: {...}}, expanded */
   cohort_model_card card;
   int tensors;
   cohort_model_tensor *tensor;
-  cohort_model_files *files; /* of a released model, or NULL */
-  cohort_space *space;       /* released: the table of tensors */
+  cohort_model_files *files;             /* of a released model, or NULL */
+  cohort_space *space;                   /* released: the table of tensors */
   cohort_flat_contents weights, adapter; /* of a run */
   bool has_adapter, merge;
   cohort_peft lora; /* what the adapter is */
@@ -29,8 +29,8 @@ cohort_status cohort_convert_read(void *source, int t, float *out, cohort_error 
 void cohort_convert_close(cohort_convert_source *source);
 const cohort_stored_tensor *cohort_convert_find(const cohort_flat_contents *contents, const char *name); /* or NULL */
 
-/* Adapters (convert_adapter.c): those of a PEFT folder, beside the base that is open; W += s B A, with DoRA's magnitude;
- * and PEFT's form of them. */
+/* Adapters (convert_adapter.c): those of a PEFT folder, beside the base that is open; W += s B A, with DoRA's
+ * magnitude; and PEFT's form of them. */
 cohort_status cohort_convert_read_peft(cohort_convert_source *source, cohort_tensor_set *set, cohort_error *error);
 void cohort_convert_add_adapter(const cohort_convert_source *source, const cohort_model_tensor *tensor, float *out);
 

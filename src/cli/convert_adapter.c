@@ -1,5 +1,6 @@
-/* Adapters in `cohort convert`. Invariant: an adapter keeps its numbers to the last bit in either form; DoRA's magnitudes
- * alone are kept here as what is added to a row's norm, and there as the whole. Merging costs the products B A. */
+/* Adapters in `cohort convert`. Invariant: an adapter keeps its numbers to the last bit in either form; DoRA's
+ * magnitudes alone are kept here as what is added to a row's norm, and there as the whole. Merging costs the products B
+ * A. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,8 +112,7 @@ static cohort_status read_part(cohort_convert_source *own, cohort_tensor_set *se
 static cohort_status subtract_norms(cohort_convert_source *own, int t, float *magnitude, cohort_error *error) {
   const cohort_model_tensor *tensor = &own->tensor[t];
   float *matrix = cohort_allocate((size_t)(tensor->size[0] * tensor->size[1]) * sizeof *matrix);
-  const cohort_status status =
-      cohort_model_files_read(own->files, tensor->name, 2, tensor->size, matrix, NULL, error);
+  const cohort_status status = cohort_model_files_read(own->files, tensor->name, 2, tensor->size, matrix, NULL, error);
   for (int64_t r = 0; r < tensor->size[0] && status == COHORT_DONE; r++)
     magnitude[r] = (float)((double)magnitude[r] - norm_of(matrix + r * tensor->size[1], tensor->size[1]));
   free(matrix);
@@ -144,8 +144,8 @@ cohort_status cohort_convert_read_peft(cohort_convert_source *own, cohort_tensor
   }
   for (int t = 0; t < set->tensors; t++)
     if (!set->tensor[t].taken)
-      return cohort_fail(error, COHORT_BAD_DATA, "%s: tensor %s belongs to no adapter that its config names",
-                         own->path, set->tensor[t].name);
+      return cohort_fail(error, COHORT_BAD_DATA, "%s: tensor %s belongs to no adapter that its config names", own->path,
+                         set->tensor[t].name);
   return COHORT_DONE;
 }
 

@@ -13,9 +13,14 @@
 #include "io/model/json.h"
 
 /* Files that belong to a model beside its weights; what is not there is not copied. */
-static const char *const companions[] = {"tokenizer.json",          "tokenizer_config.json", "special_tokens_map.json",
-                                         "generation_config.json", "chat_template.jinja",   "added_tokens.json",
-                                         "vocab.json",             "merges.txt"};
+static const char *const companions[] = {"tokenizer.json",
+                                         "tokenizer_config.json",
+                                         "special_tokens_map.json",
+                                         "generation_config.json",
+                                         "chat_template.jinja",
+                                         "added_tokens.json",
+                                         "vocab.json",
+                                         "merges.txt"};
 
 static char *folder_of(const char *path) {
   const char *slash = strrchr(path, '/');
@@ -41,7 +46,8 @@ static cohort_status copy_file(const char *from, const char *to, cohort_error *e
 static cohort_status copy_companions(const cohort_convert_source *source, const char *to, cohort_error *error) {
   char *folder = companion_folder(source);
   cohort_status status = COHORT_DONE;
-  if (source->files && !folder) status = cohort_gguf_write_tokenizer(source->base ? source->base : source->path, to, error);
+  if (source->files && !folder)
+    status = cohort_gguf_write_tokenizer(source->base ? source->base : source->path, to, error);
   for (size_t i = 0; folder && i < sizeof companions / sizeof *companions && status == COHORT_DONE; i++) {
     const bool tokenizer = i == 0 && source->tokenizer;
     char *from = tokenizer ? cohort_copy_text(source->tokenizer) : cohort_format_text("%s/%s", folder, companions[i]);

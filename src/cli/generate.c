@@ -169,7 +169,8 @@ static cohort_status run(const cohort_command_line *line, cohort_error *error) {
 
 const cohort_verb cohort_verb_generate = {
     .name = "generate",
-    .synopsis = "RUN|FILE|MODEL [--prompt TEXT | --prompts FILE] [--tokens N] [--samples N] [--greedy | --temperature T] ...",
+    .synopsis =
+        "RUN|FILE|MODEL [--prompt TEXT | --prompts FILE] [--tokens N] [--samples N] [--greedy | --temperature T] ...",
     .summary = "write text with a language model that was trained",
     .help =
         "--prompt TEXT, or --prompts FILE with a prompt on each line, in FILE.jsonl as {\"prompt\": TEXT, ...};\n"

@@ -11,10 +11,10 @@
 #include "cli/command.h"
 #include "kernel/kernel.h"
 
-static const cohort_verb *const verbs[] = {&cohort_verb_train,    &cohort_verb_eval,      &cohort_verb_generate,
-                                           &cohort_verb_tokenize, &cohort_verb_methods,   &cohort_verb_keys,
-                                           &cohort_verb_probe,    &cohort_verb_check,     &cohort_verb_inspect,
-                                           &cohort_verb_plot,     &cohort_verb_partition, &cohort_verb_convert, &cohort_verb_help};
+static const cohort_verb *const verbs[] = {
+    &cohort_verb_train,     &cohort_verb_eval,    &cohort_verb_generate, &cohort_verb_tokenize, &cohort_verb_methods,
+    &cohort_verb_keys,      &cohort_verb_probe,   &cohort_verb_check,    &cohort_verb_inspect,  &cohort_verb_plot,
+    &cohort_verb_partition, &cohort_verb_convert, &cohort_verb_help};
 enum { VERBS = sizeof verbs / sizeof *verbs };
 
 cohort_loop_program cohort_command_program(void) {

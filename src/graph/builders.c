@@ -252,15 +252,9 @@ cohort_value cohort_graph_group_norm_relu(cohort_graph *graph, cohort_value x, c
                                &(cohort_attributes){.integers = {groups, true}, .reals = {epsilon}});
 }
 
-cohort_value cohort_graph_rotary(cohort_graph *graph, cohort_value x, cohort_value positions, double theta,
-                                 const cohort_rotary_scaling *scaling) {
-  cohort_attributes attributes = {.reals = {theta}};
-  if (scaling) {
-    attributes.reals[1] = scaling->factor;
-    attributes.reals[2] = scaling->low;
-    attributes.reals[3] = scaling->high;
-    attributes.integers[1] = scaling->context;
-  }
+cohort_value cohort_graph_rotary(cohort_graph *graph, cohort_value x, cohort_value positions, cohort_rotary own) {
+  const cohort_attributes attributes = {.integers = {0, own.context},
+                                        .reals = {own.theta, own.factor, own.low, own.high}};
   return add2(graph, COHORT_OP_ROTARY, x, positions, &attributes);
 }
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "graph/decompose_fused.h"
+#include "graph/decompose/decompose_fused.h"
 
 /* Leaves and small operations, under their old names. */
 static cohort_value copy_node(cohort_graph *to, const cohort_graph *from, const cohort_node *node,

@@ -179,16 +179,14 @@ cohort_value cohort_graph_group_norm(cohort_graph *graph, cohort_value x, cohort
 /* relu(group norm + added); COHORT_NO_VALUE: nothing is added. */
 cohort_value cohort_graph_group_norm_relu(cohort_graph *graph, cohort_value x, cohort_value gain, cohort_value bias,
                                           cohort_value added, int groups, double epsilon);
-/* How rotary wavelengths are stretched for texts longer than those that a model was first trained on: by `factor` those
- * above context / low, not at all those below context / high, in between by a mixture of both frequencies (Llama 3);
- * with context 0 all by `factor` (Chen et al., Extending Context Window of LLMs via Positional Interpolation, 2023). */
-typedef struct cohort_rotary_scaling {
-  double factor, low, high;
-  int64_t context; /* tokens */
-} cohort_rotary_scaling;
-/* `scaling` NULL: none. */
-cohort_value cohort_graph_rotary(cohort_graph *graph, cohort_value x, cohort_value positions, double theta,
-                                 const cohort_rotary_scaling *scaling);
+/* Wavelengths from 2 pi to 2 pi theta tokens; with a factor above 0 they are stretched for longer texts: by `factor`
+ * those above context / low, not at all those below context / high, in between by a mixture (Llama 3); context 0: all
+ * of them. */
+typedef struct cohort_rotary {
+  double theta, factor, low, high;
+  int64_t context;
+} cohort_rotary;
+cohort_value cohort_graph_rotary(cohort_graph *graph, cohort_value x, cohort_value positions, cohort_rotary rotary);
 cohort_value cohort_graph_attention(cohort_graph *graph, cohort_value query, cohort_value key, cohort_value value,
                                     cohort_value segments, double scale, double reads);
 /* keys [S, G, B, D, 64] and values [S, G, 64 B, D] are inputs that the operation writes to. */

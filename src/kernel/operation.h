@@ -123,7 +123,7 @@ typedef enum cohort_op {
                                     i1: y = relu(norm), or of norm + the fourth input, which is like x */
   COHORT_OP_GROUP_NORM_BACKWARD, /* (x, gain, mean, rstd, dy) i0 -> (dx, dgain, dbias) */
   COHORT_OP_ROTARY,  /* (x [R, heads, D], positions [R]) r0 theta; i0 = 1: turns back; pairs (j, j + D/2), as Llama;
-                        r1 factor of wavelengths (0: none), r2 low, r3 high, i1 context: graph.h, cohort_rotary_scaling */
+                        r1 factor of wavelengths (0: none), r2 low, r3 high, i1 context: graph.h, cohort_rotary */
   COHORT_OP_ATTENTION, /* causal inside segments: (q [R, H, D], k [R, G, D], v [R, G, D], segments [R]) r0 scale, r1
                           rows that a row reads in the mean (of the count of FLOPs alone; 0: not known); query
                           head h reads key head h*G/H -> (y [R, H, D], logsumexp [R, H]); rows of segment -1 give zeros */

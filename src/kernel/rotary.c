@@ -1,6 +1,6 @@
 /* Rotary position embedding (Su et al., 2021): pairs (j, j + D/2) turned by position * theta^(-2j/D), or by a frequency
- * that was scaled for longer texts. Invariant: without scaling no bit depends on its being there. One sine and cosine for
- * each row and pair. */
+ * that was scaled for longer texts. Invariant: without scaling no bit depends on its being there. One sine and cosine
+ * for each row and pair. */
 #include "kernel/function_real.h"
 #include "kernel/row_real.h"
 

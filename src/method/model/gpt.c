@@ -55,8 +55,9 @@ static const cohort_parameter parameters[] = {
     COHORT_CHOICE(gpt_config, bias, "auto", biases,
                   "which products add a bias: auto: all of gpt2, none of llama; query_key_value: Qwen2's; attention: "
                   "these and its output"),
-    COHORT_BOOLEAN(gpt_config, query_key_norm, "false",
-                   "RMSNorm of every head's query and key, with one gain for all heads, before they are turned (Qwen3)"),
+    COHORT_BOOLEAN(
+        gpt_config, query_key_norm, "false",
+        "RMSNorm of every head's query and key, with one gain for all heads, before they are turned (Qwen3)"),
     COHORT_CHOICE(gpt_config, gelu, "tanh", gelus, "gpt2: the activation's form, by tanh or by the error function"),
     {COHORT_FIELD(gpt_config, rope_theta, COHORT_PARAMETER_REAL), .standard = "10000", .minimum = 0,
      .minimum_open = true, .maximum = INFINITY, .maximum_open = true,
@@ -65,12 +66,15 @@ static const cohort_parameter parameters[] = {
                   "llama: how rotary wavelengths are stretched for longer texts: linear: all by rope_factor; llama3: "
                   "those above rope_context/rope_low by rope_factor, those below rope_context/rope_high not at all"),
     COHORT_REAL_ABOVE(gpt_config, rope_factor, "8", 0, "rope_scaling: how much longer wavelengths become"),
-    COHORT_REAL_ABOVE(gpt_config, rope_low, "1", 0, "rope_scaling llama3: turns in rope_context up to which all is "
-                                                    "stretched"),
-    COHORT_REAL_ABOVE(gpt_config, rope_high, "4", 0, "rope_scaling llama3: turns in rope_context from which nothing is "
-                                                     "stretched"),
-    SIZE(rope_context, "8192", 1, 1 << 24, "rope_scaling llama3: context that the model was trained on at first, in "
-                                           "tokens"),
+    COHORT_REAL_ABOVE(gpt_config, rope_low, "1", 0,
+                      "rope_scaling llama3: turns in rope_context up to which all is "
+                      "stretched"),
+    COHORT_REAL_ABOVE(gpt_config, rope_high, "4", 0,
+                      "rope_scaling llama3: turns in rope_context from which nothing is "
+                      "stretched"),
+    SIZE(rope_context, "8192", 1, 1 << 24,
+         "rope_scaling llama3: context that the model was trained on at first, in "
+         "tokens"),
     {COHORT_FIELD(gpt_config, epsilon, COHORT_PARAMETER_REAL), .standard = "1e-5", .minimum = 0, .minimum_open = true,
      .maximum = 1, .meaning = "added to the variance in norms"},
     {.name = NULL},
@@ -157,21 +161,21 @@ static cohort_value normalise(const builder *b, const char *name, cohort_value x
 
 static cohort_value turn(const builder *b, cohort_value x) {
   const gpt_config *settings = b->settings;
-  const bool llama3 = settings->rope_scaling == SCALING_LLAMA3;
-  const cohort_rotary_scaling scaling = {.factor = settings->rope_factor,
-                                         .low = settings->rope_low,
-                                         .high = settings->rope_high,
-                                         .context = llama3 ? settings->rope_context : 0};
-  return cohort_graph_rotary(b->graph, x, b->inputs->positions, settings->rope_theta,
-                             settings->rope_scaling == SCALING_NONE ? NULL : &scaling);
+  const bool scaled = settings->rope_scaling != SCALING_NONE, llama3 = settings->rope_scaling == SCALING_LLAMA3;
+  const cohort_rotary rotary = {.theta = settings->rope_theta,
+                                .factor = scaled ? settings->rope_factor : 0,
+                                .low = settings->rope_low,
+                                .high = settings->rope_high,
+                                .context = llama3 ? settings->rope_context : 0};
+  return cohort_graph_rotary(b->graph, x, b->inputs->positions, rotary);
 }
 
 /* x [R, heads, size], each head by itself, with one gain [size] for all. */
 static cohort_value normalise_heads(const builder *b, const char *name, cohort_value x) {
   cohort_graph_enter(b->graph, "%s_norm", name);
-  const cohort_value gain = cohort_graph_parameter(b->graph, b->inputs->space, "gain",
-                                                   COHORT_SHAPE(head_width(b->settings)), COHORT_ROLE_GAIN,
-                                                   COHORT_INITIAL_ONE, 0);
+  const cohort_value gain =
+      cohort_graph_parameter(b->graph, b->inputs->space, "gain", COHORT_SHAPE(head_width(b->settings)),
+                             COHORT_ROLE_GAIN, COHORT_INITIAL_ONE, 0);
   const cohort_value y = cohort_graph_rms_norm(b->graph, x, gain, b->settings->epsilon);
   cohort_graph_leave(b->graph);
   return y;
@@ -308,11 +312,8 @@ static cohort_model_outputs build(const void *config, cohort_graph *graph, const
 static int64_t context(const void *config) { return ((const gpt_config *)config)->context; }
 static int64_t vocabulary(const void *config) { return ((const gpt_config *)config)->vocabulary; }
 
-static const cohort_model functions = {.kind = COHORT_MODEL_TOKENS,
-                                       .build = build,
-                                       .context = context,
-                                       .vocabulary = vocabulary,
-                                       .scalar_head = true};
+static const cohort_model functions = {
+    .kind = COHORT_MODEL_TOKENS, .build = build, .context = context, .vocabulary = vocabulary, .scalar_head = true};
 
 static const cohort_method gpt = {
     .family = "model",
@@ -323,7 +324,8 @@ static const cohort_method gpt = {
         "LLaMA: "
         "Open and Efficient Foundation Language Models, 2023, with grouped-query attention (Ainslie et al., EMNLP "
         "2023), and the options of Llama 3 (Grattafiori et al., The Llama 3 Herd of Models, 2024), Qwen2 (Yang et al., "
-        "2024) and Qwen3 (Yang et al., 2025). Initial values of both as GPT-2: matrices and embeddings normal with deviation 0.02, attention.output "
+        "2024) and Qwen3 (Yang et al., 2025). Initial values of both as GPT-2: matrices and embeddings normal with "
+        "deviation 0.02, attention.output "
         "and feed_forward.down 0.02/sqrt(2 layers), gains 1, biases 0",
     .formula =
         "x = embedding[token] (+ positions[position]); layers times x += attention(norm(x)), x += "

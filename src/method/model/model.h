@@ -83,8 +83,8 @@ typedef struct cohort_model {
                                 const cohort_model_inputs *inputs);
   int64_t (*context)(const void *config);    /* TOKENS: the longest sequence; NULL otherwise */
   int64_t (*vocabulary)(const void *config); /* TOKENS: rows of the vocabulary head; 0: as many as there are tokens */
-  bool scalar_head;                       /* TOKENS: it can have one */
-  int axes;                               /* SAMPLES: of one sample, when it takes nothing else: 3 for images; 0: any */
+  bool scalar_head;                          /* TOKENS: it can have one */
+  int axes; /* SAMPLES: of one sample, when it takes nothing else: 3 for images; 0: any */
 } cohort_model;
 
 /* TOKENS: rows of the vocabulary head where the tokenizer has `tokens`: as many, or what the model says. A model with

@@ -63,8 +63,8 @@ static cohort_status find_run(const char *path, cohort_model_path *out, cohort_e
   if (!model || model->kind != COHORT_MAP)
     status = cohort_fail(error, COHORT_BAD_DATA, "%s: its config has no model", path);
   else if (!cohort_file_exists(out->weights))
-    status = cohort_fail(error, COHORT_BAD_DATA, "%s: has no final.h5; finish the run, or give a checkpoint's file",
-                         path);
+    status =
+        cohort_fail(error, COHORT_BAD_DATA, "%s: has no final.h5; finish the run, or give a checkpoint's file", path);
   if (status == COHORT_DONE) {
     out->model = cohort_document_copy(model);
     if (!whole) out->tokenizer = tokenizer_in(path);

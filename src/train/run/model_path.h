@@ -5,9 +5,9 @@
 
 #include "base/parameter.h"
 
-/* The config with `model` as a method with parameters, `init_from` and, where there is one, `data.tokenizer` set, unless
- * they are given; the caller's. `model` is PATH, or {from: PATH, PARAMETER: VALUE ...} where a parameter, such as
- * context, shall differ. NULL: `model` names no path, or there was a fault. */
+/* The config with `model` as a method with parameters, `init_from` and, where there is one, `data.tokenizer` set,
+ * unless they are given; the caller's. `model` is PATH, or {from: PATH, PARAMETER: VALUE ...} where a parameter, such
+ * as context, shall differ. NULL: `model` names no path, or there was a fault. */
 cohort_document *cohort_model_path_adopt(const cohort_document *config, cohort_faults *faults);
 
 /* The parts for one path. */

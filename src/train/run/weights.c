@@ -115,8 +115,7 @@ static cohort_status take_state(const cohort_run *run, const char *path, bool ev
   const cohort_space *space = run->spaces.state;
   bool there = every_space;
   cohort_status status = COHORT_DONE;
-  if (run->comm->rank == 0 && !every_space)
-    status = cohort_weights_has(path, "state", &there, error);
+  if (run->comm->rank == 0 && !every_space) status = cohort_weights_has(path, "state", &there, error);
   COHORT_TRY(cohort_comm_agree_error(run->comm, status, error));
   cohort_comm_broadcast(run->comm, 0, &there, sizeof there);
   if (!there) return COHORT_DONE;

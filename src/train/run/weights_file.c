@@ -1,5 +1,5 @@
-/* Weights of one space in a file, by the names of its tensors: a checkpoint, or a released model. Invariant: what the file
- * has not is told, tensor by tensor. Costs a reading of the file; a checkpoint is in memory meanwhile. */
+/* Weights of one space in a file, by the names of its tensors: a checkpoint, or a released model. Invariant: what the
+ * file has not is told, tensor by tensor. Costs a reading of the file; a checkpoint is in memory meanwhile. */
 #include "train/run/weights_file.h"
 
 #include <stdlib.h>
@@ -46,8 +46,8 @@ static cohort_status copy_tensor(const cohort_weights_reading *own, const cohort
 }
 
 /* Nothing in common is another model, whatever may be lacking. */
-static cohort_status copy_by_name(const cohort_weights_reading *own, const cohort_flat_contents *contents, float *values,
-                                  cohort_error *error) {
+static cohort_status copy_by_name(const cohort_weights_reading *own, const cohort_flat_contents *contents,
+                                  float *values, cohort_error *error) {
   const char *lacking = NULL;
   int found = 0;
   for (int t = 0; t < own->space->tensors; t++) {
@@ -83,8 +83,8 @@ static cohort_status read_released(const cohort_weights_reading *own, float *val
     status = cohort_model_files_read(files, tensor->declared.name, shape->axes, shape->size, values + tensor->offset,
                                      &own->found[t], error);
     if (status == COHORT_DONE && own->whole && !own->found[t])
-      status = cohort_fail(error, COHORT_BAD_DATA, "%s: has no tensor %s of this model", own->path,
-                           tensor->declared.name);
+      status =
+          cohort_fail(error, COHORT_BAD_DATA, "%s: has no tensor %s of this model", own->path, tensor->declared.name);
   }
   if (status == COHORT_DONE) status = cohort_model_files_check_rest(files, error);
   cohort_model_files_close(files);

@@ -1,5 +1,5 @@
-/* Files that weights come from: a checkpoint, or a released model (io/model/files.h), which has the space "model" alone.
- * One rank reads. */
+/* Files that weights come from: a checkpoint, or a released model (io/model/files.h), which has the space "model"
+ * alone. One rank reads. */
 #ifndef COHORT_TRAIN_RUN_WEIGHTS_FILE_H
 #define COHORT_TRAIN_RUN_WEIGHTS_FILE_H
 
@@ -14,8 +14,8 @@ typedef struct cohort_weights_reading {
   bool *found;      /* [tensors]: set where the file has it */
 } cohort_weights_reading;
 
-/* Into values[space->elements], laid out as the space; what is not found is left as it was. COHORT_BAD_DATA: a tensor has
- * another shape, or nothing fits. */
+/* Into values[space->elements], laid out as the space; what is not found is left as it was. COHORT_BAD_DATA: a tensor
+ * has another shape, or nothing fits. */
 cohort_status cohort_weights_read(const cohort_weights_reading *reading, float *values, cohort_error *error);
 /* Whether the file has weights of a space. */
 cohort_status cohort_weights_has(const char *path, const char *space, bool *has, cohort_error *error);

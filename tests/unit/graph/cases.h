@@ -260,13 +260,14 @@ static inline cohort_value case_group_norm_add(rig *own, int groups) {
 }
 static inline cohort_value case_rotary(rig *own, int positions) {
   const cohort_value x = rig_real(own, COHORT_SHAPE(7, 3, 10), -1, 1);
-  return cohort_graph_rotary(own->graph, x, rig_integer(own, COHORT_SHAPE(7), 0, positions), 10000, NULL);
+  return cohort_graph_rotary(own->graph, x, rig_integer(own, COHORT_SHAPE(7), 0, positions),
+                             (cohort_rotary){.theta = 10000});
 }
 /* Variants: length of the texts that wavelengths are stretched from; 0: all of them are. */
 static inline cohort_value case_rotary_scaled(rig *own, int context) {
   const cohort_value x = rig_real(own, COHORT_SHAPE(7, 3, 10), -1, 1);
-  const cohort_rotary_scaling scaling = {.factor = 8, .low = 1, .high = 4, .context = context};
-  return cohort_graph_rotary(own->graph, x, rig_integer(own, COHORT_SHAPE(7), 0, 50), 10000, &scaling);
+  const cohort_rotary rotary = {.theta = 10000, .factor = 8, .low = 1, .high = 4, .context = context};
+  return cohort_graph_rotary(own->graph, x, rig_integer(own, COHORT_SHAPE(7), 0, 50), rotary);
 }
 /* Variants: heads * 10 + key heads. */
 static inline cohort_value attention_of(rig *own, int variant, int64_t rows, int64_t run, int64_t size) {

@@ -118,7 +118,8 @@ static cohort_value bad_groups(cohort_graph *g) {
   return cohort_graph_group_norm(g, input(g, "a", COHORT_SHAPE(2, 3, 3, 6)), gain, gain, 4, 1e-5);
 }
 static cohort_value bad_rotary(cohort_graph *g) {
-  return cohort_graph_rotary(g, input(g, "a", COHORT_SHAPE(2, 3, 5)), integers(g, "p", COHORT_SHAPE(2)), 1e4, NULL);
+  return cohort_graph_rotary(g, input(g, "a", COHORT_SHAPE(2, 3, 5)), integers(g, "p", COHORT_SHAPE(2)),
+                             (cohort_rotary){.theta = 1e4});
 }
 static cohort_value bad_heads(cohort_graph *g) {
   const cohort_value key = input(g, "key", COHORT_SHAPE(5, 2, 4));

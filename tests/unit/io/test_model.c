@@ -40,10 +40,11 @@ static void configs_are_read(void) {
   CU_ASSERT_EQUAL(read_card(llama, &card, &error), COHORT_DONE);
   CU_ASSERT(card.architecture == COHORT_ARCHITECTURE_LLAMA && card.key_heads == 2 && card.head_width == 2);
   CU_ASSERT(card.context == 2048 && card.epsilon == 1e-6 && card.rope_theta == 10000 && card.tied);
-  CU_ASSERT_EQUAL(read_card("{\"model_type\": \"gpt2\", \"n_embd\": 8, \"n_layer\": 1, \"n_head\": 2, \"vocab_size\": 3,"
-                            "\"activation_function\": \"gelu\"}",
-                            &card, &error),
-                  COHORT_DONE);
+  CU_ASSERT_EQUAL(
+      read_card("{\"model_type\": \"gpt2\", \"n_embd\": 8, \"n_layer\": 1, \"n_head\": 2, \"vocab_size\": 3,"
+                "\"activation_function\": \"gelu\"}",
+                &card, &error),
+      COHORT_DONE);
   CU_ASSERT(card.exact_gelu && card.feed_forward == 32 && card.context == 1024 && card.bias == COHORT_CARD_BIAS_ALL);
 }
 
@@ -248,10 +249,10 @@ static void put_key(gguf_bytes *to, const char *key, uint32_t value) {
 }
 
 static gguf_bytes make_gguf(void) {
-  static const char *const names[TENSORS] = {"token_embd.weight",      "blk.0.attn_norm.weight",  "blk.0.attn_q.weight",
-                                             "blk.0.attn_k.weight",    "blk.0.attn_v.weight",     "blk.0.attn_output.weight",
-                                             "blk.0.ffn_norm.weight",  "blk.0.ffn_gate.weight",   "blk.0.ffn_up.weight",
-                                             "blk.0.ffn_down.weight",  "output_norm.weight"};
+  static const char *const names[TENSORS] = {
+      "token_embd.weight",   "blk.0.attn_norm.weight",   "blk.0.attn_q.weight",   "blk.0.attn_k.weight",
+      "blk.0.attn_v.weight", "blk.0.attn_output.weight", "blk.0.ffn_norm.weight", "blk.0.ffn_gate.weight",
+      "blk.0.ffn_up.weight", "blk.0.ffn_down.weight",    "output_norm.weight"};
   gguf_bytes out = {.count = 0};
   put(&out, "GGUF", 4);
   put_number(&out, 3, 4);
@@ -306,7 +307,8 @@ static void gguf_is_read(void) {
   const cohort_status status = read_gguf(good.data, good.count, 0, &error);
   if (status != COHORT_DONE) printf("    %s\n", error.text);
   CU_ASSERT_EQUAL(status, COHORT_DONE);
-  for (size_t bytes = 0; bytes < good.count; bytes++) CU_ASSERT_EQUAL(read_gguf(good.data, bytes, -1, &error), COHORT_BAD_DATA);
+  for (size_t bytes = 0; bytes < good.count; bytes++)
+    CU_ASSERT_EQUAL(read_gguf(good.data, bytes, -1, &error), COHORT_BAD_DATA);
 }
 
 static void damaged_files_are_refused(void) {

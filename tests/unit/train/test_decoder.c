@@ -19,6 +19,8 @@ static const char *const styles[] = {
     "style=gpt2 layers=1 width=128 heads=2 context=70 tied=false",
     "style=llama layers=2 width=128 heads=4 key_heads=2 context=96",
     "style=llama layers=2 width=192 heads=3 key_heads=1 context=200 tied=false",
+    "style=llama layers=2 width=48 heads=4 key_heads=2 head_width=32 query_key_norm=true bias=attention context=96 "
+    "rope_scaling=llama3 rope_context=32",
 };
 
 /* A model with weights of its own, of the kernels' type. */

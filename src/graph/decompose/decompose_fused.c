@@ -1,6 +1,6 @@
 /* Fused operations as small ones: activations, norms, rotary positions, dropout. Each gives the value of the fused form
  * up to rounding, and has all derivatives. A handful of nodes for each. */
-#include "graph/decompose_fused.h"
+#include "graph/decompose/decompose_fused.h"
 
 #include <math.h>
 
@@ -87,17 +87,15 @@ static void group_norm(cohort_graph *graph, const cohort_node *node, const cohor
   output[2] = cohort_graph_reshape(graph, rstd, COHORT_SHAPE(images, groups));
 }
 
-/* Llama 3's mixture of a frequency and the same stretched (graph.h, cohort_rotary_scaling). */
-static cohort_value scaled_frequency(cohort_graph *graph, cohort_value frequency, const cohort_attributes *attributes) {
-  const double factor = attributes->reals[1], low = attributes->reals[2], high = attributes->reals[3];
-  const double context = (double)attributes->integers[1];
-  if (context == 0) return cohort_graph_scale(graph, frequency, 1 / factor);
-  cohort_value share = cohort_graph_shift(
-      graph, cohort_graph_scale(graph, frequency, context / 6.283185307179586476925 / (high - low)),
-      -low / (high - low));
+/* Llama 3's mixture of a frequency and the same stretched (graph.h, cohort_rotary). */
+static cohort_value scaled_frequency(cohort_graph *graph, cohort_value frequency, const cohort_attributes *own) {
+  const double rest = 1 / own->reals[1], span = own->reals[3] - own->reals[2];
+  const double turns = (double)own->integers[1] / 6.283185307179586476925;
+  cohort_value share = cohort_graph_scale(graph, frequency, turns / span);
+  share = cohort_graph_shift(graph, share, own->integers[1] ? -own->reals[2] / span : 0);
   share = cohort_graph_binary(graph, COHORT_OP_MAXIMUM, share, cohort_graph_constant(graph, 0));
   share = cohort_graph_binary(graph, COHORT_OP_MINIMUM, share, cohort_graph_constant(graph, 1));
-  const cohort_value mixed = cohort_graph_shift(graph, cohort_graph_scale(graph, share, 1 - 1 / factor), 1 / factor);
+  const cohort_value mixed = cohort_graph_shift(graph, cohort_graph_scale(graph, share, 1 - rest), rest);
   return cohort_graph_multiply(graph, frequency, mixed);
 }
 

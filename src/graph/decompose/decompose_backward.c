@@ -1,7 +1,7 @@
 /* Fused backward operations as small ones: the forward's definition is built once more over the same inputs, and its
  * derivative taken. So a graph that holds gradients already (a search inside a loss, a penalty on a gradient)
  * decomposes like any other. Costs the forward's small operations and theirs backward. */
-#include "graph/decompose_fused.h"
+#include "graph/decompose/decompose_fused.h"
 #include "graph/gradient.h"
 
 enum { MOST = 4 };

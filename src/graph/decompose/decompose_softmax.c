@@ -1,5 +1,5 @@
 /* Attention, softmax cross-entropy, the vocabulary head and the divergence of two by small operations. */
-#include "graph/decompose_fused.h"
+#include "graph/decompose/decompose_fused.h"
 
 /* A number that no score comes near, yet whose differences are finite. */
 static const double far_below = -1e30;
