@@ -151,6 +151,9 @@ def write_gguf(architecture, folder, seed):
         more["config"] = Qwen3Config(vocab_size=VOCABULARY, hidden_size=width, intermediate_size=hidden, num_hidden_layers=1,
                                      num_attention_heads=heads, num_key_value_heads=key_heads, head_dim=size, rms_norm_eps=1e-5,
                                      max_position_embeddings=32, rope_parameters=PLAIN, tie_word_embeddings=True)
+    if architecture == "gpt2":  # nor these sizes
+        more["config"] = GPT2Config(vocab_size=VOCABULARY, n_positions=32, n_embd=width, n_layer=1, n_head=heads, n_inner=hidden,
+                                    layer_norm_epsilon=1e-5)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, gguf_file="model.gguf", attn_implementation="eager",
                                                               dtype=torch.float32, **more).double().eval()
     tokens = torch.randint(0, VOCABULARY, (1, LENGTH), generator=torch.Generator().manual_seed(seed + 200))
