@@ -1,5 +1,5 @@
 /* A template, to be copied: REINFORCE with the group's mean reward as baseline. Costs elementwise passes. */
-#include "method/policy/policy.h"
+#include "method/policy/experience/experience.h"
 
 typedef struct template_config {
   double strength;
@@ -10,21 +10,22 @@ static const cohort_parameter parameters[] = {
     {.name = NULL},
 };
 
-static void advantages(const void *config, int64_t count, const double *reward, double *advantage) {
+static void experience(const void *config, const cohort_policy_rollouts *rollouts, cohort_policy_experience *out) {
+  static const cohort_shaping plain = {.kl = 0};
   const template_config *own = config;
-  double mean = 0;
-  for (int64_t i = 0; i < count; i++) mean += reward[i] / (double)count;
-  for (int64_t i = 0; i < count; i++) advantage[i] = own->strength * (reward[i] - mean);
+  cohort_experience_shape(&plain, rollouts, out);
+  cohort_experience_centre(COHORT_BASELINE_GROUP, rollouts, out->score);
+  for (int64_t c = 0; c < rollouts->completions; c++) out->score[c] *= own->strength;
+  cohort_experience_spread(rollouts, out->score, out->advantage);
 }
 
 static cohort_policy_outputs build(const void *config, cohort_graph *graph, const cohort_policy_fields *fields) {
   (void)config;
   const cohort_value gain = cohort_graph_multiply(graph, fields->advantage, fields->policy);
-  return (cohort_policy_outputs){.loss = cohort_graph_scale(graph, cohort_policy_total(graph, fields, gain), -1),
-                                 .column = {COHORT_NO_VALUE, COHORT_NO_VALUE, COHORT_NO_VALUE, COHORT_NO_VALUE}};
+  return (cohort_policy_outputs){.loss = cohort_graph_scale(graph, cohort_policy_total(graph, fields, gain), -1)};
 }
 
-static const cohort_policy functions = {.advantages = advantages, .build = build};
+static const cohort_policy functions = {.experience = experience, .build = build};
 
 static const cohort_method method = {
     .family = "policy",
