@@ -18,7 +18,7 @@
 typedef struct cohort_lane_engine cohort_lane_engine;
 
 /* What a lane gives at most, and the place among them that says that its work was left before its end: not 0. */
-enum { COHORT_MAX_SCALARS = 31, COHORT_LANE_LEFT = COHORT_MAX_SCALARS, COHORT_LANE_SCALARS };
+enum { COHORT_MAX_SCALARS = 39, COHORT_LANE_LEFT = COHORT_MAX_SCALARS, COHORT_LANE_SCALARS };
 
 /* Where a lane leaves its vectors: element e of bucket b of vector v at base + v * vector + place[b] + e. */
 typedef struct cohort_lane_row {

@@ -10,7 +10,7 @@
 
 typedef enum { COHORT_SPLIT_TRAIN, COHORT_SPLIT_VALIDATION, COHORT_SPLIT_TEST, COHORT_SPLITS } cohort_split;
 
-enum { COHORT_MAX_METRICS = 12, COHORT_MAX_TASK_INPUTS = 20 };
+enum { COHORT_MAX_METRICS = 20, COHORT_MAX_TASK_INPUTS = 20 };
 
 /* The scalars of a graph over one lane; each a sum over the lane's samples. */
 typedef struct cohort_lane_outputs {

@@ -34,15 +34,13 @@ static const double *take(const policy_bench *own, const char *name, int64_t wid
   if (!array) return NULL;
   double *out = doubles(own, own->completions * width);
   for (int64_t c = 0; c < own->completions; c++)
-    for (int64_t t = 0; t < width; t++)
-      out[c * width + t] = cohort_array_get(array, own->order[c] * width + t);
+    for (int64_t t = 0; t < width; t++) out[c * width + t] = cohort_array_get(array, own->order[c] * width + t);
   return out;
 }
 
 /* Of the probe's type, in the file's order. */
 static void *give(const policy_bench *own, const double *values, int64_t width) {
-  void *out = cohort_probe_memory(own->probe,
-                                  (size_t)(own->completions * width) * cohort_probe_real_size(own->probe));
+  void *out = cohort_probe_memory(own->probe, (size_t)(own->completions * width) * cohort_probe_real_size(own->probe));
   for (int64_t c = 0; c < own->completions; c++)
     for (int64_t t = 0; t < width; t++)
       cohort_probe_set(own->probe, out, own->order[c] * width + t, values[c * width + t]);
@@ -279,8 +277,7 @@ static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
                                                {outputs.loss, "per_completion", COHORT_SHAPE(own.completions)},
                                                {gradient[0], "gradient", tokens},
                                                {gradient[leaves - 1], "gradient_value", tokens}};
-  const cohort_status status =
-      cohort_probe_evaluate(probe, own.graph, own.leaves, own.leaf, 2 + leaves, wanted, error);
+  const cohort_status status = cohort_probe_evaluate(probe, own.graph, own.leaves, own.leaf, 2 + leaves, wanted, error);
   if (status == COHORT_DONE) output_experience(&own, needs);
   cohort_graph_destroy(own.graph);
   return status;

@@ -47,26 +47,44 @@ static cohort_value advantage(cohort_graph *graph, cohort_value segments) {
 
 /* `moved`: the policy is no longer the one that wrote. */
 static cohort_policy_fields make_fields(const cohort_choice *choice, cohort_graph *graph, bool moved) {
-  cohort_policy_fields fields = {
-      .completions = COMPLETIONS, .limit = WIDTH, .policy = column(graph, "policy"), .reference = COHORT_NO_VALUE};
+  const unsigned needs = cohort_policy_needs(choice->method, choice->config);
+  cohort_policy_fields fields = {.completions = COMPLETIONS,
+                                 .group = 2,
+                                 .limit = WIDTH,
+                                 .policy = column(graph, "policy"),
+                                 .reference = COHORT_NO_VALUE,
+                                 .guide = COHORT_NO_VALUE,
+                                 .entropy = COHORT_NO_VALUE,
+                                 .value = COHORT_NO_VALUE,
+                                 .old_value = COHORT_NO_VALUE,
+                                 .target = COHORT_NO_VALUE};
   const cohort_value fixed = cohort_graph_stop_gradient(graph, fields.policy);
   fields.old = moved ? cohort_graph_shift(graph, wave(graph, 0.4, 1.7), -1.5) : fixed;
-  if (cohort_policy_needs_reference(choice->method, choice->config))
+  if (needs & COHORT_POLICY_REFERENCE)
     fields.reference = moved ? cohort_graph_shift(graph, wave(graph, 0.4, 2.3), -1.5) : fixed;
+  if (needs & COHORT_POLICY_GUIDE) fields.guide = cohort_graph_shift(graph, wave(graph, 0.4, 2.9), -1.5);
+  if (needs & COHORT_POLICY_VALUE) {
+    fields.value = column(graph, "value");
+    fields.old_value = cohort_graph_shift(graph, wave(graph, 0.4, 0.7), 0.3);
+    fields.target = cohort_graph_shift(graph, wave(graph, 0.4, 1.1), 0.2);
+  }
   fields.mask = marks(graph, slope(graph, 0, 1), TOKENS, scored);
   fields.segments = cohort_graph_input(graph, "segments", COHORT_TYPE_INTEGER, COHORT_SHAPE(TOKENS));
   fields.advantage = advantage(graph, fields.segments);
   fields.length = cohort_graph_segment_sum(graph, fields.mask, fields.segments, COMPLETIONS);
+  fields.score = cohort_graph_divide(graph, cohort_policy_total(graph, &fields, fields.advantage), fields.length);
+  fields.from_data = cohort_graph_scale(graph, fields.score, 0);
   fields.token_share = cohort_graph_constant(graph, 0.35);
   return fields;
 }
 
 static void fill(const graph_subject *subject) {
   int32_t segments[TOKENS];
-  double *policy = graph_subject_input(subject, "policy");
+  double *policy = graph_subject_input(subject, "policy"), *value = graph_subject_input(subject, "value");
   for (int64_t t = 0; t < TOKENS; t++) {
     segments[t] = (int32_t)(t / WIDTH);
     policy[t] = -1.5 + 0.3 * graph_random(301, t);
+    if (value) value[t] = 0.2 + 0.3 * graph_random(302, t);
   }
   graph_set_integers(subject, "segments", segments);
 }
@@ -115,13 +133,47 @@ static void check_direction(const cohort_choice *choice, const char *label) {
 
 static void directions(void) { CU_ASSERT(variants_run("policy", settings, check_direction) > 0); }
 
-static void check_advantages(const cohort_choice *choice, const char *label) {
+/* What the experience of a method makes of rewards of completions with one token each. */
+static void make_advantages(const cohort_choice *choice, int64_t groups, const int64_t *first, const double *reward,
+                            double *advantage) {
   const cohort_policy *functions = choice->method->functions;
+  const int64_t count = first[groups];
+  double ones[8] = {1, 1, 1, 1, 1, 1, 1, 1}, zeros[8] = {0}, state[COHORT_POLICY_STATES] = {0};
+  double room[16], completion[32], score[8], target[8], next[COHORT_POLICY_STATES];
+  const cohort_policy_rollouts rollouts = {.completions = count,
+                                           .groups = groups,
+                                           .width = 1,
+                                           .first = first,
+                                           .last = first + 1,
+                                           .mask = ones,
+                                           .rewards = 1,
+                                           .reward = reward,
+                                           .weight = ones,
+                                           .greedy = zeros,
+                                           .old = zeros,
+                                           .reference = zeros,
+                                           .guide = zeros,
+                                           .value = zeros,
+                                           .state = state};
+  cohort_policy_experience out = {advantage, target, score, next, room, completion};
+  if (functions->begin) functions->begin(choice->config, state);
+  functions->experience(choice->config, &rollouts, &out);
+}
+
+/* Those of group advantages see no shift of the rewards, add up to 0, and are 0 where all are equal or one is alone. */
+static void check_advantages(const cohort_choice *choice, const char *label) {
+  static const char *const by_group[] = {"grpo",  "dapo",   "drgrpo", "gspo",
+                                         "cispo", "mogrpo", "rloo",   "template_policy"};
+  bool applies = false;
+  for (size_t i = 0; i < sizeof by_group / sizeof *by_group; i++)
+    applies = applies || strcmp(choice->method->key, by_group[i]) == 0;
+  if (!applies) return;
   const double reward[5] = {1, 0, 0, 1, 1}, shifted[5] = {4, 3, 3, 4, 4}, equal[3] = {2, 2, 2};
+  const int64_t five[2] = {0, 5}, three[2] = {0, 3}, one[2] = {0, 1};
   double of[5], again[5], none[3], sum = 0;
-  functions->advantages(choice->config, 5, reward, of);
-  functions->advantages(choice->config, 5, shifted, again);
-  functions->advantages(choice->config, 3, equal, none);
+  make_advantages(choice, 1, five, reward, of);
+  make_advantages(choice, 1, five, shifted, again);
+  make_advantages(choice, 1, three, equal, none);
   for (int i = 0; i < 5; i++) {
     sum += of[i];
     CU_ASSERT_DOUBLE_EQUAL(of[i], again[i], 1e-12);
@@ -129,10 +181,15 @@ static void check_advantages(const cohort_choice *choice, const char *label) {
   }
   for (int i = 0; i < 3; i++) CU_ASSERT_EQUAL(none[i], 0);
   CU_ASSERT_DOUBLE_EQUAL(sum, 0, 1e-12);
-  if (strstr(label, "scale=group")) CU_ASSERT_DOUBLE_EQUAL(of[0], 0.73016343, 1e-8);
-  if (strstr(label, "scale=none")) CU_ASSERT_DOUBLE_EQUAL(of[0], 0.4, 1e-12);
-  functions->advantages(choice->config, 1, reward, of); /* alone it is what it is measured by */
-  CU_ASSERT_EQUAL(of[0], 0);
+  if (strstr(label, "scale=group combine=sum")) CU_ASSERT_DOUBLE_EQUAL(of[0], 0.73016343, 1e-8);
+  if (strstr(label, "scale=none combine=sum") || strstr(label, "drgrpo")) CU_ASSERT_DOUBLE_EQUAL(of[0], 0.4, 1e-12);
+  if (strstr(label, "rloo whiten=false")) {
+    CU_ASSERT_DOUBLE_EQUAL(of[0], 0.5, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(of[1], -0.75, 1e-12);
+    return; /* alone it has no others */
+  }
+  make_advantages(choice, 1, one, reward, of);
+  if (!strstr(label, "rloo")) CU_ASSERT_EQUAL(of[0], 0);
 }
 
 static void all_advantages(void) { CU_ASSERT(variants_run("policy", settings, check_advantages) > 0); }

@@ -17,9 +17,10 @@ static const char *const scales[] = {"none", "group", "batch", NULL}; /* cohort_
 static const char *const combinations[] = {"sum_then_normalise", "normalise_then_sum", NULL};
 static const double epsilon = 1e-4; /* beside the deviation */
 
-#define SCALE(standard)                               \
-  COHORT_CHOICE(grpo_config, scale, standard, scales, \
-                "what centred rewards are divided by: the deviation within their group, that of the batch, or nothing")
+#define SCALE(standard)                     \
+  COHORT_CHOICE(                            \
+      grpo_config, scale, standard, scales, \
+      "what centred rewards are divided by: the deviation within their group, that of the batch, or nothing")
 #define COMBINE                                                           \
   COHORT_CHOICE(grpo_config, combine, "sum_then_normalise", combinations, \
                 "of several rewards the weighted sum is centred and scaled; or each by itself, and their sum again")
@@ -113,13 +114,13 @@ static cohort_policy_outputs build(const void *config, cohort_graph *graph, cons
   return cohort_clip_build(&((const grpo_config *)config)->clip, graph, fields);
 }
 
-#define BUILD(key, fixed_loss, fixed_ratio)                                             \
-  static cohort_policy_outputs build_##key(const void *config, cohort_graph *graph,     \
-                                           const cohort_policy_fields *fields) {        \
-    cohort_clip clip = ((const grpo_config *)config)->clip;                             \
-    clip.loss = (fixed_loss);                                                           \
-    clip.ratio = (fixed_ratio);                                                         \
-    return cohort_clip_build(&clip, graph, fields);                                     \
+#define BUILD(key, fixed_loss, fixed_ratio)                                         \
+  static cohort_policy_outputs build_##key(const void *config, cohort_graph *graph, \
+                                           const cohort_policy_fields *fields) {    \
+    cohort_clip clip = ((const grpo_config *)config)->clip;                         \
+    clip.loss = (fixed_loss);                                                       \
+    clip.ratio = (fixed_ratio);                                                     \
+    return cohort_clip_build(&clip, graph, fields);                                 \
   }
 BUILD(dapo, COHORT_CLIP_DAPO, COHORT_RATIO_TOKEN)
 BUILD(drgrpo, COHORT_CLIP_DRGRPO, COHORT_RATIO_TOKEN)
@@ -127,12 +128,12 @@ BUILD(gspo, COHORT_CLIP_GRPO, COHORT_RATIO_SEQUENCE)
 BUILD(cispo, COHORT_CLIP_CISPO, COHORT_RATIO_TOKEN)
 BUILD(mogrpo, COHORT_CLIP_GRPO, COHORT_RATIO_TOKEN)
 
-#define FUNCTIONS(key, of_experience, of_build)                                                                   \
-  static const cohort_policy key##_functions = {.asks = asks,                                                   \
-                                                .state = {"policy/kl_coefficient"},                               \
-                                                .begin = begin,                                                   \
-                                                .experience = (of_experience),                                    \
-                                                .build = (of_build),                                              \
+#define FUNCTIONS(key, of_experience, of_build)                                     \
+  static const cohort_policy key##_functions = {.asks = asks,                       \
+                                                .state = {"policy/kl_coefficient"}, \
+                                                .begin = begin,                     \
+                                                .experience = (of_experience),      \
+                                                .build = (of_build),                \
                                                 .column = {"policy/clip_ratio", "policy/kl"}};
 FUNCTIONS(grpo, experience, build)
 FUNCTIONS(dapo, experience, build_dapo)
@@ -149,10 +150,13 @@ static const cohort_method grpo = {
     .source =
         "Shao et al., DeepSeekMath, 2024, section 4.1; the other losses, scales and defaults as TRL's GRPOTrainer",
     .formula =
-        "A = (r - mean) / (deviation + 1e-4) in the group (scale=batch: deviation of all; none: r - mean); w = exp(policy "
-        "- old), of a token, of a completion's mean (ratio=sequence) or sum; a token's loss -min(min(w, delta) A, clamp(w, "
+        "A = (r - mean) / (deviation + 1e-4) in the group (scale=batch: deviation of all; none: r - mean); w = "
+        "exp(policy "
+        "- old), of a token, of a completion's mean (ratio=sequence) or sum; a token's loss -min(min(w, delta) A, "
+        "clamp(w, "
         "1 - epsilon_low, 1 + epsilon_high) A); cispo -stop(min(w, epsilon_high)) A policy; sapo -4 / t sigmoid(t (w - "
-        "1)) A, t = 1 or 1.05 by the sign of A; vespo -stop(e^(b + k s - b e^s)) A policy, s the sum of log w, k, b = 2, 3 "
+        "1)) A, t = 1 or 1.05 by the sign of A; vespo -stop(e^(b + k s - b e^s)) A policy, s the sum of log w, k, b = "
+        "2, 3 "
         "or 3, 2; plus beta (e^(reference - policy) - (reference - policy) - 1). Means: grpo, sapo over a completion's "
         "tokens, then completions; bnpo, dapo, cispo, vespo over all tokens; drgrpo over completions times the longest "
         "allowed; luspo sums of tokens over completions",
@@ -167,8 +171,9 @@ static const cohort_method dapo = {
     .summary = "decoupled clip and dynamic sampling: more room above 1 than below, a mean over all tokens",
     .title = "DAPO: An Open-Source LLM Reinforcement Learning System at Scale",
     .source = "Yu et al., DAPO, 2025, equations 8 to 13; its dynamic sampling is task.policy.resample",
-    .formula = "A = (r - mean) / (deviation + 1e-4) in the group; -min(w A, clamp(w, 1 - epsilon_low, 1 + epsilon_high) "
-               "A), mean over all tokens; overlong_buffer and overlong_penalty are its soft punishment",
+    .formula =
+        "A = (r - mean) / (deviation + 1e-4) in the group; -min(w A, clamp(w, 1 - epsilon_low, 1 + epsilon_high) "
+        "A), mean over all tokens; overlong_buffer and overlong_penalty are its soft punishment",
     .config_size = sizeof(grpo_config),
     .parameters = dapo_parameters,
     .identities = (const cohort_identity[]){{"", "grpo", "epsilon_high=0.28"}, {.settings = NULL}},
@@ -180,9 +185,11 @@ static const cohort_method drgrpo = {
     .key = "drgrpo",
     .summary = "GRPO done right: no division by the deviation, none by a completion's length",
     .title = "Understanding R1-Zero-Like Training: A Critical Perspective",
-    .source = "Liu et al., 2025, section 3.2. TRL's loss_type dr_grpo is the divisor alone, OpenRLHF's dr_grpo the "
-              "advantage alone; here it is both",
-    .formula = "A = r - mean of the group; the clipped loss, summed over tokens, over completions times the longest allowed",
+    .source =
+        "Liu et al., 2025, section 3.2. TRL's loss_type dr_grpo is the divisor alone, OpenRLHF's dr_grpo the "
+        "advantage alone; here it is both",
+    .formula =
+        "A = r - mean of the group; the clipped loss, summed over tokens, over completions times the longest allowed",
     .config_size = sizeof(grpo_config),
     .parameters = drgrpo_parameters,
     .identities = (const cohort_identity[]){{"", "grpo", "loss=drgrpo scale=none"}, {.settings = NULL}},
@@ -195,7 +202,8 @@ static const cohort_method gspo = {
     .summary = "group sequence policy optimization: one ratio for a completion",
     .title = "Group Sequence Policy Optimization",
     .source = "Zheng et al., 2025, equations 5 to 7",
-    .formula = "w = exp(mean over the completion's tokens of policy - old); -min(w A, clamp(w) A), mean over completions",
+    .formula =
+        "w = exp(mean over the completion's tokens of policy - old); -min(w A, clamp(w) A), mean over completions",
     .config_size = sizeof(grpo_config),
     .parameters = gspo_parameters,
     .identities = (const cohort_identity[]){{"", "grpo", "loss=grpo ratio=sequence epsilon_low=3e-4 epsilon_high=4e-4"},

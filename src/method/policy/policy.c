@@ -1,6 +1,9 @@
-/* The family policy: sums and means over the tokens of completions, pairs, and what `probe` takes and gives. Invariant: a
- * token of no completion, and one that is masked, give nothing to any sum. Costs a pass over the tokens each. */
+/* The family policy: sums and means over the tokens of completions, pairs, and what `probe` takes and gives. Invariant:
+ * a token of no completion, and one that is masked, give nothing to any sum. Costs a pass over the tokens each. */
 #include "method/policy/policy.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 #include "method/family.h"
 
@@ -53,42 +56,34 @@ static bool has_data(const cohort_method *method) { return method->needs & COHOR
 static bool has_groups(const cohort_method *method) { return !(method->needs & COHORT_POLICY_PAIRS); }
 static bool has_state(const cohort_method *method) { return cohort_policy_states(method) > 0; }
 
-#define TOKENS {"completions", "T"}
+/* Whether it has one at its defaults. */
+static bool has_reference(const cohort_method *method) {
+  bool has = method->needs & COHORT_POLICY_REFERENCE;
+  for (const cohort_parameter *p = method->parameters; p && p->name; p++)
+    if (strcmp(p->name, "kl") == 0 || strcmp(p->name, "beta") == 0) has = has || strtod(p->standard, NULL) > 0;
+  return has;
+}
+static bool may_have_reference(const cohort_method *method) { return !has_reference(method); }
+
+#define TOKENS \
+  { "completions", "T" }
 
 static const cohort_probe_array inputs[] = {
-    {"policy",
-     COHORT_ARRAY_OF_REAL,
-     TOKENS,
-     .constraint = "value <= 0",
+    {"policy", COHORT_ARRAY_OF_REAL, TOKENS, .constraint = "value <= 0",
      .meaning = "log-probability of every token under the policy"},
-    {"old",
-     COHORT_ARRAY_OF_REAL,
-     TOKENS,
-     .constraint = "value <= 0",
+    {"old", COHORT_ARRAY_OF_REAL, TOKENS, .constraint = "value <= 0",
      .meaning = "the same under the policy that wrote the completions"},
-    {"reference",
-     COHORT_ARRAY_OF_REAL,
-     TOKENS,
-     .optional = true,
+    {"reference", COHORT_ARRAY_OF_REAL, TOKENS, .when = has_reference, .constraint = "value <= 0",
+     .meaning = "the same under the reference"},
+    {"reference", COHORT_ARRAY_OF_REAL, TOKENS, .optional = true, .when = may_have_reference,
      .constraint = "value <= 0",
      .meaning = "the same under the reference; must be given where the settings ask for one"},
-    {"guide",
-     COHORT_ARRAY_OF_REAL,
-     TOKENS,
-     .when = has_guide,
-     .constraint = "value <= 0",
+    {"guide", COHORT_ARRAY_OF_REAL, TOKENS, .when = has_guide, .constraint = "value <= 0",
      .meaning = "the same under the guide"},
-    {"entropy",
-     COHORT_ARRAY_OF_REAL,
-     TOKENS,
-     .optional = true,
-     .constraint = "0 <= value",
+    {"entropy", COHORT_ARRAY_OF_REAL, TOKENS, .optional = true, .constraint = "0 <= value",
      .meaning = "of the policy's distribution; must be given where the settings ask for it"},
     {"value", COHORT_ARRAY_OF_REAL, TOKENS, .when = has_value, .meaning = "what the critic says before every token"},
-    {"old_value",
-     COHORT_ARRAY_OF_REAL,
-     TOKENS,
-     .when = has_value,
+    {"old_value", COHORT_ARRAY_OF_REAL, TOKENS, .when = has_value,
      .meaning = "what it said when the completions were written"},
     {"mask", COHORT_ARRAY_OF_REAL, TOKENS, .constraint = "value = 0 or 1", .meaning = "1: a token of the completion"},
     {"group",
@@ -120,10 +115,7 @@ static const cohort_probe_array inputs[] = {
      .optional = true,
      .when = has_state,
      .meaning = "numbers that the rollout before has left; the method's own begin where this is not given"},
-    {"reward",
-     COHORT_ARRAY_OF_REAL,
-     TOKENS,
-     .either = "reward",
+    {"reward", COHORT_ARRAY_OF_REAL, TOKENS, .either = "reward",
      .meaning = "its sum over the tokens is the completion's; [completions] stands for that"},
     {"rewards",
      COHORT_ARRAY_OF_REAL,
@@ -131,10 +123,7 @@ static const cohort_probe_array inputs[] = {
      .either = "rewards",
      .meaning = "several rewards of every completion"},
     {"weights", COHORT_ARRAY_OF_REAL, {"rewards"}, .either = "rewards", .meaning = "of each reward in their sum"},
-    {"advantage",
-     COHORT_ARRAY_OF_REAL,
-     TOKENS,
-     .either = "advantage",
+    {"advantage", COHORT_ARRAY_OF_REAL, TOKENS, .either = "advantage",
      .meaning = "of every token, instead of rewards; [completions] stands for every token"},
     {.name = NULL},
 };
@@ -148,10 +137,7 @@ static const cohort_probe_array outputs[] = {
     {"gradient", COHORT_ARRAY_OF_REAL, TOKENS, .meaning = "of loss with respect to policy"},
     {"gradient_value", COHORT_ARRAY_OF_REAL, TOKENS, .when = has_value, .meaning = "of loss with respect to value"},
     {"advantages", COHORT_ARRAY_OF_REAL, TOKENS, .meaning = "what rewards have become; 0 where mask is"},
-    {"target",
-     COHORT_ARRAY_OF_REAL,
-     TOKENS,
-     .when = has_value,
+    {"target", COHORT_ARRAY_OF_REAL, TOKENS, .when = has_value,
      .meaning = "what value is to become; from advantages alone: advantage + old_value"},
     {"next", COHORT_ARRAY_OF_REAL, {"8"}, .when = has_state, .meaning = "what the next rollout's state is"},
     {.name = NULL},
@@ -165,7 +151,8 @@ static const cohort_probe_symbol symbols[] = {
     {.name = NULL},
 };
 
-static const char *const needs[] = {"value", "greedy", "pairs", "guide", "data", "reference", "scored", "entropy", NULL};
+static const char *const needs[] = {"value",     "greedy", "pairs",   "guide", "data",
+                                    "reference", "scored", "entropy", "keeps", NULL};
 
 const cohort_family cohort_family_policy = {
     .name = "policy",

@@ -27,23 +27,25 @@ enum {
   COHORT_POLICY_GUIDE = 1 << 3,     /* a second frozen policy */
   COHORT_POLICY_DATA = 1 << 4,      /* after each prompt's completions stands one from the data, of no reward */
   COHORT_POLICY_REFERENCE = 1 << 5, /* a frozen reference; at settings */
-  COHORT_POLICY_SCORED = 1 << 6,    /* its experience reads columns of tokens: old, and what of those it has; at settings */
-  COHORT_POLICY_ENTROPY = 1 << 7,   /* of the policy's distribution at every token; at settings */
+  COHORT_POLICY_SCORED =
+      1 << 6, /* its experience reads columns of tokens: old, and what of those it has; at settings */
+  COHORT_POLICY_ENTROPY = 1 << 7, /* of the policy's distribution at every token; at settings */
+  COHORT_POLICY_KEEPS = 1 << 8,   /* its numbers that go from rollout to rollout do change; at settings */
 };
 
 /* A rollout as experience sees it. Columns of tokens are [completions][width]; what stands outside of `mask` is 0. */
 typedef struct cohort_policy_rollouts {
   int64_t completions, groups, width;
-  const int64_t *first, *last; /* [groups]: written completions of group g are first[g], ... last[g] - 1; others are from
-                                  the data */
-  const double *mask;         /* tokens: 1 for those that count, else 0 */
-  const bool *ended;          /* [completions]: it closed by itself, not by the limit */
-  int rewards;                /* of a completion */
-  const double *reward;       /* [rewards][completions] */
-  const double *weight;       /* [rewards] */
-  const double *token_reward; /* tokens, instead of rewards (`rewards` 1: their sums); NULL: at the last token */
-  const double *greedy;       /* [groups], weighted; NULL unless GREEDY */
-  const double *old;          /* tokens: log-probability under the policy that wrote; NULL unless SCORED */
+  const int64_t *first, *last; /* [groups]: written completions of group g are first[g], ... last[g] - 1; others are
+                                  from the data */
+  const double *mask;          /* tokens: 1 for those that count, else 0 */
+  const bool *ended;           /* [completions]: it closed by itself, not by the limit */
+  int rewards;                 /* of a completion */
+  const double *reward;        /* [rewards][completions] */
+  const double *weight;        /* [rewards] */
+  const double *token_reward;  /* tokens, instead of rewards (`rewards` 1: their sums); NULL: at the last token */
+  const double *greedy;        /* [groups], weighted; NULL unless GREEDY */
+  const double *old;           /* tokens: log-probability under the policy that wrote; NULL unless SCORED */
   const double *reference, *guide, *value; /* tokens; NULL unless SCORED and asked for */
   const double *state;                     /* [COHORT_POLICY_STATES]: as the last rollout has left it */
   int64_t number;                          /* rollouts before this one */

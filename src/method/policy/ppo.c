@@ -15,17 +15,18 @@ typedef struct ppo_config {
   int64_t pretraining;
 } ppo_config;
 
-#define CRITIC(value_weight_default, value_clip_default)                                                      \
-  COHORT_REAL_ATLEAST(ppo_config, value_weight, value_weight_default, 0, "weight of the critic's loss"),       \
-      COHORT_REAL_ATLEAST(ppo_config, value_clip, value_clip_default, 0,                                       \
-                          "how far a value may move from where it was before its loss is held; 0: any way"),   \
+#define CRITIC(value_weight_default, value_clip_default)                                                     \
+  COHORT_REAL_ATLEAST(ppo_config, value_weight, value_weight_default, 0, "weight of the critic's loss"),     \
+      COHORT_REAL_ATLEAST(ppo_config, value_clip, value_clip_default, 0,                                     \
+                          "how far a value may move from where it was before its loss is held; 0: any way"), \
       COHORT_REAL_ATLEAST(ppo_config, entropy, "0", 0, "weight of the entropy, which is raised")
 #define GAMMA COHORT_REAL_RANGE(ppo_config, gamma, "1", 0, false, 1, false, "discount of later tokens' rewards")
-#define LAMBDA                                                                                                  \
-  COHORT_REAL_RANGE(ppo_config, lambda, "0.95", 0, false, 1, false,                                             \
+#define LAMBDA                                                      \
+  COHORT_REAL_RANGE(ppo_config, lambda, "0.95", 0, false, 1, false, \
                     "of advantages: 0 trusts the critic's next value, 1 the rewards that came")
 #define CRITIC_LAMBDA COHORT_REAL_RANGE(ppo_config, critic_lambda, "1", 0, false, 1, false, "of the critic's targets")
-#define WHITEN COHORT_BOOLEAN(ppo_config, whiten, "true", "advantages get mean 0 and variance 1 over the batch's tokens")
+#define WHITEN \
+  COHORT_BOOLEAN(ppo_config, whiten, "true", "advantages get mean 0 and variance 1 over the batch's tokens")
 
 static const cohort_parameter ppo_parameters[] = {
     COHORT_CLIP_BOUNDS(ppo_config, clip, "0.2", "0.2"),
@@ -75,7 +76,8 @@ static const cohort_parameter vapo_parameters[] = {
     {.name = NULL},
 };
 static const cohort_parameter rto_parameters[] = {
-    COHORT_REAL_ATLEAST(ppo_config, guide, "0.05", 0, "weight of log guide - log reference in the reward of every token"),
+    COHORT_REAL_ATLEAST(ppo_config, guide, "0.05", 0,
+                        "weight of log guide - log reference in the reward of every token"),
     COHORT_CLIP_BOUNDS(ppo_config, clip, "0.2", "0.2"),
     CRITIC("0.1", "0.2"),
     GAMMA,
@@ -89,8 +91,6 @@ static unsigned asks(const void *config) {
   const ppo_config *own = config;
   return COHORT_POLICY_SCORED | cohort_shaping_needs(&own->shaping) | (own->entropy > 0 ? COHORT_POLICY_ENTROPY : 0);
 }
-
-static unsigned asks_guide(const void *config) { return asks(config) | COHORT_POLICY_REFERENCE; }
 
 static void begin(const void *config, double *state) {
   cohort_shaping_begin(&((const ppo_config *)config)->shaping, state);
@@ -146,8 +146,8 @@ static void rto_experience(const void *config, const cohort_policy_rollouts *rol
   estimate(own, rollouts, out->completion, own->lambda, out);
 }
 
-/* A score is the weight of a completion's likelihood, so that its mean over the batch is over the tokens of those with a
- * reward above 0 alone. */
+/* A score is the weight of a completion's likelihood, so that its mean over the batch is over the tokens of those with
+ * a reward above 0 alone. */
 static void vapo_experience(const void *config, const cohort_policy_rollouts *rollouts, cohort_policy_experience *out) {
   const ppo_config *own = config;
   const int64_t count = rollouts->completions;
@@ -171,11 +171,11 @@ static cohort_value critic_loss(const ppo_config *own, cohort_graph *graph, cons
   cohort_value loss = cohort_graph_multiply(graph, away, away);
   if (own->value_clip > 0) {
     const cohort_value moved = cohort_graph_subtract(graph, fields->value, fields->old_value);
-    const cohort_value held = cohort_graph_subtract(
-        graph,
-        cohort_graph_add(graph, fields->old_value,
-                         cohort_clip_between(graph, moved, -own->value_clip, own->value_clip)),
-        fields->target);
+    const cohort_value held =
+        cohort_graph_subtract(graph,
+                              cohort_graph_add(graph, fields->old_value,
+                                               cohort_clip_between(graph, moved, -own->value_clip, own->value_clip)),
+                              fields->target);
     loss = cohort_graph_binary(graph, COHORT_OP_MAXIMUM, loss, cohort_graph_multiply(graph, held, held));
   }
   return cohort_graph_scale(graph, loss, 0.5);
@@ -199,8 +199,8 @@ static cohort_policy_outputs build(const void *config, cohort_graph *graph, cons
   const ppo_config *own = config;
   const cohort_clip clip = own->clip;
   const cohort_value ratio = cohort_clip_ratio_of(&clip, graph, fields);
-  cohort_policy_outputs out = join(
-      own, graph, fields, cohort_graph_scale(graph, cohort_clip_gain(&clip, graph, ratio, fields->advantage), -1));
+  cohort_policy_outputs out =
+      join(own, graph, fields, cohort_graph_scale(graph, cohort_clip_gain(&clip, graph, ratio, fields->advantage), -1));
   out.column[0] = cohort_policy_token_mean(graph, fields, cohort_clip_held(&clip, graph, ratio, fields->advantage));
   return out;
 }
@@ -220,28 +220,30 @@ static cohort_policy_outputs vapo_build(const void *config, cohort_graph *graph,
   return out;
 }
 
-#define FUNCTIONS(key, of_asks, of_experience, of_build)                                                        \
-  static const cohort_policy key##_functions = {.asks = (of_asks),                                              \
-                                                .state = {"policy/kl_coefficient"},                             \
-                                                .begin = begin,                                                 \
-                                                .experience = (of_experience),                                  \
-                                                .build = (of_build),                                            \
+#define FUNCTIONS(key, of_asks, of_experience, of_build)                            \
+  static const cohort_policy key##_functions = {.asks = (of_asks),                  \
+                                                .state = {"policy/kl_coefficient"}, \
+                                                .begin = begin,                     \
+                                                .experience = (of_experience),      \
+                                                .build = (of_build),                \
                                                 .column = {"policy/clip_ratio", "policy/value_loss", "policy/value"}};
 FUNCTIONS(ppo, asks, experience, build)
 FUNCTIONS(a2c, asks, experience, a2c_build)
 FUNCTIONS(vcppo, asks, vcppo_experience, build)
 FUNCTIONS(vapo, asks, vapo_experience, vapo_build)
-FUNCTIONS(rto, asks_guide, rto_experience, build)
+FUNCTIONS(rto, asks, rto_experience, build)
 
 static const cohort_method ppo = {
     .family = "policy",
     .key = "ppo",
     .summary = "proximal policy optimization with a critic, the KL to the reference in the rewards of tokens",
     .title = "Proximal Policy Optimization Algorithms",
-    .source = "Schulman et al., 2017, equation 7; of language models: Ziegler et al., 2019; defaults of TRL's PPOTrainer",
-    .formula = "A from rewards of tokens and values by GAE(gamma, lambda), whitened; target = A + old value; -min(w A, "
-               "clamp(w, 1 - epsilon_low, 1 + epsilon_high) A) + value_weight / 2 max((v - target)^2, (clamp(v, old value - "
-               "value_clip, + value_clip) - target)^2) - entropy H, mean over all tokens",
+    .source =
+        "Schulman et al., 2017, equation 7; of language models: Ziegler et al., 2019; defaults of TRL's PPOTrainer",
+    .formula =
+        "A from rewards of tokens and values by GAE(gamma, lambda), whitened; target = A + old value; -min(w A, "
+        "clamp(w, 1 - epsilon_low, 1 + epsilon_high) A) + value_weight / 2 max((v - target)^2, (clamp(v, old value - "
+        "value_clip, + value_clip) - target)^2) - entropy H, mean over all tokens",
     .config_size = sizeof(ppo_config),
     .parameters = ppo_parameters,
     .needs = COHORT_POLICY_VALUE,
@@ -281,8 +283,9 @@ static const cohort_method vapo = {
     .summary = "PPO for long completions: lambda by length, more room above 1, likelihood of what was right",
     .title = "VAPO: Efficient and Reliable Reinforcement Learning for Advanced Reasoning Tasks",
     .source = "Yuan et al., 2025, section 4",
-    .formula = "PPO with lambda = 1 - 1 / (alpha tokens) of each completion, targets at critic_lambda; plus likelihood times "
-               "the mean of -policy over the tokens of completions with a reward above 0",
+    .formula =
+        "PPO with lambda = 1 - 1 / (alpha tokens) of each completion, targets at critic_lambda; plus likelihood times "
+        "the mean of -policy over the tokens of completions with a reward above 0",
     .config_size = sizeof(ppo_config),
     .parameters = vapo_parameters,
     .needs = COHORT_POLICY_VALUE,
@@ -295,10 +298,11 @@ static const cohort_method rto = {
     .summary = "PPO with rewards of tokens from a policy that preferences have trained (spaces.guide)",
     .title = "DPO Meets PPO: Reinforced Token Optimization for RLHF",
     .source = "Zhong et al., 2024, equation 4.3",
-    .formula = "r_t = guide (log guide - log reference) - kl (old - reference), and the reward at the last token; then PPO",
+    .formula =
+        "r_t = guide (log guide - log reference) - kl (old - reference), and the reward at the last token; then PPO",
     .config_size = sizeof(ppo_config),
     .parameters = rto_parameters,
-    .needs = COHORT_POLICY_VALUE | COHORT_POLICY_GUIDE,
+    .needs = COHORT_POLICY_VALUE | COHORT_POLICY_GUIDE | COHORT_POLICY_REFERENCE,
     .functions = &rto_functions,
 };
 

@@ -126,9 +126,11 @@ static const cohort_method reinforce = {
     .key = "reinforce",
     .summary = "the score-function gradient, with a baseline or whitened returns (REINFORCE++)",
     .title = NULL,
-    .source = "Williams, Simple statistical gradient-following algorithms, 1992; whitening: Hu et al., REINFORCE++, 2025",
-    .formula = "R_t = r_t + gamma R_{t+1} minus the baseline; whitened over the batch's tokens; -R_t policy. Of one update a "
-               "rollout: there is no ratio",
+    .source =
+        "Williams, Simple statistical gradient-following algorithms, 1992; whitening: Hu et al., REINFORCE++, 2025",
+    .formula =
+        "R_t = r_t + gamma R_{t+1} minus the baseline; whitened over the batch's tokens; -R_t policy. Of one update a "
+        "rollout: there is no ratio",
     .config_size = sizeof(reinforce_config),
     .parameters = reinforce_parameters,
     .functions = &reinforce_functions,
@@ -138,7 +140,8 @@ static const cohort_method remax = {
     .family = "policy",
     .key = "remax",
     .summary = "REINFORCE with the reward of the likeliest completion as baseline",
-    .title = "ReMax: A Simple, Effective, and Efficient Reinforcement Learning Method for Aligning Large Language Models",
+    .title =
+        "ReMax: A Simple, Effective, and Efficient Reinforcement Learning Method for Aligning Large Language Models",
     .source = "Li et al., ICML 2024, algorithm 2",
     .formula = "A_t = sum of rewards from t on (the KL among them) - reward of the greedy completion; -A_t policy",
     .config_size = sizeof(reinforce_config),
@@ -153,8 +156,9 @@ static const cohort_method rloo = {
     .summary = "REINFORCE with the mean of the prompt's other completions as baseline",
     .title = "Back to Basics: Revisiting REINFORCE Style Optimization for Learning from Human Feedback in LLMs",
     .source = "Ahmadian et al., ACL 2024, section 3; clip and defaults as TRL's RLOOTrainer",
-    .formula = "r minus kl times the KL of the completion; A = r - mean of the others of the group; w = exp(sum of policy - "
-               "old); -min(w A, clamp(w, 1 - epsilon_low, 1 + epsilon_high) A), mean over completions",
+    .formula =
+        "r minus kl times the KL of the completion; A = r - mean of the others of the group; w = exp(sum of policy - "
+        "old); -min(w A, clamp(w, 1 - epsilon_low, 1 + epsilon_high) A), mean over completions",
     .config_size = sizeof(reinforce_config),
     .parameters = rloo_parameters,
     .functions = &rloo_functions,

@@ -33,6 +33,8 @@ typedef struct cohort_declared_space {
   int64_t every; /* COPY */
   double decay;  /* AVERAGE */
   const char *init_from; /* a file of its own; NULL: none */
+  const char *stored;    /* space of that file, or of the run's, whose tensors it takes by name; NULL: its own, or the
+                            one that it begins as */
 } cohort_declared_space;
 
 typedef struct cohort_spaces {

@@ -405,7 +405,7 @@ static cohort_status take_step(cohort_run *run, bool flag, cohort_run_row *row, 
   memset(row, 0, sizeof *row);
   COHORT_TRY(cohort_run_prepare(run, error));
   COHORT_TRY(run->task.spaces ? update(run, row, error) : cohort_run_block(run, row, error));
-  if (run->task.functions->commit) run->task.functions->commit(&run->task);
+  if (run->task.functions->commit) run->task.functions->commit(&run->task, row->report.applied);
   if (row->report.applied && cohort_spaces_some_follow(&run->spaces)) {
     cohort_run_wait_for_weights(run);
     cohort_spaces_follow(&run->spaces, run->step + 1, run->sharding == COHORT_SHARDING_PARAMETERS,

@@ -95,7 +95,9 @@ static cohort_status take_space(const cohort_run *run, const char *path, int num
   const cohort_space *space = run->spaces.space[number];
   const reading own = {.path = path,
                        .space = space,
-                       .name = run->spaces.space[every_space ? number : declared->of]->name,
+                       .name = declared->stored && !every_space
+                                   ? declared->stored
+                                   : run->spaces.space[every_space ? number : declared->of]->name,
                        .whole = every_space,
                        .found = cohort_allocate((size_t)space->tensors + 1)};
   const bool sharded = run->sharding == COHORT_SHARDING_PARAMETERS;

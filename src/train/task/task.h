@@ -121,8 +121,8 @@ typedef struct cohort_task_functions {
   cohort_status (*prepare)(cohort_task *task, const cohort_task_stage *stage, cohort_error *error);
   /* Memory of a rank that `prepare` takes beside the run's, with `executors` of so many threads. */
   double (*bytes)(const cohort_task *task, int lanes, cohort_isa isa, int executors, int threads);
-  /* After a step that was done to its end, applied or not. */
-  void (*commit)(cohort_task *task);
+  /* After a step that was done to its end, on all ranks. */
+  void (*commit)(cohort_task *task, bool applied);
   /* Of tasks with scores: the id of the sample that stands at a position. */
   int64_t (*row)(const cohort_task *task, cohort_split split, int64_t position);
   /* Of every task: the integer that divides the sums of `samples` samples of a split: samples, tokens or pairs. */

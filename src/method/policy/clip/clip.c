@@ -132,8 +132,7 @@ cohort_policy_outputs cohort_clip_build(const cohort_clip *own, cohort_graph *gr
   cohort_value loss = cohort_graph_scale(graph, gain(own, graph, fields, log_ratio, ratio), -1);
   cohort_policy_outputs out = {.column = {COHORT_NO_VALUE, COHORT_NO_VALUE}};
   if (own->loss <= COHORT_CLIP_LUSPO)
-    out.column[0] =
-        cohort_policy_token_mean(graph, fields, cohort_clip_held(own, graph, ratio, fields->advantage));
+    out.column[0] = cohort_policy_token_mean(graph, fields, cohort_clip_held(own, graph, ratio, fields->advantage));
   if (own->beta > 0) {
     const cohort_value kl = cohort_clip_divergence(graph, fields->policy, fields->reference);
     loss = cohort_graph_add(graph, loss, cohort_graph_scale(graph, kl, own->beta));

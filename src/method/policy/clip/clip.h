@@ -49,7 +49,8 @@ typedef struct cohort_clip {
 /* clang-format on */
 
 /* Its two columns, "policy/clip_ratio" and "policy/kl", come first. */
-cohort_policy_outputs cohort_clip_build(const cohort_clip *clip, cohort_graph *graph, const cohort_policy_fields *fields);
+cohort_policy_outputs cohort_clip_build(const cohort_clip *clip, cohort_graph *graph,
+                                        const cohort_policy_fields *fields);
 unsigned cohort_clip_needs(const cohort_clip *clip);
 
 /* Its parts. */

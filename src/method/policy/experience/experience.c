@@ -1,5 +1,5 @@
-/* Rewards become advantages: shaping, centring, scaling, discounting, whitening. Invariant: sums run in the order of the
- * completions, then of their tokens, whatever the rank, so every rank has the same bits. Costs a pass over the
+/* Rewards become advantages: shaping, centring, scaling, discounting, whitening. Invariant: sums run in the order of
+ * the completions, then of their tokens, whatever the rank, so every rank has the same bits. Costs a pass over the
  * completions, or over their tokens, each. */
 #include "method/policy/experience/experience.h"
 
@@ -14,7 +14,8 @@ double cohort_experience_kl(cohort_kl_estimator estimator, double d) {
 }
 
 unsigned cohort_shaping_needs(const cohort_shaping *shaping) {
-  return shaping->kl > 0 ? COHORT_POLICY_REFERENCE | COHORT_POLICY_SCORED : 0;
+  if (shaping->kl == 0) return 0;
+  return COHORT_POLICY_REFERENCE | COHORT_POLICY_SCORED | (shaping->target > 0 ? COHORT_POLICY_KEEPS : 0);
 }
 
 void cohort_shaping_begin(const cohort_shaping *shaping, double *state) { state[0] = shaping->kl; }
@@ -160,8 +161,7 @@ void cohort_experience_scale(cohort_reward_scale scale, const cohort_policy_roll
   const double all = scale == COHORT_SCALE_BATCH ? batch_deviation(own, of) : 0;
   for (int64_t g = 0; g < own->groups; g++) {
     const int64_t first = own->first[g], last = own->last[g];
-    const double deviation =
-        scale == COHORT_SCALE_BATCH ? all : cohort_experience_deviation(last - first, of + first);
+    const double deviation = scale == COHORT_SCALE_BATCH ? all : cohort_experience_deviation(last - first, of + first);
     for (int64_t c = first; c < last; c++) x[c] /= deviation + epsilon;
   }
 }

@@ -1,7 +1,6 @@
 /* What becomes of rewards before a policy trains on them: pure functions of segments, in float64. Columns of tokens are
- * [completions][width]; `mask` is 1 where a token counts, else 0, and what stands elsewhere is neither read nor written.
- * Groups
- * are runs of completions; those from the data are in none. Costs a pass over what is given each. */
+ * [completions][width]; `mask` is 1 where a token counts, else 0, and what stands elsewhere is neither read nor
+ * written. Groups are runs of completions; those from the data are in none. Costs a pass over what is given each. */
 #ifndef COHORT_METHOD_POLICY_EXPERIENCE_EXPERIENCE_H
 #define COHORT_METHOD_POLICY_EXPERIENCE_EXPERIENCE_H
 
@@ -50,15 +49,15 @@ extern const char *const cohort_kl_estimators[];
    .meaning = "tokens before the limit over which that penalty rises from 0; 0: there is none"}
 /* clang-format on */
 
-/* SCORED and REFERENCE where the shaping reads them. */
+/* SCORED, REFERENCE and KEEPS where the shaping has a use for them. */
 unsigned cohort_shaping_needs(const cohort_shaping *shaping);
 /* The first state of a method that keeps the weight: "policy/kl_coefficient". */
 void cohort_shaping_begin(const cohort_shaping *shaping, double *state);
 
 /* A completion's reward: the weighted sum of its rewards, clipped, minus penalties: reward[completions]. */
 void cohort_experience_rewards(const cohort_shaping *shaping, const cohort_policy_rollouts *rollouts, double *reward);
-/* Every token's reward: minus the weight times the KL, and the completion's at its last token (or what every token has).
- * The weight is state[0], and next[0] what becomes of it (Ziegler et al., Fine-tuning language models from human
+/* Every token's reward: minus the weight times the KL, and the completion's at its last token (or what every token
+ * has). The weight is state[0], and next[0] what becomes of it (Ziegler et al., Fine-tuning language models from human
  * preferences, 2019, section 2.2): w (1 + clip(KL / target - 1, -0.2, 0.2) completions / horizon). */
 void cohort_experience_token_rewards(const cohort_shaping *shaping, const cohort_policy_rollouts *rollouts,
                                      const double *reward, double *tokens, double *next);
@@ -74,7 +73,12 @@ void cohort_experience_totals(const cohort_policy_rollouts *rollouts, const doub
 double cohort_experience_mean(int64_t count, const double *x);
 double cohort_experience_deviation(int64_t count, const double *x);
 
-typedef enum { COHORT_BASELINE_NONE, COHORT_BASELINE_GROUP, COHORT_BASELINE_OTHERS, COHORT_BASELINE_BATCH } cohort_baseline;
+typedef enum {
+  COHORT_BASELINE_NONE,
+  COHORT_BASELINE_GROUP,
+  COHORT_BASELINE_OTHERS,
+  COHORT_BASELINE_BATCH
+} cohort_baseline;
 typedef enum { COHORT_SCALE_NONE, COHORT_SCALE_GROUP, COHORT_SCALE_BATCH } cohort_reward_scale;
 /* x minus nothing, the mean of its group, that of the others of its group (alone: of none), that of all; in place. */
 void cohort_experience_centre(cohort_baseline baseline, const cohort_policy_rollouts *rollouts, double *x);
@@ -88,9 +92,9 @@ void cohort_experience_normalise_then_sum(const cohort_policy_rollouts *rollouts
 /* A number for every token of a completion that counts. */
 void cohort_experience_spread(const cohort_policy_rollouts *rollouts, const double *completions, double *tokens);
 
-/* Generalised advantage estimates from rewards of tokens and values: delta_t = r_t + gamma V_{t+1} - V_t, A_t = delta_t +
- * gamma lambda A_{t+1}; tokens that do not count are passed over, behind the last stands 0. lambda[completions]; `rewards`
- * and `advantage` may be the same array. (Schulman et al., 2016.) */
+/* Generalised advantage estimates from rewards of tokens and values: delta_t = r_t + gamma V_{t+1} - V_t, A_t = delta_t
+ * + gamma lambda A_{t+1}; tokens that do not count are passed over, behind the last stands 0. lambda[completions];
+ * `rewards` and `advantage` may be the same array. (Schulman et al., 2016.) */
 void cohort_experience_gae(const cohort_policy_rollouts *rollouts, double gamma, const double *lambda,
                            const double *rewards, double *advantage);
 /* The sum of rewards from a token on: R_t = r_t + gamma R_{t+1}; in place. */
