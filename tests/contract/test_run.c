@@ -6,6 +6,7 @@
 
 #include "contract/run_fixture.h"
 #include "method/privacy/privacy.h"
+#include "method/reward/reward.h"
 #include "train/run/keys.h"
 
 #define IMAGES "data: {train_images: DATA/images, train_labels: DATA/labels}\n"
@@ -19,6 +20,11 @@
 /* A federation with these words, of clients that take two steps of five samples. */
 #define FEDERATED(words) \
   "federated: {" words ", local_steps: 2, local_batch: 5, client: {sgd: {learning_rate: 0.05}}}\n"
+/* A policy that is rewarded so. */
+#define REWARDED(reward)                                                     \
+  "task: {policy: {reward: " reward                                          \
+  ", group: 2, prompt: 4, completion: 5, updates: 3}}\nbatch: 5\nlanes: 5\n" \
+  "data: {text: DATA/text}\n" GPT SGD
 #define SGD "optimizer: {sgd: {learning_rate: 0.05, momentum: 0.9}}\n"
 
 enum { CONFIGS = 8 };
@@ -52,6 +58,8 @@ static const placement placements[] = {
      {"task: {policy: {loss: KEY, reward: {contains: e}, group: 2, prompt: 4, completion: 5, updates: 3}}\nbatch: 5\n"
       "lanes: 5\nclip: 0.5\ndata: {text: DATA/text}\n" GPT SGD,
       NULL, NULL}},
+    {"reward",
+     {REWARDED("KEY"), REWARDED("{KEY: e}"), REWARDED("{KEY: 3}"), REWARDED("{KEY: [{contains: e}, {length: 3}]}")}},
     {"federated",
      {"task: supervised\n" IMAGES MLP "federated: {strategy: KEY, population: {dirichlet: {clients: 6, alpha: 0.5}}, "
       "clients_per_round: 4, local_steps: 2, local_batch: 5, client: {sgd: {learning_rate: 0.05}}}\n",
@@ -472,6 +480,9 @@ static void note_family(void *argument, const char *path, const cohort_parameter
 static bool is_trained(const cohort_method *method) {
   const char *family = method->family;
   if (strcmp(family, "privacy") == 0 && !((const cohort_privacy *)method->functions)->fill) return false;
+  const cohort_reward *reward = strcmp(family, "reward") == 0 ? method->functions : NULL;
+  if (reward && (reward->question || reward->column))
+    return false; /* tests/acceptance/rewards has a model, a command */
   cohort_keys_walk(true, note_family, &family);
   return !family;
 }

@@ -73,6 +73,8 @@ cohort_status cohort_run_step(cohort_run *run, bool flag, cohort_run_row *row, c
 
 /* Collective. Every sample of the split counts once. `samples` 0 in the task: BAD_CONFIG. */
 cohort_status cohort_run_evaluate(cohort_run *run, cohort_split split, cohort_run_row *row, cohort_error *error);
+/* Collective: so many texts as evaluate.samples says, into the log. */
+cohort_status cohort_run_write_samples(cohort_run *run, cohort_error *error);
 /* Whether its clients are evaluated, and what each evaluation measures of them (federated runs alone). */
 bool cohort_run_evaluates_clients(const cohort_run *run, bool measured[COHORT_CLIENT_FIGURES]);
 /* Collective. Clients on samples of their own. COHORT_STOPPED: it was left. */

@@ -41,6 +41,7 @@ static bool has_list(const void *own) { return of(own)->losses != NULL; }
 static bool has_no_list(const void *own) { return !has_list(own); }
 static bool has_text(const void *own) { return uses(own, COHORT_TASK_TEXT); }
 static bool has_tokens(const void *own) { return uses(own, COHORT_TASK_TOKENS); }
+static bool writes(const void *own) { return has_tokens(own) && has_splits(own) && is_central(own); }
 static bool has_images(const void *own) { return is_supervised(own) && of(own)->data_settings.train_images != NULL; }
 static bool has_test_images(const void *own) { return has_images(own) && of(own)->data_settings.test_images != NULL; }
 static bool has_samples_file(const void *own) { return uses(own, COHORT_TASK_SAMPLES) && !has_images(own); }
@@ -109,6 +110,10 @@ static const cohort_scope texts[] = {
 };
 static const cohort_scope language[] = {
     {"task language", is_language, "is for task language; remove it or set the task"},
+    {.who = NULL},
+};
+static const cohort_scope written[] = {
+    {"runs of a language model that are not federated", writes, "this run writes no text; remove it"},
     {.who = NULL},
 };
 static const cohort_scope supervised[] = {
@@ -203,6 +208,9 @@ static const cohort_parameter evaluate_table[] = {
     COHORT_INTEGER_RANGE(cohort_evaluate_settings, stride, "0", 0, 1e9,
                          "tokens scored in a window, the rest of it is context; 0: the whole window", .unit = "tokens",
                          .scopes = language, .may_change = true),
+    COHORT_INTEGER_RANGE(cohort_evaluate_settings, samples, "0", 0, 64, "texts of 64 tokens to write into the log then",
+                         .scopes = written, .may_change = true),
+    COHORT_TEXT(cohort_evaluate_settings, prompt, "\n", "what they begin with", .scopes = written, .may_change = true),
     {.name = NULL},
 };
 

@@ -32,6 +32,8 @@ typedef struct cohort_data_settings {
 typedef struct cohort_evaluate_settings {
   int64_t every;
   int64_t stride; /* language: new tokens scored per window; 0: the whole window */
+  int64_t samples;
+  const char *prompt;
 } cohort_evaluate_settings;
 
 /* Of the clients of a federation (train/engine/client_evaluation.h). */

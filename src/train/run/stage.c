@@ -48,8 +48,7 @@ static void copy_own(const cohort_shards *shards, const float *from, float *to) 
   }
 }
 
-static cohort_status give_weights(void *argument, int number, const cohort_space **out, cohort_error *error) {
-  cohort_run *run = argument;
+cohort_status cohort_run_whole_weights(cohort_run *run, int number, const cohort_space **out, cohort_error *error) {
   const cohort_space *space = run->spaces.space[number];
   cohort_space *whole = &run->gathered[number];
   void *memory = whole->memory;
@@ -68,6 +67,10 @@ static cohort_status give_weights(void *argument, int number, const cohort_space
   }
   *out = whole;
   return COHORT_DONE;
+}
+
+static cohort_status give_weights(void *argument, int number, const cohort_space **out, cohort_error *error) {
+  return cohort_run_whole_weights(argument, number, out, error);
 }
 
 static cohort_status give_scores(void *argument, float **rows, int64_t *elements, cohort_error *error) {

@@ -102,6 +102,9 @@ cohort_status cohort_run_take_scores(cohort_run *run, const char *path, cohort_e
 
 /* Collective. What the task does before a step (train/task/task.h). */
 cohort_status cohort_run_prepare(cohort_run *run, cohort_error *error);
+/* Collective: a space with the weights as they are, whole on this rank; its vector stays where it is from call to call.
+ */
+cohort_status cohort_run_whole_weights(cohort_run *run, int number, const cohort_space **out, cohort_error *error);
 /* Collective. A step of a task without a model: its items, dealt over lanes. */
 cohort_status cohort_run_block(cohort_run *run, cohort_run_row *row, cohort_error *error);
 

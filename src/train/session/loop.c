@@ -156,6 +156,9 @@ static cohort_status evaluate(cohort_loop *own, cohort_split split, bool end, co
   if (step == own->session.first_step && own->kept[split]) return COHORT_DONE;
   cohort_loop_write_row(own, cohort_split_name(split), &row, NULL);
   show_evaluation(own, split, &row);
+  if (split != cohort_task_evaluated_split(cohort_run_task(own->run))) return COHORT_DONE;
+  COHORT_TRY(cohort_run_write_samples(own->run, error));
+  cohort_loop_restore_traffic(cohort_run_comm(own->run), &before);
   return COHORT_DONE;
 }
 
