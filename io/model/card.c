@@ -151,11 +151,11 @@ cohort_status cohort_card_read(const char *path, cohort_model_card *out, cohort_
 }
 
 static void write_gpt2(const cohort_model_card *card, json_t *out) {
-  json_t *own =
-      json_pack("{sIsIsIsIsIsssfsfsfsf}", "n_embd", (json_int_t)card->width, "n_layer", (json_int_t)card->layers,
-                "n_head", (json_int_t)card->heads, "n_positions", (json_int_t)card->context, "n_inner",
-                (json_int_t)card->feed_forward, "activation_function", card->exact_gelu ? "gelu" : "gelu_new",
-                "layer_norm_epsilon", card->epsilon, "attn_pdrop", 0.0, "embd_pdrop", 0.0, "resid_pdrop", 0.0);
+  json_t *own = json_pack("{sI sI sI sI sI ss sf sf sf sf}", "n_embd", (json_int_t)card->width, "n_layer",
+                          (json_int_t)card->layers, "n_head", (json_int_t)card->heads, "n_positions",
+                          (json_int_t)card->context, "n_inner", (json_int_t)card->feed_forward, "activation_function",
+                          card->exact_gelu ? "gelu" : "gelu_new", "layer_norm_epsilon", card->epsilon, "attn_pdrop",
+                          0.0, "embd_pdrop", 0.0, "resid_pdrop", 0.0);
   json_object_update(out, own);
   json_decref(own);
 }
@@ -163,15 +163,15 @@ static void write_gpt2(const cohort_model_card *card, json_t *out) {
 static json_t *rope_scaling(const cohort_model_card *card) {
   if (card->rope == COHORT_CARD_ROPE_PLAIN) return json_null();
   if (card->rope == COHORT_CARD_ROPE_LINEAR)
-    return json_pack("{sssf}", "rope_type", "linear", "factor", card->rope_factor);
-  return json_pack("{sssfsfsfsI}", "rope_type", "llama3", "factor", card->rope_factor, "low_freq_factor",
+    return json_pack("{ss sf}", "rope_type", "linear", "factor", card->rope_factor);
+  return json_pack("{ss sf sf sf sI}", "rope_type", "llama3", "factor", card->rope_factor, "low_freq_factor",
                    card->rope_low, "high_freq_factor", card->rope_high, "original_max_position_embeddings",
                    (json_int_t)card->rope_context);
 }
 
 static void write_llama(const cohort_model_card *card, json_t *out) {
   json_t *own =
-      json_pack("{sIsIsIsIsIsIsIsssfsfso}", "hidden_size", (json_int_t)card->width, "num_hidden_layers",
+      json_pack("{sI sI sI sI sI sI sI ss sf sf so}", "hidden_size", (json_int_t)card->width, "num_hidden_layers",
                 (json_int_t)card->layers, "num_attention_heads", (json_int_t)card->heads, "num_key_value_heads",
                 (json_int_t)card->key_heads, "head_dim", (json_int_t)card->head_width, "max_position_embeddings",
                 (json_int_t)card->context, "intermediate_size", (json_int_t)card->feed_forward, "hidden_act", "silu",
@@ -190,7 +190,7 @@ cohort_status cohort_card_write(const cohort_model_card *card, bool bf16, const 
                                 cohort_error *error) {
   static const char *const kept[] = {"bos_token_id", "eos_token_id", "pad_token_id"};
   const char *name = names[card->architecture];
-  json_t *out = json_pack("{s[s]sssIsbss}", "architectures", classes[card->architecture], "model_type", name,
+  json_t *out = json_pack("{s[s] ss sI sb ss}", "architectures", classes[card->architecture], "model_type", name,
                           "vocab_size", (json_int_t)card->vocabulary, "tie_word_embeddings", (int)card->tied,
                           "torch_dtype", bf16 ? "bfloat16" : "float32");
   if (card->architecture == COHORT_ARCHITECTURE_GPT2)

@@ -128,7 +128,7 @@ cohort_status cohort_gguf_write_tokenizer(const char *path, const char *folder, 
   const cohort_tokenizer_arrays arrays = take(&gguf, &own);
   char *file = cohort_format_text("%s/tokenizer.json", folder);
   cohort_status status = COHORT_DONE;
-  if (arrays.count) { /* some files have weights alone */
+  if (arrays.count && arrays.model) { /* some files have weights alone */
     status = cohort_tokenizer_from_arrays(path, &arrays, &tokenizer, error);
     if (status == COHORT_DONE) status = cohort_tokenizer_write(tokenizer, file, error);
     if (status == COHORT_DONE) status = write_config(&gguf, &arrays, folder, error);

@@ -81,9 +81,9 @@ cohort_status cohort_peft_read(const char *folder, cohort_peft *out, cohort_tens
 cohort_status cohort_peft_write_config(const cohort_peft *peft, const char *folder, cohort_error *error) {
   json_t *targets = json_array();
   for (int t = 0; t < peft->targets; t++) json_array_append_new(targets, json_string(peft->target[t]));
-  json_t *out = json_pack("{sssssss?sIsfsfsbsbsosb}", "peft_type", "LORA", "task_type", "CAUSAL_LM", "bias", "none",
-                          "base_model_name_or_path", peft->base, "r", (json_int_t)peft->rank, "lora_alpha", peft->alpha,
-                          "lora_dropout", peft->dropout, "use_rslora", (int)peft->by_root, "use_dora",
+  json_t *out = json_pack("{ss ss ss ss? sI sf sf sb sb so sb}", "peft_type", "LORA", "task_type", "CAUSAL_LM", "bias",
+                          "none", "base_model_name_or_path", peft->base, "r", (json_int_t)peft->rank, "lora_alpha",
+                          peft->alpha, "lora_dropout", peft->dropout, "use_rslora", (int)peft->by_root, "use_dora",
                           (int)peft->magnitude, "target_modules", targets, "inference_mode", 1);
   /* lora_alpha is a whole number for some readers. */
   if (peft->alpha == (double)(int64_t)peft->alpha)

@@ -81,9 +81,11 @@ cohort_status cohort_model_path_find(const char *path, cohort_model_path *out, c
   cohort_status status;
   if (!cohort_file_exists(path))
     status = cohort_fail(error, COHORT_BAD_CONFIG, "%s: there is no such model", path);
+  else if (cohort_model_is_gguf(path))
+    status = find_released(path, out, error);
   else if (ends_in(path, ".h5") || cohort_file_exists(yaml))
     status = find_run(path, out, error);
-  else if (cohort_model_is_gguf(path) || cohort_file_exists(json))
+  else if (cohort_file_exists(json))
     status = find_released(path, out, error);
   else
     status = cohort_fail(error, COHORT_BAD_CONFIG, "%s: has neither config.json nor config.yaml: it is no model", path);
