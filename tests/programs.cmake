@@ -5,7 +5,7 @@ set(COHORT_MPIRUN_ENVIRONMENT "OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_C
 
 function(cohort_mpi_test name ranks command)
   add_test(NAME ${name}_${ranks} COMMAND sh -c "${command}")
-  set_tests_properties(${name}_${ranks} PROPERTIES LABELS mpi TIMEOUT 120 ENVIRONMENT "${COHORT_MPIRUN_ENVIRONMENT}")
+  set_tests_properties(${name}_${ranks} PROPERTIES LABELS mpi TIMEOUT 120 PROCESSORS 2 ENVIRONMENT "${COHORT_MPIRUN_ENVIRONMENT}")
 endfunction()
 
 string(REPLACE ";" " " mpirun_text "${COHORT_MPIRUN}")
@@ -72,7 +72,7 @@ foreach(check catalogue probe_values)
   add_test(NAME check_${check} COMMAND ${COHORT_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/contract/check_${check}.py
     $<TARGET_FILE:cohort>)
   # Thousands of starts of the program: not under sanitizers, where golden_files probes every method.
-  set_tests_properties(check_${check} PROPERTIES LABELS "quick;release" TIMEOUT 600 SKIP_RETURN_CODE 77)
+  set_tests_properties(check_${check} PROPERTIES LABELS "quick;release" TIMEOUT 600 SKIP_RETURN_CODE 77 PROCESSORS 2)
 endforeach()
 # Other people's numbers: every file of tests/method/golden/probe.
 add_test(NAME golden_files COMMAND ${COHORT_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/acceptance/golden_files $<TARGET_FILE:cohort>)

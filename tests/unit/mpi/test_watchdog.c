@@ -1,6 +1,6 @@
 /* The watchdog against who listens and sends on its network: the key is not to be seen, forged and repeated messages
  * change nothing. Two ranks are processes; all that they send goes through this one, which can keep, change and repeat
- * it. */
+ * it. Runs alone: its limits are short. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>

@@ -1,5 +1,5 @@
 /* The profile: calls and seconds of all ranks and executors add up, parts of a step sum to it, and what is written
- * reads back: CSV of equal columns, a trace that a JSON reader takes. */
+ * reads back: CSV of equal columns, a trace that a JSON reader takes. Runs alone: it measures time. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
