@@ -1,5 +1,5 @@
 /* Partitions: every sample has one client and every client a sample, the same again, whatever the method; what each
- * promises; bits of the Dirichlet draws; time by clients and samples. */
+ * promises; bits of the Dirichlet draws; time by clients and samples, for which it runs alone. */
 #include "base/clock.h"
 #include "check.h"
 #include "contract/method_fixture.h"
