@@ -66,16 +66,20 @@ static int64_t work_of(const cohort_federation *federation, int64_t client, int6
 }
 
 /* Positions of local step `step`: a stream of permutations of the client's samples, of which the last step has what is
- * left; or all of them. */
-static int64_t choose_samples(const cohort_federation *federation, int64_t client, int64_t step, cohort_random_key key,
-                              int64_t *position) {
+ * left; or all of them. Every round has a stream of its own, but that of a client who has all samples is one, and that
+ * of a run without clients: then rounds of one step are such a run's steps, bit for bit. */
+static int64_t choose_samples(const cohort_federation *federation, const cohort_client_question *question,
+                              cohort_random_key key, int64_t *position) {
+  const int64_t client = question->client, step = question->batch;
   const int64_t batch = settings_of(federation)->local_batch, size = size_of(federation, client);
   int64_t steps;
-  const int64_t left = work_of(federation, client, &steps) - step * batch;
+  const int64_t work = work_of(federation, client, &steps), left = work - step * batch;
+  const bool sole = federation->population.clients == 1;
   const int64_t count = !batch ? size : batch < left || step >= steps ? batch : left;
   for (int64_t i = 0; i < count; i++) {
-    const int64_t at = batch ? step * batch + i : i;
-    const cohort_random_key epoch = cohort_random_key_derive(key, (uint64_t)(at / size));
+    const int64_t at = (sole ? question->round * work : 0) + step * batch + i;
+    const cohort_random_key epoch =
+        cohort_random_key_derive(sole ? federation->options.task->key : key, (uint64_t)(at / size));
     const int64_t chosen = batch ? (int64_t)cohort_random_permute(epoch, (uint64_t)size, (uint64_t)(at % size)) : i;
     position[i] = cohort_population_sample(&federation->population, client, chosen);
   }
@@ -157,8 +161,7 @@ static bool ask(void *argument, const cohort_client_question *question, double *
   const cohort_random_key key = cohort_random_key_derive(of_round, (uint64_t)question->client);
   if (question->batch == COHORT_BATCH_ALL)
     return ask_all(federation, question, cohort_random_key_derive_name(key, "all"), loss);
-  const int64_t count =
-      choose_samples(federation, question->client, question->batch, key, federation->context[executor].position);
+  const int64_t count = choose_samples(federation, question, key, federation->context[executor].position);
   const double whole = divisor(federation, count);
   if (!run_lane(federation, question, count, 1.0 / whole, cohort_random_key_derive(key, (uint64_t)question->batch),
                 question->gradient ? question->gradient : federation->room[executor], loss))
