@@ -21,6 +21,7 @@ typedef struct cohort_oracle {
   void *argument;
   int objectives;
   int64_t samples; /* of a step's batch */
+  double noise;    /* what a budget of privacy asks for (cohort_answer); 0: none */
   int64_t labels;  /* what its sums are divided by: samples, tokens */
   /* *rows receives, on this rank's shard, in the engine's real type: as many gradients as the engine's needs say, one
    * of all objectives or one of each after another (each as long as the space), then the product (Fisher's: after one);

@@ -58,7 +58,7 @@ static void aggregate(cohort_update_step *step, const double *losses, bool first
 }
 
 static void judge(cohort_update_step *step, const double *losses, cohort_answer *answer) {
-  *answer = (cohort_answer){.samples = step->oracle->samples, .finite = true};
+  *answer = (cohort_answer){.samples = step->oracle->samples, .noise = step->oracle->noise, .finite = true};
   for (int i = 0; i < step->oracle->objectives; i++) {
     answer->loss += step->updater->weight[i] * losses[i];
     answer->finite = answer->finite && isfinite(losses[i]);

@@ -11,7 +11,10 @@ static const cohort_parameter parameters[] = {
     {COHORT_FIELD(dpsgd_config, clip, COHORT_PARAMETER_REAL), .standard = "1", .minimum = 0, .minimum_open = true,
      .maximum = INFINITY, .maximum_open = true, .meaning = "largest norm of a sample's gradient, over all tensors",
      .sweep_low = 0.1, .sweep_high = 10, .sweep_log = true},
-    COHORT_REAL_ATLEAST(dpsgd_config, noise, "1", 0, "standard deviation of the noise on the sum, in units of clip"),
+    COHORT_REAL_ATLEAST(
+        dpsgd_config, noise, "1", 0,
+        "standard deviation of the noise on the sum, in units of clip; 0: none, or what privacy.budget asks "
+        "for"),
     COHORT_METHOD_OF(dpsgd_config, base, "sgd", "optimizer", "the update that takes the noisy gradient"),
     {.name = NULL},
 };
@@ -33,9 +36,10 @@ static cohort_status gradient(cohort_driver *driver, const cohort_question *ques
   cohort_question clipped = *question;
   clipped.clip = config->clip;
   COHORT_TRY(driver->call->ask(driver, &clipped, answer, error));
-  if (config->noise == 0) return COHORT_DONE;
+  const double multiplier = config->noise > 0 ? config->noise : answer->noise;
+  if (multiplier == 0) return COHORT_DONE;
   driver->call->fill(driver, COHORT_FILL_NORMAL, noise, "noise", 0);
-  driver->call->combine(driver, g, 1, g, config->noise * config->clip / (double)answer->samples, noise);
+  driver->call->combine(driver, g, 1, g, multiplier * config->clip / (double)answer->samples, noise);
   return COHORT_DONE;
 }
 

@@ -138,7 +138,8 @@ static inline cohort_question cohort_ask_gradient(int point, int gradient) {
 
 typedef struct cohort_answer {
   double loss;       /* mean over the batch, all objectives together */
-  int64_t samples;   /* of the batch */
+  int64_t samples;   /* of the batch; where a sampler draws it, on average */
+  double noise;      /* multiplier of the noise that a budget of privacy asks for; 0: there is none */
   double divergence; /* the mean over the batch of KL(outputs at the weights, outputs at the point), as evaluated */
   bool finite;       /* the losses are, and the divergence; of gradients the norm tells */
 } cohort_answer;

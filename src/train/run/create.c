@@ -359,6 +359,7 @@ static cohort_status plan_run(cohort_run *run, cohort_faults *faults, cohort_err
   if (!run->task.spaces) return cohort_lane_engine_create(run->comm, run->lanes, run->threads, &run->engine, error);
   COHORT_TRY(cohort_spaces_create(&run->task.source, run->task.spaces, run->task.space, &run->spaces, error));
   COHORT_TRY(check_lora(run, faults, error));
+  COHORT_TRY(cohort_run_make_sampled(run, faults, error));
   COHORT_TRY(make_updater(run, faults, error));
   COHORT_TRY(cohort_lane_engine_create(run->comm, run->lanes, run->threads, &run->engine, error));
   return make_graphs(run, faults, error);
@@ -474,6 +475,7 @@ void cohort_run_destroy(cohort_run *run) {
   cohort_lane_graph_destroy(run->losses);
   cohort_lane_graph_destroy(run->evaluate);
   cohort_federation_destroy(run->federation);
+  cohort_sampled_destroy(run->sampled);
   cohort_lane_engine_destroy(run->engine);
   cohort_updater_destroy(run->updater);
   for (int s = 1; s < COHORT_MAX_SPACES; s++) cohort_updater_destroy(run->player[s].updater);

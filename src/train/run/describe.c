@@ -41,6 +41,9 @@ static char *describe_batch(const cohort_run *run) {
     return cohort_format_text("%lld clients a round, %lld steps of %lld samples each",
                               (long long)federated->clients_per_round, (long long)federated->local_steps,
                               (long long)federated->local_batch);
+  if (run->sampled)
+    return cohort_format_text("%lld %s in the mean, drawn anew in each step, in %d lanes", (long long)settings->batch,
+                              words_of_samples(run), run->lanes);
   return cohort_format_text("%lld %s in %d lanes (streams of arithmetic, which ranks and threads share)",
                             (long long)settings->batch, words_of_samples(run), run->lanes);
 }

@@ -24,15 +24,18 @@ int cohort_run_reports(const cohort_run *run) {
   return run->updater ? cohort_updater_columns(run->updater, name) : 0;
 }
 int cohort_run_round_columns(const cohort_run *run, const char **name) {
-  return run->federation ? cohort_federation_columns(run->federation, name) : 0;
+  if (run->federation) return cohort_federation_columns(run->federation, name);
+  if (!cohort_sampled_is_private(run->sampled)) return 0;
+  name[0] = "privacy/epsilon";
+  return 1;
 }
 char *cohort_run_private_text(const cohort_run *run, int64_t rounds) {
   const cohort_round_module *module = run->federation ? cohort_private_rounds_find(run->federation) : NULL;
-  return module ? cohort_private_rounds_text(module, rounds) : NULL;
+  return module ? cohort_private_rounds_text(module, rounds) : cohort_sampled_text(run->sampled, rounds);
 }
 int64_t cohort_run_limit(const cohort_run *run) {
   const cohort_round_module *module = run->federation ? cohort_private_rounds_find(run->federation) : NULL;
-  return module ? cohort_private_rounds_limit(module) : INT64_MAX;
+  return module ? cohort_private_rounds_limit(module) : cohort_sampled_limit(run->sampled);
 }
 int cohort_run_lanes(const cohort_run *run) { return run->lanes; }
 const char *cohort_run_kernels(const cohort_run *run) { return run->kernels->name; }

@@ -38,6 +38,7 @@ typedef struct batch_work {
 typedef struct step_oracle {
   cohort_run *run;
   double sums[COHORT_MAX_SCALARS]; /* of the first ask */
+  int64_t count;                   /* what they are divided by; 0: nobody was drawn */
   int asked;
   /* Of the last ask: what further players are answered with. */
   bool gradient;
@@ -206,14 +207,17 @@ static void run_clipped_lane(void *argument, int executor, int slot, int lane, i
     scalars[COHORT_LANE_LEFT] = 1;
 }
 
-/* The mean of clipped gradients: lanes make them sample by sample, all weights being there. */
+/* The mean of clipped gradients: lanes make them sample by sample, all weights being there. A batch that was drawn is
+ * cut into lanes as it is; its sums are divided by its mean size. */
 static void run_clipped(cohort_run *run, batch_work *work, double *sums, float **rows) {
   const cohort_lane_graph *graph = cohort_per_sample_graph(run->per_sample);
   const cohort_lane_work lanes = {
       .argument = work, .phases = 1, .vectors = 1, .scalars = graph->scalars, .run = run_clipped_lane};
   fetch_scores(work);
   cohort_updater_wait(run->updater);
+  if (run->sampled) work->samples = cohort_run_draw(run);
   cohort_lane_engine_run(run->engine, &lanes, sums, NULL, rows);
+  run->task.drawn = NULL;
   int first, last;
   cohort_lane_engine_own(run->engine, &first, &last);
   run->counters.flops += (last - first) * cohort_plan_flops(graph->plan) * (double)work->samples / run->lanes;
@@ -241,7 +245,7 @@ static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **row
   step_oracle *oracle = argument;
   cohort_run *run = oracle->run;
   const int64_t batch = run->settings->batch;
-  const int64_t count = run->task.functions->count(&run->task, COHORT_SPLIT_TRAIN, batch);
+  int64_t count = run->task.functions->count(&run->task, COHORT_SPLIT_TRAIN, batch);
   cohort_prefetch *prefetch = NULL;
   const cohort_lane_graph *graph = graph_for(run, ask, &prefetch);
   const float *direction = graph->options.hessian_product ? ask->direction : NULL;
@@ -268,11 +272,15 @@ static cohort_status ask_batch(void *argument, const cohort_ask *ask, void **row
   else
     run_batch(run, &work, vectors, sums, &sum);
   COHORT_TRY(left(run, error));
+  if (run->sampled) count = run->task.functions->count(&run->task, COHORT_SPLIT_TRAIN, work.samples);
   *rows = oracle->rows = sum;
   oracle->gradient = ask->gradient;
-  for (int i = 0; i < graph->objectives; i++) losses[i] = oracle->losses[i] = sums[i] / (double)count;
+  for (int i = 0; i < graph->objectives; i++) losses[i] = oracle->losses[i] = count ? sums[i] / (double)count : 0;
   if (ask->divergence) COHORT_TRY(ask_divergence(run, work, count, ask->divergence, error));
-  if (!ask->labels && !ask->fisher && oracle->asked++ == 0) memcpy(oracle->sums, sums, sizeof sums);
+  if (!ask->labels && !ask->fisher && oracle->asked++ == 0) {
+    memcpy(oracle->sums, sums, sizeof sums);
+    oracle->count = count;
+  }
   return COHORT_DONE;
 }
 
@@ -350,40 +358,19 @@ static cohort_status move_others(cohort_run *run, step_oracle *first, cohort_run
   return status;
 }
 
-static void end_round(cohort_run *run, cohort_run_row *row) {
-  row->loss = cohort_federation_acted(run->federation) ? row->report.losses[0] : NAN;
-  for (int m = 0; m < COHORT_MAX_METRICS; m++) row->columns[m] = NAN;
-  run->samples += cohort_federation_samples(run->federation, false);
-  run->counters.samples += cohort_federation_samples(run->federation, true);
-  if (row->report.applied) cohort_updater_wait(run->updater);
-  if (row->report.applied) cohort_federation_commit(run->federation, run->spaces.vector[0].values);
-  cohort_federation_values(run->federation, row->round);
-  row->refusal = row->report.applied ? NULL : cohort_federation_refusal(run->federation);
-}
-
-/* A round that nobody takes part in, and that has no step. */
-static cohort_status pass_round(cohort_run *run, cohort_run_row *row, cohort_error *error) {
-  void *gradient;
-  double loss;
-  cohort_updater_wait(run->updater);
-  COHORT_TRY(cohort_federation_run(run->federation, run->spaces.vector[0].values, &gradient, &loss, error));
-  row->report.applied = true;
-  row->report.learning_rate = row->report.gradient_norm = NAN;
-  for (int c = 0; c < COHORT_MAX_COLUMNS; c++) row->report.columns[c] = NAN;
-  end_round(run, row);
-  return COHORT_DONE;
-}
-
 static cohort_status update(cohort_run *run, cohort_run_row *row, cohort_error *error) {
   step_oracle own = {.run = run};
   if (run->federation && cohort_federation_asks(run->federation)) cohort_updater_wait(run->updater);
-  if (run->federation && !cohort_federation_begin(run->federation, run->step)) return pass_round(run, row, error);
+  if (run->federation && !cohort_federation_begin(run->federation, run->step))
+    return cohort_run_pass_round(run, row, error);
   cohort_spaces_begin(&run->spaces);
   const int64_t labels =
       run->federation ? 0 : run->task.functions->count(&run->task, COHORT_SPLIT_TRAIN, run->settings->batch);
+  own.count = labels;
   const cohort_oracle oracle = {.argument = &own,
                                 .objectives = run->task.objectives,
                                 .samples = run->settings->batch,
+                                .noise = cohort_sampled_noise(run->sampled),
                                 .labels = labels,
                                 .ask = run->federation ? ask_clients : ask_batch,
                                 .squares = run->federation ? NULL : squares_of,
@@ -392,10 +379,10 @@ static cohort_status update(cohort_run *run, cohort_run_row *row, cohort_error *
   if (row->report.applied && run->spaces.trained > 1) COHORT_TRY(move_others(run, &own, row, error));
   if (own.asked && row->report.applied) cohort_spaces_commit(&run->spaces);
   if (run->federation) {
-    end_round(run, row);
+    cohort_run_end_round(run, row);
   } else {
-    const int64_t count = run->task.functions->count(&run->task, COHORT_SPLIT_TRAIN, run->settings->batch);
-    fill_row(run, COHORT_SPLIT_TRAIN, count, own.sums, row);
+    fill_row(run, COHORT_SPLIT_TRAIN, own.count, own.sums, row);
+    cohort_run_fill_account(run, row);
     run->samples += run->settings->batch;
   }
   return COHORT_DONE;

@@ -68,6 +68,12 @@ static const cohort_scope central[] = {
      "these"},
     {.who = NULL},
 };
+static const cohort_scope sampled[] = {
+    {"tasks with a model", has_model, "this task trains no model; remove it"},
+    {"runs that are not federated", is_central,
+     "a federated run says so of its clients: federated.sampler, federated.privacy; set these"},
+    {.who = NULL},
+};
 static const cohort_scope many_players[] = {
     {"tasks with a model", has_model, "this task trains no model; remove it"},
     {"runs that are not federated", is_central, "clients of a federated run train one space; remove it"},
@@ -237,6 +243,11 @@ const cohort_parameter cohort_settings_table[] = {
                          .may_change = true),
     COHORT_INTEGER_RANGE(cohort_settings, batch, "64", 1, 1e9,
                          "samples, sequences or pairs of one step, over all ranks", .unit = "samples"),
+    COHORT_METHOD_OF(cohort_settings, sampler, "null", "sampler",
+                     "how batches are drawn where every sample is clipped; null: epochs in a shuffled order",
+                     .scopes = sampled),
+    COHORT_SECTION(cohort_settings, privacy, privacy_settings, cohort_private_table, "null",
+                   "account of what the weights tell of one sample; null: none", .scopes = sampled),
     COHORT_INTEGER_RANGE(
         cohort_settings, lanes, "0", 0, 4096,
         "streams of arithmetic that a batch is cut into, which is the most ranks that can share it; 0: by the batch",
@@ -420,6 +431,7 @@ static void check_methods(const cohort_settings *own, cohort_faults *faults) {
   for (size_t i = 0; own->groups && own->groups->kind == COHORT_LIST && i < own->groups->count; i++)
     check_method("optimizer", cohort_document_get(own->groups->children[i], "optimizer"), "groups.optimizer", faults);
   check_method("schedule", own->schedule, "schedule", faults);
+  check_method("sampler", own->sampler, "sampler", faults);
   if (!own->is_federated) return;
   const cohort_document *strategy = own->federated_settings.strategy;
   if (strategy) check_method(cohort_settings_strategy_family(strategy), strategy, "federated.strategy", faults);

@@ -69,6 +69,20 @@ typedef struct cohort_federated_settings {
   cohort_secure_settings secure_settings;
 } cohort_federated_settings;
 
+/* The account of a run that is not federated (train/engine/sampled.h). */
+typedef struct cohort_private_budget {
+  double epsilon;
+  int64_t steps;
+} cohort_private_budget;
+typedef struct cohort_private_settings {
+  double delta;
+  int accountant;                /* COHORT_ACCOUNTANT_... */
+  const cohort_document *budget; /* NULL: none */
+  cohort_private_budget budget_settings;
+} cohort_private_settings;
+enum { COHORT_ACCOUNTANT_RDP, COHORT_ACCOUNTANT_PLD };
+extern const cohort_parameter cohort_private_table[];
+
 typedef enum { COHORT_BIND_AUTO, COHORT_BIND_NONE } cohort_bind;
 
 /* What a |command printed (train/run/source_text.h). */
@@ -100,6 +114,8 @@ typedef struct cohort_settings {
   int on_nan;
   const cohort_document *data, *evaluate, *checkpoint, *federated, *lora; /* lora: NULL when there is none */
   bool overwrite;
+  const cohort_document *sampler; /* of samples; NULL or null: epochs */
+  const cohort_document *privacy; /* NULL: nothing is accounted for */
   double max_seconds, watchdog;
   int64_t log_every;
   const char *init_from;
@@ -112,6 +128,7 @@ typedef struct cohort_settings {
   cohort_checkpoint_settings checkpoint_settings;
   cohort_federated_settings federated_settings;
   cohort_lora_settings lora_settings;
+  cohort_private_settings privacy_settings;
   bool is_federated;
   bool evaluates;                     /* set by who only evaluates: nothing need be left to train on */
   cohort_document *expanded;          /* owned: every key that the run uses, with its value */

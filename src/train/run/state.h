@@ -7,6 +7,7 @@
 #include "state/gradient_arena.h"
 #include "state/prefetch.h"
 #include "train/engine/federated.h"
+#include "train/engine/sampled.h"
 #include "train/player/player.h"
 #include "train/run/per_sample.h"
 #include "train/run/run.h"
@@ -46,6 +47,7 @@ struct cohort_run {
   const float **direction; /* [buckets of a row] */
   cohort_gradient_arena arena;
   cohort_federation *federation;
+  cohort_sampled *sampled;        /* what draws batches; NULL: epochs follow one another */
   cohort_choice strategy, server; /* of a federated run; strategy without a method: the server is any optimizer */
   cohort_lane_context *context;   /* [executors] */
   float *spare;                   /* [executors][row]: what a pass that is run again writes of gradients; or NULL */
@@ -99,6 +101,17 @@ char *cohort_run_scores_text(const cohort_run *run);
 cohort_status cohort_run_check_scores(cohort_run *run, const char *path, cohort_error *error);
 /* Collective. The scores of a checkpoint, alone. */
 cohort_status cohort_run_take_scores(cohort_run *run, const char *path, cohort_error *error);
+
+/* Collective. A round's step was applied, or not: its row, and what clients and modules keep. A round that nobody takes
+ * part in, and that has no step. */
+void cohort_run_end_round(cohort_run *run, cohort_run_row *row);
+cohort_status cohort_run_pass_round(cohort_run *run, cohort_run_row *row, cohort_error *error);
+
+/* Batches that a sampler draws (train/engine/sampled.h): made where the config has one; the batch of the step in hand,
+ * whose samples stand at the positions from run->samples on; what has been spent, as a row tells it. */
+cohort_status cohort_run_make_sampled(cohort_run *run, cohort_faults *faults, cohort_error *error);
+int64_t cohort_run_draw(cohort_run *run);
+void cohort_run_fill_account(const cohort_run *run, cohort_run_row *row);
 
 /* Collective. What the task does before a step (train/task/task.h). */
 cohort_status cohort_run_prepare(cohort_run *run, cohort_error *error);

@@ -327,8 +327,8 @@ static void end_with_budget(cohort_loop *own) {
   cohort_comm_broadcast(own->comm, 0, &limit, sizeof limit);
   if (limit >= own->settings->steps) return;
   own->session.ended_by = "privacy budget";
-  cohort_log_line(own->log, "privacy    the budget is spent after %lld rounds, and the run ends there",
-                  (long long)limit);
+  cohort_log_line(own->log, "privacy    the budget is spent after %lld %s, and the run ends there", (long long)limit,
+                  own->settings->is_federated ? "rounds" : "steps");
   own->settings->steps = limit;
 }
 

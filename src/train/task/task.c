@@ -250,6 +250,7 @@ void cohort_task_close(cohort_task *task) {
 
 int64_t cohort_task_sample(const cohort_task *task, int64_t position) {
   const int64_t samples = task->samples[COHORT_SPLIT_TRAIN];
+  if (task->drawn) return task->drawn[position - task->drawn_first];
   const cohort_random_key epoch = cohort_random_key_derive(task->key, (uint64_t)(position / samples));
   return (int64_t)cohort_random_permute(epoch, (uint64_t)samples, (uint64_t)(position % samples));
 }
@@ -258,6 +259,8 @@ void cohort_task_samples(const cohort_task *task, int64_t count, const int64_t *
   enum { MOST = 64 };
   const int64_t samples = task->samples[COHORT_SPLIT_TRAIN];
   uint64_t place[MOST], element[MOST];
+  for (int64_t i = 0; task->drawn && i < count; i++) sample[i] = (int32_t)task->drawn[position[i] - task->drawn_first];
+  if (task->drawn) return;
   for (int64_t first = 0; first < count;) {
     const int64_t epoch = position[first] / samples;
     size_t n = 0;
