@@ -11,6 +11,7 @@
 #include "io/file.h"
 #include "io/model/gguf.h"
 #include "io/model/json.h"
+#include "io/tokenizer/tokenizer.h"
 
 /* Files that belong to a model beside its weights; what is not there is not copied. */
 static const char *const companions[] = {"tokenizer.json",
@@ -29,9 +30,11 @@ static char *folder_of(const char *path) {
 
 /* The folder that the companions of a source lie in; NULL: there are none. */
 static char *companion_folder(const cohort_convert_source *source) {
-  const char *released = source->base ? source->base : source->path;
-  if (source->files) return cohort_model_is_gguf(released) ? NULL : cohort_copy_text(released);
-  return source->tokenizer ? folder_of(source->tokenizer) : NULL;
+  const char *model = source->base ? source->base : source->path;
+  if (source->files) return cohort_model_is_gguf(model) ? NULL : cohort_copy_text(model);
+  const size_t length = source->tokenizer ? strlen(source->tokenizer) : 0;
+  const bool released = length >= 14 && strcmp(source->tokenizer + length - 14, "tokenizer.json") == 0;
+  return released ? folder_of(source->tokenizer) : NULL;
 }
 
 static cohort_status copy_file(const char *from, const char *to, cohort_error *error) {
@@ -43,20 +46,48 @@ static cohort_status copy_file(const char *from, const char *to, cohort_error *e
   return status;
 }
 
-static cohort_status copy_companions(const cohort_convert_source *source, const char *to, cohort_error *error) {
+/* A run's tokenizer, in a form that others read (`released`), or in its own. */
+static cohort_status write_tokenizer(const cohort_convert_source *source, const char *to, bool released,
+                                     cohort_error *error) {
+  cohort_tokenizer *tokenizer = NULL;
+  if (!source->tokenizer && !released) return COHORT_DONE; /* bytes, which a config names */
+  if (!source->tokenizer)
+    tokenizer = cohort_tokenizer_bytes();
+  else
+    COHORT_TRY(cohort_tokenizer_read(source->tokenizer, &tokenizer, error));
+  char *path = cohort_format_text("%s/tokenizer.json", to),
+       *config = cohort_format_text("%s/tokenizer_config.json", to);
+  cohort_status status =
+      released ? cohort_tokenizer_export(tokenizer, path, error) : cohort_tokenizer_write(tokenizer, path, error);
+  if (status == COHORT_DONE && released && !cohort_file_exists(config)) {
+    const int end = cohort_tokenizer_end(tokenizer);
+    size_t length = 0;
+    const char *text = end < 0 ? NULL : cohort_tokenizer_token(tokenizer, end, &length);
+    json_t *out = json_pack("{ss}", "tokenizer_class", "PreTrainedTokenizerFast");
+    if (text) json_object_set_new(out, "eos_token", json_stringn(text, length));
+    status = cohort_json_write(out, config, error);
+  }
+  cohort_tokenizer_destroy(tokenizer);
+  free(path);
+  free(config);
+  return status;
+}
+
+static cohort_status copy_companions(const cohort_convert_source *source, const char *to, bool released,
+                                     cohort_error *error) {
+  const char *model = source->base ? source->base : source->path;
   char *folder = companion_folder(source);
   cohort_status status = COHORT_DONE;
-  if (source->files && !folder)
-    status = cohort_gguf_write_tokenizer(source->base ? source->base : source->path, to, error);
+  if (source->files && !folder) status = cohort_gguf_write_tokenizer(model, to, error);
   for (size_t i = 0; folder && i < sizeof companions / sizeof *companions && status == COHORT_DONE; i++) {
-    const bool tokenizer = i == 0 && source->tokenizer;
-    char *from = tokenizer ? cohort_copy_text(source->tokenizer) : cohort_format_text("%s/%s", folder, companions[i]);
-    char *name = cohort_format_text("%s/%s", to, companions[i]);
+    char *from = cohort_format_text("%s/%s", folder, companions[i]),
+         *name = cohort_format_text("%s/%s", to, companions[i]);
     if (cohort_file_exists(from)) status = copy_file(from, name, error);
     free(from);
     free(name);
   }
   free(folder);
+  if (status == COHORT_DONE && !source->files) status = write_tokenizer(source, to, released, error);
   return status;
 }
 
@@ -141,7 +172,7 @@ static cohort_status save(const cohort_convert_source *source, const char *to, c
 cohort_status cohort_convert_to_cohort(cohort_convert_source *source, const cohort_convert_options *options,
                                        cohort_error *error) {
   COHORT_TRY(cohort_directory_create(options->to, error));
-  COHORT_TRY(copy_companions(source, options->to, error));
+  COHORT_TRY(copy_companions(source, options->to, false, error));
   cohort_stored_tensor *tensor = cohort_allocate((size_t)(source->tensors + 1) * sizeof *tensor);
   const int64_t elements = lay_out(source, tensor);
   char *config = config_text(source, options->to), *path = cohort_format_text("%s/config.yaml", options->to);
@@ -177,7 +208,7 @@ static json_t *token_ids(const cohort_convert_source *source, const char *to) {
 cohort_status cohort_convert_to_huggingface(cohort_convert_source *source, const cohort_convert_options *options,
                                             cohort_error *error) {
   COHORT_TRY(cohort_directory_create(options->to, error));
-  COHORT_TRY(copy_companions(source, options->to, error));
+  COHORT_TRY(copy_companions(source, options->to, true, error));
   json_t *more = token_ids(source, options->to);
   const cohort_model_export out = {.card = &source->card,
                                    .bf16 = options->bf16,

@@ -41,10 +41,25 @@ static cohort_status config_of_checkpoint(const char *path, cohort_document **ou
   return status;
 }
 
+/* A folder that was moved has its tokenizer beside its config, and no longer where that says. */
+static void find_tokenizer(const char *config, cohort_document *document) {
+  const char *slash = strrchr(config, '/');
+  cohort_document *named = cohort_document_get(cohort_document_get(document, "data"), "tokenizer");
+  if (!slash || !named || named->kind != COHORT_SCALAR || cohort_document_is_null(named)) return;
+  if (strcmp(named->text, "bytes") == 0 || cohort_file_exists(named->text)) return;
+  char *beside = cohort_format_text("%.*s/tokenizer.json", (int)(slash - config), config);
+  if (cohort_file_exists(beside)) cohort_document_set_text(named, beside);
+  free(beside);
+}
+
 cohort_status cohort_run_files_config(const char *config, int overrides, char *const *override, cohort_document **out,
                                       cohort_error *error) {
   const bool model = cohort_model_files_are(config);
-  if (!model && !is_checkpoint(config)) return cohort_config_read(config, overrides, override, out, error);
+  if (!model && !is_checkpoint(config)) {
+    COHORT_TRY(cohort_config_read(config, overrides, override, out, error));
+    find_tokenizer(config, *out);
+    return COHORT_DONE;
+  }
   cohort_document *document = model ? config_of_model(config) : NULL;
   cohort_status status = model ? COHORT_DONE : config_of_checkpoint(config, &document, error);
   for (int i = 0; i < overrides && status == COHORT_DONE; i++)
