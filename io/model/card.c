@@ -6,8 +6,13 @@
 #include <string.h>
 
 static const char *const names[COHORT_ARCHITECTURES] = {"gpt2", "llama", "qwen2", "qwen3"};
-static const char *const classes[COHORT_ARCHITECTURES] = {"GPT2LMHeadModel", "LlamaForCausalLM", "Qwen2ForCausalLM",
-                                                          "Qwen3ForCausalLM"};
+/* For text, and for scores. */
+static const char *const classes[COHORT_ARCHITECTURES][2] = {
+    {"GPT2LMHeadModel", "GPT2ForSequenceClassification"},
+    {"LlamaForCausalLM", "LlamaForSequenceClassification"},
+    {"Qwen2ForCausalLM", "Qwen2ForSequenceClassification"},
+    {"Qwen3ForCausalLM", "Qwen3ForSequenceClassification"},
+};
 
 const char *cohort_architecture_name(cohort_architecture architecture) { return names[architecture]; }
 
@@ -186,17 +191,19 @@ static void write_llama(const cohort_model_card *card, json_t *out) {
     json_object_set_new(out, "use_sliding_window", json_false());
 }
 
-cohort_status cohort_card_write(const cohort_model_card *card, bool bf16, const json_t *more, const char *path,
-                                cohort_error *error) {
+cohort_status cohort_card_write(const cohort_model_card *card, bool scores, bool bf16, const json_t *more,
+                                const char *path, cohort_error *error) {
   static const char *const kept[] = {"bos_token_id", "eos_token_id", "pad_token_id"};
   const char *name = names[card->architecture];
-  json_t *out = json_pack("{s[s] ss sI sb ss}", "architectures", classes[card->architecture], "model_type", name,
-                          "vocab_size", (json_int_t)card->vocabulary, "tie_word_embeddings", (int)card->tied,
+  json_t *out = json_pack("{s[s] ss sI sb ss}", "architectures", classes[card->architecture][scores], "model_type",
+                          name, "vocab_size", (json_int_t)card->vocabulary, "tie_word_embeddings", (int)card->tied,
                           "torch_dtype", bf16 ? "bfloat16" : "float32");
   if (card->architecture == COHORT_ARCHITECTURE_GPT2)
     write_gpt2(card, out);
   else
     write_llama(card, out);
+  if (scores) json_object_set_new(out, "id2label", json_pack("{ss}", "0", "score"));
+  if (scores) json_object_set_new(out, "label2id", json_pack("{si}", "score", 0));
   for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
     json_t *value = json_object_get(more, kept[i]);
     json_object_set_new(out, kept[i], value ? json_deep_copy(value) : json_null());

@@ -40,10 +40,11 @@ typedef struct cohort_model_card {
 
 /* FOLDER/config.json. COHORT_BAD_DATA: it is another model, lacks a number, or asks for what gpt has not. */
 cohort_status cohort_card_read(const char *path, cohort_model_card *out, cohort_error *error);
-/* As config.json of transformers; `bf16`: the weights' type. `more` (may be NULL; stays the caller's): an object whose
- * ids of tokens (bos_token_id, eos_token_id, pad_token_id) are kept. */
-cohort_status cohort_card_write(const cohort_model_card *card, bool bf16, const json_t *more, const char *path,
-                                cohort_error *error);
+/* As config.json of transformers; `scores`: of a reward model (ForSequenceClassification with one label); `bf16`: the
+ * weights' type. `more` (may be NULL; stays the caller's): an object whose ids of tokens (bos_token_id, eos_token_id,
+ * pad_token_id) are kept. */
+cohort_status cohort_card_write(const cohort_model_card *card, bool scores, bool bf16, const json_t *more,
+                                const char *path, cohort_error *error);
 /* Whether all numbers are there and fit one another; `where` begins the error. */
 cohort_status cohort_card_check(const cohort_model_card *card, const char *where, cohort_error *error);
 

@@ -123,8 +123,9 @@ cohort_status cohort_model_files_read(cohort_model_files *files, const char *ten
   cohort_tensor_place place;
   const bool known = cohort_card_place(&files->card, files->names, tensor, &place);
   cohort_file_tensor *stored = known ? find(files, place.name) : NULL;
-  if (found) *found = known;
-  if (!known && found) return COHORT_DONE;
+  const bool may_lack = !known || strcmp(tensor, "score.weight") == 0;
+  if (found) *found = stored || !may_lack;
+  if (!stored && may_lack && found) return COHORT_DONE;
   if (!stored)
     return cohort_fail(error, COHORT_BAD_DATA, "%s: has no tensor %s, which %s needs for %s", files->path,
                        known ? place.name : tensor, cohort_architecture_name(files->card.architecture), tensor);

@@ -106,7 +106,9 @@ cohort_status cohort_model_files_write(const char *folder, const cohort_model_ex
   status = cohort_safetensors_close(writer, status, error);
   if (status == COHORT_DONE) {
     char *config = cohort_format_text("%s/config.json", folder);
-    status = cohort_card_write(source->card, source->bf16, source->more, config, error);
+    bool scores = false;
+    for (int t = 0; t < source->tensors; t++) scores = scores || strcmp(source->tensor[t].name, "score.weight") == 0;
+    status = cohort_card_write(source->card, scores, source->bf16, source->more, config, error);
     free(config);
   }
   free(declared);

@@ -17,6 +17,7 @@ static const stem outer[] = {
     {"positions", NULL, "transformer.wpe", "position_embd", -1},
     {"norm", "model.norm", "transformer.ln_f", "output_norm", -1},
     {"head", "lm_head", "lm_head", "output", -1},
+    {"score", "score", "score", "score", -1}, /* of a reward model */
 };
 static const stem inner[] = {
     {"attention_norm", "input_layernorm", "ln_1", "attn_norm", -1},
