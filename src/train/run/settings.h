@@ -150,6 +150,8 @@ void cohort_federated_check(const cohort_document *document, cohort_faults *faul
  * supervised); one that is not given is not in `expanded`, which so can be read again. */
 void cohort_settings_read(const cohort_document *document, cohort_settings *out, cohort_faults *faults);
 void cohort_settings_release(cohort_settings *settings);
+/* Faults of all methods that the settings name. */
+void cohort_settings_check_methods(const cohort_settings *settings, cohort_faults *faults);
 
 /* Where a dotted key stands in the config: its value; where it is not given, its section or the whole config. */
 const cohort_document *cohort_settings_place(const cohort_settings *settings, const char *key);
