@@ -17,9 +17,9 @@ cohort_status cohort_model_files_open(const char *path, cohort_model_files **out
 void cohort_model_files_close(cohort_model_files *files);
 const cohort_model_card *cohort_model_files_card(const cohort_model_files *files);
 
-/* A tensor of model gpt (method/model/gpt.c), float32, [out, in]. *found (may be NULL) is false for one that no model
- * of this architecture has, such as a reward's head. COHORT_BAD_DATA: it is missing, or has another shape. Of learned
- * positions the first rows do. */
+/* A tensor of model gpt (method/model/gpt.c), float32, [out, in]. *found (may be NULL) is false for one that a model
+ * may lack, a reward's head. COHORT_BAD_DATA: it is missing, or has another shape. Of learned positions the first rows
+ * do. */
 cohort_status cohort_model_files_read(cohort_model_files *files, const char *tensor, int axes, const int64_t *size,
                                       float *out, bool *found, cohort_error *error);
 /* After all have been read: COHORT_BAD_DATA when a tensor is left that this architecture does not have. */
