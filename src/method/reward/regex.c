@@ -8,13 +8,14 @@
 typedef struct regex_config {
   const char *pattern;
   bool whole;
-  int64_t limit;
+  int64_t match_limit;
 } regex_config;
 
 static const cohort_parameter parameters[] = {
     COHORT_TEXT(regex_config, pattern, NULL, "regular expression in PCRE2's syntax; (?s) lets . be a line's end"),
     COHORT_BOOLEAN(regex_config, whole, "false", "it must be all of the completion"),
-    COHORT_INTEGER_RANGE(regex_config, limit, "1000000", 1, 4e9, "steps of matching, beyond which there is no match"),
+    COHORT_INTEGER_RANGE(regex_config, match_limit, "1000000", 1, 4e9,
+                         "steps of matching, beyond which there is no match"),
     {.name = NULL},
 };
 
@@ -49,7 +50,7 @@ static void score(const void *config, const void *opened, const cohort_reward_ba
   pcre2_match_context *context = pcre2_match_context_create(NULL);
   pcre2_match_data *match = pcre2_match_data_create_from_pattern(opened, NULL);
   (void)given;
-  (void)pcre2_set_match_limit(context, (uint32_t)((const regex_config *)config)->limit);
+  (void)pcre2_set_match_limit(context, (uint32_t)((const regex_config *)config)->match_limit);
   for (int64_t i = 0; i < batch->completions; i++) {
     const cohort_reward_completion *completion = &batch->completion[i];
     reward[i] = pcre2_match(opened, (PCRE2_SPTR)completion->text, completion->bytes, 0, 0, match, context) >= 0 ? 1 : 0;

@@ -27,7 +27,8 @@ static cohort_value block(network *own, cohort_value x, bool moves) {
   const cohort_value weight = rig_real(at, COHORT_SHAPE(WIDTH, WIDTH), -0.3, 0.3);
   y = cohort_graph_add(graph, cohort_graph_matmul(graph, y, weight, false, true), bias);
   if (moves) y = cohort_graph_flip(graph, cohort_graph_flip(graph, y, 0), 0);
-  const cohort_value turned = cohort_graph_rotary(graph, cohort_graph_reshape(graph, y, heads), own->input[2], 1e4);
+  const cohort_value turned =
+      cohort_graph_rotary(graph, cohort_graph_reshape(graph, y, heads), own->input[2], (cohort_rotary){.theta = 1e4});
   y = cohort_graph_attention(graph, turned, turned, cohort_graph_reshape(graph, y, heads), own->input[3], 0.4, 0);
   y = cohort_graph_gelu(graph, cohort_graph_reshape(graph, y, COHORT_SHAPE(ROWS, WIDTH)), false);
   y = cohort_graph_dropout(graph, y, own->input[3], own->input[2], 0.2);
