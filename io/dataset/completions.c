@@ -41,7 +41,7 @@ cohort_status cohort_completions_fail(const line *at, cohort_error *error, const
 static const json_t *get(const line *at, const char *key) { return json_object_get(at->object, key); }
 
 static cohort_data_shape shape_of(const line *at) {
-  if (get(at, "text")) return COHORT_DATA_TEXT;
+  if (get(at, "text") || get(at, "messages")) return COHORT_DATA_TEXT;
   if (get(at, "chosen") || get(at, "rejected")) return COHORT_DATA_PREFERENCE;
   if (get(at, "completions")) return get(at, "labels") ? COHORT_DATA_STEPWISE : COHORT_DATA_LIST;
   if (get(at, "label")) return COHORT_DATA_UNPAIRED;
@@ -97,10 +97,7 @@ static cohort_status take_parts(const line *at, cohort_data_shape shape, const c
 static cohort_status take_completion(const line *at, cohort_data_shape shape, const char *key, const json_t *value,
                                      cohort_completion *out, cohort_error *error) {
   const bool steps = json_is_array(value) && (shape == COHORT_DATA_PREFERENCE || shape == COHORT_DATA_STEPWISE);
-  COHORT_TRY(steps ? take_parts(at, shape, key, value, out, error)
-                   : take_text(at, shape, key, value, &out->text, error));
-  if (out->text[0]) return COHORT_DONE;
-  return cohort_completions_fail(at, error, "%s is empty; there is nothing to score, remove the line", key);
+  return steps ? take_parts(at, shape, key, value, out, error) : take_text(at, shape, key, value, &out->text, error);
 }
 
 /* The bytes that both begin with: to the space before they differ, whole characters of UTF-8. */
@@ -127,11 +124,17 @@ static cohort_status part_prompt(const line *at, char **prompt, cohort_completio
     char *rest = cohort_copy_text(pair[side].text + cut);
     free(pair[side].text);
     pair[side].text = rest;
-    if (!rest[0])
-      return cohort_completions_fail(at, error, "%s is empty; there is nothing to score, remove the line",
-                                     side ? "rejected" : "chosen");
   }
   return COHORT_DONE;
+}
+
+/* A second prompt stands in every line or in none. */
+static cohort_status open_second_prompt(const line *at, cohort_completions *out, cohort_error *error) {
+  const json_t *other = get(at, "prompt_rejected");
+  if (other && at->at == 0) out->prompt_rejected = cohort_allocate(at->samples * sizeof *out->prompt_rejected);
+  if (!other == !out->prompt_rejected) return COHORT_DONE;
+  return cohort_completions_fail(at, error, "prompt_rejected is %s; give it in every line or in none",
+                                 other ? "new here" : "missing");
 }
 
 static cohort_status take_preference(const line *at, cohort_completions *out, cohort_error *error) {
@@ -142,14 +145,31 @@ static cohort_status take_preference(const line *at, cohort_completions *out, co
   COHORT_TRY(take_completion(at, out->shape, "chosen", get(at, "chosen"), &pair[0], error));
   COHORT_TRY(take_completion(at, out->shape, "rejected", get(at, "rejected"), &pair[1], error));
   if (implicit) COHORT_TRY(part_prompt(at, &out->prompt[at->at], pair, error));
-  if (other && at->at == 0) out->prompt_rejected = cohort_allocate(at->samples * sizeof *out->prompt_rejected);
-  if (!other != !out->prompt_rejected)
-    return cohort_completions_fail(at, error, "prompt_rejected is %s; give it in every line or in none",
-                                   other ? "new here" : "missing");
   if (other) COHORT_TRY(take_text(at, out->shape, "prompt_rejected", other, &out->prompt_rejected[at->at], error));
-  const bool one_prompt = !other || strcmp(out->prompt[at->at], out->prompt_rejected[at->at]) == 0;
-  if (one_prompt && strcmp(pair[0].text, pair[1].text) == 0)
-    return cohort_completions_fail(at, error, "chosen and rejected are equal; neither is preferred, remove the line");
+  return COHORT_DONE;
+}
+
+/* Completions that are empty, or equal after one prompt. */
+static cohort_status check_texts(const line *at, const cohort_completions *out, cohort_error *error) {
+  const cohort_completion *own = &out->completion[at->at * out->sides];
+  const char *const *keys = (const char *const[]){"chosen", "rejected"};
+  const bool pair = out->shape == COHORT_DATA_PREFERENCE;
+  const char *other = out->prompt_rejected ? out->prompt_rejected[at->at] : NULL;
+  if (out->shape != COHORT_DATA_TEXT && !out->prompt[at->at][0])
+    return cohort_completions_fail(at, error,
+                                   "prompt is empty; a completion's first token needs text before it, give some");
+  for (int k = 0; k < out->sides && own[k].text; k++) {
+    if (!own[k].text[0])
+      return cohort_completions_fail(at, error, "%s is empty; there is nothing to score, remove the line",
+                                     pair ? keys[k] : "completion");
+    if (pair && other && strcmp(other, out->prompt[at->at]) != 0) continue;
+    for (int before = 0; before < k; before++)
+      if (strcmp(own[k].text, own[before].text) == 0)
+        return pair ? cohort_completions_fail(at, error,
+                                              "chosen and rejected are equal; neither is preferred, remove the line")
+                    : cohort_completions_fail(at, error, "completions %lld and %lld are equal; remove one",
+                                              (long long)at->order[before] + 1, (long long)at->order[k] + 1);
+  }
   return COHORT_DONE;
 }
 
@@ -198,7 +218,8 @@ static void widen(cohort_completions *out, const line *at, int sides) {
   out->sides = sides;
 }
 
-static cohort_status take_list(line *at, cohort_completions *out, cohort_error *error) {
+/* A list's order and room for it. */
+static cohort_status open_list(line *at, cohort_completions *out, cohort_error *error) {
   const json_t *list = get(at, "completions");
   const size_t count = json_array_size(list);
   if (!json_is_array(list)) return unexpected(at, out->shape, "completions", list ? "no list" : "missing", error);
@@ -206,17 +227,16 @@ static cohort_status take_list(line *at, cohort_completions *out, cohort_error *
     return cohort_completions_fail(at, error, "completions has %zu elements; a list is of 2 to %d", count,
                                    (int)COHORT_MAX_SIDES);
   COHORT_TRY(order_list(at, count, error));
-  COHORT_TRY(take_text(at, out->shape, "prompt", get(at, "prompt"), &out->prompt[at->at], error));
   if ((int)count > out->sides) widen(out, at, (int)count);
-  cohort_completion *own = &out->completion[at->at * out->sides];
-  for (size_t k = 0; k < count; k++) {
-    const json_t *value = json_array_get(list, (size_t)at->order[k]);
-    COHORT_TRY(take_completion(at, out->shape, "completions", value, &own[k], error));
-    for (size_t other = 0; other < k; other++)
-      if (strcmp(own[k].text, own[other].text) == 0)
-        return cohort_completions_fail(at, error, "completions %lld and %lld are equal; remove one",
-                                       (long long)at->order[other] + 1, (long long)at->order[k] + 1);
-  }
+  return COHORT_DONE;
+}
+
+static cohort_status take_list(const line *at, cohort_completions *out, cohort_error *error) {
+  const json_t *list = get(at, "completions");
+  COHORT_TRY(take_text(at, out->shape, "prompt", get(at, "prompt"), &out->prompt[at->at], error));
+  for (size_t k = 0; k < json_array_size(list); k++)
+    COHORT_TRY(take_completion(at, out->shape, "completions", json_array_get(list, (size_t)at->order[k]),
+                               &out->completion[at->at * out->sides + (int64_t)k], error));
   return COHORT_DONE;
 }
 
@@ -228,6 +248,13 @@ static cohort_status take_stepwise(const line *at, cohort_completions *out, coho
   return take_completion(at, out->shape, "completions", steps, &out->completion[at->at], error);
 }
 
+static cohort_status take_label(const line *at, cohort_completions *out, cohort_error *error) {
+  const json_t *label = get(at, "label");
+  if (!json_is_boolean(label)) return unexpected(at, out->shape, "label", label ? "neither" : "missing", error);
+  out->desirable[at->at] = json_is_true(label);
+  return COHORT_DONE;
+}
+
 static cohort_status take_single(const line *at, cohort_completions *out, cohort_error *error) {
   const bool text = out->shape == COHORT_DATA_TEXT;
   if (text)
@@ -236,26 +263,28 @@ static cohort_status take_single(const line *at, cohort_completions *out, cohort
     COHORT_TRY(take_text(at, out->shape, "prompt", get(at, "prompt"), &out->prompt[at->at], error));
   if (out->shape == COHORT_DATA_PROMPT) return COHORT_DONE;
   const char *key = text ? "text" : "completion";
-  if (out->shape == COHORT_DATA_UNPAIRED) {
-    const json_t *label = get(at, "label");
-    if (!json_is_boolean(label)) return unexpected(at, out->shape, "label", label ? "neither" : "missing", error);
-    out->desirable[at->at] = json_is_true(label);
-  }
   return take_completion(at, out->shape, key, get(at, key), &out->completion[at->at], error);
 }
 
+static cohort_status take_texts(const line *at, cohort_completions *out, cohort_error *error) {
+  const bool conversation = cohort_completions_is_conversation(at);
+  if (at->at == 0) out->conversational = conversation;
+  if (conversation != out->conversational)
+    return cohort_completions_fail(at, error, "%s; the first line has %s", conversation ? "messages" : "texts alone",
+                                   conversation ? "texts" : "messages");
+  if (conversation) return cohort_completions_take_conversation(at, out, error);
+  if (out->shape == COHORT_DATA_PREFERENCE) return take_preference(at, out, error);
+  if (out->shape == COHORT_DATA_LIST) return take_list(at, out, error);
+  if (out->shape == COHORT_DATA_STEPWISE) return take_stepwise(at, out, error);
+  return take_single(at, out, error);
+}
+
 static cohort_status take_sample(line *at, cohort_completions *out, cohort_error *error) {
-  if (out->shape == COHORT_DATA_PREFERENCE)
-    COHORT_TRY(take_preference(at, out, error));
-  else if (out->shape == COHORT_DATA_LIST)
-    COHORT_TRY(take_list(at, out, error));
-  else if (out->shape == COHORT_DATA_STEPWISE)
-    COHORT_TRY(take_stepwise(at, out, error));
-  else
-    COHORT_TRY(take_single(at, out, error));
-  if (out->shape != COHORT_DATA_TEXT && !out->prompt[at->at][0])
-    return cohort_completions_fail(at, error,
-                                   "prompt is empty; a completion's first token needs text before it, give some");
+  if (out->shape == COHORT_DATA_LIST) COHORT_TRY(open_list(at, out, error));
+  if (out->shape == COHORT_DATA_PREFERENCE) COHORT_TRY(open_second_prompt(at, out, error));
+  if (out->shape == COHORT_DATA_UNPAIRED) COHORT_TRY(take_label(at, out, error));
+  COHORT_TRY(take_texts(at, out, error));
+  COHORT_TRY(check_texts(at, out, error));
   return cohort_completions_take_fields(at, out, error);
 }
 
@@ -285,17 +314,18 @@ static cohort_status read_line(line *at, const char *text, size_t length, cohort
   return status;
 }
 
-cohort_status cohort_completions_read(const char *path, const cohort_field *fields, cohort_completions *out,
-                                      cohort_error *error) {
+cohort_status cohort_completions_read(const char *path, const cohort_completions_options *options,
+                                      cohort_completions *out, cohort_error *error) {
   char *text = NULL;
   size_t length = 0;
   memset(out, 0, sizeof *out);
   COHORT_TRY(cohort_file_read(path, &text, &length, error));
-  line at = {.path = path, .samples = 1};
+  line at = {.path = path, .options = options, .samples = 1};
   for (size_t i = 0; i < length; i++) at.samples += text[i] == '\n';
   out->path = cohort_copy_text(path);
-  out->fields = fields;
+  out->fields = options ? options->fields : NULL;
   out->digest = cohort_digest(text, length, 1);
+  if (options && options->chat) out->digest ^= cohort_chat_digest(options->chat);
   cohort_status status = COHORT_DONE;
   for (size_t first = 0; first < length && status == COHORT_DONE;) {
     const char *end = memchr(text + first, '\n', length - first);

@@ -1,6 +1,6 @@
 /* Texts to learn from, JSONL, an object a line, in TRL's shapes. A shape is the keys that it has:
  *
- *   text         {"text"}
+ *   text         {"text"}, or {"messages"}
  *   prompt       {"prompt"}
  *   completion   {"prompt", "completion"}
  *   unpaired     {"prompt", "completion", "label": true}
@@ -9,7 +9,12 @@
  *   list         {"prompt", "completions": [...]}, with "scores": [...] they are put in order, the best first
  *   stepwise     {"prompt", "completions": [...], "labels": [...]}: one completion in steps
  *
- * All lines of a file have the first one's shape. A completion of a preference may be a list of texts: its steps, one
+ * All lines of a file have the first one's shape, and are all of texts or all conversations: then a prompt and each
+ * completion is a list of messages, {"role", "content"}, which a chat template renders (io/chat/chat.h). The prompt's
+ * text is that of its messages with the beginning of an answer; a completion's what the whole conversation has after
+ * it. Of a preference without a prompt it is the messages that both begin with.
+ *
+ * A completion of a preference may be a list of texts: its steps, one
  * after another as they stand. Further keys are read where they are asked for (base/field.h) and else passed over: of
  * samples under the field's name; of completions as NAME_chosen and NAME_rejected, NAMEs (a list of them), or NAME;
  * where the numbers are of steps or tokens the name has an s, and what it holds is a list.
@@ -24,6 +29,7 @@
 
 #include "base/field.h"
 #include "base/status.h"
+#include "io/chat/chat.h"
 
 typedef enum {
   COHORT_DATA_TEXT,
@@ -37,13 +43,11 @@ typedef enum {
 const char *cohort_data_shape_name(cohort_data_shape shape);
 
 /* Bytes [first, end) of a text. */
-typedef struct cohort_span {
-  size_t first, end;
-} cohort_span;
+typedef cohort_chat_span cohort_span;
 
 typedef struct cohort_completion {
   char *text;        /* UTF-8; NULL: there is none, a list is shorter */
-  int parts;         /* steps; 0: it is not in parts */
+  int parts;         /* steps, or of a conversation what the assistant says; 0: it is not in parts */
   cohort_span *part; /* [parts] */
 } cohort_completion;
 
@@ -56,6 +60,7 @@ typedef struct cohort_field_values {
 
 typedef struct cohort_completions {
   cohort_data_shape shape;
+  bool conversational;
   char *path;    /* for messages: sample i stands in line first + i + 1; NULL: it is of no file */
   int64_t first; /* of a view */
   int64_t count;
@@ -69,9 +74,16 @@ typedef struct cohort_completions {
   uint64_t digest;
 } cohort_completions;
 
-/* `fields`: a table, or NULL; it stays the caller's and outlives the result. */
-cohort_status cohort_completions_read(const char *path, const cohort_field *fields, cohort_completions *out,
-                                      cohort_error *error);
+typedef struct cohort_completions_options {
+  const cohort_field *fields; /* a table that outlives the result, or NULL */
+  const cohort_chat *chat;    /* NULL: conversations are refused */
+  const char *date;           /* for templates that ask for it, or NULL */
+  bool turns;                 /* the parts of conversations too: by the template's marks, else by rendering prefixes */
+} cohort_completions_options;
+
+/* `options` may be NULL: none. */
+cohort_status cohort_completions_read(const char *path, const cohort_completions_options *options,
+                                      cohort_completions *out, cohort_error *error);
 /* Samples [first, first + count) in place: nothing is copied, and not to be released. */
 cohort_completions cohort_completions_view(const cohort_completions *own, int64_t first, int64_t count);
 void cohort_completions_release(cohort_completions *own);

@@ -11,6 +11,7 @@
 #include "train/player/player.h"
 #include "train/player/rules.h"
 #include "train/run/model_path.h"
+#include "train/run/settings_data.h"
 #include "train/task/registry.h"
 #include "update/groups.h"
 
@@ -21,7 +22,6 @@ static const char *const replications[] = {"none", "hosts", NULL};
 static const char *const couplings[] = {"together", "recompute", NULL};
 static const char *const binds[] = {"auto", "none", NULL};
 static const char *const nan_policies[] = {"stop", "skip", NULL};
-static const char *const layouts[] = {"auto", "channels_last", "channels_first", NULL}; /* cohort_layout */
 
 static const cohort_settings *of(const void *config) { return config; }
 static bool uses(const void *own, unsigned what) { return (of(own)->task->uses & what) != 0; }
@@ -38,17 +38,8 @@ static bool has_teacher(const void *own) {
 }
 static bool has_list(const void *own) { return of(own)->losses != NULL; }
 static bool has_no_list(const void *own) { return !has_list(own); }
-static bool has_text(const void *own) { return uses(own, COHORT_TASK_TEXT); }
 static bool has_tokens(const void *own) { return uses(own, COHORT_TASK_TOKENS); }
 static bool writes(const void *own) { return has_tokens(own) && has_splits(own) && is_central(own); }
-static bool has_images(const void *own) { return is_supervised(own) && of(own)->data_settings.train_images != NULL; }
-static bool has_test_images(const void *own) { return has_images(own) && of(own)->data_settings.test_images != NULL; }
-static bool has_samples_file(const void *own) { return uses(own, COHORT_TASK_SAMPLES) && !has_images(own); }
-static bool has_array_file(const void *own) { return is_supervised(own) && !has_images(own); }
-static bool makes_pairs(const void *own) { return is_preference(own) && of(own)->data_settings.lines != NULL; }
-static bool holds_back(const void *own) {
-  return (has_text(own) && has_splits(own)) || (is_preference(own) && !of(own)->data_settings.validation);
-}
 
 /* Who takes a key that only some runs use. */
 static const cohort_scope models[] = {
@@ -109,10 +100,6 @@ static const cohort_scope preference[] = {
     {"task preference", is_preference, "is for task preference; remove it or set the task"},
     {.who = NULL},
 };
-static const cohort_scope texts[] = {
-    {"task language, and others that read a text", has_text, "is for task language; remove it or set the task"},
-    {.who = NULL},
-};
 static const cohort_scope language[] = {
     {"task language", is_language, "is for task language; remove it or set the task"},
     {.who = NULL},
@@ -120,91 +107,6 @@ static const cohort_scope language[] = {
 static const cohort_scope written[] = {
     {"runs of a language model that are not federated", writes, "this run writes no text; remove it"},
     {.who = NULL},
-};
-static const cohort_scope supervised[] = {
-    {"task supervised", is_supervised, "is for task supervised; remove it or set the task"},
-    {.who = NULL},
-};
-static const cohort_scope images[] = {
-    {"task supervised, with data.train_images", has_images,
-     "belongs to data.train_images of task supervised; give both or none"},
-    {.who = NULL},
-};
-static const cohort_scope test_images[] = {
-    {"task supervised, with data.test_images", has_test_images,
-     "belongs to data.test_images of task supervised; give both or none"},
-    {.who = NULL},
-};
-static const cohort_scope samples_file[] = {
-    {"tasks supervised (without data.train_images) and preference", has_samples_file,
-     "data.text or data.train_images take its place; remove one of the two"},
-    {.who = NULL},
-};
-static const cohort_scope array_file[] = {
-    {"task supervised, with data.train", has_array_file, "is for images in data.train of task supervised; remove it"},
-    {.who = NULL},
-};
-static const cohort_scope tokens[] = {
-    {"tasks with tokens", has_tokens, "is for the tasks language and preference; remove it or set the task"},
-    {.who = NULL},
-};
-static const cohort_scope lines[] = {
-    {"task preference, with data.lines", makes_pairs,
-     "belongs to data.lines of task preference; remove it or give both"},
-    {.who = NULL},
-};
-static const cohort_scope held_back[] = {
-    {"task language; task preference without data.validation", holds_back,
-     "cuts a text, or pairs without data.validation; this run's data stay whole, remove it"},
-    {.who = NULL},
-};
-static const cohort_scope pixels[] = {
-    {"task supervised, on images", is_supervised, "is for the images of task supervised; remove it"},
-    {.who = NULL},
-};
-
-static const cohort_parameter data_table[] = {
-    COHORT_TEXT(cohort_data_settings, train_images, "null", "images to train on: an IDX file, .gz or plain",
-                .scopes = supervised),
-    COHORT_TEXT(cohort_data_settings, train_labels, "null", "their classes: an IDX file", .scopes = images),
-    COHORT_TEXT(cohort_data_settings, test_images, "null", "images to test on: an IDX file", .scopes = images),
-    COHORT_TEXT(cohort_data_settings, test_labels, "null", "their classes: an IDX file", .scopes = test_images),
-    COHORT_TEXT(cohort_data_settings, train, "null",
-                "samples to train on: HDF5 or NumPy .npz with x and y; or JSONL of pairs {prompt, chosen, rejected}",
-                .scopes = samples_file),
-    COHORT_TEXT(cohort_data_settings, validation, "null", "samples to evaluate on, in the same form as data.train",
-                .scopes = samples_file),
-    COHORT_TEXT(cohort_data_settings, text, "null", "a text file, or |command whose output is the text",
-                .scopes = texts),
-    COHORT_TEXT(cohort_data_settings, tokenizer, "bytes", "`bytes`, or a file written by cohort tokenize",
-                .scopes = tokens),
-    COHORT_TEXT(cohort_data_settings, lines, "null",
-                "a text whose lines make pairs: chosen is a line's own second half, rejected another's",
-                .scopes = preference),
-    COHORT_INTEGER_RANGE(cohort_data_settings, pairs, "6000", 2, 1e8, "how many pairs to make from data.lines",
-                         .unit = "pairs", .scopes = lines),
-    COHORT_REAL_RANGE(cohort_data_settings, validation_share, "0.05", 0, false, 1, false,
-                      "share of the text, or of the pairs, at the end, that is kept for validation; 1 in eval alone",
-                      .scopes = held_back),
-    COHORT_CHOICE(
-        cohort_data_settings, layout, "auto", layouts,
-        "axes of images in data.train: channels_last, [n, height, width, channels]; channels_first, [n, channels, "
-        "height, width]; auto: channels_last, and what looks like channels_first is refused",
-        .may_change = true, .scopes = array_file), /* the data's digest tells if it matters */
-    COHORT_INTEGER_RANGE(cohort_data_settings, crop, "0", 0, 64, "random shift of images by up to so much",
-                         .unit = "pixels", .scopes = pixels),
-    COHORT_BOOLEAN(cohort_data_settings, flip, "false", "random mirror images", .scopes = pixels),
-    COHORT_INTEGER_RANGE(
-        cohort_data_settings, views, "1", 1, 16,
-        "rows that each sample gives, shifted and mirrored by draws of their own; 2 or more for losses "
-        "over views of a sample",
-        .scopes = supervised),
-    COHORT_TEXT(cohort_data_settings, group, "group",
-                "array that says of which group each sample is, for losses over groups; y: its class",
-                .scopes = supervised),
-    COHORT_TREE(cohort_data_settings, inputs, "arrays that the model reads beside x: [name, ...]",
-                .scopes = array_file),
-    {.name = NULL},
 };
 
 static const cohort_parameter evaluate_table[] = {
@@ -330,7 +232,8 @@ const cohort_parameter cohort_settings_table[] = {
     COHORT_CHOICE(cohort_settings, on_nan, "stop", nan_policies,
                   "what to do when a loss or gradient is not finite: stop the run, or skip the step",
                   .may_change = true, .scopes = models),
-    COHORT_SECTION(cohort_settings, data, data_settings, data_table, "{}", "where the data are", .scopes = models),
+    COHORT_SECTION(cohort_settings, data, data_settings, cohort_data_table, "{}", "where the data are",
+                   .scopes = models),
     COHORT_SECTION(cohort_settings, evaluate, evaluate_settings, evaluate_table, "{}", "when and how to evaluate",
                    .scopes = splits),
     COHORT_SECTION(cohort_settings, checkpoint, checkpoint_settings, checkpoint_table, "{}",

@@ -20,7 +20,12 @@ typedef struct cohort_data_settings {
   const char *train, *validation;                                      /* HDF5 or .npz, or JSONL pairs */
   int layout;                                                          /* cohort_layout, of images in these */
   const char *text, *tokenizer;
-  const char *lines; /* preference: pairs are made from the lines of a text */
+  const cohort_document *mix;            /* several files in the place of train, with weights */
+  const char *chat, *date;               /* template of conversations, or NULL; what it gets as the date */
+  int end, truncation;                   /* cohort_token_end, cohort_token_truncation */
+  int scored;                            /* cohort_sft_scored */
+  int64_t max_length, max_prompt_length; /* 0: any */
+  const char *lines;                     /* preference: pairs are made from the lines of a text */
   int64_t pairs;
   double validation_share;
   int64_t crop, views;

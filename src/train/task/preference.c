@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "io/dataset/completions.h"
 #include "io/dataset/dataset.h"
 #include "train/run/source_text.h"
+#include "train/task/completion_data.h"
 #include "train/task/language.h"
 
 static void close_task(cohort_task *task) {
@@ -33,10 +33,9 @@ static cohort_status check_lines(const cohort_task *task, cohort_error *error) {
   return COHORT_DONE;
 }
 
-static cohort_status read_train(const cohort_task *task, int64_t context, cohort_completions *out,
+static cohort_status read_lines(const cohort_task *task, int64_t context, cohort_completions *out,
                                 cohort_error *error) {
   const cohort_data_settings *data = &task->settings->data_settings;
-  if (!data->lines) return cohort_completions_read(data->train, fields_of(task), out, error);
   COHORT_TRY(check_lines(task, error));
   char *text = NULL;
   size_t length = 0;
@@ -74,41 +73,26 @@ static cohort_status check_shape(const cohort_task *task, const cohort_completio
                      method->key, wanted, data->path ? data->path : "data.lines", cohort_data_shape_name(shape));
 }
 
-static cohort_status make_tokens(const cohort_task *task, const cohort_completions *data,
-                                 const cohort_tokenizer *tokenizer, int64_t context, cohort_token_pairs *out,
-                                 cohort_error *error) {
-  const unsigned needs = task->preference.method->needs;
-  COHORT_TRY(check_shape(task, data, error));
-  const cohort_token_options options = {.tokenizer = tokenizer,
-                                        .context = context,
-                                        .apart = needs & COHORT_NEEDS_UNPAIRED,
-                                        .steps = needs & COHORT_NEEDS_STEPS};
-  return cohort_token_pairs_create(data, &options, out, error);
-}
-
 static cohort_status load(cohort_task *task, const cohort_tokenizer *tokenizer, int64_t context,
                           cohort_preference_data *own, cohort_error *error) {
-  const cohort_data_settings *data = &task->settings->data_settings;
-  cohort_completions train = {0}, other = {0};
-  COHORT_TRY(read_train(task, context, &train, error));
-  task->digest = cohort_digest(&train.digest, sizeof train.digest, cohort_tokenizer_digest(tokenizer));
-  cohort_completions used = train, held = {0};
-  cohort_status status = COHORT_DONE;
-  if (data->validation) {
-    status = cohort_completions_read(data->validation, fields_of(task), &other, error);
-    held = other;
-  } else {
-    /* The last share of the samples. */
-    const int64_t cut = train.count - (int64_t)((double)train.count * data->validation_share);
-    used = cohort_completions_view(&train, 0, cut);
-    held = cohort_completions_view(&train, cut, train.count - cut);
+  const unsigned needs = task->preference.method->needs;
+  const cohort_completion_request request = {.fields = fields_of(task),
+                                             .apart = needs & COHORT_NEEDS_UNPAIRED,
+                                             .steps = needs & COHORT_NEEDS_STEPS,
+                                             .turns = needs & COHORT_NEEDS_STEPS,
+                                             .tokenizer = tokenizer,
+                                             .context = context,
+                                             .check = check_shape};
+  cohort_completion_data files;
+  cohort_status status = cohort_completion_data_read(task, &request, &files, error);
+  if (status == COHORT_DONE && task->settings->data_settings.lines) {
+    status = read_lines(task, context, &files.file[files.files++], error);
+    if (status == COHORT_DONE) status = check_shape(task, &files.file[0], error);
+    files.digest = files.file[0].digest;
   }
-  cohort_token_pairs *split = own->split;
-  if (status == COHORT_DONE)
-    status = make_tokens(task, &held, tokenizer, context, &split[COHORT_SPLIT_VALIDATION], error);
-  if (status == COHORT_DONE) status = make_tokens(task, &used, tokenizer, context, &split[COHORT_SPLIT_TRAIN], error);
-  cohort_completions_release(&train);
-  cohort_completions_release(&other);
+  if (status == COHORT_DONE) status = cohort_completion_data_encode(task, &request, &files, own->split, error);
+  task->digest = cohort_digest(&files.digest, sizeof files.digest, cohort_tokenizer_digest(tokenizer));
+  cohort_completion_data_release(&files);
   return status;
 }
 
@@ -187,9 +171,10 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   if (model->kind != COHORT_MODEL_TOKENS)
     cohort_faults_add(faults, cohort_settings_place(settings, "model"),
                       "model: %s reads samples; the preference task has tokens", task->model.method->key);
-  if (!settings->data_settings.lines == !settings->data_settings.train)
+  const cohort_data_settings *data = &settings->data_settings;
+  if ((data->lines != NULL) + (data->train != NULL) + (data->mix != NULL) != 1)
     cohort_faults_add(faults, cohort_settings_place(settings, "data"),
-                      "data: give either train (JSONL of completions) or lines (a text)");
+                      "data: give either train (JSONL of completions), mix (several files) or lines (a text)");
   const cohort_method *method = task->preference.method;
   if (method->needs & COHORT_NEEDS_MISMATCHED && settings->batch < 2)
     cohort_faults_add(faults, cohort_settings_place(settings, "preference"),

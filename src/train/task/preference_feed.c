@@ -29,7 +29,10 @@ static int64_t scored_tokens(const cohort_token_pairs *pairs, int64_t sequence) 
 static int64_t scored_steps(const cohort_token_pairs *pairs, int64_t sequence) {
   const int64_t tokens = scored_tokens(pairs, sequence);
   int64_t steps = 0;
-  for (int64_t t = 0; t < tokens; t++) steps += t == 0 || pairs->step[sequence][t] != pairs->step[sequence][t - 1];
+  for (int64_t t = 0; t < tokens; t++) {
+    const int32_t *step = &pairs->step[sequence][t];
+    steps += step[0] >= 0 && (t == 0 || step[0] != step[-1]);
+  }
   return steps;
 }
 
@@ -93,7 +96,8 @@ static void put_last(const cohort_preference_data *own, const cohort_token_pairs
   int32_t *step = last + place * own->steps;
   for (int64_t s = 0; s < own->steps; s++) step[s] = -1;
   const int64_t tokens = rows > 0 ? scored_tokens(pairs, number) : 0;
-  for (int64_t t = 0; t < tokens; t++) step[pairs->step[number][t]] = (int32_t)(first + pairs->prompt[number] + t);
+  for (int64_t t = 0; t < tokens; t++)
+    if (pairs->step[number][t] >= 0) step[pairs->step[number][t]] = (int32_t)(first + pairs->prompt[number] + t);
 }
 
 /* Numbers of tokens stand in the rows that are scored on them. */
@@ -102,7 +106,8 @@ static void put_tokens(const cohort_preference_data *own, const cohort_token_pai
   const int64_t tokens = scored_tokens(pairs, number), row = first + pairs->prompt[number] - 1;
   const int steps = own->place[COHORT_PREFERENCE_STEPS];
   for (int64_t t = 0; steps >= 0 && t < tokens; t++)
-    ((int32_t *)input[steps])[row + t] = (int32_t)(segment * own->steps + pairs->step[number][t]);
+    if (pairs->step[number][t] >= 0)
+      ((int32_t *)input[steps])[row + t] = (int32_t)(segment * own->steps + pairs->step[number][t]);
   for (int f = 0; f < COHORT_MAX_FIELDS; f++) {
     const int place = own->place[COHORT_PREFERENCE_FIELD + f];
     if (place >= 0 && pairs->field[f].token)

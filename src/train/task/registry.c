@@ -11,6 +11,7 @@
 #define TASKS(each)                                                                          \
   each(supervised, cohort_task_no_keys, "samples with a class or a real target")                         \
   each(language, cohort_task_no_keys, "the next token of a text")                                        \
+  each(sft, cohort_task_no_keys, "completions of prompts and conversations, learned as they stand")        \
   each(preference, cohort_task_no_keys, "completions of prompts, compared or labelled")                  \
   each(policy, cohort_task_policy_keys, "completions that the model writes itself, by their rewards")       \
   each(bandit, cohort_task_bandit_keys, "repeats of a synthetic linear bandit; there is no model")

@@ -179,7 +179,8 @@ const char *cohort_task_partition_origin(const cohort_settings *settings, cohort
 /* Whether a federated run's population draws its samples, so that no data are read. */
 bool cohort_task_partition_draws(const cohort_settings *settings);
 
-extern const cohort_task_functions cohort_task_supervised, cohort_task_language, cohort_task_preference;
+extern const cohort_task_functions cohort_task_supervised, cohort_task_language, cohort_task_sft,
+    cohort_task_preference;
 
 /* Reads the task's methods from the settings and loads its data. */
 cohort_status cohort_task_open(const cohort_settings *settings, cohort_comm *comm, const cohort_log *log,

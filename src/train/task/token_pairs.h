@@ -18,6 +18,7 @@ typedef struct cohort_token_field {
 typedef struct cohort_token_pairs {
   int sides; /* sequences a sample */
   int64_t count;
+  int64_t owned;       /* samples that are not repeats of others, which stand behind them */
   int64_t dropped;     /* samples whose prompt leaves no room for a completion; no prompt is empty */
   int64_t alike;       /* samples whose completions are the same where the context cuts them: they teach nothing */
   int64_t longest;     /* rows (inputs) of the longest sequence */
@@ -34,18 +35,27 @@ typedef struct cohort_token_pairs {
   cohort_token_field field[COHORT_MAX_FIELDS];
 } cohort_token_pairs;
 
+typedef enum { COHORT_END_AUTO, COHORT_END_ALWAYS, COHORT_END_NEVER } cohort_token_end;
+typedef enum { COHORT_KEEP_START, COHORT_KEEP_END } cohort_token_truncation;
+
 typedef struct cohort_token_options {
   const cohort_tokenizer *tokenizer;
   int64_t context;
-  bool apart; /* a pair becomes two samples, one desirable and one not; other shapes stay what they are */
-  bool steps; /* the steps of the tokens too: a completion that is in none is one step */
+  bool apart;                         /* a pair becomes two samples, one desirable and one not; other shapes stay */
+  bool steps;                         /* the steps of the tokens too: a completion that is in none is one step */
+  cohort_token_end end;               /* AUTO: closes texts, not conversations */
+  cohort_token_truncation truncation; /* which part of a sequence that is too long is kept */
+  int64_t max_length, max_prompt;     /* tokens of a sequence, and of a prompt, of which the end is kept; 0: any */
 } cohort_token_options;
 
-/* The end token, when the tokenizer has one, closes every completion but stepwise ones; it is of the last step. Each
- * step is encoded by itself, in stepwise data with a newline after it, as TRL does. A field of tokens that has another
- * count than the completion is a fault of its line. */
-cohort_status cohort_token_pairs_create(const cohort_completions *data, const cohort_token_options *options,
-                                        cohort_token_pairs *out, cohort_error *error);
+/* Of files one after another. The end token, when the tokenizer has one, closes every completion but stepwise ones and
+ * those that end with it; it is of the last step. Each step is encoded by itself, in stepwise data with a newline after
+ * it, as TRL does; the turns of a conversation are found in its tokens. A field of tokens that has another count than
+ * the completion is a fault of its line. `weight`, if not NULL: the files' shares of an epoch; the file that has most
+ * for its weight gives each sample once, the others theirs again and again, round (weight * that) times altogether. */
+cohort_status cohort_token_pairs_create(int files, const cohort_completions *data, const double *weight,
+                                        const cohort_token_options *options, cohort_token_pairs *out,
+                                        cohort_error *error);
 void cohort_token_pairs_release(cohort_token_pairs *pairs);
 
 /* Makes up to `wanted` pairs from the lines of a text, drawn without repetition by `key`: the prompt is a line's first

@@ -227,7 +227,7 @@ static void pairs_that_the_context_makes_alike_are_counted(void) {
   for (int64_t context = 4; context <= 16; context += 12) {
     cohort_token_pairs tokens;
     const cohort_token_options options = {.tokenizer = tokenizer, .context = context};
-    CU_ASSERT_EQUAL(cohort_token_pairs_create(&pairs, &options, &tokens, NULL), COHORT_DONE);
+    CU_ASSERT_EQUAL(cohort_token_pairs_create(1, &pairs, NULL, &options, &tokens, NULL), COHORT_DONE);
     CU_ASSERT_EQUAL(tokens.count, 2);
     CU_ASSERT_EQUAL(tokens.alike, context == 4);
     cohort_token_pairs_release(&tokens);
@@ -244,9 +244,9 @@ static void pairs_are_taken_apart(void) {
   cohort_tokenizer *tokenizer = cohort_tokenizer_bytes();
   cohort_token_pairs both, apart;
   cohort_token_options options = {.tokenizer = tokenizer, .context = 16};
-  CU_ASSERT_EQUAL(cohort_token_pairs_create(&pairs, &options, &both, NULL), COHORT_DONE);
+  CU_ASSERT_EQUAL(cohort_token_pairs_create(1, &pairs, NULL, &options, &both, NULL), COHORT_DONE);
   options.apart = true;
-  CU_ASSERT_EQUAL(cohort_token_pairs_create(&pairs, &options, &apart, NULL), COHORT_DONE);
+  CU_ASSERT_EQUAL(cohort_token_pairs_create(1, &pairs, NULL, &options, &apart, NULL), COHORT_DONE);
   CU_ASSERT_EQUAL_FATAL(apart.count, 4);
   CU_ASSERT_EQUAL(apart.sides, 1);
   for (int i = 0; i < 4; i++) {
