@@ -129,6 +129,7 @@ static void read_llama(cohort_json_reader *in, cohort_model_card *out) {
     cohort_json_fault(in, "hidden_act %s is not known; silu is", activation);
   if (cohort_json_real(in, "partial_rotary_factor", 1) != 1)
     cohort_json_fault(in, "partial_rotary_factor is not known but for 1");
+  if (cohort_json_boolean(in, "rope_interleaved", false)) cohort_json_fault(in, "rope_interleaved is not known");
   read_rope(in, "rope_scaling", out);
   read_rope(in, "rope_parameters", out);
   check_window(in);

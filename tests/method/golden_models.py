@@ -1,7 +1,7 @@
 """Writes golden/models/NAME: a tiny model of every architecture that `cohort convert` knows, as Hugging Face transformers
 saves it, with the logits that transformers computes in float64 (expected.h5), and, as the weights of a second folder of the
 same form (gradients/), the gradient of the mean cross-entropy with respect to every tensor. Nothing of a model is retyped:
-tensors keep the names and shapes that transformers gives them. Needs torch, transformers, numpy, h5py.
+tensors keep the names and shapes that transformers gives them. Needs torch, transformers, peft, gguf, numpy, h5py.
 
     python golden_models.py golden/models
 
@@ -16,6 +16,7 @@ import sys
 import gguf
 import h5py
 import numpy as np
+import peft
 import torch
 import transformers
 from transformers import (GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config,
@@ -167,8 +168,36 @@ def write_gguf(architecture, folder, seed):
     print(architecture, os.path.getsize(path), "bytes")
 
 
+def write_adapter(base, folder, **kind):
+    """Adapters beside a model of this folder, as PEFT saves them, and the logits of both together."""
+    shutil.rmtree(folder, ignore_errors=True)
+    model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation="eager")
+    adapted = peft.get_peft_model(model, peft.LoraConfig(r=3, lora_alpha=5, target_modules=["q_proj", "gate_proj", "down_proj"], **kind))
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for name, p in adapted.named_parameters():
+            if "lora_B" in name:
+                p.normal_(0, 0.3)
+            if "magnitude" in name:
+                p.mul_(1 + 0.2 * torch.randn_like(p))
+    adapted.save_pretrained(folder)
+    os.remove(f"{folder}/README.md")
+    tokens = torch.randint(0, VOCABULARY, (1, LENGTH), generator=torch.Generator().manual_seed(300))
+    adapted = adapted.double().eval()
+    exact_rotary(adapted.get_base_model())
+    with torch.no_grad():
+        logits = adapted(tokens).logits
+    with h5py.File(f"{folder}/expected.h5", "w") as file:
+        file["tokens"] = tokens.numpy().astype(np.int32)
+        file["logits"] = logits.numpy()
+        file.attrs["source"] = f"peft=={peft.__version__}:PeftModel beside {os.path.basename(base)}"
+    print(os.path.basename(folder), sum(os.path.getsize(f"{folder}/{f}") for f in os.listdir(folder)), "bytes")
+
+
 if __name__ == "__main__":
     for number, each in enumerate(MODELS):
         write(each, os.path.join(sys.argv[1], each), number)
     for number, each in enumerate(("llama", "qwen2", "qwen3", "gpt2")):
         write_gguf(each, os.path.join(sys.argv[1], f"gguf_{each}"), number)
+    write_adapter(f"{sys.argv[1]}/qwen2", f"{sys.argv[1]}/peft_lora", use_rslora=True)
+    write_adapter(f"{sys.argv[1]}/qwen2", f"{sys.argv[1]}/peft_dora", use_dora=True)

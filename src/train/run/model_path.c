@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "io/model/files.h"
+#include "io/model/peft.h"
 #include "method/registry.h"
 #include "train/run/run_files.h"
 
@@ -87,6 +88,9 @@ cohort_status cohort_model_path_find(const char *path, cohort_model_path *out, c
     status = find_run(path, out, error);
   else if (cohort_file_exists(json))
     status = find_released(path, out, error);
+  else if (cohort_peft_is(path))
+    status = cohort_fail(error, COHORT_BAD_CONFIG,
+                         "%s: has adapters alone; put them beside their model: cohort convert %s FOLDER", path, path);
   else
     status = cohort_fail(error, COHORT_BAD_CONFIG, "%s: has neither config.json nor config.yaml: it is no model", path);
   free(json);
