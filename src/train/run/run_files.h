@@ -12,8 +12,8 @@ cohort_status cohort_run_files_weights(const char *path, char **weights, cohort_
  * in the file itself; a released model (io/model/files.h) is both. Owned by the caller. */
 cohort_status cohort_run_files_find(const char *path, char **config, char **weights, cohort_error *error);
 
-/* The config of a YAML file, the one that a checkpoint holds, or that of a language task with a released model, with its
- * overrides; owned by the caller. */
+/* The config of a YAML file, the one that a checkpoint holds, or that of a language task with a released model, with
+ * its overrides; owned by the caller. */
 cohort_status cohort_run_files_config(const char *config, int overrides, char *const *override, cohort_document **out,
                                       cohort_error *error);
 
