@@ -39,6 +39,11 @@ cohort_status cohort_language_tokenizer(const char *path, cohort_tokenizer **out
   return cohort_tokenizer_read(path, out, error);
 }
 
+cohort_status cohort_language_outputs(cohort_task *task, const cohort_tokenizer *tokenizer, cohort_error *error) {
+  return cohort_model_vocabulary(task->model.method, task->model.config, cohort_tokenizer_vocabulary(tokenizer),
+                                 &task->model_data.outputs, error);
+}
+
 size_t cohort_language_split(const char *text, size_t length, double validation_share) {
   size_t cut = (size_t)((double)length * (1 - validation_share));
   while (cut < length && ((unsigned char)text[cut] & 0xC0) == 0x80) cut++; /* never inside a character */
@@ -153,11 +158,9 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   task->own = own;
   tokenize(own, tokenizer, text, length, settings->data_settings.validation_share);
   task->digest = cohort_digest(text, length, cohort_tokenizer_digest(tokenizer));
-  task->model_data.outputs = cohort_tokenizer_vocabulary(tokenizer);
   own->context = context;
   task->tokens_per_sample = own->context;
-  cohort_status counted = cohort_model_vocabulary(task->model.method, task->model.config, task->model_data.outputs,
-                                                  &task->model_data.outputs, error);
+  cohort_status counted = cohort_language_outputs(task, tokenizer, error);
   if (counted == COHORT_DONE) counted = count_training(task, own, error);
   if (counted == COHORT_DONE) counted = find_parts(task, own, tokenizer, text, length, error);
   cohort_tokenizer_destroy(tokenizer);

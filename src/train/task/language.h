@@ -7,6 +7,8 @@
 
 /* `bytes`, or a tokenizer's file. */
 cohort_status cohort_language_tokenizer(const char *path, cohort_tokenizer **out, cohort_error *error);
+/* Sets the outputs of a task with tokens: as many as the model has, which are at least the tokenizer's. */
+cohort_status cohort_language_outputs(cohort_task *task, const cohort_tokenizer *tokenizer, cohort_error *error);
 
 /* Where the validation text begins: byte offset, at a character's start. */
 size_t cohort_language_split(const char *text, size_t length, double validation_share);

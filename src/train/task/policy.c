@@ -63,9 +63,7 @@ static cohort_status read_prompts(cohort_task *task, cohort_policy_data *own, co
   own->tokens = cohort_tokenizer_encode(own->tokenizer, text, length, &count);
   task->digest = cohort_digest(text, length, cohort_tokenizer_digest(own->tokenizer));
   free(text);
-  task->model_data.outputs = cohort_tokenizer_vocabulary(own->tokenizer);
-  COHORT_TRY(cohort_model_vocabulary(task->model.method, task->model.config, task->model_data.outputs,
-                                     &task->model_data.outputs, error));
+  COHORT_TRY(cohort_language_outputs(task, own->tokenizer, error));
   if (cohort_policy_has(own, COHORT_POLICY_DATA)) count -= own->settings->completion; /* what follows a prompt */
   task->samples[COHORT_SPLIT_TRAIN] = count > 0 ? count / own->settings->prompt : 0;
   if (task->samples[COHORT_SPLIT_TRAIN] > 0 || task->settings->evaluates) return COHORT_DONE;

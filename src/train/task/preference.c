@@ -196,12 +196,10 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   /* A token that is only scored is read too. */
   const bool scores = method->needs & COHORT_NEEDS_SCORES;
   const int64_t context = model->context(task->model.config) - scores;
-  const cohort_status status = load(task, tokenizer, context, own, error);
-  task->model_data.outputs = cohort_tokenizer_vocabulary(tokenizer);
+  cohort_status status = cohort_language_outputs(task, tokenizer, error);
+  if (status == COHORT_DONE) status = load(task, tokenizer, context, own, error);
   cohort_tokenizer_destroy(tokenizer);
   COHORT_TRY(status);
-  COHORT_TRY(cohort_model_vocabulary(task->model.method, task->model.config, task->model_data.outputs,
-                                     &task->model_data.outputs, error));
   COHORT_TRY(join_splits(task, own, error));
   cohort_preference_place_inputs(method, stored, &own->split[COHORT_SPLIT_TRAIN], own->place);
   measure(task, own, context);

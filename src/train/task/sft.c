@@ -128,8 +128,8 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   COHORT_TRY(cohort_language_tokenizer(task->settings->data_settings.tokenizer, &tokenizer, error));
   sft *own = cohort_allocate(sizeof *own);
   task->own = own;
-  const cohort_status status = load(task, tokenizer, error);
-  task->model_data.outputs = cohort_tokenizer_vocabulary(tokenizer);
+  cohort_status status = cohort_language_outputs(task, tokenizer, error);
+  if (status == COHORT_DONE) status = load(task, tokenizer, error);
   cohort_tokenizer_destroy(tokenizer);
   COHORT_TRY(status);
   measure(task, own);
