@@ -10,7 +10,7 @@
 #include "graph/gradient.h"
 #include "probe/probe.h"
 
-enum { LEAVES = 16, RESULTS = 8 };
+enum { LEAVES = 20, RESULTS = 8 };
 
 /* Columns in the order of experience: group by group, in each the data's last. */
 typedef struct policy_bench {
@@ -191,6 +191,20 @@ static cohort_value add_segments(policy_bench *own) {
   return value;
 }
 
+/* The number of its group. */
+static cohort_value add_groups(policy_bench *own) {
+  int32_t *number = cohort_probe_memory(own->probe, (size_t)own->completions * sizeof *number);
+  const cohort_policy_rollouts *rollouts = &own->rollouts;
+  for (int64_t g = 0; g < rollouts->groups; g++) {
+    const int64_t end = g + 1 < rollouts->groups ? rollouts->first[g + 1] : own->completions;
+    for (int64_t c = rollouts->first[g]; c < end; c++) number[own->order[c]] = (int32_t)g;
+  }
+  const cohort_value value =
+      cohort_graph_input(own->graph, "groups", COHORT_TYPE_INTEGER, COHORT_SHAPE(own->completions));
+  own->leaf[own->leaves++] = (cohort_probe_leaf){value, number};
+  return value;
+}
+
 static void add_counts(const policy_bench *own, cohort_policy_fields *fields) {
   cohort_graph *graph = own->graph;
   const cohort_value one = cohort_graph_constant(graph, 1);
@@ -204,11 +218,8 @@ static void add_counts(const policy_bench *own, cohort_policy_fields *fields) {
 static cohort_policy_fields add_fields(policy_bench *own, unsigned needs, cohort_value *leaf) {
   const cohort_shape each = COHORT_SHAPE(own->completions);
   const bool value = needs & COHORT_POLICY_VALUE;
-  cohort_policy_fields fields = {.completions = own->completions,
-                                 .group = needs & COHORT_POLICY_PAIRS ? 2 : 0,
-                                 .limit = own->tokens,
-                                 .from_data = COHORT_NO_VALUE,
-                                 .target = COHORT_NO_VALUE};
+  cohort_policy_fields fields = {
+      .completions = own->completions, .limit = own->tokens, .from_data = COHORT_NO_VALUE, .target = COHORT_NO_VALUE};
   fields.policy = add_given(own, true, "policy", &leaf[0]);
   fields.old = add_given(own, true, "old", NULL);
   fields.reference = add_given(own, needs & COHORT_POLICY_REFERENCE, "reference", NULL);
@@ -220,6 +231,7 @@ static cohort_policy_fields add_fields(policy_bench *own, unsigned needs, cohort
   fields.advantage = add_tokens(own, "advantage", give(own, own->made.advantage, own->tokens), NULL);
   if (value) fields.target = add_tokens(own, "target", give(own, own->made.target, own->tokens), NULL);
   fields.segments = add_segments(own);
+  fields.groups = add_groups(own);
   fields.score = add_leaf(own, "score", each, give(own, own->made.score, 1));
   if (needs & COHORT_POLICY_DATA)
     fields.from_data = add_leaf(own, "from_data", each, give(own, take(own, "from_data", 1), 1));

@@ -24,6 +24,12 @@ cohort_value cohort_policy_token_mean(cohort_graph *graph, const cohort_policy_f
   return cohort_graph_multiply(graph, cohort_policy_total(graph, fields, tokens), fields->token_share);
 }
 
+cohort_value cohort_policy_group_total(cohort_graph *graph, const cohort_policy_fields *fields,
+                                       cohort_value completions) {
+  return cohort_graph_gather(graph, cohort_graph_segment_sum(graph, completions, fields->groups, fields->completions),
+                             fields->groups);
+}
+
 cohort_value cohort_policy_side(cohort_graph *graph, cohort_value completions, int side) {
   const int64_t pairs = cohort_shape_elements(cohort_graph_shape(graph, completions)) / 2;
   const cohort_value by_pair = cohort_graph_reshape(graph, completions, COHORT_SHAPE(pairs, 2));

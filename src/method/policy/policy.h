@@ -61,11 +61,10 @@ typedef struct cohort_policy_experience {
   double *completion; /* [4][completions]: scratch */
 } cohort_policy_experience;
 
-/* A lane's completions, C of them, in groups of `group`. Columns are per token, [N], whose segment is the completion
+/* A lane's completions, C of them, in groups. Columns are per token, [N], whose segment is the completion
  * (-1: of none), or per completion, [C]. What a method has not asked for is COHORT_NO_VALUE. */
 typedef struct cohort_policy_fields {
   int64_t completions;
-  int64_t group;            /* completions of a prompt, one from the data included; 0: unequally many */
   int64_t limit;            /* tokens of the longest completion that is allowed */
   cohort_value policy;      /* [N]: log-probability of a token under the policy, which is trained */
   cohort_value old;         /* [N]: under the policy as it was when it wrote */
@@ -78,6 +77,7 @@ typedef struct cohort_policy_fields {
   cohort_value mask;        /* [N]: 1 for tokens that count, else 0 */
   cohort_value advantage;   /* [N], as experience made it */
   cohort_value segments;    /* [N] */
+  cohort_value groups;      /* [C] integer: number of the completion's group, below C */
   cohort_value score;       /* [C], as experience made it */
   cohort_value from_data;   /* [C]: 1 for those from the data, else 0; DATA */
   cohort_value length;      /* [C]: tokens with mask 1, at least 1 */
@@ -109,6 +109,9 @@ cohort_value cohort_policy_spread(cohort_graph *graph, const cohort_policy_field
 cohort_value cohort_policy_mean(cohort_graph *graph, const cohort_policy_fields *fields, cohort_value tokens);
 /* So that the mean over completions is that over all tokens of the batch: [N] -> [C]. */
 cohort_value cohort_policy_token_mean(cohort_graph *graph, const cohort_policy_fields *fields, cohort_value tokens);
+/* The sum over a completion's group, for each of its completions: [C] -> [C]. */
+cohort_value cohort_policy_group_total(cohort_graph *graph, const cohort_policy_fields *fields,
+                                       cohort_value completions);
 /* Of pairs the first (0) or the second (1) one: [C] -> [C / 2]. */
 cohort_value cohort_policy_side(cohort_graph *graph, cohort_value completions, int side);
 /* Half of what a pair gives for each of its two: [C / 2] -> [C]. The mean over completions is then half of that over

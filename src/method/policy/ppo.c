@@ -10,9 +10,10 @@
 typedef struct ppo_config {
   cohort_clip clip;
   cohort_shaping shaping;
-  double value_weight, value_clip, entropy, gamma, lambda, critic_lambda, alpha, guide, likelihood;
+  double value_weight, value_clip, entropy, gamma, lambda, critic_lambda, alpha, guide, likelihood, strength;
   bool whiten, whiten_rewards;
   int64_t pretraining;
+  int base;
 } ppo_config;
 
 #define CRITIC(value_weight_default, value_clip_default)                                                     \
@@ -84,6 +85,21 @@ static const cohort_parameter rto_parameters[] = {
     LAMBDA,
     WHITEN,
     COHORT_SHAPING(ppo_config, shaping, "0.05"),
+    {.name = NULL},
+};
+
+enum { TO_REFERENCE, TO_OLD };
+static const char *const bases[] = {"reference", "old", NULL};
+static const cohort_parameter apa_parameters[] = {
+    COHORT_REAL_ABOVE(ppo_config, strength, "10", 0,
+                      "lambda: what an advantage is divided by before the policy moves by it"),
+    COHORT_CHOICE(ppo_config, base, "reference", bases,
+                  "what the policy moves from: the reference, or the policy that wrote, as in the authors' code"),
+    CRITIC("0.1", "0"),
+    GAMMA,
+    LAMBDA,
+    WHITEN,
+    COHORT_SHAPING(ppo_config, shaping, "0"),
     {.name = NULL},
 };
 
@@ -211,6 +227,15 @@ static cohort_policy_outputs a2c_build(const void *config, cohort_graph *graph, 
   return join(config, graph, fields, loss);
 }
 
+/* (policy - base - A / strength)^2. */
+static cohort_policy_outputs apa_build(const void *config, cohort_graph *graph, const cohort_policy_fields *fields) {
+  const ppo_config *own = config;
+  const cohort_value base = own->base == TO_OLD ? fields->old : fields->reference;
+  const cohort_value gap = cohort_graph_subtract(graph, cohort_graph_subtract(graph, fields->policy, base),
+                                                 cohort_graph_scale(graph, fields->advantage, 1 / own->strength));
+  return join(own, graph, fields, cohort_graph_multiply(graph, gap, gap));
+}
+
 static cohort_policy_outputs vapo_build(const void *config, cohort_graph *graph, const cohort_policy_fields *fields) {
   const ppo_config *own = config;
   cohort_policy_outputs out = build(config, graph, fields);
@@ -231,6 +256,7 @@ FUNCTIONS(ppo, asks, experience, build)
 FUNCTIONS(a2c, asks, experience, a2c_build)
 FUNCTIONS(vcppo, asks, vcppo_experience, build)
 FUNCTIONS(vapo, asks, vapo_experience, vapo_build)
+FUNCTIONS(apa, asks, experience, apa_build)
 FUNCTIONS(rto, asks, rto_experience, build)
 
 static const cohort_method ppo = {
@@ -306,4 +332,18 @@ static const cohort_method rto = {
     .functions = &rto_functions,
 };
 
-const cohort_method *const cohort_policy_ppo[] = {&ppo, &a2c, &vcppo, &vapo, &rto, NULL};
+static const cohort_method apa = {
+    .family = "policy",
+    .key = "apa",
+    .summary = "the log-ratio to the reference regresses the advantage",
+    .title = "Fine-Tuning Language Models with Advantage-Induced Policy Alignment",
+    .source = "Zhu et al., 2023, equation 6; the authors' code regresses on the policy that wrote: base=old",
+    .formula =
+        "(policy - reference - A / strength)^2 + value_weight / 2 (v - target)^2, mean over all tokens; A by GAE",
+    .config_size = sizeof(ppo_config),
+    .parameters = apa_parameters,
+    .needs = COHORT_POLICY_VALUE | COHORT_POLICY_REFERENCE,
+    .functions = &apa_functions,
+};
+
+const cohort_method *const cohort_policy_ppo[] = {&ppo, &a2c, &vcppo, &vapo, &rto, &apa, NULL};

@@ -31,8 +31,9 @@ typedef enum cohort_policy_input {
   COHORT_POLICY_IN_TARGET,                               /* of the critic */
   COHORT_POLICY_IN_SCORED,                               /* in the order of cohort_policy_scored */
   COHORT_POLICY_IN_LENGTH = COHORT_POLICY_IN_SCORED + 4, /* [sequences]: at least 1 */
-  COHORT_POLICY_IN_SCORE,                                /* [sequences], as the next */
+  COHORT_POLICY_IN_SCORE,                                /* [sequences], as the next two */
   COHORT_POLICY_IN_FROM_DATA,
+  COHORT_POLICY_IN_GROUPS,
   COHORT_POLICY_IN_TOKEN_SHARE, /* scalar */
   COHORT_POLICY_INPUTS,
 } cohort_policy_input;

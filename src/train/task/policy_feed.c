@@ -66,6 +66,7 @@ void cohort_policy_feed(const cohort_task *task, cohort_feed *feed) {
   const policy_rows to = rows_of(feed);
   float *length = feed->input[COHORT_POLICY_IN_LENGTH], *score = feed->input[COHORT_POLICY_IN_SCORE];
   float *from_data = feed->input[COHORT_POLICY_IN_FROM_DATA];
+  int32_t *groups = feed->input[COHORT_POLICY_IN_GROUPS];
   int64_t row = 0;
   for (int64_t i = 0; i < feed->capacity * own->kept; i++) {
     const bool real = i / own->kept < feed->count;
@@ -73,6 +74,7 @@ void cohort_policy_feed(const cohort_task *task, cohort_feed *feed) {
     const int64_t c = (position - own->first) * own->kept + i % own->kept;
     length[i] = real && own->batch.length[c] > 0 ? (float)own->batch.length[c] : 1;
     score[i] = real ? (float)own->experience.score[c] : 0;
+    groups[i] = (int32_t)(i / own->kept);
     from_data[i] = real && i % own->kept >= own->settings->group;
     if (real) row = put_sequence(own, c, i, row, &to);
   }

@@ -47,7 +47,6 @@ static cohort_policy_fields declare(const cohort_task *task, cohort_graph *graph
   for (int s = 0; s < COHORT_SCORED_COLUMNS; s++)
     lane->scored[s] = own->place[s] >= 0 ? value[COHORT_POLICY_IN_SCORED + s] : COHORT_NO_VALUE;
   cohort_policy_fields fields = {.completions = sequences,
-                                 .group = own->kept,
                                  .limit = own->settings->completion,
                                  .old = lane->scored[COHORT_SCORED_OLD],
                                  .reference = lane->scored[COHORT_SCORED_REFERENCE],
@@ -62,6 +61,7 @@ static cohort_policy_fields declare(const cohort_task *task, cohort_graph *graph
   fields.length = cohort_graph_input(graph, "length", COHORT_TYPE_REAL, each);
   fields.score = cohort_graph_input(graph, "score", COHORT_TYPE_REAL, each);
   fields.from_data = cohort_graph_input(graph, "from_data", COHORT_TYPE_REAL, each);
+  fields.groups = cohort_graph_input(graph, "groups", COHORT_TYPE_INTEGER, each);
   fields.token_share = cohort_graph_input(graph, "token_share", COHORT_TYPE_REAL, COHORT_SCALAR_SHAPE);
   return fields;
 }
