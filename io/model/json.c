@@ -32,7 +32,13 @@ cohort_status cohort_json_read(const char *path, json_t **out, cohort_error *err
 }
 
 cohort_status cohort_json_write(json_t *object, const char *path, cohort_error *error) {
-  char *text = json_dumps(object, JSON_INDENT(2));
+  char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+  json_t *again = text ? json_loads(text, 0, NULL) : NULL;
+  if (!again || !json_equal(again, object)) { /* a number has more digits */
+    free(text);
+    text = json_dumps(object, JSON_INDENT(2));
+  }
+  json_decref(again);
   json_decref(object);
   if (!text) return cohort_fail(error, COHORT_BUG, "%s: cannot be put into words; report this", path);
   char *lines = cohort_format_text("%s\n", text);
