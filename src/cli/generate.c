@@ -35,6 +35,8 @@ static cohort_status fill_in(cohort_generate_options *out, cohort_error *error) 
 static const char **text_of(cohort_generate_options *own, const char *word) {
   if (strcmp(word, "--prompt") == 0) return &own->prompt;
   if (strcmp(word, "--prompts") == 0) return &own->prompts;
+  if (strcmp(word, "--user") == 0) return &own->user;
+  if (strcmp(word, "--chat") == 0) return &own->chat;
   if (strcmp(word, "--reward") == 0) return &own->reward;
   if (strcmp(word, "-o") == 0 || strcmp(word, "--output") == 0) return &own->output;
   return NULL;
@@ -157,10 +159,9 @@ static cohort_status run(const cohort_command_line *line, cohort_error *error) {
   cohort_generate_texts texts;
   COHORT_TRY(read_options(line, &options, error));
   COHORT_TRY(cohort_loaded_model_open(options.run, NULL, &from, error));
-  const int end = cohort_tokenizer_end(from.tokenizer);
-  if (!options.ignore_end && end >= 0) options.stops.end[options.stops.ends++] = end;
+  if (!options.ignore_end) cohort_stops_add_ends(&options.stops, from.tokenizer);
   options.stops.tokenizer = from.tokenizer;
-  cohort_status status = cohort_generate_read(&options, from.tokenizer, &texts, error);
+  cohort_status status = cohort_generate_read(&options, &from, &texts, error);
   if (status == COHORT_DONE) status = write_to(&from, &options, &texts, error);
   cohort_generate_release(&texts);
   cohort_loaded_model_close(&from);
@@ -173,7 +174,8 @@ const cohort_verb cohort_verb_generate = {
         "RUN|FILE|MODEL [--prompt TEXT | --prompts FILE] [--tokens N] [--samples N] [--greedy | --temperature T] ...",
     .summary = "write text with a language model that was trained",
     .help =
-        "--prompt TEXT, or --prompts FILE with a prompt on each line, in FILE.jsonl as {\"prompt\": TEXT, ...};\n"
+        "--prompt TEXT, or --prompts FILE with a prompt on each line, in FILE.jsonl as {\"prompt\": TEXT, ...}, or\n"
+        "{\"messages\": [...]}, or --user TEXT, by the chat template beside the model's tokenizer, or --chat PATH;\n"
         "--samples N: texts for each prompt; --batch B: texts at once, and, without --samples and --prompts, so many\n"
         "samples; --tokens N new tokens of each; --seed S;\n"
         "--temperature T, 0 or --greedy takes the likeliest; --top-k K likeliest tokens to draw from; --top-p P: the\n"

@@ -11,6 +11,7 @@
 
 typedef struct cohort_generate_options {
   const char *run, *prompt, *prompts, *output, *reward;
+  const char *user, *chat; /* what a user says, as a conversation; the chat template, NULL: beside the tokenizer */
   int64_t tokens, seed, samples, batch;
   bool best; /* of the samples of a prompt the one of the largest reward alone is given */
   bool json; /* lines of JSON instead of text */
@@ -43,8 +44,9 @@ typedef struct cohort_generate_texts {
   char **value, **json; /* [lines][columns]: as text, and as it stands in the file; NULL: has none */
 } cohort_generate_texts;
 
-/* generate_texts.c: the prompt, or those of a file, a line each; a file NAME.jsonl has {"prompt": TEXT, ...} a line. */
-cohort_status cohort_generate_read(const cohort_generate_options *options, const cohort_tokenizer *tokenizer,
+/* generate_texts.c: the prompt, or those of a file, a line each; a file NAME.jsonl has {"prompt": TEXT, ...} a line, or
+ * a conversation, {"messages": [...]} or {"prompt": [...]}, which the chat template makes a text of. */
+cohort_status cohort_generate_read(const cohort_generate_options *options, const cohort_loaded_model *from,
                                    cohort_generate_texts *out, cohort_error *error);
 void cohort_generate_release(cohort_generate_texts *texts);
 /* The completion's text, without an end token and what a stop text has cut; owned by the caller. */

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/generate.h"
+#include "io/chat/chat.h"
 #include "train/rollout/rewards.h"
 
 void cohort_generate_release(cohort_generate_texts *texts) {
@@ -84,22 +85,67 @@ static void add_columns(cohort_generate_texts *own, json_t *line) {
   }
 }
 
-static cohort_status add_json(cohort_generate_texts *own, const cohort_tokenizer *tokenizer,
-                              const cohort_generate_options *options, const char *text, int64_t number,
-                              cohort_error *error) {
+/* What reads prompts. */
+typedef struct prompt_reader {
+  const cohort_generate_options *options;
+  const cohort_loaded_model *from;
+  cohort_generate_texts *texts;
+  cohort_chat *chat; /* NULL until the first conversation */
+} prompt_reader;
+
+/* The template that is given, or that lies beside the tokenizer's file. */
+static cohort_status open_chat(prompt_reader *own, cohort_error *error) {
+  const char *path = own->options->chat ? own->options->chat : own->from->settings.data_settings.tokenizer;
+  const size_t length = strlen(path);
+  const bool file = !own->options->chat && length > 5 && strcmp(path + length - 5, ".json") == 0;
+  const char *slash = file ? strrchr(path, '/') : NULL;
+  char *folder = slash  ? cohort_format_text("%.*s", (int)(slash - path), path)
+                 : file ? cohort_copy_text(".")
+                        : cohort_copy_text(path);
+  const cohort_status status = own->chat ? COHORT_DONE : cohort_chat_read(folder, &own->chat, error);
+  free(folder);
+  return status;
+}
+
+static cohort_status add_conversation(prompt_reader *own, const json_t *messages, cohort_error *error) {
+  const cohort_chat_options options = {.add_generation_prompt = true};
+  cohort_chat_text text = {.text = NULL};
+  COHORT_TRY(open_chat(own, error));
+  COHORT_TRY(cohort_chat_render_json(own->chat, messages, &options, &text, error));
+  const cohort_status status = add_prompt(own->texts, own->from->tokenizer, own->options, text.text, error);
+  cohort_chat_text_release(&text);
+  return status;
+}
+
+/* What a user says, alone. */
+static cohort_status add_user(prompt_reader *own, const char *said, cohort_error *error) {
+  json_t *messages = json_pack("[{s:s,s:s}]", "role", "user", "content", said);
+  if (!messages) return cohort_fail(error, COHORT_BAD_CONFIG, "generate: --user: is no UTF-8");
+  const cohort_status status = add_conversation(own, messages, error);
+  json_decref(messages);
+  return status;
+}
+
+static cohort_status add_json(prompt_reader *own, const char *text, int64_t number, cohort_error *error) {
+  const char *file = own->options->prompts;
   json_error_t said;
+  cohort_error inner = {.text = ""};
   json_t *line = json_loads(text, 0, &said);
-  const json_t *prompt = json_object_get(line, "prompt");
+  const json_t *prompt = json_object_get(line, "prompt"), *messages = json_object_get(line, "messages");
   cohort_status status = COHORT_DONE;
+  if (!messages && json_is_array(prompt)) messages = prompt;
   if (!line)
-    status = cohort_fail(error, COHORT_BAD_DATA, "%s:%lld:%d: is no JSON: %s", options->prompts, (long long)number,
-                         said.column, said.text);
-  else if (!json_is_string(prompt))
-    status =
-        cohort_fail(error, COHORT_BAD_DATA, "%s:%lld: has no text \"prompt\"", options->prompts, (long long)number);
+    status = cohort_fail(error, COHORT_BAD_DATA, "%s:%lld:%d: is no JSON: %s", file, (long long)number, said.column,
+                         said.text);
+  else if (json_is_array(messages))
+    status = add_conversation(own, messages, &inner);
+  else if (json_is_string(prompt))
+    status = add_prompt(own->texts, own->from->tokenizer, own->options, json_string_value(prompt), error);
   else
-    status = add_prompt(own, tokenizer, options, json_string_value(prompt), error);
-  if (status == COHORT_DONE) add_columns(own, line);
+    status = cohort_fail(error, COHORT_BAD_DATA, "%s:%lld: has no text \"prompt\", and no \"messages\"", file,
+                         (long long)number);
+  if (inner.text[0]) (void)cohort_fail(error, status, "%s:%lld: %s", file, (long long)number, inner.text);
+  if (status == COHORT_DONE) add_columns(own->texts, line);
   json_decref(line);
   return status;
 }
@@ -109,12 +155,10 @@ static bool is_json(const char *path) {
   return length > 6 && strcmp(path + length - 6, ".jsonl") == 0;
 }
 
-cohort_status cohort_generate_read(const cohort_generate_options *options, const cohort_tokenizer *tokenizer,
-                                   cohort_generate_texts *out, cohort_error *error) {
-  *out = (cohort_generate_texts){.text = NULL};
-  if (!options->prompts) return add_prompt(out, tokenizer, options, options->prompt, error);
-  FILE *file = fopen(options->prompts, "r");
-  if (!file) return cohort_fail(error, COHORT_BAD_CONFIG, "generate: %s: cannot be read", options->prompts);
+static cohort_status read_file(prompt_reader *own, cohort_error *error) {
+  const char *path = own->options->prompts;
+  FILE *file = fopen(path, "r");
+  if (!file) return cohort_fail(error, COHORT_BAD_CONFIG, "generate: %s: cannot be read", path);
   char *line = NULL;
   size_t room = 0;
   int64_t number = 0;
@@ -123,14 +167,24 @@ cohort_status cohort_generate_read(const cohort_generate_options *options, const
     number++;
     if (length > 0 && line[length - 1] == '\n') line[--length] = '\0';
     if (length == 0) continue;
-    status = is_json(options->prompts) ? add_json(out, tokenizer, options, line, number, error)
-                                       : add_prompt(out, tokenizer, options, line, error);
+    status = is_json(path) ? add_json(own, line, number, error)
+                           : add_prompt(own->texts, own->from->tokenizer, own->options, line, error);
   }
   free(line);
   (void)fclose(file);
-  if (status == COHORT_DONE && out->count == 0)
-    return cohort_fail(error, COHORT_BAD_CONFIG, "generate: %s has no prompt; write one on each line",
-                       options->prompts);
+  if (status == COHORT_DONE && own->texts->count == 0)
+    return cohort_fail(error, COHORT_BAD_CONFIG, "generate: %s has no prompt; write one on each line", path);
+  return status;
+}
+
+cohort_status cohort_generate_read(const cohort_generate_options *options, const cohort_loaded_model *from,
+                                   cohort_generate_texts *out, cohort_error *error) {
+  prompt_reader own = {.options = options, .from = from, .texts = out};
+  *out = (cohort_generate_texts){.text = NULL};
+  const cohort_status status = options->user      ? add_user(&own, options->user, error)
+                               : options->prompts ? read_file(&own, error)
+                                                  : add_prompt(out, from->tokenizer, options, options->prompt, error);
+  cohort_chat_destroy(own.chat);
   return status;
 }
 

@@ -5,6 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+void cohort_stops_add_ends(cohort_stops *stops, const cohort_tokenizer *tokenizer) {
+  int count = 0;
+  const int *end = cohort_tokenizer_stops(tokenizer, &count);
+  for (int i = 0; i < count && stops->ends < COHORT_MAX_STOPS; i++) stops->end[stops->ends++] = end[i];
+}
+
 size_t cohort_stops_before(const cohort_stops *stops, const char *text, size_t length) {
   size_t before = length;
   for (int s = 0; s < stops->texts; s++) {

@@ -16,6 +16,9 @@ typedef struct cohort_stops {
   const cohort_tokenizer *tokenizer; /* of the texts */
 } cohort_stops;
 
+/* The tokens that end what this tokenizer's model writes. */
+void cohort_stops_add_ends(cohort_stops *stops, const cohort_tokenizer *tokenizer);
+
 /* Why a completion ends. */
 typedef enum { COHORT_FINISH_NOT, COHORT_FINISH_END, COHORT_FINISH_STOP, COHORT_FINISH_LENGTH } cohort_finish;
 

@@ -29,10 +29,9 @@ static cohort_status write_texts(const cohort_run *run, const cohort_space *mode
                                  const cohort_tokenizer *tokenizer, cohort_error *error) {
   const cohort_evaluate_settings *settings = &run->settings->evaluate_settings;
   const int64_t texts = settings->samples;
-  const int end = cohort_tokenizer_end(tokenizer);
   int64_t count = 0;
   int32_t *prompt = cohort_tokenizer_encode(tokenizer, settings->prompt, strlen(settings->prompt), &count);
-  const cohort_rollout_options options = {
+  cohort_rollout_options options = {
       .model = &run->task.model,
       .data = &run->task.model_data,
       .space = (cohort_space *)(uintptr_t)model,
@@ -44,9 +43,9 @@ static cohort_status write_texts(const cohort_run *run, const cohort_space *mode
       .texts = texts,
       .prompt = count,
       .completion = TOKENS,
-      .stops = {.ends = end >= 0, .end = {end}},
       .how = cohort_decoding_plain(),
       .key = cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)run->settings->seed), "samples")};
+  cohort_stops_add_ends(&options.stops, tokenizer);
   cohort_rollout_text *text = cohort_allocate((size_t)texts * sizeof *text);
   int32_t *written = cohort_allocate((size_t)(texts * TOKENS) * sizeof *written);
   cohort_rollout *rollout = NULL;
