@@ -101,7 +101,8 @@ def main():
         cases = [{"messages": m, "generation": g, **render(template, m, g, tokens)}
                  for m in CONVERSATIONS for g in (False, True)]
         out.append({"source": source, "template": template, "tokens": tokens, "cases": cases})
-    pathlib.Path(sys.argv[1]).write_text(json.dumps(out, ensure_ascii=False, indent=0) + "\n")
+    lines = ",\n".join(json.dumps(one, ensure_ascii=False) for one in out)
+    pathlib.Path(sys.argv[1]).write_text(f"[{lines}]\n")
 
 
 main()

@@ -52,13 +52,6 @@ static cohort_status read_one(const cohort_task *task, const cohort_completion_r
   return request->check ? request->check(task, out, error) : COHORT_DONE;
 }
 
-static cohort_status same_shape(const cohort_completions *first, const cohort_completions *other, cohort_error *error) {
-  if (first->shape == other->shape) return COHORT_DONE;
-  return cohort_fail(error, COHORT_BAD_DATA, "%s: its lines are of the shape %s, but those of %s of %s; give all one",
-                     other->path, cohort_data_shape_name(other->shape), first->path,
-                     cohort_data_shape_name(first->shape));
-}
-
 static uint64_t join_digests(uint64_t a, uint64_t b, double weight) {
   const uint64_t both[2] = {a, b};
   const uint64_t files = cohort_digest(both, sizeof both, 3);
@@ -77,14 +70,11 @@ cohort_status cohort_completion_data_read(const cohort_task *task, const cohort_
   if (status == COHORT_DONE && data->mix) out->weight = cohort_allocate((size_t)(files + 1) * sizeof *out->weight);
   for (int i = 0; i < files && status == COHORT_DONE; i++) {
     status = read_one(task, request, file[i].file, out, &out->file[out->files++], error);
-    if (status == COHORT_DONE && i) status = same_shape(&out->file[0], &out->file[i], error);
     if (out->weight) out->weight[i] = file[i].weight;
     out->digest = i ? join_digests(out->digest, out->file[i].digest, file[i].weight) : out->file[i].digest;
   }
-  if (status == COHORT_DONE && data->validation) {
+  if (status == COHORT_DONE && data->validation)
     status = read_one(task, request, data->validation, out, &out->validation, error);
-    if (status == COHORT_DONE && files) status = same_shape(&out->file[0], &out->validation, error);
-  }
   free(file);
   return status;
 }
