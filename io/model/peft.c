@@ -4,14 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/memory.h"
-#include "io/file.h"
 #include "io/model/safetensors.h"
 
 bool cohort_peft_is(const char *folder) {
   char *path = cohort_format_text("%s/adapter_config.json", folder);
-  const bool there = cohort_file_exists(path);
+  struct stat found;
+  const bool there = stat(path, &found) == 0 && S_ISREG(found.st_mode);
   free(path);
   return there;
 }

@@ -100,8 +100,10 @@ const cohort_verb cohort_verb_convert = {
     .synopsis = "FROM TO [--form cohort|huggingface|peft|hdf5] [--bf16] [--shard MB] [--merge] [--base MODEL]",
     .summary = "convert models: Hugging Face folders and GGUF to Cohort's own form, and back",
     .help =
-        "FROM: a Hugging Face folder (config.json, safetensors), a .gguf file, a PEFT adapter's folder, a run, or a\n"
-        "checkpoint's file. Models of GPT-2, Llama, SmolLM, Qwen2 and Qwen3. TO must not be there. Its form, unless "
+        "FROM: a Hugging Face folder (config.json, safetensors), a .gguf file, a PEFT adapter's folder, plain HDF5, a "
+        "run\n"
+        "or a checkpoint's file. Models of GPT-2, Llama, SmolLM, Qwen2 and Qwen3. TO must not be there. Its form, "
+        "unless "
         "--form\n"
         "says it: hdf5 for NAME.h5 (/parameters/<tensor>, as probe reads them); of a released model cohort, a folder "
         "that\n"
@@ -109,6 +111,7 @@ const cohort_verb cohort_verb_convert = {
         "F32;\n"
         "--shard: files of at most so many megabytes; --merge: adds adapters to the weights; --form peft: a run's "
         "adapters\n"
-        "alone; --base: the model of a PEFT adapter, where its own config names none that is here.",
+        "alone; --base: the model of a PEFT adapter, where its own config names none that is here, or of which plain\n"
+        "HDF5 (NAME.h5 with /parameters/<tensor>) has the weights.",
     .run = run,
 };

@@ -2,6 +2,7 @@
 #ifndef COHORT_CLI_CONVERT_H
 #define COHORT_CLI_CONVERT_H
 
+#include "io/arrays.h"
 #include "io/checkpoint.h"
 #include "io/model/files.h"
 #include "io/model/peft.h"
@@ -17,12 +18,14 @@ typedef struct cohort_convert_source {
   cohort_space *space;                   /* released: the table of tensors */
   cohort_flat_contents weights, adapter; /* of a run */
   bool has_adapter, merge;
-  cohort_peft lora; /* what the adapter is */
-  char *tokenizer;  /* of a run: its file; NULL: none */
-  char *base;       /* of PEFT's adapters: the model beside which they stand; else NULL */
+  cohort_peft lora;     /* what the adapter is */
+  char *tokenizer;      /* of a run: its file; NULL: none */
+  cohort_arrays arrays; /* of plain HDF5: the weights, instead of those of `base` */
+  char *base;           /* the model beside which PEFT's adapters stand, or that plain HDF5 is one of; else NULL */
 } cohort_convert_source;
 
-/* `base`: the model that PEFT's adapters stand beside; NULL: the one that their config names. */
+/* `base`: the model that PEFT's adapters stand beside (NULL: the one that their config names), or that plain HDF5 is
+ * one of. */
 cohort_status cohort_convert_open(const char *path, const char *base, cohort_convert_source *out, cohort_error *error);
 /* Tensor `t` into `out`; with `merge` the adapter's product is added. */
 cohort_status cohort_convert_read(void *source, int t, float *out, cohort_error *error);

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "cli/command.h"
 #include "cli/convert.h"
+#include "io/file.h"
 #include "train/player/adapter.h"
 #include "train/rollout/generator.h"
 #include "train/run/run.h"
@@ -114,9 +115,9 @@ static cohort_status read_run(cohort_convert_source *own, const cohort_settings 
   return cohort_card_check(&own->card, own->path, error);
 }
 
-static cohort_status open_run(cohort_convert_source *own, cohort_error *error) {
+static cohort_status open_run(cohort_convert_source *own, const char *path, cohort_error *error) {
   char *config = NULL, *weights = NULL;
-  COHORT_TRY(cohort_run_files_find(own->path, &config, &weights, error));
+  COHORT_TRY(cohort_run_files_find(path, &config, &weights, error));
   cohort_document *document = NULL;
   cohort_status status = cohort_run_files_config(config, 0, NULL, &document, error);
   if (status == COHORT_DONE) {
@@ -149,11 +150,48 @@ static cohort_status open_peft(cohort_convert_source *own, const char *base, coh
   return status;
 }
 
+/* An HDF5 file that is no checkpoint: it holds no config. */
+static bool is_plain(const char *path) {
+  cohort_error ignored;
+  char *config = NULL;
+  const size_t length = strlen(path);
+  if (length < 4 || strcmp(path + length - 3, ".h5") != 0 || !cohort_file_exists(path)) return false;
+  const bool plain = cohort_checkpoint_text(path, "config", &config, &ignored) != COHORT_DONE;
+  free(config);
+  return plain;
+}
+
+static const cohort_array *find_array(const cohort_convert_source *own, const cohort_model_tensor *tensor) {
+  char *name = cohort_format_text("parameters/%s", tensor->name);
+  const cohort_array *found = cohort_arrays_find(&own->arrays, name);
+  free(name);
+  bool fits = found && found->axes == tensor->axes && found->type <= COHORT_ARRAY_FLOAT64;
+  for (int a = 0; fits && a < tensor->axes; a++) fits = found->size[a] == tensor->size[a];
+  return fits ? found : NULL;
+}
+
+/* Weights as arrays, of the model that `base` is. */
+static cohort_status open_plain(cohort_convert_source *own, const char *base, cohort_error *error) {
+  if (!base)
+    return cohort_fail(error, COHORT_BAD_CONFIG,
+                       "%s: plain arrays do not say what model they are; give one of the same kind with --base",
+                       own->path);
+  own->base = cohort_copy_text(base);
+  COHORT_TRY(cohort_model_files_are(base) ? open_released(own, base, error) : open_run(own, base, error));
+  COHORT_TRY(cohort_arrays_read(own->path, &own->arrays, error));
+  for (int t = 0; t < own->tensors; t++)
+    if (!find_array(own, &own->tensor[t]))
+      return cohort_fail(error, COHORT_BAD_DATA, "%s: has no array of reals parameters/%s of this model's shape",
+                         own->path, own->tensor[t].name);
+  return COHORT_DONE;
+}
+
 cohort_status cohort_convert_open(const char *path, const char *base, cohort_convert_source *out, cohort_error *error) {
   *out = (cohort_convert_source){.path = path};
   const cohort_status status = cohort_model_files_are(path) ? open_released(out, path, error)
                                : cohort_peft_is(path)       ? open_peft(out, base, error)
-                                                            : open_run(out, error);
+                               : is_plain(path)             ? open_plain(out, base, error)
+                                                            : open_run(out, path, error);
   if (status != COHORT_DONE) cohort_convert_close(out);
   return status;
 }
@@ -173,6 +211,9 @@ static cohort_status copy_stored(const cohort_convert_source *own, const cohort_
 cohort_status cohort_convert_read(void *source, int t, float *out, cohort_error *error) {
   cohort_convert_source *own = source;
   const cohort_model_tensor *tensor = &own->tensor[t];
+  const cohort_array *array = own->arrays.count ? find_array(own, tensor) : NULL;
+  for (int64_t e = 0; array && e < cohort_array_elements(array); e++) out[e] = (float)cohort_array_get(array, e);
+  if (array) return COHORT_DONE;
   if (own->files)
     COHORT_TRY(cohort_model_files_read(own->files, tensor->name, tensor->axes, tensor->size, out, NULL, error));
   else
@@ -180,12 +221,14 @@ cohort_status cohort_convert_read(void *source, int t, float *out, cohort_error 
   if (own->merge) cohort_convert_add_adapter(own, tensor, out);
   return COHORT_DONE;
 }
+
 void cohort_convert_close(cohort_convert_source *own) {
   cohort_document_destroy(own->model);
   cohort_model_files_close(own->files);
   cohort_space_destroy(own->space);
   cohort_flat_release(&own->weights);
   cohort_flat_release(&own->adapter);
+  cohort_arrays_release(&own->arrays);
   free(own->tensor);
   free(own->tokenizer);
   free(own->base);

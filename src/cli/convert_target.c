@@ -180,7 +180,8 @@ cohort_status cohort_convert_to_cohort(cohort_convert_source *source, const coho
   cohort_status status = cohort_memory_create((size_t)elements * sizeof(float), "the model's weights", &values, error);
   for (int t = 0; t < source->tensors && status == COHORT_DONE; t++)
     status = cohort_convert_read(source, t, (float *)values + tensor[t].offset, error);
-  if (status == COHORT_DONE && source->files) status = cohort_model_files_check_rest(source->files, error);
+  if (status == COHORT_DONE && source->files && !source->arrays.count)
+    status = cohort_model_files_check_rest(source->files, error);
   if (status == COHORT_DONE) status = save(source, options->to, config, tensor, elements, values, error);
   if (status == COHORT_DONE) status = cohort_file_write(path, config, strlen(config), error);
   cohort_memory_release(values);
@@ -219,7 +220,8 @@ cohort_status cohort_convert_to_huggingface(cohort_convert_source *source, const
                                    .read = cohort_convert_read,
                                    .argument = source};
   cohort_status status = cohort_model_files_write(options->to, &out, error);
-  if (status == COHORT_DONE && source->files) status = cohort_model_files_check_rest(source->files, error);
+  if (status == COHORT_DONE && source->files && !source->arrays.count)
+    status = cohort_model_files_check_rest(source->files, error);
   json_decref(more);
   return status;
 }
