@@ -143,6 +143,8 @@ static bool pulls_pairs_apart(const char *label) {
                                        "loss=mix",
                                        "discopop",
                                        "link=savage",
+                                       "sft",
+                                       "tgdpo",
                                        "divergence=",
                                        NULL};
   for (int i = 0; others[i]; i++)

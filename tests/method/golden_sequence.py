@@ -109,7 +109,7 @@ def dpo(name, method, settings, seed, loss_type, each=True, without=(), **fields
           1e-9)
 
 
-def kto(name, settings, seed, below=False, **fields):
+def kto(name, settings, seed, below=False, loss_type="kto", **fields):
     """KTOTrainer's loss; the baseline is the mean of mismatched completions' log-ratios, at least 0 (`below`: it is cut)."""
     random = numpy.random.default_rng(seed)
     count, width, given = 7, 6, {}
@@ -123,7 +123,7 @@ def kto(name, settings, seed, below=False, **fields):
     leaf = torch.tensor(given["policy"], requires_grad=True)
 
     def loss_of(rows):
-        own = trainer(calculate_KL=True, precompute_ref_logps=False, loss_type="kto",
+        own = trainer(calculate_KL=loss_type == "kto", precompute_ref_logps=False, loss_type=loss_type,
                       args=types.SimpleNamespace(gradient_checkpointing_kwargs=None), **fields)
         own.model.is_gradient_checkpointing = False
         sides = {"main": ("", rows), "mismatched": ("_mismatched", slice(None))}
@@ -148,11 +148,13 @@ def kto(name, settings, seed, below=False, **fields):
 
     loss, baseline = loss_of(slice(None))
     loss.backward()
-    if (baseline == 0) != below:
+    if loss_type == "kto" and (baseline == 0) != below:
         raise SystemExit(f"{name}: the baseline is {baseline}")
     with torch.no_grad():
         each = torch.stack([loss_of(slice(i, i + 1))[0] for i in range(count)])
-    write(name, "preference", "kto", settings, package("trl", "KTOTrainer._compute_loss"), given,
+    if loss_type != "kto":
+        given = {array: value for array, value in given.items() if not array.endswith("_mismatched")}
+    write(name, "preference", loss_type.replace("_", ""), settings, package("trl", f"KTOTrainer._compute_loss, {loss_type}"), given,
           {"loss": loss, "per_completion": each, "gradient": leaf.grad}, 1e-9)
 
 

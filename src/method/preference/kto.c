@@ -25,13 +25,14 @@ static cohort_value baseline(cohort_graph *graph, const cohort_preference_fields
   return cohort_graph_stop_gradient(graph, cohort_graph_relu(graph, mean));
 }
 
-static cohort_preference_outputs build(const void *config, cohort_graph *graph,
-                                       const cohort_preference_fields *fields) {
-  const kto_config *settings = config;
-  const cohort_value ratio = cohort_preference_log_ratio(graph, fields), level = baseline(graph, fields);
+/* Against a level of log-ratios; COHORT_NO_VALUE: 0. */
+static cohort_preference_outputs make(const kto_config *settings, cohort_graph *graph,
+                                      const cohort_preference_fields *fields, cohort_value level) {
+  const cohort_value ratio = cohort_preference_log_ratio(graph, fields);
   /* 1 for a desirable completion, -1 for another. */
   const cohort_value sign = cohort_graph_shift(graph, cohort_graph_scale(graph, fields->label, 2), -1);
-  const cohort_value gain = cohort_graph_multiply(graph, cohort_graph_subtract(graph, ratio, level), sign);
+  const cohort_value above = level == COHORT_NO_VALUE ? ratio : cohort_graph_subtract(graph, ratio, level);
+  const cohort_value gain = cohort_graph_multiply(graph, above, sign);
   const cohort_value value =
       cohort_graph_unary(graph, COHORT_OP_SIGMOID, cohort_graph_scale(graph, gain, settings->beta));
   const cohort_value weight = cohort_graph_shift(
@@ -44,7 +45,18 @@ static cohort_preference_outputs build(const void *config, cohort_graph *graph,
                                      .column = {level}};
 }
 
-static const cohort_preference functions = {.build = build, .column = {"preference/baseline"}};
+static cohort_preference_outputs build_kto(const void *config, cohort_graph *graph,
+                                           const cohort_preference_fields *fields) {
+  return make(config, graph, fields, baseline(graph, fields));
+}
+
+static cohort_preference_outputs build_apo(const void *config, cohort_graph *graph,
+                                           const cohort_preference_fields *fields) {
+  return make(config, graph, fields, COHORT_NO_VALUE);
+}
+
+static const cohort_preference kto_functions = {.build = build_kto, .column = {"preference/baseline"}},
+                               apo_functions = {.build = build_apo};
 
 static const cohort_method kto = {
     .family = "preference",
@@ -62,7 +74,25 @@ static const cohort_method kto = {
     .config_size = sizeof(kto_config),
     .parameters = parameters,
     .needs = COHORT_NEEDS_REFERENCE | COHORT_NEEDS_UNPAIRED | COHORT_NEEDS_MISMATCHED,
-    .functions = &functions,
+    .functions = &kto_functions,
 };
 
-const cohort_method *const cohort_preference_kto[] = {&kto, NULL};
+static const cohort_method apo_zero_unpaired = {
+    .family = "preference",
+    .key = "apozerounpaired",
+    .summary =
+        "APO-zero of completions with a label: desirable ones gain, others lose likelihood against the reference",
+    .title = "Anchored Preference Optimization and Contrastive Revisions: Addressing Underspecification in Alignment",
+    .source =
+        "D'Oosterlinck et al., Anchored Preference Optimization and Contrastive Revisions, 2024, equation 7, by side; "
+        "as TRL's KTOTrainer with loss_type apo_zero_unpaired",
+    .formula =
+        "d = log pi - log ref; desirable: desirable_weight (1 - sigmoid(beta d)), else undesirable_weight sigmoid(beta "
+        "d); reward = beta d",
+    .config_size = sizeof(kto_config),
+    .parameters = parameters,
+    .needs = COHORT_NEEDS_REFERENCE | COHORT_NEEDS_UNPAIRED,
+    .functions = &apo_functions,
+};
+
+const cohort_method *const cohort_preference_kto[] = {&kto, &apo_zero_unpaired, NULL};
