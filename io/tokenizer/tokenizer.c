@@ -26,6 +26,7 @@ void cohort_tokenizer_destroy(cohort_tokenizer *tokenizer) {
   free(tokenizer->bytes);
   free(tokenizer->byte_count);
   free(tokenizer->text);
+  free(tokenizer->shown);
   free(tokenizer->special);
   free(tokenizer->stops);
   free(tokenizer->source);
@@ -88,6 +89,10 @@ static void list_texts(cohort_tokenizer *own) {
     own->text[own->added[i].id] = (cohort_token_text){own->added[i].text, own->added[i].length};
     if (own->added[i].special) own->special[own->added[i].id] = true;
   }
+  own->shown = cohort_allocate((size_t)own->vocabulary * sizeof *own->shown);
+  memcpy(own->shown, own->text, (size_t)own->vocabulary * sizeof *own->shown);
+  for (int i = 0; i < own->added_count; i++)
+    own->shown[own->added[i].id] = (cohort_token_text){own->added[i].found, own->added[i].found_length};
 }
 
 /* The bytes of every token, where the alphabet alone decodes. */
@@ -96,7 +101,7 @@ static void list_bytes(cohort_tokenizer *own) {
   own->bytes = cohort_allocate((size_t)own->vocabulary * sizeof *own->bytes);
   own->byte_count = cohort_allocate((size_t)own->vocabulary * sizeof *own->byte_count);
   for (int id = 0; id < own->vocabulary; id++) {
-    const cohort_token_text token = own->text[id];
+    const cohort_token_text token = own->shown[id];
     if (!token.text) continue;
     cohort_text_buffer made = {0};
     cohort_text_buffer_add(&made, "", 0);
@@ -237,9 +242,8 @@ static char *decode(const cohort_tokenizer *own, const int32_t *tokens, int64_t 
     cohort_token_text *text = cohort_allocate((size_t)(count + 1) * sizeof *text);
     int64_t known = 0;
     for (int64_t i = 0; i < count; i++) {
-      cohort_token_text token = {0};
-      token.text = cohort_tokenizer_token(own, tokens[i], &token.length);
-      if (token.text && (all || !own->special[tokens[i]])) text[known++] = token;
+      const bool there = tokens[i] >= 0 && tokens[i] < own->vocabulary && own->shown[tokens[i]].text;
+      if (there && (all || !own->special[tokens[i]])) text[known++] = own->shown[tokens[i]];
     }
     cohort_tokenizer_scratch *scratch = cohort_tokenizer_take(own);
     cohort_steps_decode(&own->decoder, scratch->search, text, known, &out);

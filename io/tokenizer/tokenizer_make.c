@@ -273,9 +273,10 @@ static cohort_status fill(const char *name, const cohort_tokenizer_arrays *array
                        "%s: the tokenizer %s is not read here; gpt2 with merges and llama with scores are", name,
                        cohort_json_quote(arrays->model));
   add_sentence_steps(arrays, out);
+  out->byte_fallback = out->fuse_unknown = true;
+  if (arrays->merges) return add_merges(name, arrays, out, error);
   json_decref(out->merges);
   out->merges = merges_of_scores(arrays);
-  out->byte_fallback = out->fuse_unknown = true;
   return COHORT_DONE;
 }
 

@@ -20,12 +20,13 @@ typedef struct cohort_tokenizer_scratch {
 } cohort_tokenizer_scratch;
 
 struct cohort_tokenizer {
-  int vocabulary;          /* the largest id and one */
-  int begin, end, pad;     /* ids or -1 */
-  int *stops, stop_count;  /* stops[0] is `end`, where there is one */
-  cohort_token_text *text; /* [vocabulary]: as the file has it; NULL: no token has the id */
-  bool *special;           /* [vocabulary] */
-  char *source;            /* the tokenizer.json it came from, or NULL */
+  int vocabulary;           /* the largest id and one */
+  int begin, end, pad;      /* ids or -1 */
+  int *stops, stop_count;   /* stops[0] is `end`, where there is one */
+  cohort_token_text *text;  /* [vocabulary]: as the file has it; NULL: no token has the id */
+  cohort_token_text *shown; /* [vocabulary]: what decoding begins with: of a normalised token its normal form */
+  bool *special;            /* [vocabulary] */
+  char *source;             /* the tokenizer.json it came from, or NULL */
   size_t source_length;
   uint64_t digest;
 

@@ -13,7 +13,8 @@
 #include "io/tokenizer/tokenizer_unicode.h"
 
 const char cohort_pattern_gpt2[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-const char cohort_pattern_words[] = "[\\w\\x{200C}\\x{200D}]+|[^\\w\\s\\x{200C}\\x{200D}]+";
+#define RUST_WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200C}\\x{200D}"
+const char cohort_pattern_words[] = "[" RUST_WORD "]+|[^" RUST_WORD "\\s]+";
 
 struct cohort_pattern {
   pcre2_code *code; /* NULL: a text */
@@ -31,7 +32,7 @@ struct cohort_pattern_scratch {
 /* A text of a file inside a message: one line, not too long. */
 static void quote(const char *source, char out[80]) {
   size_t n = 0;
-  for (; source[n] && n < 60; n++) out[n] = (unsigned char)source[n] < 32 ? ' ' : source[n];
+  for (; n < 60 && source[n]; n++) out[n] = (unsigned char)source[n] < 32 ? ' ' : source[n];
   (void)strcpy(out + n, source[n] ? "..." : "");
 }
 

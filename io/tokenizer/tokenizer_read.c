@@ -18,7 +18,53 @@ static cohort_status refuse(const char *name, const char *what, cohort_error *er
   return cohort_fail(error, COHORT_BAD_DATA, "%s: %s; is it a tokenizer.json?", name, what);
 }
 
-static cohort_status read_vocabulary(const char *name, json_t *vocabulary, cohort_bpe *bpe, cohort_error *error) {
+/* jansson takes no key with a NUL, so that of the token \u0000 goes by the last character of Unicode, which is none. */
+static const char nul_escape[] = "\\u0000", stand_in_escape[] = "\\udbff\\udfff", stand_in[] = "\xF4\x8F\xBF\xBF";
+
+/* Where the string that begins at `at` ends, behind its quote. */
+static size_t string_end(const char *text, size_t length, size_t at) {
+  for (at++; at < length && text[at] != '"'; at++)
+    if (text[at] == '\\') at++;
+  return at < length ? at + 1 : length;
+}
+
+/* The file with stand-ins in its keys, owned by the caller; NULL: it needs none. */
+static char *hide_nul_keys(const char *text, size_t length, size_t *made_length) {
+  if (!memmem(text, length, nul_escape, 6) || memmem(text, length, stand_in, 4)) return NULL;
+  cohort_text_buffer made = {0};
+  for (size_t at = 0; at < length;) {
+    const size_t end = text[at] == '"' ? string_end(text, length, at) : at + 1;
+    size_t behind = end;
+    while (behind < length && strchr(" \t\r\n", text[behind])) behind++;
+    const bool key = text[at] == '"' && behind < length && text[behind] == ':';
+    for (size_t next = at; next < end;) {
+      const bool hides = key && end - next >= 6 && memcmp(text + next, nul_escape, 6) == 0;
+      const size_t bytes = hides ? 6 : text[next] == '\\' && next + 1 < end ? 2 : 1;
+      cohort_text_buffer_add(&made, hides ? stand_in_escape : text + next, hides ? 12 : bytes);
+      next += bytes;
+    }
+    at = end;
+  }
+  *made_length = made.length;
+  return made.text;
+}
+
+/* Adds a token with NUL in place of stand-ins. */
+static void add_shown(cohort_bpe *bpe, const char *text, int32_t id) {
+  const char *found;
+  cohort_text_buffer shown = {0};
+  while ((found = strstr(text, stand_in))) {
+    cohort_text_buffer_add(&shown, text, (size_t)(found - text) + 1);
+    shown.text[shown.length - 1] = '\0';
+    text = found + 4;
+  }
+  cohort_text_buffer_add(&shown, text, strlen(text));
+  cohort_bpe_add(bpe, shown.text, shown.length, id);
+  cohort_text_buffer_release(&shown);
+}
+
+static cohort_status read_vocabulary(const char *name, json_t *vocabulary, bool hidden, cohort_bpe *bpe,
+                                     cohort_error *error) {
   const char *text;
   json_t *id;
   if (!json_is_object(vocabulary) || !json_object_size(vocabulary))
@@ -28,7 +74,10 @@ static cohort_status read_vocabulary(const char *name, json_t *vocabulary, cohor
     if (!json_is_integer(id) || value < 0 || value >= COHORT_LARGEST_VOCABULARY)
       return cohort_fail(error, COHORT_BAD_DATA, "%s: the id of the token %s is no number from 0 to %d", name,
                          cohort_json_quote(text), COHORT_LARGEST_VOCABULARY - 1);
-    cohort_bpe_add(bpe, text, strlen(text), (int32_t)value);
+    if (hidden)
+      add_shown(bpe, text, (int32_t)value);
+    else
+      cohort_bpe_add(bpe, text, strlen(text), (int32_t)value);
   }
   return COHORT_DONE;
 }
@@ -36,11 +85,13 @@ static cohort_status read_vocabulary(const char *name, json_t *vocabulary, cohor
 /* Both texts of a merge: ["a", "b"] or "a b". */
 static bool merge_texts(const json_t *merge, cohort_token_text side[2]) {
   if (json_is_string(merge)) {
-    const char *text = json_string_value(merge), *space = strchr(text, ' ');
-    if (!space || strchr(space + 1, ' ')) return false;
+    const char *text = json_string_value(merge);
+    const size_t length = json_string_length(merge);
+    const char *space = memchr(text, ' ', length);
+    if (!space) return false;
     side[0] = (cohort_token_text){text, (size_t)(space - text)};
-    side[1] = (cohort_token_text){space + 1, strlen(space + 1)};
-    return true;
+    side[1] = (cohort_token_text){space + 1, length - side[0].length - 1};
+    return memchr(side[1].text, ' ', side[1].length) == NULL;
   }
   if (json_array_size(merge) != 2) return false;
   for (size_t s = 0; s < 2; s++) {
@@ -85,7 +136,8 @@ static cohort_status read_merges(const char *name, const json_t *merges, cohort_
   return status;
 }
 
-static cohort_status read_model(const char *name, const json_t *model, cohort_bpe *bpe, cohort_error *error) {
+static cohort_status read_model(const char *name, const json_t *model, bool hidden, cohort_bpe *bpe,
+                                cohort_error *error) {
   const char *type = cohort_json_type(model);
   if (!json_is_object(model)) return refuse(name, "there is no model", error);
   if (*type && strcmp(type, "BPE") != 0)
@@ -102,7 +154,7 @@ static cohort_status read_model(const char *name, const json_t *model, cohort_bp
   bpe->ignore_merges = json_is_true(json_object_get(model, "ignore_merges"));
   bpe->byte_fallback = json_is_true(json_object_get(model, "byte_fallback"));
   bpe->fuse_unknown = json_is_true(json_object_get(model, "fuse_unk"));
-  COHORT_TRY(read_vocabulary(name, json_object_get(model, "vocab"), bpe, error));
+  COHORT_TRY(read_vocabulary(name, json_object_get(model, "vocab"), hidden, bpe, error));
   bpe->unknown = unknown ? cohort_bpe_find(bpe, unknown, strlen(unknown)) : -1;
   if (unknown && bpe->unknown < 0)
     return cohort_fail(error, COHORT_BAD_DATA, "%s: the unknown token %s is not in the vocabulary", name,
@@ -254,8 +306,9 @@ static bool stays_bytes(const cohort_tokenizer *own) {
   return found >= 0 && !own->bpe.prefix && !own->bpe.suffix;
 }
 
-static cohort_status read_root(const char *name, const json_t *root, cohort_tokenizer *own, cohort_error *error) {
-  COHORT_TRY(read_model(name, json_object_get(root, "model"), &own->bpe, error));
+static cohort_status read_root(const char *name, const json_t *root, bool hidden, cohort_tokenizer *own,
+                               cohort_error *error) {
+  COHORT_TRY(read_model(name, json_object_get(root, "model"), hidden, &own->bpe, error));
   COHORT_TRY(cohort_normalizer_read(name, json_object_get(root, "normalizer"), &own->normalizer, error));
   COHORT_TRY(cohort_pre_tokenizer_read(name, json_object_get(root, "pre_tokenizer"), &own->pre_tokenizer, error));
   COHORT_TRY(cohort_decoder_read(name, json_object_get(root, "decoder"), &own->decoder, error));
@@ -273,19 +326,23 @@ static cohort_status read_root(const char *name, const json_t *root, cohort_toke
 cohort_status cohort_tokenizer_parse(const char *name, char *text, size_t length, cohort_tokenizer **out,
                                      cohort_error *error) {
   json_error_t fault;
-  json_t *root = json_loadb(text, length, JSON_ALLOW_NUL, &fault);
+  size_t shown = 0;
+  char *hidden = hide_nul_keys(text, length, &shown);
+  json_t *root = json_loadb(hidden ? hidden : text, hidden ? shown : length, JSON_ALLOW_NUL, &fault);
   for (char *at = fault.text; !root && *at; at++)
     if (*at == '\n') *at = ' '; /* it quotes the file */
   if (!root) {
     free(text);
+    free(hidden);
     return cohort_fail(error, COHORT_BAD_DATA, "%s:%d:%d: %s; is it a tokenizer.json?", name, fault.line, fault.column,
                        fault.text);
   }
   cohort_tokenizer *own = cohort_tokenizer_create();
   own->source = text;
   own->source_length = length;
-  const cohort_status status = read_root(name, root, own, error);
+  const cohort_status status = read_root(name, root, hidden != NULL, own, error);
   json_decref(root);
+  free(hidden);
   if (status != COHORT_DONE) {
     cohort_tokenizer_destroy(own);
     return status;

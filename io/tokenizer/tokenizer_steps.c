@@ -111,6 +111,18 @@ static void let_go(splitting *split) {
   split->held = false;
 }
 
+/* What is removed is text: bytes that are no UTF-8 stay. */
+static void keep_strangers(splitting *split, size_t start, size_t end) {
+  size_t bytes = 0, first = start;
+  let_go(split);
+  for (size_t at = start; at <= end; at += bytes) {
+    if (at < end && cohort_utf8_read(split->text + at, end - at, &bytes) < 0) continue;
+    if (first < at) cut(split->own, split->next, split->text + first, at - first, split->first && first == 0);
+    if (at == end) break;
+    first = at + bytes;
+  }
+}
+
 /* The next stretch, a match or what is between. */
 static void add_stretch(splitting *split, size_t start, size_t end, bool match) {
   const bool before = split->held && split->match;
@@ -119,8 +131,9 @@ static void add_stretch(splitting *split, size_t start, size_t end, bool match) 
     case COHORT_SPLIT_ISOLATED:
       break;
     case COHORT_SPLIT_REMOVED:
-      if (match) return;
-      break;
+      if (!match) break;
+      keep_strangers(split, start, end);
+      return;
     case COHORT_SPLIT_CONTIGUOUS:
       joins = split->held && before == match;
       break;

@@ -24,7 +24,7 @@ const char *cohort_json_type(const json_t *value) {
 const char *cohort_json_quote(const char *text) {
   static _Thread_local char quoted[72];
   size_t n = 0;
-  for (; text[n] && n < 64; n++) quoted[n] = (unsigned char)text[n] < 32 ? ' ' : text[n];
+  for (; n < 64 && text[n]; n++) quoted[n] = (unsigned char)text[n] < 32 ? ' ' : text[n];
   (void)strcpy(quoted + n, text[n] ? "..." : "");
   return quoted;
 }

@@ -69,12 +69,50 @@ static bool is_space(int32_t code) {
          code == 0x3000;
 }
 
+/* Where `tokenizers` has older tables than utf8proc (its 0.23.3 against utf8proc 2.8.0, asked for every character):
+ * those that a normal form would touch and that to it are plain (newer than Unicode 9), and those that to it are no
+ * punctuation. */
+static const int32_t newer_forms[][2] = {
+    {0x7FD, 0x7FD},     {0x898, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},     {0xC3C, 0xC3C},
+    {0xD3B, 0xD3C},     {0xEBA, 0xEBA},     {0x1715, 0x1715},   {0x1ABF, 0x1ACE},   {0x1DF6, 0x1DFA},
+    {0x32FF, 0x32FF},   {0xA7F2, 0xA7F4},   {0xA82C, 0xA82C},   {0xAB69, 0xAB69},   {0x10781, 0x10785},
+    {0x10787, 0x107B0}, {0x107B2, 0x107BA}, {0x10D24, 0x10D27}, {0x10EAB, 0x10EAC}, {0x10EFD, 0x10EFF},
+    {0x10F46, 0x10F50}, {0x10F82, 0x10F85}, {0x11070, 0x11070}, {0x1133B, 0x1133B}, {0x1145E, 0x1145E},
+    {0x11839, 0x1183A}, {0x11930, 0x11930}, {0x11938, 0x11938}, {0x1193D, 0x1193E}, {0x11943, 0x11943},
+    {0x119E0, 0x119E0}, {0x11A34, 0x11A34}, {0x11A47, 0x11A47}, {0x11A99, 0x11A99}, {0x11D42, 0x11D42},
+    {0x11D44, 0x11D45}, {0x11D97, 0x11D97}, {0x11F41, 0x11F42}, {0x16FF0, 0x16FF1}, {0x1E030, 0x1E06D},
+    {0x1E08F, 0x1E08F}, {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE}, {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF},
+    {0x1F16C, 0x1F16C}, {0x1FBF0, 0x1FBF9}};
+static const int32_t newer_punctuation[][2] = {
+    {0x61D, 0x61D},     {0x9FD, 0x9FD},     {0xA76, 0xA76},     {0xC77, 0xC77},     {0xC84, 0xC84},
+    {0x166D, 0x166D},   {0x1B7D, 0x1B7E},   {0x2E43, 0x2E4F},   {0x2E52, 0x2E5D},   {0x10EAD, 0x10EAD},
+    {0x10F55, 0x10F59}, {0x10F86, 0x10F89}, {0x111C9, 0x111C9}, {0x1144B, 0x1144F}, {0x1145A, 0x1145B},
+    {0x1145D, 0x1145D}, {0x11660, 0x1166C}, {0x116B9, 0x116B9}, {0x1183B, 0x1183B}, {0x11944, 0x11946},
+    {0x119E2, 0x119E2}, {0x11A3F, 0x11A46}, {0x11A9A, 0x11A9C}, {0x11A9E, 0x11AA2}, {0x11B00, 0x11B09},
+    {0x11C41, 0x11C45}, {0x11C70, 0x11C71}, {0x11EF7, 0x11EF8}, {0x11F43, 0x11F4F}, {0x11FFF, 0x11FFF},
+    {0x12FF1, 0x12FF2}, {0x16E97, 0x16E9A}, {0x16FE2, 0x16FE2}, {0x1E95E, 0x1E95F}};
+
+static bool is_listed(const int32_t (*range)[2], size_t count, int32_t code) {
+  size_t low = 0, high = count;
+  while (low < high) {
+    const size_t middle = (low + high) / 2;
+    if (range[middle][1] < code)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low < count && range[low][0] <= code;
+}
+
+static bool is_newer(int32_t code) { return is_listed(newer_forms, sizeof newer_forms / sizeof *newer_forms, code); }
+
 static bool is_punctuation(int32_t code) {
   if (code < 128)
     return (code >= 33 && code <= 47) || (code >= 58 && code <= 64) || (code >= 91 && code <= 96) ||
            (code >= 123 && code <= 126);
   const utf8proc_category_t category = utf8proc_category(code);
-  return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+  return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO &&
+         !is_listed(newer_punctuation, sizeof newer_punctuation / sizeof *newer_punctuation, code);
 }
 
 /* Other_Alphabetic beside letters, marks and Nl: circled and squared letters. */
@@ -122,18 +160,21 @@ static void normalise_stretch(cohort_normal_form form, const char *text, size_t 
   free(made);
 }
 
+/* Whether a form may change the character, or a composition take it as its second. */
+static bool is_touched(cohort_normal_form form, int32_t code) {
+  return code >= (form == COHORT_FORM_NFC ? 0x300 : 0x80) && !is_newer(code);
+}
+
 void cohort_normalise(cohort_normal_form form, const char *text, size_t length, cohort_text_buffer *out) {
-  /* Below the threshold a character is its own form and never the second of a composition. */
-  const int32_t threshold = form == COHORT_FORM_NFC ? 0x300 : 0x80;
-  size_t plain = 0, last = 0, bytes = 0; /* plain: what is not yet copied; last: the character before `at` */
+  size_t plain = 0, last = 0, bytes = 0; /* plain: what is not yet copied; last: where the character before `at` is */
   for (size_t at = 0; at < length; at += bytes) {
     const int32_t code = cohort_utf8_read(text + at, length - at, &bytes);
-    if (code < threshold) {
-      last = code < 0 ? at + 1 : at;
+    if (!is_touched(form, code)) {
+      last = code < 0 || is_newer(code) ? at + bytes : at;
       continue;
     }
     size_t end = at;
-    while (end < length && cohort_utf8_read(text + end, length - end, &bytes) >= threshold) end += bytes;
+    while (end < length && is_touched(form, cohort_utf8_read(text + end, length - end, &bytes))) end += bytes;
     cohort_text_buffer_add(out, text + plain, last - plain);
     normalise_stretch(form, text + last, end - last, out);
     plain = last = end;
