@@ -16,9 +16,9 @@ static const struct {
   cohort_file_tensor_type type;
 } types[] = {
     {"F32", 0, COHORT_TENSOR_F32},       {"F16", 1, COHORT_TENSOR_F16},       {"Q4_0", 2, COHORT_TENSOR_Q4_0},
-    {"Q4_1", 3, COHORT_TENSOR_Q4_1},     {"Q5_0", 6, COHORT_TENSOR_TYPES},    {"Q5_1", 7, COHORT_TENSOR_TYPES},
+    {"Q4_1", 3, COHORT_TENSOR_Q4_1},     {"Q5_0", 6, COHORT_TENSOR_Q5_0},     {"Q5_1", 7, COHORT_TENSOR_Q5_1},
     {"Q8_0", 8, COHORT_TENSOR_Q8_0},     {"Q2_K", 10, COHORT_TENSOR_TYPES},   {"Q3_K", 11, COHORT_TENSOR_TYPES},
-    {"Q4_K", 12, COHORT_TENSOR_TYPES},   {"Q5_K", 13, COHORT_TENSOR_TYPES},   {"Q6_K", 14, COHORT_TENSOR_TYPES},
+    {"Q4_K", 12, COHORT_TENSOR_Q4_K},    {"Q5_K", 13, COHORT_TENSOR_Q5_K},    {"Q6_K", 14, COHORT_TENSOR_Q6_K},
     {"IQ4_NL", 20, COHORT_TENSOR_TYPES}, {"IQ4_XS", 23, COHORT_TENSOR_TYPES}, {"BF16", 30, COHORT_TENSOR_BF16}};
 
 /* "ARCHITECTURE.key" as a number. */

@@ -14,6 +14,11 @@ void cohort_widen_bf16(const unsigned char *in, int64_t blocks, float *out);
 void cohort_widen_q8_0(const unsigned char *in, int64_t blocks, float *out);
 void cohort_widen_q4_0(const unsigned char *in, int64_t blocks, float *out);
 void cohort_widen_q4_1(const unsigned char *in, int64_t blocks, float *out);
+void cohort_widen_q5_0(const unsigned char *in, int64_t blocks, float *out);
+void cohort_widen_q5_1(const unsigned char *in, int64_t blocks, float *out);
+void cohort_widen_q4_k(const unsigned char *in, int64_t blocks, float *out);
+void cohort_widen_q5_k(const unsigned char *in, int64_t blocks, float *out);
+void cohort_widen_q6_k(const unsigned char *in, int64_t blocks, float *out);
 
 /* To bfloat16, to nearest even; NaN stays NaN. */
 uint16_t cohort_float_to_bf16(float x);

@@ -39,10 +39,11 @@ static void read_targets(cohort_json_reader *in, cohort_peft *out) {
 }
 
 static void read_config(cohort_json_reader *in, cohort_peft *out) {
-  static const char *const refused[] = {"rank_pattern",        "alpha_pattern",          "modules_to_save",
-                                        "layers_to_transform", "fan_in_fan_out",         "lora_bias",
-                                        "layer_replication",   "target_parameters",      "use_qalora",
-                                        "use_bdlora",          "trainable_token_indices"};
+  static const char *const refused[] = {
+      "rank_pattern",   "alpha_pattern", "modules_to_save",         "layers_to_transform",
+      "fan_in_fan_out", "lora_bias",     "layer_replication",       "target_parameters",
+      "use_qalora",     "use_bdlora",    "trainable_token_indices", "alora_invocation_tokens",
+      "arrow_config",   "kasa_config"};
   const char *type = cohort_json_text(in, "peft_type", "");
   if (strcmp(type, "LORA") != 0) cohort_json_fault(in, "peft_type %.40s is not known; LORA is", type);
   if (strcmp(cohort_json_text(in, "bias", "none"), "none") != 0)
@@ -50,6 +51,10 @@ static void read_config(cohort_json_reader *in, cohort_peft *out) {
   for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
     if (!is_nothing(json_object_get(in->object, refused[i])))
       cohort_json_fault(in, "%s is set, which is not known; one rank and alpha for all adapters is", refused[i]);
+  /* Some ways to begin change the base, which then is not the one that the config names. */
+  const char *begin = json_string_value(json_object_get(in->object, "init_lora_weights"));
+  if (begin && strcmp(begin, "gaussian") != 0 && strcmp(begin, "eva") != 0 && strcmp(begin, "orthogonal") != 0)
+    cohort_json_fault(in, "init_lora_weights %.40s changes the base; save the adapters as ordinary LoRA", begin);
   out->rank = cohort_json_integer(in, "r", 8);
   out->alpha = cohort_json_real(in, "lora_alpha", 8);
   out->dropout = cohort_json_real(in, "lora_dropout", 0);

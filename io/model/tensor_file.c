@@ -17,9 +17,12 @@ static const struct {
   int64_t elements, bytes;
   void (*widen)(const unsigned char *in, int64_t blocks, float *out);
 } types[COHORT_TENSOR_TYPES] = {
-    [COHORT_TENSOR_F32] = {1, 4, cohort_widen_f32},     [COHORT_TENSOR_F16] = {1, 2, cohort_widen_f16},
-    [COHORT_TENSOR_BF16] = {1, 2, cohort_widen_bf16},   [COHORT_TENSOR_Q8_0] = {32, 34, cohort_widen_q8_0},
-    [COHORT_TENSOR_Q4_0] = {32, 18, cohort_widen_q4_0}, [COHORT_TENSOR_Q4_1] = {32, 20, cohort_widen_q4_1},
+    [COHORT_TENSOR_F32] = {1, 4, cohort_widen_f32},       [COHORT_TENSOR_F16] = {1, 2, cohort_widen_f16},
+    [COHORT_TENSOR_BF16] = {1, 2, cohort_widen_bf16},     [COHORT_TENSOR_Q8_0] = {32, 34, cohort_widen_q8_0},
+    [COHORT_TENSOR_Q4_0] = {32, 18, cohort_widen_q4_0},   [COHORT_TENSOR_Q4_1] = {32, 20, cohort_widen_q4_1},
+    [COHORT_TENSOR_Q5_0] = {32, 22, cohort_widen_q5_0},   [COHORT_TENSOR_Q5_1] = {32, 24, cohort_widen_q5_1},
+    [COHORT_TENSOR_Q4_K] = {256, 144, cohort_widen_q4_k}, [COHORT_TENSOR_Q5_K] = {256, 176, cohort_widen_q5_k},
+    [COHORT_TENSOR_Q6_K] = {256, 210, cohort_widen_q6_k},
 };
 
 int64_t cohort_file_tensor_elements(const cohort_file_tensor *tensor) {

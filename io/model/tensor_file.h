@@ -17,6 +17,11 @@ typedef enum cohort_file_tensor_type {
   COHORT_TENSOR_Q8_0, /* blocks of 32: scale float16, 32 int8 */
   COHORT_TENSOR_Q4_0, /* blocks of 32: scale float16, 16 bytes of two nibbles, minus 8 */
   COHORT_TENSOR_Q4_1, /* blocks of 32: scale and minimum float16, 16 bytes of two nibbles */
+  COHORT_TENSOR_Q5_0, /* as Q4_0 and Q4_1, with four bytes of fifth bits */
+  COHORT_TENSOR_Q5_1,
+  COHORT_TENSOR_Q4_K, /* blocks of 256: two float16, 8 scales and minimums of 6 bits, nibbles */
+  COHORT_TENSOR_Q5_K, /* the same with 32 bytes of fifth bits */
+  COHORT_TENSOR_Q6_K, /* blocks of 256: nibbles, two further bits each, 16 scales int8, a float16 */
   COHORT_TENSOR_TYPES /* what is known by name alone comes from here on */
 } cohort_file_tensor_type;
 

@@ -5,6 +5,7 @@
 #include "io/model/gguf.h"
 #include "io/model/numbers.h"
 #include "io/model/safetensors.h"
+#include "model_blocks.h"
 #include "scratch.h"
 
 static const char llama[] =
@@ -366,6 +367,26 @@ static void numbers_are_exact(void) {
   CU_ASSERT(out[0] == -0.5F && out[16] == 4 && out[1] == -1);
 }
 
+/* What gguf's own package makes of every type's blocks, to the bit. */
+static void blocks_are_ggufs(void) {
+  static const struct {
+    const char *name;
+    void (*widen)(const unsigned char *, int64_t, float *);
+  } types[] = {{"Q8_0", cohort_widen_q8_0}, {"Q4_0", cohort_widen_q4_0}, {"Q4_1", cohort_widen_q4_1},
+               {"Q5_0", cohort_widen_q5_0}, {"Q5_1", cohort_widen_q5_1}, {"Q4_K", cohort_widen_q4_k},
+               {"Q5_K", cohort_widen_q5_k}, {"Q6_K", cohort_widen_q6_k}};
+  float out[256];
+  int checked = 0;
+  for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++)
+    for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+      if (strcmp(types[t].name, blocks[b].name) != 0) continue;
+      types[t].widen(blocks[b].block, 1, out);
+      CU_ASSERT_EQUAL(memcmp(out, blocks[b].bits, (size_t)blocks[b].elements * sizeof *out), 0);
+      checked++;
+    }
+  CU_ASSERT_EQUAL(checked, 8);
+}
+
 static void cards_are_documents(void) {
   cohort_model_card card = card_of(), back;
   cohort_error error;
@@ -384,6 +405,7 @@ int main(void) {
       {"configs are read", configs_are_read},
       {"configs are refused by name", configs_are_refused_by_name},
       {"numbers are exact", numbers_are_exact},
+      {"blocks are GGUF's", blocks_are_ggufs},
       {"folders round trip", folders_round_trip},
       {"headers that lie are refused", headers_that_lie_are_refused},
       {"tensors that do not fit are named", tensors_that_do_not_fit_are_named},
