@@ -199,8 +199,70 @@ static void check_advantages(const cohort_choice *choice, const char *label) {
 
 static void all_advantages(void) { CU_ASSERT(variants_run("policy", settings, check_advantages) > 0); }
 
+/* "a=1 b=2" as the choice of a method. */
+static void read_choice(const char *key, const char *words_given, cohort_choice *choice) {
+  cohort_document *map = cohort_document_create(COHORT_MAP, "test", 0, 0);
+  cohort_document *root = cohort_document_create(COHORT_MAP, "test", 0, 0);
+  char *words = cohort_copy_text(words_given), *rest = words;
+  for (char *word; (word = strtok_r(rest, " ", &rest));) {
+    char *value = strchr(word, '=');
+    *value++ = '\0';
+    variant_set(map, word, value);
+  }
+  cohort_document_set(root, key, map);
+  cohort_faults faults = {0};
+  cohort_choice_read(COHORT_VARIANT_F64, "policy", root, "policy", choice, NULL, &faults);
+  CU_ASSERT_EQUAL(faults.count, 0);
+  cohort_faults_release(&faults);
+  cohort_document_destroy(root);
+  free(words);
+}
+
+/* Slopes of the loss at a policy that has moved. */
+static void slopes_of(const cohort_choice *choice, double *out) {
+  cohort_value policy, slope;
+  graph_subject subject = make(choice, true, &policy);
+  fill(&subject);
+  cohort_graph_gradient(subject.graph, subject.loss, COHORT_NO_VALUE, 1, &policy, &slope);
+  graph_runner runner;
+  if (graph_runner_create(&runner, subject.graph, &subject, NULL, 1, &slope)) {
+    graph_run(&runner);
+    memcpy(out, graph_output(&runner, 0), TOKENS * sizeof *out);
+  }
+  graph_runner_release(&runner);
+  graph_subject_release(&subject);
+}
+
+/* What a method says that it equals, to the bit: advantages and slopes. */
+static void check_identity(const cohort_method *method, const cohort_identity *identity) {
+  const double reward[6] = {1, 0, 0.5, 0.25, 1, 0};
+  const int64_t groups[3] = {0, 2, 6};
+  cohort_choice choice[2];
+  double advantage[2][6], slopes[2][TOKENS];
+  read_choice(method->key, identity->settings, &choice[0]);
+  read_choice(identity->method, identity->method_settings, &choice[1]);
+  for (int i = 0; i < 2; i++) {
+    make_advantages(&choice[i], 2, groups, reward, advantage[i]);
+    slopes_of(&choice[i], slopes[i]);
+    cohort_choice_release(&choice[i]);
+  }
+  CU_ASSERT(memcmp(advantage[0], advantage[1], sizeof advantage[0]) == 0);
+  CU_ASSERT(memcmp(slopes[0], slopes[1], sizeof slopes[0]) == 0);
+}
+
+static void all_identities(void) {
+  const cohort_method *method;
+  int count = 0;
+  for (int i = 0; (method = cohort_registry_at(COHORT_VARIANT_F64, i)); i++)
+    for (const cohort_identity *is = method->identities; strcmp(method->family, "policy") == 0 && is && is->method;
+         is++, count++)
+      check_identity(method, is);
+  CU_ASSERT(count >= 6);
+}
+
 static const check checks[] = {{"gradients and Hessian-vector products", all_gradients},
                                {"slopes of a first step", directions},
-                               {"advantages of a group", all_advantages}};
+                               {"advantages of a group", all_advantages},
+                               {"identities", all_identities}};
 
 int main(void) { return check_run("policy", checks, sizeof checks / sizeof *checks); }
