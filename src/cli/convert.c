@@ -90,6 +90,7 @@ static cohort_status run(const cohort_command_line *line, cohort_error *error) {
     }
     printf("%s: %s, %lld parameters in %d tensors, as %s\n", words.options.to,
            cohort_architecture_name(source.card.architecture), (long long)parameters, source.tensors, form);
+    if (source.lacks_tokenizer) printf("without a tokenizer: the file that %s names is not there\n", words.from);
   }
   cohort_convert_close(&source);
   return status;

@@ -20,6 +20,7 @@ typedef struct cohort_convert_source {
   bool has_adapter, merge;
   cohort_peft lora;     /* what the adapter is */
   char *tokenizer;      /* of a run: its file; NULL: none */
+  bool lacks_tokenizer; /* the file that the run names is not there */
   cohort_arrays arrays; /* of plain HDF5: the weights, instead of those of `base` */
   char *base;           /* the model beside which PEFT's adapters stand, or that plain HDF5 is one of; else NULL */
 } cohort_convert_source;

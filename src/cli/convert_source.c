@@ -111,7 +111,9 @@ static cohort_status read_run(cohort_convert_source *own, const cohort_settings 
                             .base = settings->init_from ? cohort_copy_text(settings->init_from) : NULL};
   if (own->has_adapter) COHORT_TRY(read_flat(weights, "adapter", &own->adapter, error));
   const char *tokenizer = settings->data_settings.tokenizer;
-  if (tokenizer && strcmp(tokenizer, "bytes") != 0) own->tokenizer = cohort_copy_text(tokenizer);
+  const bool file = tokenizer && strcmp(tokenizer, "bytes") != 0;
+  own->lacks_tokenizer = file && !cohort_file_exists(tokenizer);
+  if (file && !own->lacks_tokenizer) own->tokenizer = cohort_copy_text(tokenizer);
   return cohort_card_check(&own->card, own->path, error);
 }
 

@@ -50,6 +50,7 @@ static cohort_status copy_file(const char *from, const char *to, cohort_error *e
 static cohort_status write_tokenizer(const cohort_convert_source *source, const char *to, bool released,
                                      cohort_error *error) {
   cohort_tokenizer *tokenizer = NULL;
+  if (source->lacks_tokenizer) return COHORT_DONE;
   if (!source->tokenizer && !released) return COHORT_DONE; /* bytes, which a config names */
   if (!source->tokenizer)
     tokenizer = cohort_tokenizer_bytes();
@@ -120,8 +121,9 @@ static char *config_text(const cohort_convert_source *source, const char *to) {
   cohort_document *model = cohort_document_create(COHORT_MAP, NULL, 0, 0);
   cohort_document_set(model, "model", cohort_document_copy(source->model));
   char *own = cohort_config_write(model), *tokenizer = cohort_format_text("%s/tokenizer.json", to);
-  char *data = cohort_file_exists(tokenizer) ? cohort_format_text("data: {tokenizer: \"%s\"}\n", tokenizer)
-                                             : cohort_copy_text("");
+  /* Named even where the source has none: bytes must not be taken for its tokens. */
+  const bool bytes = !source->files && !source->tokenizer && !source->lacks_tokenizer;
+  char *data = cohort_format_text("data: {tokenizer: \"%s\"}\n", bytes ? "bytes" : tokenizer);
   char *lora = lora_text(source);
   char *text = cohort_format_text("task: language\nsteps: 1\n%s%s%s", own, lora, data);
   free(lora);

@@ -140,6 +140,12 @@ cohort_document *cohort_model_path_adopt(const cohort_document *config, cohort_f
     cohort_faults_add(faults, path, "model: %s", error.text);
     return NULL;
   }
+  if (!found.tokenizer &&
+      cohort_document_is_null(cohort_document_get(cohort_document_get(config, "data"), "tokenizer")))
+    cohort_faults_add(faults, path,
+                      "model: %s has no tokenizer.json; give the tokenizer that its tokens are of (data.tokenizer; "
+                      "`bytes` where they are bytes)",
+                      path->text);
   cohort_document *out = cohort_document_copy(config);
   set_all(out, &found, cohort_document_get(out, "model"));
   cohort_model_path_release(&found);

@@ -14,7 +14,7 @@ cohort_document *cohort_model_path_adopt(const cohort_document *config, cohort_f
 typedef struct cohort_model_path {
   cohort_document *model; /* {gpt: {...}} */
   char *weights;          /* what init_from takes */
-  char *tokenizer;        /* what data.tokenizer takes; NULL: it has none */
+  char *tokenizer;        /* what data.tokenizer takes; NULL: it has none, and the config must name one */
 } cohort_model_path;
 /* Whether a text is meant as such a path, and not as the name of a method. */
 bool cohort_model_path_is(const char *text);
