@@ -262,3 +262,14 @@ char *cohort_tokenizer_decode_all(const cohort_tokenizer *tokenizer, const int32
                                   size_t *length) {
   return decode(tokenizer, tokens, count, true, length);
 }
+
+char *cohort_tokenizer_decode_next(const cohort_tokenizer *tokenizer, int32_t token, size_t *length) {
+  const int32_t twice[] = {token, token};
+  size_t first = 0;
+  free(decode(tokenizer, twice, 1, true, &first));
+  char *text = decode(tokenizer, twice, 2, true, length);
+  *length -= first < *length ? first : *length;
+  memmove(text, text + first, *length);
+  text[*length] = '\0';
+  return text;
+}

@@ -90,5 +90,8 @@ char *cohort_tokenizer_decode(const cohort_tokenizer *tokenizer, const int32_t *
 /* The same with special tokens. */
 char *cohort_tokenizer_decode_all(const cohort_tokenizer *tokenizer, const int32_t *tokens, int64_t count,
                                   size_t *length);
+/* The text that a token, special or not, adds behind others: a decoder may take a space from the first of a text alone.
+ */
+char *cohort_tokenizer_decode_next(const cohort_tokenizer *tokenizer, int32_t token, size_t *length);
 
 #endif

@@ -162,21 +162,17 @@ static cohort_status read_model(const char *name, const json_t *model, bool hidd
   return read_merges(name, json_object_get(model, "merges"), bpe, error);
 }
 
-static cohort_added_token *find_added(const cohort_tokenizer *own, const char *text, size_t length) {
-  for (int i = 0; i < own->added_count; i++)
-    if (own->added[i].length == length && memcmp(own->added[i].text, text, length) == 0) return &own->added[i];
-  return NULL;
-}
-
-/* A token that the vocabulary lacks takes the next id, as `tokenizers` has it; the file must agree. */
-static cohort_status add_token(const char *name, const json_t *token, int32_t *next, cohort_tokenizer *own,
-                               cohort_error *error) {
+/* A token that the vocabulary lacks takes the next id, as `tokenizers` has it; the file must agree. seen: their places
+ * by their texts. */
+static cohort_status add_token(const char *name, const json_t *token, int32_t *next, cohort_bpe *seen,
+                               cohort_tokenizer *own, cohort_error *error) {
   const json_t *content = json_object_get(token, "content"), *id = json_object_get(token, "id");
   const size_t length = json_string_length(content);
   if (!json_is_string(content)) return refuse(name, "an added token has no content", error);
   if (!length) return COHORT_DONE;
   const char *text = json_string_value(content);
-  cohort_added_token *there = find_added(own, text, length);
+  const int32_t place = cohort_bpe_find(seen, text, length);
+  cohort_added_token *there = place < 0 ? NULL : &own->added[place];
   cohort_added_token added = {
       .text = there ? there->text : cohort_allocate(length + 1),
       .length = length,
@@ -189,6 +185,7 @@ static cohort_status add_token(const char *name, const json_t *token, int32_t *n
   };
   memcpy(added.text, text, length);
   if (added.id < 0) added.id = (*next)++;
+  if (!there) cohort_bpe_add(seen, text, length, own->added_count);
   if (there)
     *there = added;
   else
@@ -208,8 +205,12 @@ static cohort_status read_added(const char *name, const json_t *tokens, cohort_t
   int32_t next = (int32_t)own->bpe.entries;
   if ((int64_t)count + next > COHORT_LARGEST_VOCABULARY)
     return cohort_fail(error, COHORT_BAD_DATA, "%s: more than %d tokens", name, COHORT_LARGEST_VOCABULARY);
-  for (size_t i = 0; i < count; i++) COHORT_TRY(add_token(name, json_array_get(tokens, i), &next, own, error));
-  return COHORT_DONE;
+  cohort_bpe seen = {.unknown = -1};
+  cohort_status status = COHORT_DONE;
+  for (size_t i = 0; i < count && status == COHORT_DONE; i++)
+    status = add_token(name, json_array_get(tokens, i), &next, &seen, own, error);
+  cohort_bpe_release(&seen);
+  return status;
 }
 
 /* What a template adds around the text: a piece that is a special token, or the text. */

@@ -91,8 +91,8 @@ static bool take_token(const cohort_generate_options *options, const cohort_toke
   if (own->finish == COHORT_FINISH_NOT && written + 1 == options->tokens) own->finish = COHORT_FINISH_LENGTH;
   if (shown && own->finish != COHORT_FINISH_END) {
     size_t length = 0;
-    char *text = cohort_tokenizer_decode(tokenizer, &token, 1, &length);
-    (void)fwrite(text, 1, length, shown);
+    char *text = cohort_tokenizer_decode_next(tokenizer, token, &length);
+    if (!cohort_tokenizer_special(tokenizer, token)) (void)fwrite(text, 1, length, shown);
     (void)fflush(shown);
     free(text);
   }

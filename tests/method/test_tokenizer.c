@@ -306,6 +306,29 @@ static void bytes_that_are_no_utf8(void) {
   }
 }
 
+/* The first token's text and what the others add are the whole text. */
+static void tokens_add_up_to_the_text(void) {
+  static const char said[] = " Hello caf\xc3\xa9, 12 <|user|> x\n\xe4\xbd\xa0";
+  const char *const names[] = {"gpt2", "llama2", "gemma", "metaspace_unknown", "smollm"};
+  for (size_t i = 0; i < 5; i++) {
+    cohort_tokenizer *const own = tokenizer_of(file_of(named_case(names[i])));
+    int64_t count = 0;
+    size_t length = 0, at = 0, bytes = 0;
+    int32_t *const ids = cohort_tokenizer_encode(own, said, sizeof said - 1, &count);
+    char *const whole = cohort_tokenizer_decode_all(own, ids, count, &length);
+    for (int64_t t = 0; t < count; t++, at += bytes) {
+      char *const part =
+          t ? cohort_tokenizer_decode_next(own, ids[t], &bytes) : cohort_tokenizer_decode_all(own, ids, 1, &bytes);
+      CU_ASSERT_TRUE(at + bytes <= length && memcmp(whole + at, part, bytes) == 0);
+      free(part);
+    }
+    CU_ASSERT_EQUAL(at, length);
+    free(whole);
+    free(ids);
+    cohort_tokenizer_destroy(own);
+  }
+}
+
 static void threads_encode_alike(void) {
   cohort_tokenizer *const own = tokenizer_of(file_of(named_case("qwen2")));
   const json_t *const texts = json_object_get(named_case("qwen2"), "texts");
@@ -405,6 +428,7 @@ int main(void) {
       {"exports have the same ids", exports_have_the_same_ids},
       {"files beside name the ids", files_beside_name_the_ids},
       {"bytes that are no UTF-8", bytes_that_are_no_utf8},
+      {"tokens add up to the text", tokens_add_up_to_the_text},
       {"threads encode alike", threads_encode_alike},
       {"what is not known is refused by name", what_is_not_known_is_refused_by_name},
       {"damaged files never crash", damaged_files_never_crash},

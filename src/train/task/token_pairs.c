@@ -31,7 +31,8 @@ static cohort_status find_turns(const cohort_tokenizer *tokenizer, const cohort_
                                 cohort_error *error) {
   size_t at = 0, length = 0;
   for (int64_t t = 0; t < out->count; t++, at += length) {
-    free(cohort_tokenizer_decode_all(tokenizer, &out->token[t], 1, &length));
+    free(t ? cohort_tokenizer_decode_next(tokenizer, out->token[t], &length)
+           : cohort_tokenizer_decode_all(tokenizer, &out->token[t], 1, &length));
     out->step[t] = -1;
     for (int k = 0; k < completion->parts; k++)
       if (at < completion->part[k].end && at + length > completion->part[k].first) out->step[t] = k;
