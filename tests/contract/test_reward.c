@@ -137,7 +137,7 @@ static void test_matrix(void) {
 /* A pattern that would take for ever gives no match. */
 static void test_match_limit(void) {
   static const char *const text[] = {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab", "aab"};
-  expect("{regex: {pattern: '^(a+)+$|b', limit: 100000}}", 2, 1, text, NULL, (double[]){0, 1});
+  expect("{regex: {pattern: '^(a+)+$|b', match_limit: 100000}}", 2, 1, text, NULL, (double[]){0, 1});
 }
 
 /* Questions are answered in the order in which they stand. */
