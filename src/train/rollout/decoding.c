@@ -123,8 +123,8 @@ int32_t cohort_decoding_draw(const cohort_decoding *how, const cohort_decoding_r
 }
 
 double cohort_decoding_log_probability(const float *logits, int64_t vocabulary, int32_t token) {
-  const double largest = (double)logits[likeliest(logits, vocabulary)];
-  double total = 0;
-  for (int64_t v = 0; v < vocabulary; v++) total += (double)expf(logits[v] - (float)largest);
-  return (double)logits[token] - largest - log(total);
+  const int32_t best = likeliest(logits, vocabulary);
+  double total = 1; /* its own */
+  for (int32_t v = 0; v < vocabulary; v++) total += v == best ? 0 : (double)expf(logits[v] - logits[best]);
+  return (double)logits[token] - (double)logits[best] - log(total);
 }

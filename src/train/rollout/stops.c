@@ -11,6 +11,22 @@ void cohort_stops_add_ends(cohort_stops *stops, const cohort_tokenizer *tokenize
   for (int i = 0; i < count && stops->ends < COHORT_MAX_STOPS; i++) stops->end[stops->ends++] = end[i];
 }
 
+static void add_text(cohort_stops *stops, const cohort_document *written, const char *path, cohort_faults *faults) {
+  if (written->kind != COHORT_SCALAR || !written->text || !*written->text)
+    cohort_faults_add(faults, written, "%s: a stop text is empty, or no text", path);
+  else if (stops->texts == COHORT_MAX_STOPS)
+    cohort_faults_add(faults, written, "%s: more than %d stop texts", path, COHORT_MAX_STOPS);
+  else
+    stops->text[stops->texts++] = written->text;
+}
+
+void cohort_stops_read(cohort_stops *stops, const cohort_document *written, const char *path, cohort_faults *faults) {
+  if (!written) return;
+  if (written->kind != COHORT_LIST) add_text(stops, written, path, faults);
+  for (size_t i = 0; written->kind == COHORT_LIST && i < written->count; i++)
+    add_text(stops, written->children[i], path, faults);
+}
+
 size_t cohort_stops_before(const cohort_stops *stops, const char *text, size_t length) {
   size_t before = length;
   for (int s = 0; s < stops->texts; s++) {

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "base/parameter.h"
 #include "io/tokenizer/tokenizer.h"
 
 enum { COHORT_MAX_STOPS = 16 };
@@ -18,6 +19,9 @@ typedef struct cohort_stops {
 
 /* The tokens that end what this tokenizer's model writes. */
 void cohort_stops_add_ends(cohort_stops *stops, const cohort_tokenizer *tokenizer);
+
+/* Stop texts of a config: one, or a list; NULL: none. They stay the document's. */
+void cohort_stops_read(cohort_stops *stops, const cohort_document *written, const char *path, cohort_faults *faults);
 
 /* Why a completion ends. */
 typedef enum { COHORT_FINISH_NOT, COHORT_FINISH_END, COHORT_FINISH_STOP, COHORT_FINISH_LENGTH } cohort_finish;

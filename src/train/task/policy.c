@@ -24,6 +24,9 @@ const cohort_parameter cohort_task_policy_keys[] = {
     COHORT_INTEGER_RANGE(cohort_policy_settings, prompt, "16", 1, 1e6, "length of the prompts", .unit = "tokens"),
     COHORT_INTEGER_RANGE(cohort_policy_settings, completion, "32", 1, 1e6, "length of a completion, at most",
                          .unit = "tokens"),
+    COHORT_SECTION(cohort_policy_settings, sampling, how, cohort_decoding_keys, "{}",
+                   "how completions are drawn; the policy that is trained stays that of temperature 1"),
+    COHORT_TREE(cohort_policy_settings, stop, "a text that ends a completion, or a list of such texts"),
     COHORT_INTEGER_RANGE(cohort_policy_settings, updates, "1", 1, 1000,
                          "steps on the same completions before new ones are written", .unit = "steps"),
     COHORT_INTEGER_RANGE(cohort_policy_settings, resample, "0", 0, 1000,
@@ -59,6 +62,8 @@ static cohort_status read_prompts(cohort_task *task, cohort_policy_data *own, co
   size_t length = 0;
   int64_t count = 0;
   COHORT_TRY(cohort_language_tokenizer(data->tokenizer, &own->tokenizer, error));
+  cohort_stops_add_ends(&own->stops, own->tokenizer);
+  own->stops.tokenizer = own->tokenizer;
   COHORT_TRY(cohort_source_text_take(task->settings, data->text, own->rows + 1, &text, &length, error));
   own->tokens = cohort_tokenizer_encode(own->tokenizer, text, length, &count);
   task->digest = cohort_digest(text, length, cohort_tokenizer_digest(own->tokenizer));
@@ -189,6 +194,7 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   own->rows = settings->prompt + settings->completion - 1;
   cohort_document *keys = cohort_document_get(cohort_document_get(task->settings->expanded, "task"), "policy");
   cohort_choice_expand(COHORT_VARIANT_F64, "policy", settings->loss, "loss", &own->loss, keys, faults);
+  cohort_stops_read(&own->stops, settings->stop, "task.policy.stop", faults);
   read_rewards(own, keys, cohort_settings_place(task->settings, "task"), faults);
   check_settings(task, settings, faults);
   COHORT_TRY(cohort_faults_status(faults, error));

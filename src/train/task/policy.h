@@ -13,7 +13,8 @@
 #include "train/task/task.h"
 
 typedef struct cohort_policy_settings {
-  const cohort_document *loss, *reward, *rewards;
+  const cohort_document *loss, *reward, *rewards, *sampling, *stop;
+  cohort_decoding how; /* of sampling */
   cohort_numbers reward_weights;
   int64_t group, prompt, completion, updates, resample;
 } cohort_policy_settings;
@@ -81,6 +82,7 @@ enum { COHORT_POLICY_REPORTS = 10 };
 
 typedef struct cohort_policy_data {
   const cohort_policy_settings *settings;
+  cohort_stops stops;
   cohort_choice loss, rule[COHORT_POLICY_REWARDS];
   unsigned needs;
   bool scores;       /* a scoring pass follows every rollout, and nothing that it says is computed again */

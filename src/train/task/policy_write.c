@@ -67,8 +67,7 @@ void cohort_policy_own_range(const cohort_policy_data *own, const cohort_task_st
 }
 
 static bool has_ended(const cohort_policy_data *own, const int32_t *token, int64_t length) {
-  const int end = cohort_tokenizer_end(own->tokenizer);
-  return end >= 0 && length > 0 && token[length - 1] == end;
+  return length > 0 && cohort_stops_reached(&own->stops, token, length) != COHORT_FINISH_NOT;
 }
 
 /* Of this rank's completions: reward[rewards][its completions], each in the place of `at`. */
@@ -160,7 +159,6 @@ static cohort_rollout_options options_of(const cohort_task *task, int lanes, coh
                                          int threads) {
   const cohort_policy_data *own = task->own;
   const int64_t capacity = (task->settings->batch + lanes - 1) / lanes;
-  const int end = cohort_tokenizer_end(own->tokenizer);
   return (cohort_rollout_options){
       .model = &task->model,
       .data = &task->model_data,
@@ -172,8 +170,8 @@ static cohort_rollout_options options_of(const cohort_task *task, int lanes, coh
       .texts = capacity * own->settings->group,
       .prompt = own->settings->prompt,
       .completion = own->settings->completion,
-      .stops = {.ends = end >= 0, .end = {end}},
-      .how = cohort_decoding_plain(),
+      .stops = own->stops,
+      .how = own->settings->how,
       .key = cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)task->settings->seed), "rollout")};
 }
 
