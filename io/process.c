@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -122,8 +123,23 @@ static cohort_status fail_ended(cohort_process *own, const exchange *talk, cohor
                      status, (long long)talk->lines, (long long)talk->wanted);
 }
 
+/* A write that a broken pipe does not end the program with. */
+static ssize_t write_quietly(int file, const char *text, size_t bytes) {
+  const struct timespec at_once = {0};
+  sigset_t broken, before;
+  (void)sigemptyset(&broken);
+  (void)sigaddset(&broken, SIGPIPE);
+  (void)pthread_sigmask(SIG_BLOCK, &broken, &before);
+  const ssize_t put = write(file, text, bytes);
+  const int code = errno;
+  if (put < 0 && code == EPIPE && !sigismember(&before, SIGPIPE)) (void)sigtimedwait(&broken, NULL, &at_once);
+  (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+  errno = code;
+  return put;
+}
+
 static void send_some(const cohort_process *own, exchange *talk) {
-  const ssize_t put = write(own->to, talk->text + talk->sent, talk->bytes - talk->sent);
+  const ssize_t put = write_quietly(own->to, talk->text + talk->sent, talk->bytes - talk->sent);
   if (put > 0) talk->sent += (size_t)put;
   if (put < 0 && errno != EAGAIN && errno != EINTR) talk->sent = talk->bytes; /* it reads no more; its end tells why */
 }
@@ -144,9 +160,17 @@ static bool hear_some(const cohort_process *own, exchange *talk) {
   return got > 0;
 }
 
+static cohort_status fail_more(const cohort_process *own, const exchange *talk, cohort_error *error) {
+  return cohort_fail(error, COHORT_BAD_DATA, "%s: wrote more than a line for each of %lld", own->line,
+                     (long long)(talk->wanted ? talk->wanted : talk->lines));
+}
+
 static cohort_status talk_until(cohort_process *own, exchange *talk, double timeout, const _Atomic int *stop,
                                 cohort_error *error) {
   const double end = cohort_clock_seconds() + timeout;
+  const bool open = hear_some(own, talk); /* what it says before it is asked belongs to no question */
+  if (talk->length > 0) return fail_more(own, talk, error);
+  if (!open) return fail_ended(own, talk, error);
   while (talk->lines < talk->wanted) {
     const double left = end - cohort_clock_seconds();
     if (stop && atomic_load(stop)) return cohort_fail(error, COHORT_STOPPED, "stopped");
@@ -160,10 +184,8 @@ static cohort_status talk_until(cohort_process *own, exchange *talk, double time
     if (ends[1].revents) send_some(own, talk);
     if (ends[0].revents && !hear_some(own, talk)) return fail_ended(own, talk, error);
   }
-  const bool more = talk->lines > talk->wanted || talk->heard[talk->length - 1] != '\0';
-  if (!more) return COHORT_DONE;
-  return cohort_fail(error, COHORT_BAD_DATA, "%s: wrote more than a line for each of %lld", own->line,
-                     (long long)talk->wanted);
+  const bool more = talk->lines > talk->wanted || (talk->length > 0 && talk->heard[talk->length - 1] != '\0');
+  return more ? fail_more(own, talk, error) : COHORT_DONE;
 }
 
 cohort_status cohort_process_ask(cohort_process *process, const char *text, size_t bytes, int64_t lines, double timeout,
