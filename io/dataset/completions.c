@@ -325,7 +325,6 @@ cohort_status cohort_completions_read(const char *path, const cohort_completions
   out->path = cohort_copy_text(path);
   out->fields = options ? options->fields : NULL;
   out->digest = cohort_digest(text, length, 1);
-  if (options && options->chat) out->digest ^= cohort_chat_digest(options->chat);
   cohort_status status = COHORT_DONE;
   for (size_t first = 0; first < length && status == COHORT_DONE;) {
     const char *end = memchr(text + first, '\n', length - first);
@@ -337,6 +336,7 @@ cohort_status cohort_completions_read(const char *path, const cohort_completions
   if (status == COHORT_DONE && out->count == 0)
     status = cohort_fail(error, COHORT_BAD_DATA, "%s: holds no lines of texts, no pairs", path);
   free(text);
+  if (out->conversational) out->digest ^= cohort_chat_digest(options->chat);
   if (status != COHORT_DONE) cohort_completions_release(out);
   return status;
 }

@@ -77,6 +77,7 @@ typedef struct cohort_completions {
 typedef struct cohort_completions_options {
   const cohort_field *fields; /* a table that outlives the result, or NULL */
   const cohort_chat *chat;    /* NULL: conversations are refused */
+  const char *why_no_chat;    /* said then; or NULL */
   const char *date;           /* for templates that ask for it, or NULL */
   bool turns;                 /* the parts of conversations too: by the template's marks, else by rendering prefixes */
 } cohort_completions_options;

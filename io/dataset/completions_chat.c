@@ -170,7 +170,9 @@ static cohort_status take_list(const line *at, const json_t *prompt, cohort_comp
 cohort_status cohort_completions_take_conversation(const line *at, cohort_completions *out, cohort_error *error) {
   static const char *const sides[2] = {"chosen", "rejected"};
   if (!at->options || !at->options->chat)
-    return cohort_completions_fail(at, error, "a list of messages needs a chat template; set data.chat");
+    return cohort_completions_fail(
+        at, error, "a list of messages needs a chat template; %s",
+        at->options && at->options->why_no_chat ? at->options->why_no_chat : "set data.chat");
   if (json_object_get(at->object, "tools") && !json_is_null(json_object_get(at->object, "tools")))
     return cohort_completions_fail(at, error, "tools are not taken; remove the key");
   cohort_completion *own = &out->completion[at->at * out->sides];

@@ -24,15 +24,11 @@ static bool has_images(const void *own) { return is_supervised(own) && of(own)->
 static bool has_test_images(const void *own) { return has_images(own) && of(own)->data_settings.test_images != NULL; }
 static bool has_samples_file(const void *own) { return uses(own, COHORT_TASK_SAMPLES) && !has_images(own); }
 static bool has_array_file(const void *own) { return is_supervised(own) && !has_images(own); }
-static bool makes_pairs(const void *own) { return is_preference(own) && of(own)->data_settings.lines != NULL; }
+static bool makes_pairs(const void *own) { return has_completions(own) && of(own)->data_settings.lines != NULL; }
 static bool holds_back(const void *own) {
   return (has_text(own) && has_splits(own)) || (has_completions(own) && !of(own)->data_settings.validation);
 }
 
-static const cohort_scope preference[] = {
-    {"task preference", is_preference, "is for task preference; remove it or set the task"},
-    {.who = NULL},
-};
 static const cohort_scope images[] = {
     {"task supervised, with data.train_images", has_images,
      "belongs to data.train_images of task supervised; give both or none"},
@@ -47,8 +43,8 @@ static const cohort_scope pixels[] = {
     {.who = NULL},
 };
 static const cohort_scope lines[] = {
-    {"task preference, with data.lines", makes_pairs,
-     "belongs to data.lines of task preference; remove it or give both"},
+    {"tasks sft and preference, with data.lines", makes_pairs,
+     "belongs to data.lines of tasks sft and preference; remove it or give both"},
     {.who = NULL},
 };
 static const cohort_scope tokens[] = {
@@ -102,9 +98,11 @@ const cohort_parameter cohort_data_table[] = {
                 "several files of completions in the place of data.train, [{file, weight}, ...]: the one that has most "
                 "for its weight gives each sample once an epoch, the others as many as their weights say",
                 .section = cohort_mix_table, .scopes = completions),
-    COHORT_TEXT(cohort_data_settings, chat, "null",
-                "chat template of conversations: a .jinja file, a tokenizer_config.json, or a folder with one",
-                .scopes = completions),
+    COHORT_TEXT(
+        cohort_data_settings, chat, "null",
+        "chat template of conversations: a .jinja file, a tokenizer_config.json, or a folder with one; null: that of "
+        "the tokenizer's folder",
+        .scopes = completions),
     COHORT_TEXT(cohort_data_settings, date, "null", "what a chat template gets that asks for the date",
                 .scopes = completions),
     COHORT_CHOICE(cohort_data_settings, end, "auto", ends,
@@ -130,8 +128,9 @@ const cohort_parameter cohort_data_table[] = {
     COHORT_TEXT(cohort_data_settings, tokenizer, "bytes",
                 "`bytes`, a file written by cohort tokenize, a tokenizer.json, or a folder with one", .scopes = tokens),
     COHORT_TEXT(cohort_data_settings, lines, "null",
-                "a text whose lines make pairs: chosen is a line's own second half, rejected another's",
-                .scopes = preference),
+                "a text whose lines make pairs: chosen (in task sft: the completion) is a line's own second half, "
+                "rejected another's",
+                .scopes = completions),
     COHORT_INTEGER_RANGE(cohort_data_settings, pairs, "6000", 2, 1e8, "how many pairs to make from data.lines",
                          .unit = "pairs", .scopes = lines),
     COHORT_REAL_RANGE(cohort_data_settings, validation_share, "0.05", 0, false, 1, false,

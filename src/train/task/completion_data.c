@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "io/dataset/dataset.h"
+#include "train/run/source_text.h"
 
 typedef struct mixed_file {
   const char *file;
@@ -42,10 +43,26 @@ static cohort_status list_files(const cohort_settings *settings, mixed_file **ou
   return status;
 }
 
+/* That of data.chat; or the one that a tokenizer's folder has, which only conversations need. */
+static cohort_status find_chat(const cohort_data_settings *data, cohort_completion_data *out, cohort_error *error) {
+  if (data->chat) return cohort_chat_read(data->chat, &out->chat, error);
+  const char *slash = strrchr(data->tokenizer, '/');
+  const size_t length = strlen(data->tokenizer);
+  const bool file = length > 5 && strcmp(data->tokenizer + length - 5, ".json") == 0;
+  if (!file && strcmp(data->tokenizer, "bytes") == 0) return COHORT_DONE;
+  char *folder = !file   ? cohort_copy_text(data->tokenizer)
+                 : slash ? cohort_format_text("%.*s", (int)(slash - data->tokenizer), data->tokenizer)
+                         : cohort_copy_text(".");
+  if (cohort_chat_read(folder, &out->chat, &out->no_chat) != COHORT_DONE) out->chat = NULL;
+  free(folder);
+  return COHORT_DONE;
+}
+
 static cohort_status read_one(const cohort_task *task, const cohort_completion_request *request, const char *path,
                               const cohort_completion_data *data, cohort_completions *out, cohort_error *error) {
   const cohort_completions_options options = {.fields = request->fields,
                                               .chat = data->chat,
+                                              .why_no_chat = data->no_chat.text[0] ? data->no_chat.text : NULL,
                                               .date = task->settings->data_settings.date,
                                               .turns = request->turns};
   COHORT_TRY(cohort_completions_read(path, &options, out, error));
@@ -64,7 +81,7 @@ cohort_status cohort_completion_data_read(const cohort_task *task, const cohort_
   mixed_file *file = NULL;
   int files = 0;
   memset(out, 0, sizeof *out);
-  if (data->chat) COHORT_TRY(cohort_chat_read(data->chat, &out->chat, error));
+  COHORT_TRY(find_chat(data, out, error));
   cohort_status status = list_files(task->settings, &file, &files, error);
   if (status == COHORT_DONE) out->file = cohort_allocate((size_t)(files + 1) * sizeof *out->file);
   if (status == COHORT_DONE && data->mix) out->weight = cohort_allocate((size_t)(files + 1) * sizeof *out->weight);
@@ -76,6 +93,22 @@ cohort_status cohort_completion_data_read(const cohort_task *task, const cohort_
   if (status == COHORT_DONE && data->validation)
     status = read_one(task, request, data->validation, out, &out->validation, error);
   free(file);
+  return status;
+}
+
+cohort_status cohort_completion_data_lines(const cohort_task *task, int64_t context, cohort_completion_data *out,
+                                           cohort_error *error) {
+  const cohort_data_settings *data = &task->settings->data_settings;
+  char *text = NULL;
+  size_t length = 0;
+  COHORT_TRY(cohort_source_text_take(task->settings, data->lines, context, &text, &length, error));
+  const cohort_random_key key = cohort_random_key_derive_name(task->key, "lines");
+  const bool few = cohort_source_text_stands_in(task->settings) && data->pairs > COHORT_STAND_IN_LINES;
+  const int64_t wanted = few ? COHORT_STAND_IN_LINES : data->pairs;
+  const cohort_status status = cohort_pairs_from_lines(text, length, wanted, key, &out->file[0], error);
+  free(text);
+  if (status == COHORT_DONE) out->files = 1;
+  out->digest = out->file[0].digest;
   return status;
 }
 

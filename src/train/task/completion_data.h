@@ -9,7 +9,8 @@ typedef struct cohort_completion_data {
   int files;                            /* to train on */
   cohort_completions *file, validation; /* validation: as many as there are in data.validation, else none */
   double *weight;                       /* of each file; NULL: one file */
-  cohort_chat *chat;
+  cohort_chat *chat;                    /* of data.chat, else that beside the tokenizer; NULL: there is none */
+  cohort_error no_chat;                 /* why the one beside the tokenizer cannot be taken; "" where there is none */
   uint64_t digest;
 } cohort_completion_data;
 
@@ -25,6 +26,9 @@ typedef struct cohort_completion_request {
 /* Reads the files that the config names; of data.lines nothing. Release it also after a failure. */
 cohort_status cohort_completion_data_read(const cohort_task *task, const cohort_completion_request *request,
                                           cohort_completion_data *out, cohort_error *error);
+/* Pairs made of the lines of data.lines, in the place of files. */
+cohort_status cohort_completion_data_lines(const cohort_task *task, int64_t context, cohort_completion_data *out,
+                                           cohort_error *error);
 /* Both splits; without data.validation the last validation_share of each file is held back. */
 cohort_status cohort_completion_data_encode(const cohort_task *task, const cohort_completion_request *request,
                                             const cohort_completion_data *data, cohort_token_pairs split[COHORT_SPLITS],

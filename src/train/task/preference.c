@@ -8,7 +8,6 @@
 
 #include "base/memory.h"
 #include "io/dataset/dataset.h"
-#include "train/run/source_text.h"
 #include "train/task/completion_data.h"
 #include "train/task/language.h"
 
@@ -31,21 +30,6 @@ static cohort_status check_lines(const cohort_task *task, cohort_error *error) {
                          "data.lines: pairs of lines have no %s, which preference %s reads; give data.train",
                          field->name, task->preference.method->key);
   return COHORT_DONE;
-}
-
-static cohort_status read_lines(const cohort_task *task, int64_t context, cohort_completions *out,
-                                cohort_error *error) {
-  const cohort_data_settings *data = &task->settings->data_settings;
-  COHORT_TRY(check_lines(task, error));
-  char *text = NULL;
-  size_t length = 0;
-  COHORT_TRY(cohort_source_text_take(task->settings, data->lines, context, &text, &length, error));
-  const cohort_random_key key = cohort_random_key_derive_name(task->key, "lines");
-  const bool few = cohort_source_text_stands_in(task->settings) && data->pairs > COHORT_STAND_IN_LINES;
-  const int64_t wanted = few ? COHORT_STAND_IN_LINES : data->pairs;
-  const cohort_status status = cohort_pairs_from_lines(text, length, wanted, key, out, error);
-  free(text);
-  return status;
 }
 
 /* Pairs can be taken apart, and are lists of two, but completions not be paired. */
@@ -86,9 +70,9 @@ static cohort_status load(cohort_task *task, const cohort_tokenizer *tokenizer, 
   cohort_completion_data files;
   cohort_status status = cohort_completion_data_read(task, &request, &files, error);
   if (status == COHORT_DONE && task->settings->data_settings.lines) {
-    status = read_lines(task, context, &files.file[files.files++], error);
+    status = check_lines(task, error);
+    if (status == COHORT_DONE) status = cohort_completion_data_lines(task, context, &files, error);
     if (status == COHORT_DONE) status = check_shape(task, &files.file[0], error);
-    files.digest = files.file[0].digest;
   }
   if (status == COHORT_DONE) status = cohort_completion_data_encode(task, &request, &files, own->split, error);
   task->digest = cohort_digest(&files.digest, sizeof files.digest, cohort_tokenizer_digest(tokenizer));

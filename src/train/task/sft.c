@@ -93,14 +93,25 @@ static cohort_status check_settings(const cohort_task *task, cohort_faults *faul
   if (model->kind != COHORT_MODEL_TOKENS)
     cohort_faults_add(faults, cohort_settings_place(settings, "model"), "model: %s reads samples; task sft has tokens",
                       task->model.method->key);
-  if (!settings->data_settings.train == !settings->data_settings.mix)
+  const cohort_data_settings *data = &settings->data_settings;
+  if ((data->lines != NULL) + (data->train != NULL) + (data->mix != NULL) != 1)
     cohort_faults_add(faults, cohort_settings_place(settings, "data"),
-                      "data: give either train (JSONL) or mix (several files)");
+                      "data: give either train (JSONL), mix (several files) or lines (a text)");
   for (int i = 0; i < task->objectives; i++)
     if (((const cohort_loss *)task->loss[i].method->functions)->target != COHORT_TARGET_CLASS)
       cohort_faults_add(faults, cohort_settings_place(settings, "loss"),
                         "loss: %s has real targets; task sft has classes", task->loss[i].method->key);
   return cohort_faults_status(faults, error);
+}
+
+/* Of pairs the completions that are chosen. */
+static void keep_chosen(cohort_completions *pairs) {
+  for (int64_t i = 0; i < pairs->count; i++) {
+    pairs->completion[i] = pairs->completion[2 * i];
+    free(pairs->completion[2 * i + 1].text);
+  }
+  pairs->shape = COHORT_DATA_COMPLETION;
+  pairs->sides = 1;
 }
 
 static cohort_status load(cohort_task *task, const cohort_tokenizer *tokenizer, cohort_error *error) {
@@ -116,6 +127,10 @@ static cohort_status load(cohort_task *task, const cohort_tokenizer *tokenizer, 
                                              .check = check_shape};
   cohort_completion_data files;
   cohort_status status = cohort_completion_data_read(task, &request, &files, error);
+  if (status == COHORT_DONE && data->lines) {
+    status = cohort_completion_data_lines(task, request.context, &files, error);
+    if (status == COHORT_DONE) keep_chosen(&files.file[0]);
+  }
   if (status == COHORT_DONE) status = cohort_completion_data_encode(task, &request, &files, own->split, error);
   task->digest = cohort_digest(&files.digest, sizeof files.digest, cohort_tokenizer_digest(tokenizer));
   cohort_completion_data_release(&files);

@@ -62,7 +62,7 @@ typedef struct cohort_task {
   cohort_random_key key; /* of sampler and augmentation */
   const int64_t *drawn;  /* samples at the positions from drawn_first on, instead of an epoch's; NULL: an epoch's */
   int64_t drawn_first;
-  int tables;            /* the task's own, saved and resumed with the run */
+  int tables; /* the task's own, saved and resumed with the run */
   cohort_row_table *rows[COHORT_MAX_TASK_TABLES];
   /* Of every sample, what a scoring pass says of it before the first step: one of `rows`, with one column of
    * score_columns floats; NULL: nothing is scored. */
