@@ -95,11 +95,13 @@ static bool infer_rotary(infer *own) {
 static bool attention_holds(const infer *own) {
   const cohort_shape q = own->in[0], k = own->in[1];
   return q.axes == 3 && k.axes == 3 && same(own, 1, 2) && q.size[0] == k.size[0] && q.size[2] == k.size[2] &&
-         k.size[1] > 0 && q.size[1] % k.size[1] == 0 && is_vector(own->in[3], q.size[0]);
+         k.size[1] > 0 && q.size[1] % k.size[1] == 0 &&
+         (is_vector(own->in[3], q.size[0]) || cohort_shape_equal(own->in[3], COHORT_SHAPE(q.size[0], 3)));
 }
 
 static bool infer_attention(infer *own) {
-  if (!fits(own, "rrri", "query [R, H, D], key and value [R, G, D] with G that divides H, integer segments [R]",
+  if (!fits(own, "rrri",
+            "query [R, H, D], key and value [R, G, D] with G that divides H, integer segments [R] or [R, 3]",
             attention_holds(own)))
     return false;
   give(own, own->in[0]);

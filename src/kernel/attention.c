@@ -9,9 +9,9 @@ size_t COHORT_VARIED(cohort_workspace_attention)(const cohort_call *call);
 
 /* Workspace of a slot: the cells of transposed queries, of keys and of values; [width][64] sums of values; for
  * a block of queries scores [key][query] and their cells along keys; and per query the largest score, the sum of
- * exponentials and the factor for what was summed before. */
+ * exponentials and the factor for what was summed before. Last [64][width] rows that lie in two places. */
 typedef struct forward_tile {
-  real *queries, *keys, *values, *sum, *scores, *weights, *largest, *total, *rescale;
+  real *queries, *keys, *values, *sum, *scores, *weights, *largest, *total, *rescale, *room;
   attention_ahead *ahead;
 } forward_tile;
 
@@ -19,7 +19,7 @@ enum { READ = 1 << 0 | 1 << 1 | 1 << 2 }; /* what is fetched ahead: q, k, v */
 
 static int64_t slot_reals(const attention_shape *s) {
   const int64_t across = attention_cells(s->width), along = ATTENTION_TILE / ATTENTION_CELL;
-  return ATTENTION_TILE * (2 * across + s->width + ATTENTION_BLOCK + 3) + along * (s->width + ATTENTION_BLOCK);
+  return ATTENTION_TILE * (2 * across + 2 * s->width + ATTENTION_BLOCK + 3) + along * (s->width + ATTENTION_BLOCK);
 }
 
 static forward_tile divide_slot(const attention_shape *s, int64_t slot) {
@@ -33,6 +33,7 @@ static forward_tile divide_slot(const attention_shape *s, int64_t slot) {
   tile.largest = tile.weights + along * ATTENTION_BLOCK;
   tile.total = tile.largest + ATTENTION_TILE;
   tile.rescale = tile.total + ATTENTION_TILE;
+  tile.room = tile.rescale + ATTENTION_TILE;
   if (ATTENTION_CELL == 1) tile.weights = tile.scores;
   return tile;
 }
@@ -155,9 +156,10 @@ static void attend_tile(const attention_shape *s, const forward_tile *tile, cons
   }
   for (int64_t key = 0; key < end; key += ATTENTION_TILE) {
     const int64_t keys = cohort_least(ATTENTION_TILE, end - key);
-    const int64_t offset = (q->run + key) * s->key_row + q->key_head * s->width;
-    copy_cells((const real *)s->call->input[1].data + offset, s->key_row, keys, s->width, 1, tile->keys);
-    pair_rows((const real *)s->call->input[2].data + offset, s->key_row, keys, s->width, 1, tile->values, s->width);
+    const attention_rows k = rows_of_keys(s, q, s->call->input[1].data, key, keys, tile->room);
+    copy_cells(k.x, k.row, keys, s->width, 1, tile->keys);
+    const attention_rows v = rows_of_keys(s, q, s->call->input[2].data, key, keys, tile->room);
+    pair_rows(v.x, v.row, keys, s->width, 1, tile->values, s->width);
     for (int64_t column = 0; column < q->count; column += ATTENTION_BLOCK) {
       attend_block(s, tile, q, column, key, keys_of_block(q, column, key, keys));
     }
@@ -174,25 +176,21 @@ static void leave_out(const attention_shape *s, int64_t head, int64_t first, int
 
 static void run_task(const attention_shape *s, const forward_tile *tile, int64_t head, int64_t first, int64_t end) {
   *tile->ahead = next_head(s, head, first, end);
-  attention_queries q = {.run = first, .head = head, .key_head = head * s->key_heads / s->heads};
-  for (; q.first < end - first; q.first += ATTENTION_TILE) {
-    q.count = cohort_least(ATTENTION_TILE, end - first - q.first);
-    attend_tile(s, tile, &q);
-  }
+  attention_queries q = queries_of(s, head, first);
+  while (next_queries(&q, end - q.run)) attend_tile(s, tile, &q);
 }
 
 static void run_slot(void *argument, int64_t slot) {
   const attention_shape *s = argument;
-  const int32_t *segments = s->call->input[3].data;
   attention_ahead ahead = {0};
   forward_tile tile = divide_slot(s, place_of_slot(s, slot));
   tile.ahead = &ahead;
   int64_t task = 0;
   for (int64_t first = 0; first < s->rows;) {
-    const int64_t end = run_end(segments, first, s->rows);
+    const int64_t end = run_end(s, first);
     for (int64_t head = 0; head < s->heads; head++, task++) {
       if (task % ATTENTION_SLOTS != slot) continue;
-      if (segments[first] < 0) {
+      if (segment_of(s, first) < 0) {
         leave_out(s, head, first, end);
       } else {
         run_task(s, &tile, head, first, end);

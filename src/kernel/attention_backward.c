@@ -11,11 +11,12 @@ size_t COHORT_VARIED(cohort_workspace_attention_backward)(const cohort_call *cal
  * queries of q (scaled) and dy, their width in whole blocks; cells of keys and values, and of keys along keys;
  * probabilities and gradients of scores as cells along queries, [key][query], and the latter of a block of queries as
  * cells along keys; before they are cells, those of a block and a group of keys; and per query the logsumexp and the
- * inner product of y and dy. Where a cell is one element, they are made in their place, and serve along keys too. */
+ * inner product of y and dy; [64][width] rows that lie in two places. Where a cell is one element, they are made in
+ * their place, and serve along keys too. */
 typedef struct backward_tile {
   real *q_transposed, *dy_transposed, *dq_transposed, *q, *dy, *k, *v, *k_paired, *p, *ds, *p_cells, *ds_cells,
       *ds_paired;
-  real *logsumexp, *inner;
+  real *logsumexp, *inner, *room;
   int64_t padded; /* the width in whole blocks */
   attention_ahead *ahead;
 } backward_tile;
@@ -28,7 +29,7 @@ enum { READ = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 4 | 1 << 6 }; /* what is fetched a
 
 static int64_t slot_reals(const attention_shape *s) {
   const int64_t across = ATTENTION_TILE * attention_cells(s->width);
-  const int64_t plain = 4 * across + ATTENTION_TILE * s->width + 2 * ALONG * round_to_blocks(s->width) +
+  const int64_t plain = 4 * across + 2 * ATTENTION_TILE * s->width + 2 * ALONG * round_to_blocks(s->width) +
                         2 * ALONG * ATTENTION_TILE + 2 * ATTENTION_TILE;
   return ATTENTION_CELL > 1 ? plain + ALONG * (s->width + ATTENTION_BLOCK) + 2 * GROUP * ATTENTION_BLOCK : plain;
 }
@@ -48,6 +49,7 @@ static backward_tile divide_slot(const attention_shape *s, int64_t slot) {
   tile.ds_cells = take_reals(&next, ALONG * ATTENTION_TILE);
   tile.logsumexp = take_reals(&next, ATTENTION_TILE);
   tile.inner = take_reals(&next, ATTENTION_TILE);
+  tile.room = take_reals(&next, ATTENTION_TILE * s->width);
   if (ATTENTION_CELL > 1) {
     tile.k_paired = take_reals(&next, ALONG * s->width);
     tile.ds_paired = take_reals(&next, ALONG * ATTENTION_BLOCK);
@@ -122,19 +124,30 @@ static void add_queries_gradient(const attention_shape *s, const backward_tile *
   multiply_strip(&strip);
 }
 
-/* Of a tile of queries and one of keys. Where a block of keys is seen from the tile's query `first` on, those before it
- * are left out. */
+/* Of a tile of queries and the keys [from, to) of one, which lie together. Where a block of keys is seen from the
+ * tile's query `first` on, those before it are left out. */
 static void add_keys_gradients(const attention_shape *s, const backward_tile *tile, const attention_queries *q,
-                               int64_t key, int64_t keys, bool add) {
-  const int64_t step = key == q->first ? ATTENTION_BLOCK : keys;
+                               int64_t key, int64_t from, int64_t to, bool add) {
+  const int64_t step = aligned(q, key) ? ATTENTION_BLOCK : to - from;
+  const int64_t row = (key + from < q->shared ? q->prefix : q->run) + key;
   const real *x[2] = {tile->q, tile->dy}, *weights[2] = {tile->ds_cells, tile->p_cells};
   for (int i = 0; i < 2; i++) {
-    real *out = (real *)s->call->output[1 + i].data + (q->run + key) * s->key_row + q->key_head * s->width;
-    for (int64_t j = 0; j < keys; j += step) {
-      const int64_t first = key == q->first ? j : 0, cell = first / ATTENTION_CELL;
+    real *out = (real *)s->call->output[1 + i].data + row * s->key_row + q->key_head * s->width;
+    for (int64_t j = from; j < to; j += step) {
+      const int64_t first = aligned(q, key) ? j : 0, cell = first / ATTENTION_CELL;
       add_keys_gradient(s, weights[i] + j * ALONG + cell, x[i] + cell * tile->padded, tile->padded, q->count - first,
-                        cohort_least(step, keys - j), add, out + j * s->key_row);
+                        cohort_least(step, to - j), add, out + j * s->key_row);
     }
+  }
+}
+
+/* The cells of keys [seen, keys), which the block's queries do not see, where they are read: of queries that begin
+ * inside of a tile of keys. */
+static void blank_unseen(const backward_tile *tile, int64_t column, int64_t seen, int64_t keys) {
+  for (int64_t j = seen; j < keys; j++) {
+    const int64_t cell = j * ALONG + column / ATTENTION_CELL;
+    memset(tile->p_cells + cell, 0, ATTENTION_BLOCK / ATTENTION_CELL * sizeof(real));
+    memset(tile->ds_cells + cell, 0, ATTENTION_BLOCK / ATTENTION_CELL * sizeof(real));
   }
 }
 
@@ -179,11 +192,11 @@ static void load_queries(const attention_shape *s, const backward_tile *tile, co
 
 static void load_keys(const attention_shape *s, const backward_tile *tile, const attention_queries *q, int64_t key,
                       int64_t keys) {
-  const int64_t offset = (q->run + key) * s->key_row + q->key_head * s->width;
-  const real *k = (const real *)s->call->input[1].data + offset, *v = (const real *)s->call->input[2].data + offset;
-  copy_cells(k, s->key_row, keys, s->width, 1, tile->k);
-  copy_cells(v, s->key_row, keys, s->width, 1, tile->v);
-  if (ATTENTION_CELL > 1) pair_rows(k, s->key_row, keys, s->width, 1, tile->k_paired, s->width);
+  const attention_rows v = rows_of_keys(s, q, s->call->input[2].data, key, keys, tile->room);
+  copy_cells(v.x, v.row, keys, s->width, 1, tile->v);
+  const attention_rows k = rows_of_keys(s, q, s->call->input[1].data, key, keys, tile->room);
+  copy_cells(k.x, k.row, keys, s->width, 1, tile->k);
+  if (ATTENTION_CELL > 1) pair_rows(k.x, k.row, keys, s->width, 1, tile->k_paired, s->width);
 }
 
 static void differentiate_tile(const attention_shape *s, const backward_tile *tile, const attention_queries *q) {
@@ -194,10 +207,14 @@ static void differentiate_tile(const attention_shape *s, const backward_tile *ti
     const int64_t keys = cohort_least(ATTENTION_TILE, end - key);
     load_keys(s, tile, q, key, keys);
     for (int64_t column = 0; column < q->count; column += ATTENTION_BLOCK) {
-      differentiate_block(s, tile, q, column, key, keys_of_block(q, column, key, keys));
+      const int64_t seen = keys_of_block(q, column, key, keys);
+      differentiate_block(s, tile, q, column, key, seen);
+      if (!aligned(q, key)) blank_unseen(tile, column, seen, keys);
     }
-    /* The keys that no query has seen before have no gradient yet to add to. */
-    add_keys_gradients(s, tile, q, key, keys, !(first_head && key == q->first));
+    /* The keys that no query has seen before have no gradient yet to add to; those of a prefix always have. */
+    const int64_t shared = cohort_least(keys, cohort_most(0, q->shared - key));
+    if (shared) add_keys_gradients(s, tile, q, key, 0, shared, true);
+    if (shared < keys) add_keys_gradients(s, tile, q, key, shared, keys, !(first_head && on_diagonal(q, key)));
   }
   real *dq = (real *)s->call->output[0].data + (q->run + q->first) * s->row + q->head * s->width;
   for (int64_t i = 0; i < s->width * ATTENTION_TILE; i++) tile->dq_transposed[i] *= s->scale;
@@ -216,11 +233,8 @@ static void run_task(const attention_shape *s, const void *workspace, int64_t ke
       continue;
     }
     *tile->ahead = next_head(s, head, first, end);
-    attention_queries q = {.run = first, .head = head, .key_head = key_head};
-    for (; q.first < end - first; q.first += ATTENTION_TILE) {
-      q.count = cohort_least(ATTENTION_TILE, end - first - q.first);
-      differentiate_tile(s, tile, &q);
-    }
+    attention_queries q = queries_of(s, head, first);
+    while (next_queries(&q, end - q.run)) differentiate_tile(s, tile, &q);
   }
 }
 

@@ -1,10 +1,12 @@
 /* What attention and its derivatives share: runs of rows of one segment, tasks dealt to a fixed number of slots (each
  * with its own workspace), and the small products of tiles.
  *
- * A tile has up to 64 queries and 64 keys, counted from the first row of the run. Queries lie along the vectors: scores
- * are [key][query], so that a softmax over keys needs no sums across a vector. Operands of products are copied next to
- * each other as cells: one real, or, where the processor multiplies pairs of bf16, two that follow one another in the
- * sum. */
+ * A run may go on from rows that stand elsewhere, its prefix: the beginning of another run, whose rows are the run's
+ * first positions and are read by several runs. A tile has up to 64 queries and 64 keys, counted from position 0, so
+ * that a row has the bits that it has where the prefix stands before it. Queries lie along the vectors: scores are
+ * [key][query], so that a softmax over keys needs no sums across a vector. Operands of products are copied next to each
+ * other as cells: one real, or, where the processor multiplies pairs of bf16, two that follow one another in the sum.
+ */
 #ifndef COHORT_KERNEL_ATTENTION_REAL_H
 #define COHORT_KERNEL_ATTENTION_REAL_H
 
@@ -48,12 +50,15 @@ typedef struct attention_shape {
   const cohort_call *call;
   int64_t rows, heads, key_heads, width; /* R, H, G, D */
   int64_t row, key_row;                  /* steps between rows: H * D and G * D */
+  const int32_t *segments;               /* [R][step]: id; with 3, also the prefix's first row and its rows */
+  int64_t step;
   real scale;
 } attention_shape;
 
-/* The queries [first, first + count) of a run, for one head. */
+/* The queries at positions [first, first + count) of a run, for one head. Position p is row run + p, but in a prefix of
+ * `shared` rows row prefix + p. */
 typedef struct attention_queries {
-  int64_t run, head, key_head, first, count;
+  int64_t run, head, key_head, first, count, prefix, shared;
 } attention_queries;
 
 static inline attention_shape describe_attention(const cohort_call *call) {
@@ -65,6 +70,8 @@ static inline attention_shape describe_attention(const cohort_call *call) {
                            .width = q.size[2],
                            .row = q.size[1] * q.size[2],
                            .key_row = k.size[1] * k.size[2],
+                           .segments = call->input[3].data,
+                           .step = call->input[3].shape.axes == 2 ? 3 : 1,
                            .scale = (real)call->attributes.reals[0]};
 }
 
@@ -75,11 +82,66 @@ static inline int64_t place_of_slot(const attention_shape *s, int64_t slot) {
   return s->call->team->threads > 1 ? slot : 0;
 }
 
+static inline int32_t segment_of(const attention_shape *s, int64_t row) { return s->segments[row * s->step]; }
+
+/* Rows of the prefix of the run that begins at row `first`. */
+static inline int64_t shared_rows(const attention_shape *s, int64_t first) {
+  return s->step == 3 ? s->segments[first * 3 + 2] : 0;
+}
+
 /* The run of equal segment ids that begins at row `first`: one past its last row. */
-static inline int64_t run_end(const int32_t *segments, int64_t first, int64_t rows) {
+static inline int64_t run_end(const attention_shape *s, int64_t first) {
   int64_t end = first + 1;
-  while (end < rows && segments[end] == segments[first]) end++;
+  while (end < s->rows && segment_of(s, end) == segment_of(s, first)) end++;
   return end;
+}
+
+/* The run and those behind it that begin with its rows: one past their last. */
+static inline int64_t family_end(const attention_shape *s, int64_t first) {
+  int64_t end = run_end(s, first);
+  while (end < s->rows && shared_rows(s, end) > 0) end = run_end(s, end);
+  return end;
+}
+
+/* The run of rows [first, ...), before its first queries. */
+static inline attention_queries queries_of(const attention_shape *s, int64_t head, int64_t first) {
+  const int64_t shared = shared_rows(s, first);
+  return (attention_queries){.run = first - shared,
+                             .head = head,
+                             .key_head = head * s->key_heads / s->heads,
+                             .first = shared,
+                             .prefix = shared ? s->segments[first * 3 + 1] : first,
+                             .shared = shared};
+}
+
+/* The next queries of the run whose last position is before `end`: up to where a tile of keys ends. False: none. */
+static inline bool next_queries(attention_queries *q, int64_t end) {
+  q->first += q->count;
+  q->count = cohort_least(ATTENTION_TILE - q->first % ATTENTION_TILE, end - q->first);
+  return q->count > 0;
+}
+
+/* Whether the tile's keys are where its queries are; and whether they begin together, too. */
+static inline bool on_diagonal(const attention_queries *q, int64_t key) { return key + ATTENTION_TILE > q->first; }
+static inline bool aligned(const attention_queries *q, int64_t key) { return key == q->first; }
+
+/* Where rows of keys or values lie. */
+typedef struct attention_rows {
+  const real *x;
+  int64_t row;
+} attention_rows;
+
+/* Those at positions [key, key + keys); where they lie in two places, as a copy in `room` [ATTENTION_TILE][width]. */
+static inline attention_rows rows_of_keys(const attention_shape *s, const attention_queries *q, const real *x,
+                                          int64_t key, int64_t keys, real *room) {
+  x += q->key_head * s->width;
+  if (key >= q->shared) return (attention_rows){x + (q->run + key) * s->key_row, s->key_row};
+  if (key + keys <= q->shared) return (attention_rows){x + (q->prefix + key) * s->key_row, s->key_row};
+  for (int64_t j = 0; j < keys; j++) {
+    const int64_t row = key + j < q->shared ? q->prefix + key + j : q->run + key + j;
+    memcpy(room + j * s->width, x + row * s->key_row, (size_t)s->width * sizeof *room);
+  }
+  return (attention_rows){room, s->width};
 }
 
 /* The rows of the head that comes next, fetched one by one into the second cache between sums: their strips of a few
@@ -373,14 +435,18 @@ static inline void zero_rows(real *x, int64_t first, int64_t end, int64_t step, 
 typedef void (*attention_task)(const attention_shape *s, const void *tile, int64_t key_head, int64_t first, int64_t end,
                                bool inside);
 
-/* The derivatives' tasks of a slot, in order: every so many-th key head of a segment. */
+/* The derivatives' tasks of a slot, in order: every so many-th key head of a segment, and of those that begin with its
+ * rows, to whose keys and values they add. */
 static inline void run_tasks(const attention_shape *s, int64_t slot, attention_task run, const void *tile) {
-  const int32_t *segments = s->call->input[3].data;
   int64_t task = 0;
   for (int64_t first = 0; first < s->rows;) {
-    const int64_t end = run_end(segments, first, s->rows);
+    const int64_t end = family_end(s, first);
     for (int64_t key_head = 0; key_head < s->key_heads; key_head++, task++) {
-      if (task % ATTENTION_SLOTS == slot) run(s, tile, key_head, first, end, segments[first] >= 0);
+      if (task % ATTENTION_SLOTS != slot) continue;
+      for (int64_t row = first, next; row < end; row = next) {
+        next = run_end(s, row);
+        run(s, tile, key_head, row, next, segment_of(s, row) >= 0);
+      }
     }
     first = end;
   }

@@ -21,19 +21,19 @@ size_t COHORT_BASED(cohort_workspace_attention_second)(const cohort_call *call);
 enum { Q, K, V, SEGMENTS, LOGSUMEXP, DY, AQ, AK, AV };
 
 /* Workspace of a slot. Transposed tiles [width][64] of q, aq (scaled) and dy, and of the results for q and dy; rows
- * [64][padded] of q, aq (scaled) and dy; rows [64][width] of keys; matrices [key][query]; sums of a query. In the first
- * pass the matrices are S, dP, A and B, in the second P, dS, E and D. */
+ * [64][padded] of q, aq (scaled) and dy; rows [64][width] of keys, and of those that lie in two places; matrices
+ * [key][query]; sums of a query. In the first pass the matrices are S, dP, A and B, in the second P, dS, E and D. */
 typedef struct second_tile {
   real *q_transposed, *aq_transposed, *dy_transposed, *gq_transposed, *gdy_transposed;
   real *q, *aq, *dy;
-  real *k, *v, *ak, *av;
+  real *k, *v, *ak, *av, *room;
   real *p, *ds, *e, *d;
   real *logsumexp, *delta, *mean, *total;
   int64_t padded; /* the width in whole blocks */
 } second_tile;
 
 static int64_t slot_reals(const attention_shape *s) {
-  return ATTENTION_TILE * (5 * s->width + 3 * round_to_blocks(s->width) + 4 * s->width + 4 * ATTENTION_TILE + 4);
+  return ATTENTION_TILE * (5 * s->width + 3 * round_to_blocks(s->width) + 5 * s->width + 4 * ATTENTION_TILE + 4);
 }
 
 static second_tile divide_slot(const attention_shape *s, int64_t slot) {
@@ -47,10 +47,11 @@ static second_tile divide_slot(const attention_shape *s, int64_t slot) {
                            &tile.k,
                            &tile.v,
                            &tile.ak,
-                           &tile.av};
+                           &tile.av,
+                           &tile.room};
   real **const along[] = {&tile.q, &tile.aq, &tile.dy}, **const square[] = {&tile.p, &tile.ds, &tile.e, &tile.d};
   real **const row[] = {&tile.logsumexp, &tile.delta, &tile.mean, &tile.total};
-  for (int i = 0; i < 9; i++) *across[i] = take_reals(&next, ATTENTION_TILE * s->width);
+  for (int i = 0; i < 10; i++) *across[i] = take_reals(&next, ATTENTION_TILE * s->width);
   for (int i = 0; i < 3; i++) *along[i] = take_reals(&next, ATTENTION_TILE * tile.padded);
   for (int i = 0; i < 4; i++) *square[i] = take_reals(&next, ATTENTION_TILE * ATTENTION_TILE);
   for (int i = 0; i < 4; i++) *row[i] = take_reals(&next, ATTENTION_TILE);
@@ -97,11 +98,12 @@ static void score(const attention_shape *s, const second_tile *tile, int64_t col
 
 static void load_keys(const attention_shape *s, const second_tile *tile, const attention_queries *q, int64_t key,
                       int64_t keys) {
-  const int64_t offset = (q->run + key) * s->key_row + q->key_head * s->width;
   const int from[] = {K, V, AK, AV};
   real *const to[] = {tile->k, tile->v, tile->ak, tile->av};
-  for (int i = 0; i < 4; i++)
-    copy_cells((const real *)s->call->input[from[i]].data + offset, s->key_row, keys, s->width, 1, to[i]);
+  for (int i = 0; i < 4; i++) {
+    const attention_rows rows = rows_of_keys(s, q, s->call->input[from[i]].data, key, keys, tile->room);
+    copy_cells(rows.x, rows.row, keys, s->width, 1, to[i]);
+  }
 }
 
 static void load_queries(const attention_shape *s, const second_tile *tile, const attention_queries *q) {
@@ -154,20 +156,30 @@ static void add_queries_result(const attention_shape *s, const real *x, const re
   multiply_strip(&strip);
 }
 
-/* Results of keys and values. Where a block of keys is seen from the tile's query `first` on, those before it are left
- * out. */
+/* Results of keys and values [from, to) of a tile, which lie together. Where a block of keys is seen from the tile's
+ * query `first` on, those before it are left out. */
 static void add_keys_results(const attention_shape *s, const second_tile *tile, const attention_queries *q, int64_t key,
-                             int64_t keys, bool add) {
-  const int64_t step = key == q->first ? ATTENTION_BLOCK : keys;
+                             int64_t from, int64_t to, bool add) {
+  const int64_t step = aligned(q, key) ? ATTENTION_BLOCK : to - from;
+  const int64_t row = (key + from < q->shared ? q->prefix : q->run) + key;
   const real *const x[] = {tile->q, tile->aq, tile->dy}, *const weights[] = {tile->d, tile->ds, tile->e};
   for (int i = 0; i < 3; i++) {
-    real *out = (real *)s->call->output[i < 2 ? 1 : 2].data + (q->run + key) * s->key_row + q->key_head * s->width;
-    for (int64_t j = 0; j < keys; j += step) {
-      const int64_t first = key == q->first ? j : 0;
+    real *out = (real *)s->call->output[i < 2 ? 1 : 2].data + row * s->key_row + q->key_head * s->width;
+    for (int64_t j = from; j < to; j += step) {
+      const int64_t first = aligned(q, key) ? j : 0;
       add_keys_gradient(s, weights[i] + j * ATTENTION_TILE + first, x[i] + first * tile->padded, tile->padded,
-                        q->count - first, cohort_least(step, keys - j), add || i == 1, out + j * s->key_row);
+                        q->count - first, cohort_least(step, to - j), add || i == 1, out + j * s->key_row);
     }
   }
+}
+
+/* Of keys [seen, keys), which the block's queries do not see, where they are read: of queries that begin inside of a
+ * tile of keys. */
+static void blank_unseen(const second_tile *tile, int64_t column, int64_t seen, int64_t keys) {
+  real *const square[] = {tile->ds, tile->e, tile->d};
+  for (int i = 0; i < 3; i++)
+    for (int64_t j = seen; j < keys; j++)
+      memset(square[i] + j * ATTENTION_TILE + column, 0, ATTENTION_BLOCK * sizeof(real));
 }
 
 static void differentiate_rows(const attention_shape *s, const second_tile *tile, const attention_queries *q,
@@ -185,9 +197,12 @@ static void differentiate_rows(const attention_shape *s, const second_tile *tile
     add_queries_result(s, tile->ak, tile->ds + column, seen, true, tile->gq_transposed + column);
     add_queries_result(s, tile->v, tile->e + column, seen, key > 0, tile->gdy_transposed + column);
     add_queries_result(s, tile->av, tile->p + column, seen, true, tile->gdy_transposed + column);
+    if (!aligned(q, key)) blank_unseen(tile, column, seen, keys);
   }
-  /* The keys that no query has seen before have no result yet to add to. */
-  add_keys_results(s, tile, q, key, keys, !(first_head && key == q->first));
+  /* The keys that no query has seen before have no result yet to add to; those of a prefix always have. */
+  const int64_t shared = cohort_least(keys, cohort_most(0, q->shared - key));
+  if (shared) add_keys_results(s, tile, q, key, 0, shared, true);
+  if (shared < keys) add_keys_results(s, tile, q, key, shared, keys, !(first_head && on_diagonal(q, key)));
 }
 
 static void run_tile(const attention_shape *s, const second_tile *tile, const attention_queries *q) {
@@ -213,11 +228,8 @@ static void run_task(const attention_shape *s, const void *workspace, int64_t ke
   for (int64_t head = 0; head < s->heads; head++) {
     if (head * s->key_heads / s->heads != key_head) continue;
     for (int i = 0; i <= 3 && !inside; i += 3) zero_rows(s->call->output[i].data, first, end, s->row, head, s->width);
-    attention_queries q = {.run = first, .head = head, .key_head = key_head};
-    for (; inside && q.first < end - first; q.first += ATTENTION_TILE) {
-      q.count = cohort_least(ATTENTION_TILE, end - first - q.first);
-      run_tile(s, tile, &q);
-    }
+    attention_queries q = queries_of(s, head, first);
+    while (inside && next_queries(&q, end - q.run)) run_tile(s, tile, &q);
   }
 }
 

@@ -126,7 +126,10 @@ typedef enum cohort_op {
                         r1 factor of wavelengths (0: none), r2 low, r3 high, i1 context: graph.h, cohort_rotary */
   COHORT_OP_ATTENTION, /* causal inside segments: (q [R, H, D], k [R, G, D], v [R, G, D], segments [R]) r0 scale, r1
                           rows that a row reads in the mean (of the count of FLOPs alone; 0: not known); query
-                          head h reads key head h*G/H -> (y [R, H, D], logsumexp [R, H]); rows of segment -1 give zeros */
+                          head h reads key head h*G/H -> (y [R, H, D], logsumexp [R, H]); rows of segment -1 give zeros.
+                          Segments [R, 3]: with each id the first row and the number of the rows that the segment goes
+                          on from, its prefix: the beginning of a segment without one (0 rows), behind which all that go
+                          on from it stand. A prefix is read as if it stood before each */
   COHORT_OP_ATTENTION_BACKWARD, /* (q, k, v, segments, y, logsumexp, dy) r0 -> (dq, dk, dv) */
   COHORT_OP_ATTENTION_SECOND, /* the derivative back through ATTENTION_BACKWARD: (q, k, v, segments, logsumexp, dy, aq, ak,
                                  av) r0 -> by (q, k, v, dy), of <aq, dq> + <ak, dk> + <av, dv>, through y and logsumexp too */

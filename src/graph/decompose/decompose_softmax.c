@@ -16,7 +16,17 @@ static cohort_value by_heads(cohort_graph *graph, cohort_value x, int64_t all_he
   return cohort_graph_reshape(graph, repeated, COHORT_SHAPE(all_heads, rows, size));
 }
 
-/* [R, R]: 1 where the key's row may be read from the query's row. */
+/* [R, R]: 1 where the key's row stands in the prefix of the query's. */
+static cohort_value prefix_mask(cohort_graph *graph, cohort_value segments) {
+  const int64_t rows = cohort_graph_shape(graph, segments).size[0];
+  const cohort_value order = cohort_graph_cast(graph, cohort_graph_iota(graph, rows));
+  const cohort_value first = cohort_graph_cast(graph, cohort_graph_slice(graph, segments, 1, 1, 1));
+  const cohort_value count = cohort_graph_cast(graph, cohort_graph_slice(graph, segments, 1, 2, 1));
+  const cohort_value from = cohort_graph_less_equal(graph, first, order);
+  return cohort_graph_multiply(graph, from, cohort_graph_less(graph, order, cohort_graph_add(graph, first, count)));
+}
+
+/* [R, R]: 1 where the key's row may be read from the query's row, of the same segment. */
 static cohort_value reading_mask(cohort_graph *graph, cohort_value segments, cohort_value inside) {
   const int64_t rows = cohort_graph_shape(graph, segments).size[0];
   const cohort_value order = cohort_graph_iota(graph, rows);
@@ -31,9 +41,14 @@ void cohort_decompose_attention(cohort_graph *graph, const cohort_node *node, co
                                 cohort_value *output) {
   const cohort_shape shape = cohort_graph_shape(graph, input[0]);
   const int64_t rows = shape.size[0], heads = shape.size[1];
-  const cohort_value zero = cohort_graph_constant(graph, 0), segments = input[3];
+  const bool prefixes = cohort_graph_shape(graph, input[3]).axes == 2;
+  const cohort_value zero = cohort_graph_constant(graph, 0);
+  const cohort_value segments =
+      prefixes ? cohort_graph_reshape(graph, cohort_graph_slice(graph, input[3], 1, 0, 1), COHORT_SHAPE(rows))
+               : input[3];
   const cohort_value inside = cohort_graph_less(graph, cohort_graph_integer(graph, -1), segments);
-  const cohort_value mask = reading_mask(graph, segments, inside);
+  cohort_value mask = reading_mask(graph, segments, inside);
+  if (prefixes) mask = cohort_graph_add(graph, mask, prefix_mask(graph, input[3]));
   const cohort_value query = by_heads(graph, input[0], heads), key = by_heads(graph, input[1], heads);
   const cohort_value product =
       cohort_graph_scale(graph, cohort_graph_matmul(graph, query, key, false, true), node->attributes.reals[0]);

@@ -58,7 +58,8 @@ typedef struct cohort_model_inputs {
       weight; /* SAMPLES: real [R], 0: an empty place, of which nothing counts; COHORT_NO_VALUE: all are real */
   cohort_value tokens;    /* TOKENS: integer [R], R rows of all sequences one after another */
   cohort_value positions; /* integer [R]: SAMPLES: zeros; TOKENS: position inside the sequence */
-  cohort_value segments;  /* TOKENS: integer [R]: sequence number, -1: padding */
+  cohort_value segments;  /* TOKENS: integer [R]: sequence number, -1: padding; or [R, 3], with the rows that a
+                             sequence goes on from (COHORT_OP_ATTENTION) */
   cohort_value ids;       /* integer [R]: sample id, the key of dropout */
   double reads; /* TOKENS: rows that attention reads for a row, in the mean over all, for the count of FLOPs alone; a
                    sequence of n rows reads n (n + 1) / 2; 0: not known */

@@ -1,146 +1,6 @@
 /* Attention and its gradients against sums over all pairs of rows, in double. Rows of segment -1 hold NaN everywhere,
  * so that one read of them shows. */
-#include "fixture.h"
-
-typedef struct attention_case {
-  int64_t rows, heads, key_heads, width;
-  double scale, range; /* inputs are uniform in [-range, range] */
-  const int *lengths;  /* runs of rows until their sum is `rows`; a negative length is a run of segment -1 */
-} attention_case;
-
-typedef struct naive {
-  int64_t rows, heads, key_heads, width;
-  double scale;
-  const double *q, *k, *v, *segments, *dy;
-  const double *aq, *ak, *av; /* of attention_second */
-  double *y, *logsumexp, *dq, *dk, *dv, *p;
-  double *gq, *gk, *gv, *gdy;
-} naive;
-
-static double inner(const double *a, const double *b, int64_t n) {
-  double sum = 0;
-  for (int64_t i = 0; i < n; i++) sum += a[i] * b[i];
-  return sum;
-}
-
-static int64_t query_at(const naive *n, int64_t row, int64_t head) { return (row * n->heads + head) * n->width; }
-static int64_t key_at(const naive *n, int64_t row, int64_t head) {
-  return (row * n->key_heads + head * n->key_heads / n->heads) * n->width;
-}
-
-/* Fills p with the probabilities of the rows that `row` sees; returns the first such row. */
-static int64_t naive_probabilities(const naive *n, int64_t row, int64_t head, double *logsumexp) {
-  int64_t first = row;
-  while (first > 0 && n->segments[first - 1] == n->segments[row]) first--;
-  double largest = -INFINITY, total = 0;
-  for (int64_t j = first; j <= row; j++) {
-    n->p[j] = n->scale * inner(n->q + query_at(n, row, head), n->k + key_at(n, j, head), n->width);
-    largest = fmax(largest, n->p[j]);
-  }
-  for (int64_t j = first; j <= row; j++) total += n->p[j] = exp(n->p[j] - largest);
-  for (int64_t j = first; j <= row; j++) n->p[j] /= total;
-  *logsumexp = largest + log(total);
-  return first;
-}
-
-static void naive_forward(const naive *n, int64_t row, int64_t head) {
-  const int64_t first = naive_probabilities(n, row, head, &n->logsumexp[row * n->heads + head]);
-  for (int64_t j = first; j <= row; j++) {
-    for (int64_t d = 0; d < n->width; d++) n->y[query_at(n, row, head) + d] += n->p[j] * n->v[key_at(n, j, head) + d];
-  }
-}
-
-/* The derivative of the softmax from its definition: ds_j = p_j (dp_j - sum p dp), without y and logsumexp. */
-static void naive_backward(const naive *n, int64_t row, int64_t head) {
-  double logsumexp, mean = 0;
-  const int64_t first = naive_probabilities(n, row, head, &logsumexp), at = query_at(n, row, head);
-  for (int64_t j = first; j <= row; j++) mean += n->p[j] * inner(n->dy + at, n->v + key_at(n, j, head), n->width);
-  for (int64_t j = first; j <= row; j++) {
-    const int64_t key = key_at(n, j, head);
-    const double ds = n->scale * n->p[j] * (inner(n->dy + at, n->v + key, n->width) - mean);
-    for (int64_t d = 0; d < n->width; d++) {
-      n->dq[at + d] += ds * n->k[key + d];
-      n->dk[key + d] += ds * n->q[at + d];
-      n->dv[key + d] += n->p[j] * n->dy[at + d];
-    }
-  }
-}
-
-typedef struct naive_pair {
-  double dp, a, b;
-} naive_pair;
-
-static naive_pair pair_of(const naive *n, int64_t at, int64_t key) {
-  const double a = inner(n->aq + at, n->k + key, n->width) + inner(n->q + at, n->ak + key, n->width);
-  return (naive_pair){inner(n->dy + at, n->v + key, n->width), n->scale * a, inner(n->dy + at, n->av + key, n->width)};
-}
-
-/* The derivative of <aq, dq> + <ak, dk> + <av, dv> of a row, by q, k, v and dy. */
-static void naive_second(const naive *n, int64_t row, int64_t head) {
-  double logsumexp, delta = 0, mean = 0, total = 0;
-  const int64_t first = naive_probabilities(n, row, head, &logsumexp), at = query_at(n, row, head);
-  for (int64_t j = first; j <= row; j++) {
-    const naive_pair one = pair_of(n, at, key_at(n, j, head));
-    delta += n->p[j] * one.dp;
-    mean += n->p[j] * one.a;
-  }
-  for (int64_t j = first; j <= row; j++) {
-    const naive_pair one = pair_of(n, at, key_at(n, j, head));
-    total += n->p[j] * (one.a * (one.dp - delta) - mean * one.dp + one.b);
-  }
-  for (int64_t j = first; j <= row; j++) {
-    const int64_t key = key_at(n, j, head);
-    const naive_pair one = pair_of(n, at, key);
-    const double by_p = one.a * (one.dp - delta) - mean * one.dp + one.b;
-    const double by_s = n->scale * n->p[j] * (by_p - total), by_dp = n->p[j] * (one.a - mean);
-    const double ds = n->scale * n->p[j] * (one.dp - delta);
-    for (int64_t d = 0; d < n->width; d++) {
-      n->gq[at + d] += by_s * n->k[key + d] + ds * n->ak[key + d];
-      n->gk[key + d] += by_s * n->q[at + d] + ds * n->aq[at + d];
-      n->gv[key + d] += by_dp * n->dy[at + d];
-      n->gdy[at + d] += by_dp * n->v[key + d] + n->p[j] * n->av[key + d];
-    }
-  }
-}
-
-static void naive_run(naive *n, void (*one)(const naive *, int64_t, int64_t)) {
-  n->p = fixture_allocate(SHAPE(n->rows));
-  for (int64_t row = 0; row < n->rows; row++) {
-    for (int64_t head = 0; head < n->heads && n->segments[row] >= 0; head++) one(n, row, head);
-  }
-  free(n->p);
-}
-
-static void fill_segments(const attention_case *c, double *segments) {
-  int id = 0;
-  for (int64_t row = 0, run = 0; row < c->rows; run++) {
-    const int length = c->lengths[run];
-    for (int i = 0; i < abs(length); i++) segments[row++] = length < 0 ? -1 : id;
-    id += length > 0;
-  }
-}
-
-static void spoil_outside(const naive *n, double *x, int64_t columns) {
-  for (int64_t row = 0; row < n->rows; row++) {
-    for (int64_t i = 0; i < columns && n->segments[row] < 0; i++) x[row * columns + i] = NAN;
-  }
-}
-
-/* A trial of `op` with the inputs q, k, v, segments, and what the naive form needs of it. */
-static fixture begin(cohort_op op, const attention_case *c, naive *n) {
-  const cohort_shape query = SHAPE(c->rows, c->heads, c->width), key = SHAPE(c->rows, c->key_heads, c->width);
-  fixture t = fixture_of(op);
-  t.attributes.reals[0] = c->scale;
-  t.terms = (double)c->width;
-  double *q = fixture_real(&t, query, -c->range, c->range), *k = fixture_real(&t, key, -c->range, c->range);
-  double *v = fixture_real(&t, key, -1, 1), *segments = fixture_integer(&t, SHAPE(c->rows), 0, 0);
-  fill_segments(c, segments);
-  *n = (naive){c->rows, c->heads, c->key_heads, c->width, c->scale, .q = q, .k = k, .v = v, .segments = segments};
-  spoil_outside(n, q, c->heads * c->width);
-  spoil_outside(n, k, c->key_heads * c->width);
-  spoil_outside(n, v, c->key_heads * c->width);
-  return t;
-}
+#include "attention_fixture.h"
 
 static void check_forward(const attention_case *c) {
   naive n;
@@ -170,11 +30,6 @@ static void check_backward(const attention_case *c) {
   naive_run(&n, naive_backward);
   fixture_check_bf16(&t, 0.02);
   fixture_check(&t);
-}
-
-static void release(fixture *t) {
-  for (int i = 0; i < t->inputs; i++) free(t->input[i].value);
-  for (int i = 0; i < t->outputs; i++) free(t->output[i].value);
 }
 
 static double *input_like(fixture *t, const naive *n, cohort_shape shape) {
@@ -235,7 +90,7 @@ static double weighed_gradients(const naive *n, double *const x[4], const double
 /* What the second derivative is checked against is itself the slope of what the first was checked against. */
 static void test_second_is_a_slope(void) {
   const int lengths[] = {6, 5};
-  const attention_case c = {11, 4, 2, 3, 0.6, 1, lengths};
+  const attention_case c = {11, 4, 2, 3, 0.6, 1, lengths, NULL};
   naive n;
   fixture t = begin_second(&c, &n), draws = fixture_of(COHORT_OP_ADD);
   naive_run(&n, naive_second);
@@ -262,7 +117,7 @@ static void test_second_is_a_slope(void) {
 
 static void one_segment(int64_t rows, int64_t heads, int64_t key_heads, int64_t width) {
   const int lengths[] = {(int)rows};
-  const attention_case c = {rows, heads, key_heads, width, 1 / sqrt((double)width), 1, lengths};
+  const attention_case c = {rows, heads, key_heads, width, 1 / sqrt((double)width), 1, lengths, NULL};
   check_both(&c);
 }
 
@@ -286,8 +141,9 @@ static void test_segments(void) {
   const int several[] = {70, 1, 64, 2, 65}, ends[] = {40, 75, -9}, between[] = {-3, 66, -1, 1, -70, 33, -2};
   const int single[] = {1, 1, 1, -1, 1}, none[] = {-70};
   const attention_case cases[] = {
-      {202, 3, 1, 20, 0.2, 1, several}, {124, 2, 2, 32, 0.2, 1, ends}, {176, 4, 2, 33, 0.2, 1, between},
-      {5, 2, 1, 32, 0.2, 1, single},    {70, 2, 1, 9, 0.2, 1, none},
+      {202, 3, 1, 20, 0.2, 1, several, NULL}, {124, 2, 2, 32, 0.2, 1, ends, NULL},
+      {176, 4, 2, 33, 0.2, 1, between, NULL}, {5, 2, 1, 32, 0.2, 1, single, NULL},
+      {70, 2, 1, 9, 0.2, 1, none, NULL},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) check_both(&cases[i]);
 }
@@ -295,14 +151,25 @@ static void test_segments(void) {
 /* More tasks than slots of workspace: 17 runs of 3 heads. */
 static void test_many_runs(void) {
   const int lengths[] = {5, 6, 7, -2, 8, 9, 1, 2, 3, 65, 4, 5, 6, 7, 8, 9, 10};
-  const attention_case c = {157, 3, 3, 10, 0.3, 1, lengths};
+  const attention_case c = {157, 3, 3, 10, 0.3, 1, lengths, NULL};
   check_both(&c);
+}
+
+/* Runs that go on from the beginning of another: whole tiles of it, parts of tiles, a single row. */
+static void test_prefixes(void) {
+  const int lengths[] = {70, 30, 100, 1, -3, 200, 64, 65, 3, 20}, prefixes[] = {0, 64, 69, 1, 0, 0, 130, 37, 199, 0};
+  const int one[] = {2, 1, 1}, begins[] = {0, 1, 1};
+  const attention_case cases[] = {{556, 3, 1, 20, 0.2, 1, lengths, prefixes},
+                                  {556, 4, 2, 33, 0.2, 1, lengths, prefixes},
+                                  {556, 2, 2, 32, 0.2, 1, lengths, prefixes},
+                                  {4, 2, 1, 8, 0.2, 1, one, begins}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) check_both(&cases[i]);
 }
 
 /* Scores far beyond what exp can take: largest scores change from tile to tile, most probabilities vanish. */
 static void test_large_scores(void) {
   const int lengths[] = {150, 50};
-  const attention_case c = {200, 2, 1, 32, 1, 6, lengths};
+  const attention_case c = {200, 2, 1, 32, 1, 6, lengths, NULL};
   naive n;
   fixture t = begin(COHORT_OP_ATTENTION, &c, &n);
   n.y = fixture_output(&t, SHAPE(c.rows, c.heads, c.width), COHORT_TYPE_REAL);
@@ -358,9 +225,9 @@ static void compare_teams(const fixture *t, const cohort_kernel_set *set) {
   for (int i = 0; i < t->outputs; i++) free(alone[i]);
 }
 
-static void check_teams(cohort_op op, int order) {
+static void check_teams(cohort_op op, int order, const int *prefixes) {
   const int lengths[] = {600 / TEAM_SCALE, 300 / TEAM_SCALE, -20 / TEAM_SCALE, 400 / TEAM_SCALE};
-  const attention_case c = {1320 / TEAM_SCALE, 6, 6, 32, 0.2, 1, lengths};
+  const attention_case c = {1320 / TEAM_SCALE, 6, 6, 32, 0.2, 1, lengths, prefixes};
   naive n;
   fixture t = begin(op, &c, &n);
   add_inputs(&t, &c, order);
@@ -374,9 +241,10 @@ static void check_teams(cohort_op op, int order) {
 }
 
 static void test_teams(void) {
-  check_teams(COHORT_OP_ATTENTION, 0);
-  check_teams(COHORT_OP_ATTENTION_BACKWARD, 1);
-  check_teams(COHORT_OP_ATTENTION_SECOND, 2);
+  const int prefixes[] = {0, 500 / TEAM_SCALE, 0, 0};
+  check_teams(COHORT_OP_ATTENTION, 0, prefixes);
+  check_teams(COHORT_OP_ATTENTION_BACKWARD, 1, prefixes);
+  check_teams(COHORT_OP_ATTENTION_SECOND, 2, prefixes);
 }
 
 enum { BODY = 100, BEFORE = 37, HEADS = 2, WIDTH = 24 };
@@ -405,7 +273,7 @@ static void compare_alone(const fixture *all, const fixture *alone, const cohort
 /* A segment's bits are its own: the same alone and among others. */
 static void check_place(cohort_op op, int order) {
   const int lengths[] = {BEFORE - 2, -2, BODY, 70};
-  const attention_case c = {BEFORE + BODY + 70, HEADS, 1, WIDTH, 0.2, 1, lengths};
+  const attention_case c = {BEFORE + BODY + 70, HEADS, 1, WIDTH, 0.2, 1, lengths, NULL};
   naive n;
   fixture all = begin(op, &c, &n), alone = fixture_of(op);
   alone.attributes = all.attributes;
@@ -430,16 +298,69 @@ static void test_place(void) {
   check_place(COHORT_OP_ATTENTION_SECOND, 2);
 }
 
+enum { PREFIX = 77, FIRST = 150, SECOND = 90 };
+
+/* The rows of `from` that a prefix stands before are as many more: [FIRST + SECOND] becomes [FIRST + PREFIX + SECOND].
+ */
+static fixture_tensor repeat_prefix(const fixture_tensor *from) {
+  cohort_shape shape = from->shape;
+  const int64_t columns = cohort_shape_elements(shape) / shape.size[0];
+  shape.size[0] = FIRST + PREFIX + SECOND;
+  double *value = fixture_allocate(shape);
+  memcpy(value, from->value, (size_t)(FIRST * columns) * sizeof *value);
+  memcpy(value + FIRST * columns, from->value, (size_t)(PREFIX * columns) * sizeof *value);
+  memcpy(value + (FIRST + PREFIX) * columns, from->value + FIRST * columns, (size_t)(SECOND * columns) * sizeof *value);
+  return (fixture_tensor){shape, from->type, value};
+}
+
+static void compare_prefix(const fixture *once, const fixture *twice, const cohort_kernel_set *set) {
+  void *shared[COHORT_MAX_OUTPUTS], *apart[COHORT_MAX_OUTPUTS];
+  fixture_run(once, set, 1, shared);
+  fixture_run(twice, set, 1, apart);
+  for (int i = 0; i < once->outputs; i++) {
+    const size_t row = fixture_bytes(&once->output[i], set->real_size) / (FIRST + SECOND);
+    CU_ASSERT_EQUAL(memcmp(shared[i], apart[i], FIRST * row), 0);
+    CU_ASSERT_EQUAL(memcmp((char *)shared[i] + FIRST * row, (char *)apart[i] + (FIRST + PREFIX) * row, SECOND * row),
+                    0);
+    free(shared[i]);
+    free(apart[i]);
+  }
+}
+
+/* A row has the bits that it has where the prefix stands before it once more. */
+static void test_prefix_bits(void) {
+  const int lengths[] = {FIRST, SECOND}, whole[] = {FIRST, PREFIX + SECOND}, prefixes[] = {0, PREFIX};
+  const attention_case c = {FIRST + SECOND, HEADS, 1, WIDTH, 0.2, 1, lengths, prefixes};
+  const attention_case d = {FIRST + PREFIX + SECOND, HEADS, 1, WIDTH, 0.2, 1, whole, NULL};
+  naive n;
+  fixture once = begin(COHORT_OP_ATTENTION, &c, &n), twice = begin(COHORT_OP_ATTENTION, &d, &n);
+  for (int i = 0; i < 3; i++) {
+    free(twice.input[i].value);
+    twice.input[i] = repeat_prefix(&once.input[i]);
+  }
+  add_outputs(&once, 0);
+  add_outputs(&twice, 0);
+  for (int isa = 0; isa <= (int)cohort_processor_isa(); isa++) {
+    compare_prefix(&once, &twice, cohort_kernels_float32((cohort_isa)isa));
+    compare_prefix(&once, &twice, cohort_kernels_bf16((cohort_isa)isa, cohort_processor_bf16()));
+  }
+  compare_prefix(&once, &twice, cohort_kernels_float64());
+  release(&once);
+  release(&twice);
+}
+
 static const check checks[] = {
     {"lengths", test_lengths},
     {"widths", test_widths},
     {"grouped queries", test_grouped_queries},
     {"segments", test_segments},
     {"many runs", test_many_runs},
+    {"prefixes", test_prefixes},
     {"large scores", test_large_scores},
     {"the second derivative is a slope", test_second_is_a_slope},
     {"bits do not depend on the team", test_teams},
     {"a segment's bits do not depend on its place", test_place},
+    {"a prefix's reader has the bits of a whole one", test_prefix_bits},
 };
 
 int main(void) { return check_run("attention", checks, sizeof checks / sizeof checks[0]); }
