@@ -364,6 +364,12 @@ cohort_value cohort_graph_input(cohort_graph *graph, const char *name, cohort_ty
   return value;
 }
 
+bool cohort_graph_drops_out(const cohort_graph *graph) {
+  for (int32_t n = 0; n < graph->nodes; n++)
+    if (graph->node[n].op == COHORT_OP_DROPOUT) return true;
+  return false;
+}
+
 int cohort_graph_add_extent(cohort_graph *graph, int64_t most, double mean) {
   if (graph->extents == COHORT_MAX_EXTENTS) {
     cohort_graph_fault(graph, "extent", "a graph has at most %d", COHORT_MAX_EXTENTS);

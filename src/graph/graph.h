@@ -109,6 +109,9 @@ cohort_value cohort_graph_find_input(const cohort_graph *graph, const char *name
 int cohort_graph_inputs(const cohort_graph *graph);
 cohort_value cohort_graph_input_at(const cohort_graph *graph, int index, const char **name);
 
+/* Whether a node drops out. */
+bool cohort_graph_drops_out(const cohort_graph *graph);
+
 /* Lanes: LANE_GATHER and LANE_TAKE need to know how many there are; set before building (default 1). */
 void cohort_graph_set_lanes(cohort_graph *graph, int lanes);
 

@@ -16,6 +16,7 @@
 #include "update/groups.h"
 
 static const char *const references[] = {"computed", "stored", NULL};
+static const char *const prompts[] = {"auto", "shared", "apart", NULL};
 static const char *const precisions[] = {"float32", "bf16", NULL};
 static const char *const shardings[] = {"none", "optimizer", "gradients", "parameters", NULL};
 static const char *const replications[] = {"none", "hosts", NULL};
@@ -32,6 +33,7 @@ static bool is_supervised(const void *own) { return of(own)->task == &cohort_tas
 static bool is_language(const void *own) { return of(own)->task == &cohort_task_language; }
 static bool is_preference(const void *own) { return of(own)->task == &cohort_task_preference; }
 static bool is_not_preference(const void *own) { return !is_preference(own); }
+static bool completes(const void *own) { return is_preference(own) || of(own)->task == &cohort_task_policy; }
 static bool has_loss(const void *own) { return uses(own, COHORT_TASK_LOSS); }
 static bool has_teacher(const void *own) {
   return is_supervised(own) && cohort_document_get(of(own)->spaces, "teacher") != NULL;
@@ -98,6 +100,10 @@ static const cohort_scope objectives[] = {
 };
 static const cohort_scope preference[] = {
     {"task preference", is_preference, "is for task preference; remove it or set the task"},
+    {.who = NULL},
+};
+static const cohort_scope completions[] = {
+    {"tasks preference and policy", completes, "is for tasks with completions of prompts; remove it or set the task"},
     {.who = NULL},
 };
 static const cohort_scope language[] = {
@@ -215,6 +221,10 @@ const cohort_parameter cohort_settings_table[] = {
                   "log-probabilities of the frozen reference: computed in every step, or stored: once before the first "
                   "step, the same bits, and no second copy of the weights",
                   .scopes = preference),
+    COHORT_CHOICE(cohort_settings, prompts, "auto", prompts,
+                  "the prompt of a pair or a completion group is read once for all its completions (shared), or with "
+                  "each (apart); auto: shared, unless the model drops out, which would then be the same for all",
+                  .scopes = completions),
     COHORT_METHOD_OF(cohort_settings, optimizer, "adamw", "optimizer", "optimizer of all tensors that no group takes",
                      .scopes = central),
     COHORT_TREE(cohort_settings, groups,

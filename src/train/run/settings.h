@@ -98,6 +98,7 @@ typedef struct cohort_shared_text {
 } cohort_shared_text;
 
 enum { COHORT_REFERENCE_COMPUTED, COHORT_REFERENCE_STORED };
+enum { COHORT_PROMPTS_AUTO, COHORT_PROMPTS_SHARED, COHORT_PROMPTS_APART };
 
 typedef struct cohort_settings {
   const cohort_document *task_document;
@@ -112,6 +113,7 @@ typedef struct cohort_settings {
   bool overlap, shared_memory;
   double bucket;                           /* MiB */
   int reference;                           /* COHORT_REFERENCE_... */
+  int prompts;                             /* COHORT_PROMPTS_... */
   const cohort_document *spaces, *players; /* by name, or NULL */
   double consistency;
   const cohort_document *model, *loss, *losses, *aggregator, *preference, *optimizer, *groups, *schedule;

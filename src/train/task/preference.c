@@ -185,7 +185,8 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   cohort_tokenizer_destroy(tokenizer);
   COHORT_TRY(status);
   COHORT_TRY(join_splits(task, own, error));
-  cohort_preference_place_inputs(method, stored, &own->split[COHORT_SPLIT_TRAIN], own->place);
+  own->shares = own->sides > 1 && cohort_task_shares_prompts(task);
+  cohort_preference_place_inputs(method, stored, own->shares, &own->split[COHORT_SPLIT_TRAIN], own->place);
   measure(task, own, context);
   own->rows += scores;
   task->tokens_per_sample += scores * own->sides;

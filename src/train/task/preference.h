@@ -10,8 +10,10 @@
  * `sides` sequences; sequences stand one after another, their rows are segments, and rows that are left belong to none.
  */
 typedef enum cohort_preference_input {
-  COHORT_PREFERENCE_ROWS, /* tokens, targets, positions, segments, ids: each [rows] */
-  COHORT_PREFERENCE_OTHER_ROWS = COHORT_PREFERENCE_ROWS + 5,    /* the same of mismatched sequences; MISMATCHED */
+  COHORT_PREFERENCE_ROWS,                              /* tokens, targets, positions, segments, ids: each [rows] */
+  COHORT_PREFERENCE_RUNS = COHORT_PREFERENCE_ROWS + 5, /* [rows, 3]: segments with their prefixes, where prompts are
+                                                          shared: those that attention goes by */
+  COHORT_PREFERENCE_OTHER_ROWS,                        /* the first five of mismatched sequences; MISMATCHED */
   COHORT_PREFERENCE_LENGTHS = COHORT_PREFERENCE_OTHER_ROWS + 5, /* [sequences]: scored tokens, at least 1 */
   COHORT_PREFERENCE_WEIGHT,                                     /* [samples] */
   COHORT_PREFERENCE_FILLER,                                     /* [sequences]: 0, or log p of an empty place */
@@ -38,6 +40,7 @@ typedef struct cohort_preference_data {
   cohort_token_pairs split[COHORT_SPLITS];
   int sides;
   int64_t steps;                        /* S, of all splits */
+  bool shares;                          /* the rows of a prompt stand once, but for the last */
   int64_t rows, other_rows;             /* of a sequence and of a mismatched one, at most */
   cohort_preference_ragged ragged;      /* of a sample's sequences, and of its mismatched ones */
   int64_t chosen_tokens[COHORT_SPLITS]; /* of all chosen or desirable completions */
@@ -48,13 +51,16 @@ typedef struct cohort_preference_data {
 enum { COHORT_PREFERENCE_OWN = 8 };
 
 /* Which of the inputs a method's graph has; `data`: whose fields are there. */
-void cohort_preference_place_inputs(const cohort_method *method, bool stored, const cohort_token_pairs *data,
-                                    int place[COHORT_PREFERENCE_INPUTS]);
+void cohort_preference_place_inputs(const cohort_method *method, bool stored, bool shares,
+                                    const cohort_token_pairs *data, int place[COHORT_PREFERENCE_INPUTS]);
 /* preference_rows.c. Counts the rows of all samples; the data are loaded. */
 void cohort_preference_count_rows(const cohort_task *task, cohort_preference_data *own);
 void cohort_preference_release_rows(cohort_preference_data *own);
 /* Rows that `capacity` samples take at most, whatever the batch. */
 int64_t cohort_preference_most_rows(const cohort_task *task, int kind, int64_t capacity);
+/* Rows of a sample's first sequence that one of the others goes on from: none that is scored. */
+int64_t cohort_preference_shared(const cohort_preference_data *own, const cohort_token_pairs *pairs, int64_t sample,
+                                 int side);
 /* Whose completion stands beside a sample's prompt: that of half a split further on, of another prompt wherever there
  * are two, whatever the batch. */
 int64_t cohort_preference_other(const cohort_task *task, cohort_split split, int64_t sample);

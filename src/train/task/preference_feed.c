@@ -57,6 +57,19 @@ static float token_share(const cohort_task *task, const cohort_feed *feed) {
   return tokens ? (float)((double)samples / (double)tokens) : 0;
 }
 
+/* The rows that a sequence goes on from; `input`: NULL where prompts stand apart. */
+typedef struct prefix {
+  int32_t *input;
+  int64_t first, rows;
+} prefix;
+
+static void put_run(const prefix *from, int64_t row, int64_t segment) {
+  if (!from->input) return;
+  from->input[3 * row] = (int32_t)segment;
+  from->input[3 * row + 1] = (int32_t)from->first;
+  from->input[3 * row + 2] = (int32_t)from->rows;
+}
+
 /* A row: reads `token` at `position`, and is scored on `target` unless that is -1. */
 static void put_row(void *const *input, int64_t row, int32_t token, int32_t target, int32_t position, int64_t segment,
                     int64_t id) {
@@ -68,21 +81,27 @@ static void put_row(void *const *input, int64_t row, int32_t token, int32_t targ
 }
 
 /* The rows that are left; but for a lane without samples they are not in use. */
-static void put_rest(const cohort_task *task, cohort_feed *feed, int kind, void *const *input, int64_t row) {
+static void put_rest(const cohort_task *task, cohort_feed *feed, int kind, void *const *input, int32_t *runs,
+                     int64_t row) {
+  const prefix none = {runs, 0, 0};
   feed->extent[kind] = row ? row : 1;
-  for (const int64_t rows = cohort_preference_most_rows(task, kind, feed->capacity); row < rows; row++)
+  for (const int64_t rows = cohort_preference_most_rows(task, kind, feed->capacity); row < rows; row++) {
     put_row(input, row, 0, -1, 0, -1, 0);
+    put_run(&none, row, -1);
+  }
 }
 
-/* With `last` a row for its last token too, which is scored on nothing. */
+/* Behind its prefix. With `last` a row for its last token too, which is scored on nothing. */
 static int64_t put_sequence(const cohort_token_pairs *pairs, int64_t number, int64_t segment, bool last,
-                            void *const *input, int64_t row) {
+                            const prefix *from, void *const *input, int64_t row) {
   const int32_t *sequence = pairs->sequence[number], prompt = pairs->prompt[number];
-  if (!sequence) return row;
-  for (int32_t t = 0; t + 1 < pairs->length[number]; t++, row++)
-    put_row(input, row, sequence[t], t + 1 >= prompt ? sequence[t + 1] : -1, t, segment, number);
   const int32_t end = pairs->length[number] - 1;
-  if (last) put_row(input, row++, sequence[end], -1, end, segment, number);
+  if (!sequence) return row;
+  for (int32_t t = (int32_t)from->rows; t < end + last; t++, row++) {
+    const bool scored = t < end && t + 1 >= prompt;
+    put_row(input, row, sequence[t], scored ? sequence[t + 1] : -1, t, segment, number);
+    put_run(from, row, segment);
+  }
   return row;
 }
 
@@ -198,17 +217,21 @@ void cohort_preference_feed(const cohort_task *task, cohort_feed *feed) {
   void *const *others = mismatched ? feed->input + place[COHORT_PREFERENCE_OTHER_ROWS] : NULL;
   const int last = place[COHORT_PREFERENCE_LAST];
   const int64_t rows = cohort_preference_most_rows(task, COHORT_PREFERENCE_OWN_ROWS, feed->capacity);
+  int32_t *runs = own->shares ? feed->input[place[COHORT_PREFERENCE_RUNS]] : NULL;
   int64_t row = 0, other_row = 0;
   clear_tokens(own, pairs, rows, feed->input);
   for (int64_t i = 0; i < feed->capacity; i++) {
     const int64_t sample = i < feed->count ? fed_sample(task, feed, feed->position[i]) : -1;
     put_columns(own, pairs, sample, i, feed->input);
     if (place[COHORT_PREFERENCE_REFERENCE] >= 0) put_reference(task, feed, i);
+    prefix from = {runs, row, 0};
     for (int side = 0; side < own->sides; side++) {
-      const int64_t segment = own->sides * i + side, first = row;
+      const int64_t segment = own->sides * i + side;
       const bool there = sample >= 0 && side < pairs->sides;
       const int64_t number = there ? pairs->sides * sample + side : -1;
-      if (there) row = put_sequence(pairs, number, segment, last >= 0, feed->input, row);
+      from.rows = there ? cohort_preference_shared(own, pairs, sample, side) : 0;
+      const int64_t first = row - from.rows; /* the sequence's, were all its rows its own */
+      if (there) row = put_sequence(pairs, number, segment, last >= 0, &from, feed->input, row);
       if (last >= 0) put_last(own, pairs, number, segment, first, row - first, feed->input[last]);
       if (row > first) put_tokens(own, pairs, number, segment, first, feed->input);
     }
@@ -217,8 +240,8 @@ void cohort_preference_feed(const cohort_task *task, cohort_feed *feed) {
       other_row = put_mismatched(pairs, sample, cohort_preference_other(task, feed->split, sample), own->other_rows, i,
                                  others, other_row);
   }
-  put_rest(task, feed, COHORT_PREFERENCE_OWN_ROWS, feed->input, row);
-  if (mismatched) put_rest(task, feed, COHORT_PREFERENCE_OTHERS, others, other_row);
+  put_rest(task, feed, COHORT_PREFERENCE_OWN_ROWS, feed->input, runs, row);
+  if (mismatched) put_rest(task, feed, COHORT_PREFERENCE_OTHERS, others, NULL, other_row);
   if (place[COHORT_PREFERENCE_TOKEN_SHARE] >= 0)
     *(float *)feed->input[place[COHORT_PREFERENCE_TOKEN_SHARE]] = token_share(task, feed);
   if (place[COHORT_PREFERENCE_FIRST_LANE] >= 0)

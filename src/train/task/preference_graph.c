@@ -8,13 +8,14 @@
 #include "base/memory.h"
 #include "train/task/preference.h"
 
-void cohort_preference_place_inputs(const cohort_method *method, bool stored, const cohort_token_pairs *data,
-                                    int place[COHORT_PREFERENCE_INPUTS]) {
+void cohort_preference_place_inputs(const cohort_method *method, bool stored, bool shares,
+                                    const cohort_token_pairs *data, int place[COHORT_PREFERENCE_INPUTS]) {
   const unsigned needs = method->needs;
   int next = 0;
   for (int i = 0; i < COHORT_PREFERENCE_INPUTS; i++) {
     bool there = true;
     if (i >= COHORT_PREFERENCE_OTHER_ROWS && i < COHORT_PREFERENCE_LENGTHS) there = needs & COHORT_NEEDS_MISMATCHED;
+    if (i == COHORT_PREFERENCE_RUNS) there = shares;
     if (i == COHORT_PREFERENCE_LABEL) there = cohort_preference_has_label(method);
     if (i == COHORT_PREFERENCE_PRESENT) there = needs & COHORT_NEEDS_LISTS;
     if (i == COHORT_PREFERENCE_STEPS) there = needs & COHORT_NEEDS_STEPS && !(needs & COHORT_NEEDS_SCORES);
@@ -69,12 +70,13 @@ void cohort_preference_list_metrics(cohort_task *task, cohort_preference_data *o
 static double mean_reads(const cohort_preference_data *own) {
   const bool trains = own->split[COHORT_SPLIT_TRAIN].count > 0;
   const cohort_token_pairs *pairs = &own->split[trains ? COHORT_SPLIT_TRAIN : COHORT_SPLIT_VALIDATION];
-  const int64_t sequences = pairs->sides * pairs->count;
   double reads = 0, rows = 0;
-  for (int64_t i = 0; i < sequences; i++) {
+  for (int64_t i = 0; i < pairs->sides * pairs->count; i++) {
     if (!pairs->length[i]) continue;
-    reads += 0.5 * (double)pairs->length[i] * (pairs->length[i] - 1);
-    rows += pairs->length[i] - 1;
+    const double whole = pairs->length[i] - 1;
+    const double shared = (double)cohort_preference_shared(own, pairs, i / pairs->sides, (int)(i % pairs->sides));
+    reads += 0.5 * (whole * (whole + 1) - shared * (shared + 1));
+    rows += whole - shared;
   }
   return rows > 0 ? reads / rows : 0;
 }
@@ -82,7 +84,7 @@ static double mean_reads(const cohort_preference_data *own) {
 /* The sequences that a model reads, and whose log-probabilities are wanted. */
 typedef struct sequences {
   cohort_model_inputs inputs;
-  cohort_value targets;
+  cohort_value targets, segments;
   int64_t count, rows; /* of rows: room for so many */
   int extent;
 } sequences;
@@ -102,11 +104,15 @@ static sequences add_sequences(const cohort_task *task, cohort_graph *graph, int
     value[i] = cohort_graph_input(graph, name, COHORT_TYPE_INTEGER, COHORT_SHAPE(rows));
     cohort_graph_ragged(graph, value[i], extent);
   }
-  sequences out = {.targets = value[1], .count = count, .rows = rows, .extent = extent};
+  sequences out = {.targets = value[1], .segments = value[3], .count = count, .rows = rows, .extent = extent};
   out.inputs.tokens = value[0];
   out.inputs.positions = value[2];
   out.inputs.segments = value[3];
   out.inputs.ids = value[4];
+  if (kind == COHORT_PREFERENCE_OWN_ROWS && own->shares) {
+    out.inputs.segments = cohort_graph_input(graph, "runs", COHORT_TYPE_INTEGER, COHORT_SHAPE(rows, 3));
+    cohort_graph_ragged(graph, out.inputs.segments, extent);
+  }
   return out;
 }
 
@@ -128,7 +134,7 @@ static scored score(const cohort_task *task, cohort_graph *graph, const sequence
   const cohort_model *model = task->model.method->functions;
   const cohort_model_outputs outputs = model->build(task->model.config, graph, &task->model_data, &from->inputs);
   const cohort_head_outputs head = cohort_graph_vocabulary_head(graph, outputs.hidden, outputs.head, from->targets);
-  const cohort_value sums = cohort_graph_segment_sum(graph, head.log_probability, from->inputs.segments, from->count);
+  const cohort_value sums = cohort_graph_segment_sum(graph, head.log_probability, from->segments, from->count);
   return (scored){cohort_graph_add(graph, sums, filler), head.log_probability, outputs.hidden, outputs.head};
 }
 
@@ -249,7 +255,7 @@ static cohort_preference_fields make_fields(const cohort_task *task, cohort_grap
   }
   fields.length = real_input(graph, "lengths", each);
   fields.weight = real_input(graph, "weight", COHORT_SHAPE(capacity));
-  fields.segments = all.inputs.segments;
+  fields.segments = all.segments;
   const cohort_value filler = real_input(graph, "filler", each);
   const int *place = own->place;
   if (place[COHORT_PREFERENCE_LABEL] >= 0) fields.label = real_input(graph, "label", each);

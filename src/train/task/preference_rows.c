@@ -12,12 +12,37 @@ int64_t cohort_preference_other(const cohort_task *task, cohort_split split, int
   return (sample + samples / 2) % samples;
 }
 
+/* Rows that both sequences begin with, but for those that are scored: a prompt's last row is scored on two tokens. */
+static int64_t common_rows(const cohort_token_pairs *pairs, int64_t one, int64_t other) {
+  const int64_t number[2] = {one, other};
+  int64_t most = INT64_MAX, common = 0;
+  for (int i = 0; i < 2; i++) {
+    if (pairs->prompt[number[i]] - 1 < most) most = pairs->prompt[number[i]] - 1;
+    if (pairs->length[number[i]] - 2 < most) most = pairs->length[number[i]] - 2;
+  }
+  while (common < most && pairs->sequence[one][common] == pairs->sequence[other][common]) common++;
+  return common;
+}
+
+/* Those that go on from the first stand right behind it: one that does not ends it. */
+int64_t cohort_preference_shared(const cohort_preference_data *own, const cohort_token_pairs *pairs, int64_t sample,
+                                 int side) {
+  const int64_t first = pairs->sides * sample;
+  if (!own->shares || !side || !pairs->sequence[first + side]) return 0;
+  int64_t common = 0;
+  for (int s = 1; s <= side; s++) {
+    common = pairs->sequence[first + s] ? common_rows(pairs, first, first + s) : 1;
+    if (common == 0) return 0;
+  }
+  return common;
+}
+
 static int64_t own_rows(const cohort_preference_data *own, const cohort_token_pairs *pairs, int64_t sample) {
   const bool last = own->place[COHORT_PREFERENCE_LAST] >= 0;
   int64_t rows = 0;
   for (int side = 0; side < pairs->sides; side++) {
     const int32_t length = pairs->length[pairs->sides * sample + side];
-    rows += length > 0 ? length - 1 + last : 0;
+    rows += length > 0 ? length - 1 + last - cohort_preference_shared(own, pairs, sample, side) : 0;
   }
   return rows;
 }

@@ -195,6 +195,23 @@ void cohort_task_place_model(const cohort_task *task, cohort_model_inputs *input
   inputs->adapter = task->settings->lora ? &task->adapter : NULL;
 }
 
+static bool model_drops_out(const cohort_task *task) {
+  cohort_graph *graph = cohort_graph_create();
+  const cohort_value row = cohort_graph_input(graph, "row", COHORT_TYPE_INTEGER, COHORT_SHAPE(1));
+  cohort_model_inputs inputs = {.training = true, .tokens = row, .positions = row, .segments = row, .ids = row};
+  cohort_task_place_model(task, &inputs);
+  (void)((const cohort_model *)task->model.method->functions)
+      ->build(task->model.config, graph, &task->model_data, &inputs);
+  const bool drops_out = cohort_graph_drops_out(graph);
+  cohort_graph_destroy(graph);
+  return drops_out;
+}
+
+bool cohort_task_shares_prompts(const cohort_task *task) {
+  const int prompts = task->settings->prompts;
+  return prompts == COHORT_PROMPTS_AUTO ? !model_drops_out(task) : prompts == COHORT_PROMPTS_SHARED;
+}
+
 void cohort_task_add_reference(cohort_task *task) {
   const bool frozen = task->space[task->model_space].rule == COHORT_SPACE_FROZEN;
   task->reference =

@@ -148,6 +148,8 @@ int cohort_task_add_space(cohort_task *task, const char *name, cohort_space_rule
 int cohort_task_player(const cohort_task *task, const char *name);
 /* Where the trained model's tensors are: sets space and adapter of a model's inputs. */
 void cohort_task_place_model(const cohort_task *task, cohort_model_inputs *inputs);
+/* Whether a prompt is read once for its completions (`prompts`). The data are known. */
+bool cohort_task_shares_prompts(const cohort_task *task);
 /* What the frozen reference is: the model as it begins, of which nothing is stored twice where adapters are trained.
  * Before the graph is built. */
 void cohort_task_add_reference(cohort_task *task);
@@ -180,7 +182,7 @@ const char *cohort_task_partition_origin(const cohort_settings *settings, cohort
 bool cohort_task_partition_draws(const cohort_settings *settings);
 
 extern const cohort_task_functions cohort_task_supervised, cohort_task_language, cohort_task_sft,
-    cohort_task_preference;
+    cohort_task_preference, cohort_task_policy;
 
 /* Reads the task's methods from the settings and loads its data. */
 cohort_status cohort_task_open(const cohort_settings *settings, cohort_comm *comm, const cohort_log *log,
