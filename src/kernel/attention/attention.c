@@ -1,6 +1,6 @@
 /* Causal attention inside segments, by tiles of queries and keys with an online softmax (Milakov & Gimelshein 2018; Dao
  * et al. 2022): no matrix of all scores. One task is one head of one segment. */
-#include "kernel/attention_real.h"
+#include "kernel/attention/attention_real.h"
 #include "kernel/function_real.h"
 #include "kernel/product/product_real.h"
 

@@ -1,6 +1,6 @@
 /* The gradients of attention: probabilities are made again from the scores and the saved logsumexp. One task is one key
  * head of one segment; it handles the query heads that read it in order, so that sums have one order. */
-#include "kernel/attention_real.h"
+#include "kernel/attention/attention_real.h"
 #include "kernel/function_real.h"
 #include "kernel/product/product_real.h"
 

@@ -3,7 +3,7 @@
  * their block, so that scores need no sums across a vector. */
 #include <string.h>
 
-#include "kernel/attention_real.h"
+#include "kernel/attention/attention_real.h"
 #include "kernel/function_real.h"
 
 void COHORT_VARIED(cohort_kernel_attention_cached)(const cohort_call *call);

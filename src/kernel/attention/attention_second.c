@@ -12,7 +12,7 @@
  *
  * One task is one key head of one segment, as in attention_backward: sums have one order. Time: 17 products of the
  * scores' size, where attention takes 2. */
-#include "kernel/attention_real.h"
+#include "kernel/attention/attention_real.h"
 #include "kernel/function_real.h"
 
 void COHORT_BASED(cohort_kernel_attention_second)(const cohort_call *call);
