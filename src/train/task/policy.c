@@ -206,6 +206,7 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   check_needs(task, own, faults);
   COHORT_TRY(cohort_faults_status(faults, error));
   COHORT_TRY(read_prompts(task, own, error));
+  own->shares = own->kept > 1 && settings->prompt > 1 && cohort_task_shares_prompts(task);
   task->tokens_per_sample = own->kept * own->rows;
   COHORT_TRY(make_rewards(task, own, error));
   cohort_policy_make_batch(own, &own->batch);

@@ -36,6 +36,7 @@ typedef enum cohort_policy_input {
   COHORT_POLICY_IN_FROM_DATA,
   COHORT_POLICY_IN_GROUPS,
   COHORT_POLICY_IN_TOKEN_SHARE, /* scalar */
+  COHORT_POLICY_IN_RUNS,        /* [rows, 3]: segments with their prefixes, where prompts are shared */
   COHORT_POLICY_INPUTS,
 } cohort_policy_input;
 
@@ -88,6 +89,7 @@ typedef struct cohort_policy_data {
   bool scores;       /* a scoring pass follows every rollout, and nothing that it says is computed again */
   int critic, guide; /* spaces; -1: the critic is a head of the model, there is no guide */
   int64_t kept;      /* sequences of a prompt in a batch */
+  bool shares;       /* the prompt's rows stand once for them, but for the last */
   int64_t sequences; /* of a batch */
   int rewards;
   double weight[COHORT_POLICY_REWARDS];
@@ -139,6 +141,15 @@ double cohort_policy_bytes(const cohort_task *task, int lanes, cohort_isa isa, i
 /* This rank's sequences: [first, last). */
 void cohort_policy_own_range(const cohort_policy_data *own, const cohort_task_stage *stage, int64_t *first,
                              int64_t *last);
+
+/* Rows of a prompt that stand once for its sequences. */
+static inline int64_t cohort_policy_shared(const cohort_policy_data *own) {
+  return own->shares ? own->settings->prompt - 1 : 0;
+}
+/* Rows that the sequences of `prompts` prompts take at most. */
+static inline int64_t cohort_policy_most_rows(const cohort_policy_data *own, int64_t prompts) {
+  return prompts * (own->kept * own->rows - (own->kept - 1) * cohort_policy_shared(own));
+}
 
 /* policy_graph.c */
 cohort_lane_outputs cohort_policy_graph(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training);

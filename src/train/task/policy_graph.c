@@ -27,23 +27,34 @@ static policy_answer ask(const cohort_task *task, cohort_graph *graph, const pol
   return (policy_answer){head.log_probability, head.entropy, inputs->scalar_head ? outputs.scalar : COHORT_NO_VALUE};
 }
 
+/* Rows that attention reads for a row, in the mean, where completions are as long as they may be. */
+static double mean_reads(const cohort_policy_data *own) {
+  const double whole = (double)own->rows, shared = (double)cohort_policy_shared(own), kept = (double)own->kept;
+  return 0.5 * (kept * whole * (whole + 1) - (kept - 1) * shared * (shared + 1)) /
+         (double)cohort_policy_most_rows(own, 1);
+}
+
 /* Declares the inputs, in the order of cohort_policy_input. */
 static cohort_policy_fields declare(const cohort_task *task, cohort_graph *graph, int64_t capacity, policy_lane *lane) {
   static const char *const names[] = {"tokens",    "targets", "positions", "segments",  "ids",       "mask",
                                       "advantage", "target",  "old",       "reference", "old_value", "guide"};
   const cohort_policy_data *own = task->own;
   const int64_t sequences = capacity * own->kept;
-  const cohort_shape rows = COHORT_SHAPE(sequences * own->rows), each = COHORT_SHAPE(sequences);
+  const int64_t most = cohort_policy_most_rows(own, capacity);
+  const cohort_shape rows = COHORT_SHAPE(most), each = COHORT_SHAPE(sequences);
+  const int extent = cohort_graph_add_extent(graph, most, (double)most);
   cohort_value value[COHORT_POLICY_IN_LENGTH];
-  for (int i = 0; i < COHORT_POLICY_IN_LENGTH; i++)
+  for (int i = 0; i < COHORT_POLICY_IN_LENGTH; i++) {
     value[i] =
         cohort_graph_input(graph, names[i], i < COHORT_POLICY_IN_MASK ? COHORT_TYPE_INTEGER : COHORT_TYPE_REAL, rows);
+    cohort_graph_ragged(graph, value[i], extent);
+  }
   *lane = (policy_lane){.targets = value[COHORT_POLICY_IN_TARGETS]};
   lane->inputs.tokens = value[COHORT_POLICY_IN_TOKENS];
   lane->inputs.positions = value[COHORT_POLICY_IN_POSITIONS];
   lane->inputs.segments = value[COHORT_POLICY_IN_SEGMENTS];
   lane->inputs.ids = value[COHORT_POLICY_IN_IDS];
-  lane->inputs.reads = (double)(own->rows + 1) / 2;
+  lane->inputs.reads = mean_reads(own);
   for (int s = 0; s < COHORT_SCORED_COLUMNS; s++)
     lane->scored[s] = own->place[s] >= 0 ? value[COHORT_POLICY_IN_SCORED + s] : COHORT_NO_VALUE;
   cohort_policy_fields fields = {.completions = sequences,
@@ -63,6 +74,10 @@ static cohort_policy_fields declare(const cohort_task *task, cohort_graph *graph
   fields.from_data = cohort_graph_input(graph, "from_data", COHORT_TYPE_REAL, each);
   fields.groups = cohort_graph_input(graph, "groups", COHORT_TYPE_INTEGER, each);
   fields.token_share = cohort_graph_input(graph, "token_share", COHORT_TYPE_REAL, COHORT_SCALAR_SHAPE);
+  if (own->shares) {
+    lane->inputs.segments = cohort_graph_input(graph, "runs", COHORT_TYPE_INTEGER, COHORT_SHAPE(most, 3));
+    cohort_graph_ragged(graph, lane->inputs.segments, extent);
+  }
   return fields;
 }
 
@@ -101,7 +116,7 @@ static cohort_value ask_frozen(const cohort_task *task, cohort_graph *graph, con
   return out;
 }
 
-/* What is scored of every token, one column after another. */
+/* What is scored of every row, a column each. */
 static cohort_lane_outputs scoring_graph(const cohort_task *task, cohort_graph *graph, const policy_lane *lane) {
   const cohort_policy_data *own = task->own;
   const policy_answer policy = ask_policy(task, graph, lane, false);
@@ -112,7 +127,9 @@ static cohort_lane_outputs scoring_graph(const cohort_task *task, cohort_graph *
   if (own->place[COHORT_SCORED_VALUE] >= 0) column[columns++] = policy.value;
   if (own->place[COHORT_SCORED_GUIDE] >= 0) column[columns++] = ask_frozen(task, graph, lane, own->guide, "guide");
   cohort_lane_outputs out = {.objectives = 1};
-  out.row = columns > 1 ? cohort_graph_concat(graph, 0, columns, column) : column[0];
+  const int64_t rows = cohort_shape_elements(cohort_graph_shape(graph, column[0]));
+  for (int i = 0; i < columns; i++) column[i] = cohort_graph_reshape(graph, column[i], COHORT_SHAPE(rows, 1));
+  out.row = columns > 1 ? cohort_graph_concat(graph, 1, columns, column) : column[0];
   out.objective[0] = cohort_graph_sum_all(graph, out.row);
   return out;
 }

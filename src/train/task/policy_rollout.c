@@ -91,27 +91,25 @@ static void fetch_rows(const cohort_policy_data *own, cohort_policy_batch *batch
   free(id);
 }
 
-/* A lane's row holds its columns one after another, each its rows of tokens as feed has laid them out: of every
- * sequence its prompt, then its completion. */
+/* A lane's row holds of each of its rows of tokens the columns, as feed has laid the rows out: of every sequence its
+ * prompt, unless that is shared, then its completion. */
 static void take_scores(const cohort_task *task, const cohort_task_stage *stage, const float *rows, int64_t elements) {
   const cohort_policy_data *own = task->own;
-  const int64_t most = own->settings->completion;
-  const int64_t capacity = (task->settings->batch + stage->lanes - 1) / stage->lanes;
-  int first_lane, last_lane;
+  const int64_t most = own->settings->completion, shared = cohort_policy_shared(own);
+  int first_lane, last_lane, columns = 0, at[COHORT_SCORED_COLUMNS];
+  for (int s = 0; s < COHORT_SCORED_COLUMNS; s++)
+    if (own->place[s] >= 0) at[columns++] = s;
   cohort_lane_engine_own(stage->engine, &first_lane, &last_lane);
   for (int lane = first_lane; lane < last_lane; lane++) {
     int64_t first, last;
     cohort_lane_samples(stage->samples, stage->lanes, lane, &first, &last);
-    const float *column = rows + lane * elements;
-    for (int s = 0; s < COHORT_SCORED_COLUMNS; s++) {
-      if (own->place[s] < 0) continue;
-      const float *row = column;
-      for (int64_t c = first * own->kept; c < last * own->kept; c++) {
-        row += own->settings->prompt - 1;
-        for (int64_t t = 0; t < most; t++) own->batch.scored[s][c * most + t] = t < own->batch.length[c] ? row[t] : 0;
-        row += own->batch.length[c];
-      }
-      column += capacity * own->kept * own->rows;
+    const float *row = rows + lane * elements;
+    for (int64_t c = first * own->kept; c < last * own->kept; c++) {
+      row += (own->settings->prompt - 1 - (c % own->kept ? shared : 0)) * columns;
+      for (int64_t t = 0; t < most; t++)
+        for (int i = 0; i < columns; i++)
+          own->batch.scored[at[i]][c * most + t] = t < own->batch.length[c] ? row[t * columns + i] : 0;
+      row += own->batch.length[c] * columns;
     }
   }
 }
