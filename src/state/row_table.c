@@ -162,6 +162,14 @@ static int64_t count_rows(cohort_row_table *table, int64_t count, const int64_t 
   return total;
 }
 
+/* Room for rows that go to others and come from them, of which a rank by itself has one: what goes is what comes. */
+static char *take_room(cohort_row_table *table, int64_t go, int64_t come, size_t bytes, char **coming) {
+  const bool alone = table->comm->size == 1;
+  char *going = cohort_scratch_take(&table->packed, (size_t)(alone ? go : go + come) * bytes);
+  *coming = alone ? going : going + (size_t)go * bytes;
+  return going;
+}
+
 /* Bytes of a row in a message, where a column that is NULL does not travel. */
 static size_t packed_bytes(const cohort_row_table *table, const void *const *rows, size_t head) {
   size_t bytes = head;
@@ -196,12 +204,11 @@ void cohort_row_table_read(cohort_row_table *table, int64_t count, const int64_t
   const int64_t asked = count_rows(table, count, id, order);
   const int64_t *sent = table->counts, *received = sent + size;
   int64_t *wanted = cohort_scratch_take(&table->wanted, (size_t)asked * sizeof *wanted);
-  char *going = cohort_scratch_take(&table->packed, (size_t)(asked + count) * bytes);
-  char *coming = going + (size_t)asked * bytes;
+  char *coming, *going = take_room(table, asked, count, bytes, &coming);
   for (int64_t i = 0; i < count; i++) mine[i] = id[order[i]];
   cohort_row_table_exchange(table, mine, sent, wanted, received, sizeof *wanted);
   answer(table, asked, wanted, columns, going);
-  cohort_row_table_exchange(table, going, received, coming, sent, bytes);
+  if (size > 1) cohort_row_table_exchange(table, going, received, coming, sent, bytes);
   for (int64_t i = 0; i < count; i++) {
     const char *at = coming + (size_t)i * bytes;
     if (found) found[order[i]] = *at != 0;
@@ -286,8 +293,7 @@ void cohort_row_table_write(cohort_row_table *table, int64_t count, const int64_
   const size_t bytes = packed_bytes(table, rows, HEAD);
   int64_t *order = cohort_scratch_take(&table->order, (size_t)count * sizeof *order);
   const int64_t brought = count_rows(table, count, id, order);
-  char *going = cohort_scratch_take(&table->packed, (size_t)(count + brought) * bytes);
-  char *coming = going + (size_t)count * bytes;
+  char *coming, *going = take_room(table, count, brought, bytes, &coming);
   for (int64_t i = 0; i < count; i++) {
     char *at = going + (size_t)i * bytes;
     memcpy(at, &id[order[i]], sizeof *id);
@@ -299,7 +305,7 @@ void cohort_row_table_write(cohort_row_table *table, int64_t count, const int64_
       at += cohort_row_bytes(table, c);
     }
   }
-  cohort_row_table_exchange(table, going, table->counts, coming, table->counts + size, bytes);
+  if (size > 1) cohort_row_table_exchange(table, going, table->counts, coming, table->counts + size, bytes);
   contribution *given = cohort_scratch_take(&table->given, (size_t)brought * sizeof *given);
   for (int64_t i = 0; i < brought; i++) {
     const char *at = coming + (size_t)i * bytes;

@@ -371,7 +371,7 @@ double cohort_clients_kept_bytes(const cohort_clients *clients, double rounds, d
 }
 
 double cohort_clients_message_bytes(const cohort_clients *clients, double present, int ranks) {
-  return 2 * present / ranks * kept_bytes(clients, COHORT_SIDE_CLIENT);
+  return (ranks > 1 ? 2 : 1) * present / ranks * kept_bytes(clients, COHORT_SIDE_CLIENT);
 }
 
 double cohort_clients_saving_bytes(const cohort_clients *clients, double rounds, double present, int ranks) {
