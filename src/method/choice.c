@@ -226,3 +226,11 @@ int64_t cohort_choice_integer(const cohort_choice *choice, const char *name, int
   if (found) memcpy(&otherwise, found, sizeof otherwise);
   return otherwise;
 }
+
+int64_t cohort_choice_state(const cohort_choice *choice, const cohort_state *state, double *initial) {
+  const int64_t numbers = state->size ? state->size(choice->config, COHORT_SHAPE(1)) : 1;
+  *initial = state->shares              ? 1 / (double)numbers
+             : state->initial_parameter ? cohort_choice_real(choice, state->initial_parameter, 0)
+                                        : 0;
+  return numbers;
+}

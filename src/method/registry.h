@@ -41,9 +41,10 @@ typedef struct cohort_choice {
   void *config; /* config_size bytes, owned */
 } cohort_choice;
 
-/* Reads {key: {parameters}} or a bare key, or {key: value} of a method whose first parameter must be given; faults (unknown method with the nearest known key, parameters) are
- * collected. `expanded` (may be NULL) receives the map {key: {all parameters}}. On a fault choice->method is NULL.
- * Nested METHOD parameters, and TREE ones that list methods, are expanded and validated in place. */
+/* Reads {key: {parameters}} or a bare key, or {key: value} of a method whose first parameter must be given; faults
+ * (unknown method with the nearest known key, parameters) are collected. `expanded` (may be NULL) receives the map
+ * {key: {all parameters}}. On a fault choice->method is NULL. Nested METHOD parameters, and TREE ones that list
+ * methods, are expanded and validated in place. */
 void cohort_choice_read(cohort_variant variant, const char *family, const cohort_document *document, const char *path,
                         cohort_choice *choice, cohort_document *expanded, cohort_faults *faults);
 /* Reads the method `document` of `family` and writes it, with all its parameters, into `expanded` (may be NULL) in the
@@ -64,6 +65,8 @@ cohort_status cohort_choice_make(cohort_variant variant, const char *family, con
 cohort_choice cohort_choice_copy(const cohort_choice *choice);
 
 void cohort_choice_release(cohort_choice *choice);
+/* Of an owner-space state of a method: how many numbers it has, and what each is at first. */
+int64_t cohort_choice_state(const cohort_choice *choice, const cohort_state *state, double *initial);
 /* A real parameter of the choice by name, e.g. "learning_rate"; `otherwise` when it has none. */
 double cohort_choice_real(const cohort_choice *choice, const char *name, double otherwise);
 int64_t cohort_choice_integer(const cohort_choice *choice, const char *name, int64_t otherwise);

@@ -249,6 +249,12 @@ static cohort_preference_fields add_fields(bench *own) {
   const cohort_value one = cohort_graph_constant(graph, 1);
   fields.weight = cohort_graph_broadcast(graph, one, COHORT_SHAPE(own->samples));
   fields.first_lane = one;
+  fields.training = true; /* a first step */
+  for (int s = 0; own->method->states && own->method->states[s].name; s++) {
+    double initial;
+    const int64_t numbers = cohort_choice_state(&own->probe->choice, &own->method->states[s], &initial);
+    fields.state[s] = cohort_graph_broadcast(graph, cohort_graph_constant(graph, initial), COHORT_SHAPE(numbers));
+  }
   if (own->needs & COHORT_NEEDS_STEPS) fields.steps = cohort_probe_size_of(own->probe, "S");
   if (own->needs & COHORT_NEEDS_LISTS) fields.present = add_present(own);
   if (cohort_preference_has_label(own->method))

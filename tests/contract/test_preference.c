@@ -53,7 +53,8 @@ static cohort_value spread(cohort_graph *graph, const cohort_preference_fields *
   return cohort_graph_scale(graph, cohort_graph_gather(graph, column, fields->segments), (double)COMPLETIONS / TOKENS);
 }
 
-static cohort_preference_fields make_fields(const cohort_method *method, cohort_graph *graph) {
+static cohort_preference_fields make_fields(const cohort_choice *choice, cohort_graph *graph) {
+  const cohort_method *method = choice->method;
   const int sides = sides_of(method);
   const cohort_value one = cohort_graph_constant(graph, 1), policy = column(graph, true, "policy");
   cohort_preference_fields fields = cohort_preference_no_fields(method, COMPLETIONS / sides, sides);
@@ -70,6 +71,12 @@ static cohort_preference_fields make_fields(const cohort_method *method, cohort_
   fields.reference_mismatched = slope(graph, COMPLETIONS, -8, 0.25);
   fields.token_share = cohort_graph_constant(graph, 0.3);
   fields.first_lane = one;
+  fields.training = false; /* what moves with the step is a constant of the gradient, which differences do not see */
+  for (int s = 0; method->states && method->states[s].name; s++) {
+    double initial;
+    const int64_t numbers = cohort_choice_state(choice, &method->states[s], &initial);
+    fields.state[s] = cohort_graph_broadcast(graph, cohort_graph_constant(graph, initial), COHORT_SHAPE(numbers));
+  }
   if (method->needs & COHORT_NEEDS_EACH_TOKEN) {
     fields.policy_token = spread(graph, &fields, policy);
     if (method->needs & COHORT_NEEDS_REFERENCE) fields.reference_token = spread(graph, &fields, fields.reference);
@@ -114,7 +121,7 @@ static void fill(const graph_subject *subject) {
 static void check_gradients(const cohort_choice *choice, const char *label) {
   const cohort_method *method = choice->method;
   cohort_graph *graph = cohort_graph_create();
-  const cohort_preference_fields fields = make_fields(method, graph);
+  const cohort_preference_fields fields = make_fields(choice, graph);
   const cohort_preference_outputs outputs = cohort_preference_build(method, choice->config, graph, &fields);
   cohort_value total = cohort_preference_objective(graph, method, &fields, &outputs);
   CU_ASSERT_EQUAL(cohort_shape_elements(cohort_graph_shape(graph, outputs.reward)), COMPLETIONS);
@@ -161,7 +168,7 @@ static void check_direction(const cohort_choice *choice, const char *label) {
   if (sides_of(method) > 2 || (unpaired && !cohort_preference_has_label(method)))
     return; /* of pairs and labels alone */
   cohort_graph *graph = cohort_graph_create();
-  const cohort_preference_fields fields = make_fields(method, graph);
+  const cohort_preference_fields fields = make_fields(choice, graph);
   const cohort_preference_outputs outputs = cohort_preference_build(method, choice->config, graph, &fields);
   graph_subject subject = graph_subject_create(graph, cohort_preference_objective(graph, method, &fields, &outputs));
   fill(&subject);

@@ -70,9 +70,9 @@ def dpo_list(name, settings, seed, loss_types, **fields):
     golden_sequence.dpo_loss = of_one
 
 
-def authors_method(repository, commit, file, owner, name, **globals_):
-    """A method of an author's class, as a function, and its source; `globals_` is what it uses."""
-    with open(os.path.join(clone(repository, commit), file), encoding="utf-8") as stream:
+def method_of(path, owner, name, **globals_):
+    """A method of a class in a file that would not import as a whole, as a function; `globals_` is what it uses."""
+    with open(path, encoding="utf-8") as stream:
         classes = [node for node in ast.parse(stream.read()).body if getattr(node, "name", None) == owner]
     tree = ast.Module([node for node in classes[0].body if getattr(node, "name", None) == name], [])
     for node in ast.walk(tree):
@@ -81,8 +81,14 @@ def authors_method(repository, commit, file, owner, name, **globals_):
             for argument in node.args.args:
                 argument.annotation = None
     code = dict(torch=torch, F=F, **globals_)
-    exec(compile(tree, file, "exec"), code)
-    return code[name], f"{repository}:{file}@{commit[:12]}:{owner}.{name}"
+    exec(compile(tree, path, "exec"), code)
+    return code[name]
+
+
+def authors_method(repository, commit, file, owner, name, **globals_):
+    """The same of an author's repository, and its source."""
+    return (method_of(os.path.join(clone(repository, commit), file), owner, name, **globals_),
+            f"{repository}:{file}@{commit[:12]}:{owner}.{name}")
 
 
 def sums(given, policy=None):
@@ -334,11 +340,84 @@ def mcts(name, settings, seed):
     def make():
         given = pairs(seed)
         random = numpy.random.default_rng(seed + 1000)
-        given |= {f"visits/{side}": random.integers(1, 20, 6).astype(float) for side in SIDES}
+        given |= {f"visit/{side}": random.integers(1, 20, 6).astype(float) for side in SIDES}
         policy = leaves(given)
-        flipped = 1 / (torch.tensor(given["visits/chosen"] / given["visits/rejected"]) + 1)
+        flipped = 1 / (torch.tensor(given["visit/chosen"] / given["visit/rejected"]) + 1)
         record(name, "mcts_dpo", settings, CPO_LOSS + ", label_smoothing of each pair by MCTS-DPO's section 2.2", given,
                cpo_loss(given, policy, "sigmoid", 0.3, flipped), policy)
+    return name, make
+
+
+def bco(name, settings, seed, beta, density):
+    """BCOTrainer.bco_loss of TRL 1.10, unpacked from its wheel at GOLDEN_TRL, of one batch: the running mean is its rewards'."""
+    def make():
+        path = os.path.join(os.environ["GOLDEN_TRL"], "trl/experimental/bco/bco_trainer.py")
+        loss = method_of(path, "BCOTrainer", "bco_loss")
+        update = method_of(path, "RunningMoments", "update")
+        random = numpy.random.default_rng(seed)
+        policy = golden_sequence.log_probabilities(random, 7, 6)
+        given = {"policy": policy, "reference": numpy.minimum(short(policy + 0.4 * random.standard_normal((7, 6))), -1 / 1024),
+                 "mask": golden_sequence.masks(random, 7, 6), "label": numpy.array([1, 0, 0, 1, 1, 0, 1])}
+        if density:
+            given["density"] = short(random.uniform(0.2, 14, 7))
+        leaf = torch.tensor(policy, requires_grad=True)
+        mask, good = torch.tensor(given["mask"]), torch.tensor(given["label"]).bool()
+        totals = [(column * mask).sum(1) for column in (leaf, torch.tensor(given["reference"]))]
+        running = types.SimpleNamespace(mean=0.0, std=1.0, var=1.0, count=1e-24,
+                                        accelerator=types.SimpleNamespace(use_distributed=False))
+        single, torch.Tensor.float = torch.Tensor.float, torch.Tensor.double  # the moments are rounded to float32
+        running.update = types.MethodType(update, running)
+        own = trainer(beta=beta, running=running, match_underlying_distribution=density,
+                      args=types.SimpleNamespace(min_density_ratio=0.5, max_density_ratio=10.0))
+        weight = method_of(path, "BCOTrainer", "_get_udm_weight")
+        ratio = lambda embeddings: torch.tensor(given["density"])[~good]
+        own._get_chosen_prob = lambda embeddings: (1 + 1e-8) * ratio(None) / (1 + ratio(None))  # whose odds are the ratio
+        own._get_udm_weight = types.MethodType(weight, own)
+        losses = loss(own, totals[0][good], totals[0][~good], totals[1][good], totals[1][~good], None, None)[0]
+        torch.Tensor.float = single
+        losses.mean().backward()
+        each = torch.zeros(7)
+        each[good], each[~good] = losses[:good.sum()].detach(), losses[good.sum():].detach()
+        write(name, "preference", "bco", settings, "trl==1.10.0:experimental.bco.BCOTrainer.bco_loss", given,
+              {"loss": losses.mean(), "per_completion": each, "gradient": leaf.grad}, 1e-9)
+    return name, make
+
+
+def groupdpo(name, settings, seed, step, ipo):
+    def make():
+        loss, source = authors_method("rsshyam/Group-robust-preference-optimization", "e4d611efa71bc98ecfc05969981f6f50fe30a081",
+                                      "src/trainers/grouptrainer.py", "GroupTrainer", "compute_robust_loss")
+        given = pairs(seed)
+        given["group"] = numpy.array([0, 1, 2, 1, 0, 0])
+        policy = leaves(given)
+        each = cpo_loss(given, policy, "ipo" if ipo else "sigmoid", 0.3)
+        member = torch.tensor(given["group"])
+        means = torch.stack([each[member == g].mean() for g in range(3)])
+        settings_of = types.SimpleNamespace(loss=types.SimpleNamespace(importance_sampling=False, step_size=step))
+        own = trainer(adj=torch.zeros(3), normalize_loss=False, config=settings_of, adv_probs=torch.full((3,), 1 / 3))
+        single, torch.Tensor.float = torch.Tensor.float, torch.Tensor.double
+        total, _ = loss(own, means)
+        torch.Tensor.float = single
+        record(name, "groupdpo", settings, source, given, None, policy, total)
+    return name, make
+
+
+def prm(name, seed):
+    def make():
+        from transformers.loss.loss_utils import ForTokenClassification
+        random = numpy.random.default_rng(seed)
+        present = golden_sequence.masks(random, 5, 4)
+        given = {"reward": short(random.standard_normal((5, 4))), "present": present,
+                 "label": random.integers(0, 2, (5, 4)).astype(float)}
+        leaf = torch.tensor(given["reward"], requires_grad=True)
+        labels = torch.where(torch.tensor(present) == 1, torch.tensor(given["label"]).long(), -100)
+        single, torch.Tensor.float = torch.Tensor.float, torch.Tensor.double
+        total = ForTokenClassification(torch.stack([torch.zeros_like(leaf), leaf], dim=2), labels,
+                                       types.SimpleNamespace(num_labels=2))
+        torch.Tensor.float = single
+        total.backward()
+        write(name, "preference", "prm", "", package("transformers", "loss.loss_utils.ForTokenClassification") +
+              ", PRMTrainer's loss", given, {"loss": total, "gradient": leaf.grad}, 1e-9)
     return name, make
 
 
@@ -416,6 +495,11 @@ CASES |= dict([
                  "of log-probabilities that are scaled as in Gen-Verse/ScoreFlow:ScoreFlow/DPOtrainer.py@2492563838f7", scored),
     of_trl_alone("preflexor", "preflexor", "beta=0.3", 391, "with the reasoning's tokens masked", thinking),
     mcts("mcts_dpo", "beta=0.3", 392),
+    bco("bco", "beta=0.3", 394, 0.3, False),
+    bco("bco_density", "beta=0.3 least=0.5 most=10", 395, 0.3, True),
+    groupdpo("groupdpo", "beta=0.3 groups=3 step=0.5", 396, 0.5, False),
+    groupdpo("groupdpo_ipo", "beta=0.3 groups=3 step=0.2 loss=ipo", 397, 0.2, True),
+    prm("prm", 398),
     ("apo_zero_unpaired", lambda: kto("apo_zero_unpaired", "beta=0.3 desirable_weight=1.5 undesirable_weight=0.75", 393,
                                       loss_type="apo_zero_unpaired", beta=0.3, desirable_weight=1.5, undesirable_weight=0.75)),
 ])

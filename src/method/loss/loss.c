@@ -97,14 +97,10 @@ int64_t cohort_loss_groups(const cohort_method *method, const void *config) {
 void cohort_loss_declare_states(const cohort_method *method, const void *config, cohort_graph *graph,
                                 cohort_loss_fields *fields) {
   const cohort_choice choice = {method, (void *)(uintptr_t)config};
-  const cohort_shape one = COHORT_SHAPE(1);
   for (int s = 0; method->states && method->states[s].name; s++) {
-    const cohort_state *state = &method->states[s];
-    const int64_t numbers = state->size ? state->size(config, one) : 1;
-    const double initial = state->shares              ? 1 / (double)numbers
-                           : state->initial_parameter ? cohort_choice_real(&choice, state->initial_parameter, 0)
-                                                      : 0;
-    fields->state[s] = cohort_graph_state(graph, state->name, COHORT_SHAPE(numbers), initial);
+    double initial;
+    const int64_t numbers = cohort_choice_state(&choice, &method->states[s], &initial);
+    fields->state[s] = cohort_graph_state(graph, method->states[s].name, COHORT_SHAPE(numbers), initial);
   }
 }
 

@@ -13,7 +13,8 @@
  * the numbers come from it does not know: a model, a stored table, the lines of a file, a file of `probe`.
  *
  * An empty place holds finite log-probabilities, unequal within a pair, and weighs nothing. The reference's columns are
- * constants for the gradient. A column's side is had by cohort_preference_side.
+ * constants for the gradient. A column's side is had by cohort_preference_side. States change once a step, from the
+ * first answer on the step's own batch, and only if the step is applied (bco.c, groupdpo.c).
  *
  * To add a method: copy ipo.c, fill the descriptor, write `build`. */
 #ifndef COHORT_METHOD_PREFERENCE_PREFERENCE_H
@@ -40,6 +41,7 @@ enum {
 typedef struct cohort_preference_fields {
   int64_t samples, completions;      /* P, C */
   int64_t steps;                     /* S, STEPS: of the completion that has most */
+  bool training;                     /* false: evaluation, in which what is kept stays as it is */
   cohort_value policy, reference;    /* [C]: log p of the completion, a sum over its tokens; policy: not SCORES */
   cohort_value score;                /* [C], SCORES without STEPS */
   cohort_value length;               /* [C]: its tokens, at least 1 */
@@ -59,7 +61,9 @@ typedef struct cohort_preference_fields {
   cohort_value token_share;          /* scalar, TOKENS: samples of the batch over the tokens of all that are chosen
                                         (the best, desirable); SCORES and STEPS: over all steps */
   cohort_value first_lane;           /* scalar: 1 in the first lane, 0 in the others; BATCH alone */
-  const cohort_field *own;           /* the method's table, or NULL */
+  cohort_value state[COHORT_MAX_STATES]; /* what the descriptor's `states` (owner space) hold as the step finds them;
+                                            each of its numbers, at least [1] */
+  const cohort_field *own;               /* the method's table, or NULL */
   cohort_value own_value[COHORT_MAX_FIELDS]; /* of each: real [P], [C], [C, S] or [N], or integer [P]; 0 in empty
                                                 places; COHORT_NO_VALUE: optional, and the data have none */
 } cohort_preference_fields;
@@ -73,6 +77,7 @@ typedef struct cohort_preference_outputs {
                               the number of such tokens in the batch, not by pair */
   cohort_value reward;     /* [C], as logged by TRL */
   cohort_value column[COHORT_PREFERENCE_COLUMNS]; /* as many as the loss, or scalars: their means are logged */
+  cohort_value next[COHORT_MAX_STATES];           /* what the states become: the same in every lane */
 } cohort_preference_outputs;
 
 typedef struct cohort_preference {

@@ -33,7 +33,7 @@ static const cohort_field rewards[] = {
     {.name = NULL},
 };
 static const cohort_field visits[] = {
-    {COHORT_NAMED_FIELD("visits"), .owner = COHORT_FIELD_COMPLETION,
+    {COHORT_NAMED_FIELD("visit"), .owner = COHORT_FIELD_COMPLETION,
      .meaning = "how often the search came to this completion, above 0"},
     {.name = NULL},
 };
@@ -71,7 +71,7 @@ static cohort_preference_outputs build_mcts(const void *config, cohort_graph *gr
                                             const cohort_preference_fields *fields) {
   const double beta = ((const scored_config *)config)->beta;
   const cohort_value reward = cohort_graph_scale(graph, cohort_preference_log_ratio(graph, fields), beta);
-  const cohort_value visit = cohort_preference_field(fields, "visits"), margin = cohort_pair_margin(graph, reward);
+  const cohort_value visit = cohort_preference_field(fields, "visit"), margin = cohort_pair_margin(graph, reward);
   const cohort_value chosen = cohort_preference_side(graph, visit, 0),
                      rejected = cohort_preference_side(graph, visit, 1);
   const cohort_value least = cohort_graph_constant(graph, 1e-12); /* of an empty place, which has no visits */
@@ -132,7 +132,7 @@ static const cohort_method mcts_dpo = {
         "Xie et al., Monte Carlo Tree Search Boosts Reasoning via Iterative Preference Learning, 2024, the loss of "
         "section 2.2; the search itself is left to who makes the data",
     .formula =
-        "h = beta ((log pi/ref)(chosen) - (log pi/ref)(rejected)); a = 1 / (visits(chosen) / visits(rejected) + 1); "
+        "h = beta ((log pi/ref)(chosen) - (log pi/ref)(rejected)); a = 1 / (visit(chosen) / visit(rejected) + 1); "
         "-(1 - a) log sigmoid(h) - a log sigmoid(-h); reward = beta (log pi - log ref)",
     .config_size = sizeof(scored_config),
     .parameters = beta_alone,

@@ -244,6 +244,7 @@ static cohort_preference_fields make_fields(const cohort_task *task, cohort_grap
   const cohort_shape each = COHORT_SHAPE(count);
   cohort_preference_fields fields = cohort_preference_no_fields(method, capacity, own->sides);
   fields.steps = own->steps;
+  fields.training = training;
   sequences all = add_sequences(task, graph, COHORT_PREFERENCE_OWN_ROWS, count, capacity), others = {.count = count};
   all.inputs.training = training;
   cohort_task_place_model(task, &all.inputs);
@@ -336,12 +337,27 @@ static cohort_value scores_of(cohort_graph *graph, const cohort_preference_field
   return cohort_graph_concat(graph, 1, 2, both);
 }
 
+/* What the method keeps from step to step. */
+static void declare_states(const cohort_task *task, cohort_graph *graph, cohort_preference_fields *fields) {
+  const cohort_state *states = task->preference.method->states;
+  cohort_graph_enter(graph, "preference");
+  for (int s = 0; states && states[s].name; s++) {
+    double initial;
+    const int64_t numbers = cohort_choice_state(&task->preference, &states[s], &initial);
+    fields->state[s] = cohort_graph_state(graph, states[s].name, COHORT_SHAPE(numbers), initial);
+  }
+  cohort_graph_leave(graph);
+}
+
 cohort_lane_outputs cohort_preference_graph(const cohort_task *task, cohort_graph *graph, int64_t capacity,
                                             bool training) {
   const cohort_preference_data *own = task->own;
   const cohort_method *method = task->preference.method;
-  const cohort_preference_fields fields = make_fields(task, graph, capacity, training);
+  cohort_preference_fields fields = make_fields(task, graph, capacity, training);
+  declare_states(task, graph, &fields);
   const cohort_preference_outputs outputs = cohort_preference_build(method, task->preference.config, graph, &fields);
+  for (int s = 0; training && method->states && method->states[s].name; s++)
+    cohort_graph_set_next(graph, fields.state[s], outputs.next[s]);
   cohort_lane_outputs out = {.objectives = 1, .row = COHORT_NO_VALUE};
   if (task->scores && !training) out.row = scores_of(graph, &fields);
   out.objective[0] = cohort_preference_objective(graph, method, &fields, &outputs);
