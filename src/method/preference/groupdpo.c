@@ -86,8 +86,6 @@ static cohort_preference_outputs build(const void *config, cohort_graph *graph,
 
 static const cohort_preference functions = {.build = build, .fields = groups};
 
-static const cohort_identity identities[] = {{"groups=1", "dpo", ""}, {NULL}};
-
 static const cohort_method groupdpo = {
     .family = "preference",
     .key = "groupdpo",
@@ -103,7 +101,6 @@ static const cohort_method groupdpo = {
     .parameters = parameters,
     .states = states,
     .needs = COHORT_NEEDS_REFERENCE,
-    .identities = identities,
     .functions = &functions,
 };
 
