@@ -193,6 +193,7 @@ cohort_status cohort_generate_write(const cohort_loaded_model *from, const cohor
   const bool bf16 = options->bf16 == COHORT_GENERATE_RUNS_OWN ? from->settings.precision != 0 : options->bf16 != 0;
   const cohort_generator_options settings = {.slots = slots,
                                              .chunk = chunk_rows(texts, options, slots, context),
+                                             .longest = texts->longest_prompt + options->tokens,
                                              .threads = cohort_processor_cores(),
                                              .bf16 = bf16,
                                              .adapter = from->adapted ? &from->adapter : NULL,

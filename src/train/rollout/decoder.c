@@ -23,7 +23,7 @@ typedef struct pass {
 } pass;
 
 struct cohort_decoder {
-  int64_t slots, context, vocabulary, positions; /* positions: room of a slot in the cache */
+  int64_t slots, vocabulary, positions; /* positions: room of a slot in the cache */
   size_t real_size;
   pass step, chunk;
   cohort_executor *executor;
@@ -180,8 +180,9 @@ static cohort_decoder *make(const cohort_decoder_options *settings) {
   const cohort_model *functions = settings->model->method->functions;
   cohort_decoder *own = cohort_allocate(sizeof *own);
   own->slots = settings->slots;
-  own->context = functions->context(settings->model->config);
-  own->positions = (own->context + COHORT_CACHE_BLOCK - 1) / COHORT_CACHE_BLOCK * COHORT_CACHE_BLOCK;
+  const int64_t context = functions->context(settings->model->config);
+  const int64_t room = settings->longest > 0 && settings->longest < context ? settings->longest : context;
+  own->positions = (room + COHORT_CACHE_BLOCK - 1) / COHORT_CACHE_BLOCK * COHORT_CACHE_BLOCK;
   own->vocabulary = settings->data->outputs;
   own->real_size = settings->kernels->real_size;
   own->length = cohort_allocate((size_t)own->slots * sizeof *own->length);

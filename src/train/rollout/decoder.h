@@ -17,6 +17,7 @@ typedef struct cohort_decoder_options {
   const cohort_kernel_set *kernels;
   bool bf16; /* matrices are held as bf16 too, for the kernels that read them so (float32 sets of bf16 products) */
   int64_t slots, chunk; /* texts at once; rows of a chunk */
+  int64_t longest;      /* tokens of a text, at most: room in the cache; 0: the model's context */
   int threads;
   void *(*parameter)(void *argument, const char *name); /* memory of a tensor, of the kernels' type */
   void *argument;
@@ -27,7 +28,7 @@ cohort_status cohort_decoder_create(const cohort_decoder_options *settings, coho
 double cohort_decoder_bytes(const cohort_decoder_options *settings);
 void cohort_decoder_destroy(cohort_decoder *decoder);
 
-/* Tokens of a slot so far; the next stands at this position. At most the model's context. */
+/* Tokens of a slot so far; the next stands at this position. At most `longest`, or the model's context. */
 int64_t cohort_decoder_length(const cohort_decoder *decoder, int64_t slot);
 /* Keeps the slot's first `length` tokens. */
 void cohort_decoder_forget(cohort_decoder *decoder, int64_t slot, int64_t length);

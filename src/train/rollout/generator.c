@@ -78,6 +78,7 @@ cohort_status cohort_generator_create(const cohort_choice *model, const cohort_m
                                           .bf16 = settings->bf16,
                                           .slots = settings->slots,
                                           .chunk = settings->chunk,
+                                          .longest = settings->longest,
                                           .threads = settings->threads,
                                           .parameter = find_parameter,
                                           .argument = spaces};

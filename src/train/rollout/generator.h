@@ -11,6 +11,7 @@ typedef struct cohort_generator cohort_generator;
 
 typedef struct cohort_generator_options {
   int64_t slots, chunk; /* texts at once; tokens of prompts that are read at once */
+  int64_t longest;      /* tokens of a text, at most; 0: there is room for the model's context */
   int threads;
   bool bf16;                         /* products of operands rounded to bf16; matrices are held as bf16 too */
   const cohort_adapter *adapter;     /* NULL: none */

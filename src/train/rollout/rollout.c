@@ -33,6 +33,7 @@ double cohort_rollout_bytes(const cohort_rollout_options *options) {
                                           .kernels = options->kernels,
                                           .slots = options->texts,
                                           .chunk = CHUNK,
+                                          .longest = options->prompt + options->completion,
                                           .threads = options->threads};
   /* The generator's weights and logits of every token, too. */
   const double drawn = (double)options->texts * (double)options->data->outputs * (sizeof(double) + sizeof(float));
@@ -50,6 +51,7 @@ cohort_status cohort_rollout_create(const cohort_rollout_options *options, cohor
     rollout_writer *writer = &own->writer[w];
     const cohort_generator_options generator = {.slots = options->texts,
                                                 .chunk = CHUNK,
+                                                .longest = own->room,
                                                 .threads = options->threads,
                                                 .adapter = options->adapter,
                                                 .adapter_space = options->adapter_space,
