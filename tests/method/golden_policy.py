@@ -451,6 +451,7 @@ CASES = {
                                      302, plain_gae(0.9, 0.8, False), kl=0.1, estimator="k3", high=0.3),
     "ppo_adaptive": lambda: ppo_case("ppo_adaptive", "ppo", "kl=0.2 kl_estimator=k2 kl_target=0.3 kl_horizon=50", 303,
                                      plain_gae(1.0, 0.95), kl=0.2, estimator="k2", adaptive=(0.3, 50)),
+    "dr_po": lambda: ppo_case("dr_po", "dr_po", "gamma=0.95", 309, plain_gae(0.95, 0.95)),
     "a2c": lambda: ppo_case("a2c", "a2c", "", 304, plain_gae(1.0, 1.0, False), value_clip=0, value_weight=0.5,
                             loss_name="compute_policy_loss_gpg"),
     "vcppo": lambda: ppo_case("vcppo", "vcppo", "", 305, two_gae(1.0, 0.95, 1.0)),

@@ -94,6 +94,8 @@ typedef struct cohort_policy {
   /* Numbers kept from rollout to rollout: "policy/kl_coefficient"; NULL ends them. They are logged, too. */
   const char *state[COHORT_POLICY_STATES];
   void (*begin)(const void *config, double *state); /* as they are at first; NULL: zero */
+  /* Share of completions that begin with some of the data's own tokens, which do not count; NULL: none. */
+  double (*resets)(const void *config);
   void (*experience)(const void *config, const cohort_policy_rollouts *rollouts, cohort_policy_experience *out);
   cohort_policy_outputs (*build)(const void *config, cohort_graph *graph, const cohort_policy_fields *fields);
   const char *column[COHORT_POLICY_COLUMNS]; /* names of its columns, "policy/clip_ratio"; NULL ends them. Where one is

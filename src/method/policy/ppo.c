@@ -10,10 +10,10 @@
 typedef struct ppo_config {
   cohort_clip clip;
   cohort_shaping shaping;
-  double value_weight, value_clip, entropy, gamma, lambda, critic_lambda, alpha, guide, likelihood, strength;
+  double value_weight, value_clip, entropy, gamma, lambda, critic_lambda, alpha, guide, likelihood, strength, reset;
   bool whiten, whiten_rewards;
   int64_t pretraining;
-  int base;
+  int origin;
 } ppo_config;
 
 #define CRITIC(value_weight_default, value_clip_default)                                                     \
@@ -88,12 +88,24 @@ static const cohort_parameter rto_parameters[] = {
     {.name = NULL},
 };
 
+static const cohort_parameter dr_po_parameters[] = {
+    COHORT_REAL_RANGE(ppo_config, reset, "0.5", 0, false, 1, false,
+                      "share of completions that begin with a piece of the data's own, of random length"),
+    COHORT_CLIP_BOUNDS(ppo_config, clip, "0.2", "0.2"),
+    CRITIC("0.1", "0.2"),
+    GAMMA,
+    LAMBDA,
+    WHITEN,
+    COHORT_SHAPING(ppo_config, shaping, "0.05"),
+    {.name = NULL},
+};
+
 enum { TO_REFERENCE, TO_OLD };
-static const char *const bases[] = {"reference", "old", NULL};
+static const char *const origins[] = {"reference", "old", NULL};
 static const cohort_parameter apa_parameters[] = {
     COHORT_REAL_ABOVE(ppo_config, strength, "10", 0,
                       "lambda: what an advantage is divided by before the policy moves by it"),
-    COHORT_CHOICE(ppo_config, base, "reference", bases,
+    COHORT_CHOICE(ppo_config, origin, "reference", origins,
                   "what the policy moves from: the reference, or the policy that wrote, as in the authors' code"),
     CRITIC("0.1", "0"),
     GAMMA,
@@ -111,6 +123,8 @@ static unsigned asks(const void *config) {
 static void begin(const void *config, double *state) {
   cohort_shaping_begin(&((const ppo_config *)config)->shaping, state);
 }
+
+static double resets(const void *config) { return ((const ppo_config *)config)->reset; }
 
 static void fill(int64_t count, double *x, double number) {
   for (int64_t i = 0; i < count; i++) x[i] = number;
@@ -230,7 +244,7 @@ static cohort_policy_outputs a2c_build(const void *config, cohort_graph *graph, 
 /* (policy - base - A / strength)^2. */
 static cohort_policy_outputs apa_build(const void *config, cohort_graph *graph, const cohort_policy_fields *fields) {
   const ppo_config *own = config;
-  const cohort_value base = own->base == TO_OLD ? fields->old : fields->reference;
+  const cohort_value base = own->origin == TO_OLD ? fields->old : fields->reference;
   const cohort_value gap = cohort_graph_subtract(graph, cohort_graph_subtract(graph, fields->policy, base),
                                                  cohort_graph_scale(graph, fields->advantage, 1 / own->strength));
   return join(own, graph, fields, cohort_graph_multiply(graph, gap, gap));
@@ -258,6 +272,14 @@ FUNCTIONS(vcppo, asks, vcppo_experience, build)
 FUNCTIONS(vapo, asks, vapo_experience, vapo_build)
 FUNCTIONS(apa, asks, experience, apa_build)
 FUNCTIONS(rto, asks, rto_experience, build)
+
+static const cohort_policy dr_po_functions = {.asks = asks,
+                                              .state = {"policy/kl_coefficient"},
+                                              .begin = begin,
+                                              .resets = resets,
+                                              .experience = experience,
+                                              .build = build,
+                                              .column = {"policy/clip_ratio", "policy/value_loss", "policy/value"}};
 
 static const cohort_method ppo = {
     .family = "policy",
@@ -332,12 +354,28 @@ static const cohort_method rto = {
     .functions = &rto_functions,
 };
 
+static const cohort_method dr_po = {
+    .family = "policy",
+    .key = "dr_po",
+    .summary = "PPO whose completions begin, now and then, inside the data's own",
+    .title = "Dataset Reset Policy Optimization for RLHF",
+    .source = "Chang et al., 2024, algorithm 1",
+    .formula =
+        "PPO; with probability reset a completion's first tokens are the data's, as many as a draw says, and count for "
+        "nothing",
+    .config_size = sizeof(ppo_config),
+    .parameters = dr_po_parameters,
+    .needs = COHORT_POLICY_VALUE,
+    .identities = (const cohort_identity[]){{"", "ppo", ""}, {.settings = NULL}},
+    .functions = &dr_po_functions,
+};
+
 static const cohort_method apa = {
     .family = "policy",
     .key = "apa",
     .summary = "the log-ratio to the reference regresses the advantage",
     .title = "Fine-Tuning Language Models with Advantage-Induced Policy Alignment",
-    .source = "Zhu et al., 2023, equation 6; the authors' code regresses on the policy that wrote: base=old",
+    .source = "Zhu et al., 2023, equation 6; the authors' code regresses on the policy that wrote: origin=old",
     .formula =
         "(policy - reference - A / strength)^2 + value_weight / 2 (v - target)^2, mean over all tokens; A by GAE",
     .config_size = sizeof(ppo_config),
@@ -346,4 +384,4 @@ static const cohort_method apa = {
     .functions = &apa_functions,
 };
 
-const cohort_method *const cohort_policy_ppo[] = {&ppo, &a2c, &vcppo, &vapo, &rto, &apa, NULL};
+const cohort_method *const cohort_policy_ppo[] = {&ppo, &a2c, &vcppo, &vapo, &rto, &apa, &dr_po, NULL};

@@ -69,7 +69,8 @@ static cohort_status read_prompts(cohort_task *task, cohort_policy_data *own, co
   task->digest = cohort_digest(text, length, cohort_tokenizer_digest(own->tokenizer));
   free(text);
   COHORT_TRY(cohort_language_outputs(task, own->tokenizer, error));
-  if (cohort_policy_has(own, COHORT_POLICY_DATA)) count -= own->settings->completion; /* what follows a prompt */
+  if (cohort_policy_has(own, COHORT_POLICY_DATA) || own->resets > 0)
+    count -= own->settings->completion; /* what follows a prompt */
   task->samples[COHORT_SPLIT_TRAIN] = count > 0 ? count / own->settings->prompt : 0;
   if (task->samples[COHORT_SPLIT_TRAIN] > 0 || task->settings->evaluates) return COHORT_DONE;
   return cohort_fail(error, COHORT_BAD_DATA, "%s: %lld tokens make no prompt of %lld", data->text, (long long)count,
@@ -141,12 +142,11 @@ static void read_rewards(cohort_policy_data *own, cohort_document *keys, const c
 static void make_tables(cohort_task *task, cohort_policy_data *own) {
   static const char *const names[] = {"old", "reference", "value", "guide"};
   const int64_t most = own->settings->completion;
-  cohort_row_column columns[COHORT_ROLLOUT_COLUMNS] = {{"tokens", COHORT_STORED_INT64, most},
-                                                       {"prompt", COHORT_STORED_INT64, 1},
-                                                       {"length", COHORT_STORED_INT64, 1},
-                                                       {"ended", COHORT_STORED_INT64, 1},
-                                                       {"reward", COHORT_STORED_FLOAT64, own->rewards},
-                                                       {"greedy", COHORT_STORED_FLOAT64, 1}};
+  cohort_row_column columns[COHORT_ROLLOUT_COLUMNS] = {
+      {"tokens", COHORT_STORED_INT64, most}, {"prompt", COHORT_STORED_INT64, 1},
+      {"length", COHORT_STORED_INT64, 1},    {"ended", COHORT_STORED_INT64, 1},
+      {"skip", COHORT_STORED_INT64, 1},      {"reward", COHORT_STORED_FLOAT64, own->rewards},
+      {"greedy", COHORT_STORED_FLOAT64, 1}};
   own->table_columns = COHORT_ROLLOUT_SCORED;
   for (int s = 0; s < COHORT_SCORED_COLUMNS; s++) {
     own->place[s] = cohort_policy_scores(own, (cohort_policy_scored)s) ? own->table_columns++ : -1;
@@ -200,6 +200,8 @@ static cohort_status open_task(cohort_task *task, const cohort_log *log, cohort_
   COHORT_TRY(cohort_faults_status(faults, error));
   own->needs = cohort_policy_needs(own->loss.method, own->loss.config);
   own->scores = settings->updates > 1 || cohort_policy_has(own, COHORT_POLICY_SCORED);
+  const cohort_policy *functions = own->loss.method->functions;
+  own->resets = functions->resets ? functions->resets(own->loss.config) : 0;
   own->kept = settings->group + cohort_policy_has(own, COHORT_POLICY_DATA);
   own->sequences = task->settings->batch * own->kept;
   add_spaces(task, own);

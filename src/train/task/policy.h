@@ -55,6 +55,7 @@ enum {
   COHORT_ROLLOUT_PROMPT,
   COHORT_ROLLOUT_LENGTH,
   COHORT_ROLLOUT_ENDED,
+  COHORT_ROLLOUT_SKIP,
   COHORT_ROLLOUT_REWARD,
   COHORT_ROLLOUT_GREEDY,
   COHORT_ROLLOUT_SCORED,
@@ -67,10 +68,10 @@ enum { COHORT_POLICY_REWARDS = 8 };
 
 /* A rollout: of all sequences, on every rank. */
 typedef struct cohort_policy_batch {
-  int64_t *token;                       /* [..][completion]: -1 behind the end */
-  int64_t *prompt, *length, *ended;     /* [..] */
-  double *reward, *greedy;              /* [..][rewards], [..] */
-  float *scored[COHORT_SCORED_COLUMNS]; /* [..][completion]; NULL: is not scored */
+  int64_t *token;                          /* [..][completion]: -1 behind the end */
+  int64_t *prompt, *length, *ended, *skip; /* [..]; skip: tokens at the start that are the data's */
+  double *reward, *greedy;                 /* [..][rewards], [..] */
+  float *scored[COHORT_SCORED_COLUMNS];    /* [..][completion]; NULL: is not scored */
 } cohort_policy_batch;
 
 /* Columns of metrics.csv that are no method's own: of the lanes, then of the rollout. */
@@ -91,6 +92,7 @@ typedef struct cohort_policy_data {
   int64_t kept;      /* sequences of a prompt in a batch */
   bool shares;       /* the prompt's rows stand once for them, but for the last */
   int64_t sequences; /* of a batch */
+  double resets;     /* share of completions that begin with the data's tokens */
   int rewards;
   double weight[COHORT_POLICY_REWARDS];
   cohort_tokenizer *tokenizer;

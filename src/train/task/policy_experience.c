@@ -89,7 +89,7 @@ static void fill(cohort_policy_data *own) {
   const cohort_policy_rollouts *in = &own->rollouts;
   const int64_t most = own->settings->completion;
   for (int64_t c = 0; c < own->sequences; c++) {
-    for (int64_t t = 0; t < most; t++) writable(in->mask)[c * most + t] = t < batch->length[c];
+    for (int64_t t = 0; t < most; t++) writable(in->mask)[c * most + t] = t >= batch->skip[c] && t < batch->length[c];
     for (int k = 0; k < own->rewards; k++)
       writable(in->reward)[k * own->sequences + c] = batch->reward[c * own->rewards + k];
     ((bool *)(uintptr_t)in->ended)[c] = batch->ended[c] != 0;
@@ -120,7 +120,8 @@ static void measure_group(const cohort_policy_data *own, int64_t g, double *mean
 static double sequence_kl(const cohort_policy_data *own, int64_t c) {
   const cohort_policy_rollouts *in = &own->rollouts;
   double sum = 0;
-  for (int64_t t = c * in->width; t < c * in->width + own->batch.length[c]; t++) sum += in->old[t] - in->reference[t];
+  for (int64_t t = c * in->width; t < (c + 1) * in->width; t++)
+    if (in->mask[t] > 0) sum += in->old[t] - in->reference[t];
   return sum;
 }
 
@@ -161,7 +162,7 @@ void cohort_policy_run_experience(cohort_policy_data *own, int64_t number) {
   memset(own->experience.score, 0, (size_t)in->completions * sizeof(double));
   memcpy(own->experience.next, own->state, sizeof own->state);
   functions->experience(own->loss.config, in, &own->experience);
-  for (int64_t c = 0; c < own->sequences; c++) count += own->batch.length[c];
+  for (int64_t c = 0; c < own->sequences; c++) count += own->batch.length[c] - own->batch.skip[c];
   own->share = (double)own->sequences / (double)(count > 0 ? count : 1);
   measure(own);
 }

@@ -24,10 +24,10 @@ static policy_rows rows_of(const cohort_policy_data *own, const cohort_feed *fee
   return out;
 }
 
-/* Token t of sequence c, as row `row`; before the completion (t < 0) nothing is scored. */
+/* Token t of sequence c, as row `row`; before the completion (t < 0), and where it is the data's, nothing is scored. */
 static void put_numbers(const cohort_policy_data *own, int64_t c, int64_t t, int64_t row, const policy_rows *to) {
   const int64_t at = c * own->settings->completion + t;
-  const bool scored = t >= 0;
+  const bool scored = t >= own->batch.skip[c];
   to->mask[row] = scored;
   to->advantage[row] = scored ? (float)own->experience.advantage[at] : 0;
   to->target[row] = scored ? (float)own->experience.target[at] : 0;
@@ -84,7 +84,8 @@ void cohort_policy_feed(const cohort_task *task, cohort_feed *feed) {
     const bool real = i / own->kept < feed->count;
     const int64_t position = real ? feed->position[i / own->kept] : own->first;
     const int64_t c = (position - own->first) * own->kept + i % own->kept;
-    length[i] = real && own->batch.length[c] > 0 ? (float)own->batch.length[c] : 1;
+    const int64_t counted = own->batch.length[c] - own->batch.skip[c];
+    length[i] = real && counted > 0 ? (float)counted : 1;
     score[i] = real ? (float)own->experience.score[c] : 0;
     groups[i] = (int32_t)(i / own->kept);
     from_data[i] = real && i % own->kept >= own->settings->group;

@@ -24,9 +24,10 @@ bool cohort_policy_scores(const cohort_policy_data *own, cohort_policy_scored co
 void cohort_policy_make_batch(const cohort_policy_data *own, cohort_policy_batch *batch) {
   const size_t all = (size_t)own->sequences, tokens = all * (size_t)own->settings->completion;
   batch->token = cohort_allocate(tokens * sizeof *batch->token);
-  batch->prompt = cohort_allocate(3 * all * sizeof *batch->prompt);
+  batch->prompt = cohort_allocate(4 * all * sizeof *batch->prompt);
   batch->length = batch->prompt + all;
   batch->ended = batch->length + all;
+  batch->skip = batch->ended + all;
   batch->reward = cohort_allocate(all * (size_t)(own->rewards + 1) * sizeof *batch->reward);
   batch->greedy = batch->reward + all * (size_t)own->rewards;
   for (int s = 0; s < COHORT_SCORED_COLUMNS; s++)
@@ -58,6 +59,7 @@ static void point_at(const cohort_policy_data *own, const cohort_policy_batch *b
   column[COHORT_ROLLOUT_PROMPT] = batch->prompt + first;
   column[COHORT_ROLLOUT_LENGTH] = batch->length + first;
   column[COHORT_ROLLOUT_ENDED] = batch->ended + first;
+  column[COHORT_ROLLOUT_SKIP] = batch->skip + first;
   column[COHORT_ROLLOUT_REWARD] = batch->reward + first * own->rewards;
   column[COHORT_ROLLOUT_GREEDY] = batch->greedy + first;
 }
@@ -162,6 +164,7 @@ static void copy_group(const cohort_policy_data *own, const cohort_policy_batch 
   memcpy(to->token + a * most, from->token + b * most, (size_t)(kept * most) * sizeof *to->token);
   memcpy(to->prompt + a, from->prompt + b, (size_t)kept * sizeof *to->prompt);
   memcpy(to->length + a, from->length + b, (size_t)kept * sizeof *to->length);
+  memcpy(to->skip + a, from->skip + b, (size_t)kept * sizeof *to->skip);
   memcpy(to->ended + a, from->ended + b, (size_t)kept * sizeof *to->ended);
   memcpy(to->reward + a * own->rewards, from->reward + b * own->rewards,
          (size_t)(kept * own->rewards) * sizeof *to->reward);

@@ -21,9 +21,20 @@ typedef struct writing {
   cohort_policy_batch *batch;
   cohort_rollout *rollout;
   int64_t count;
-  int32_t *token; /* [batch][count][completion] */
-  int64_t *length;
+  double resets; /* share of them that begin with the data's tokens */
+  cohort_random_key key;
+  int64_t room; /* of a completion: behind the longest prefix stands the longest completion, of which the rest is cut */
+  int32_t *token;         /* [batch][count][room] */
+  int64_t *length, *skip; /* [batch][count] */
 } writing;
+
+/* How many of the data's tokens completion `number` of a prompt begins with: a function of (seed, prompt, number). */
+static int64_t prefix_of(const writing *work, int64_t prompt, int64_t number) {
+  const int64_t most = work->own->settings->completion;
+  const uint64_t stream = stream_of(prompt, number);
+  if (most < 2 || cohort_random_uniform(cohort_random_word(work->key, stream, 0)) >= work->resets) return 0;
+  return 1 + cohort_random_below(cohort_random_word(work->key, stream, 1), (uint32_t)(most - 1));
+}
 
 static void write_lane(void *argument, int executor, int slot, int lane, int phase, const cohort_lane_row *row,
                        double *scalars) {
@@ -37,14 +48,19 @@ static void write_lane(void *argument, int executor, int slot, int lane, int pha
   cohort_rollout_text *text = cohort_allocate((size_t)(texts + 1) * sizeof *text);
   for (int64_t i = 0; i < texts; i++) {
     const int64_t at = first * work->count + i, prompt = work->batch->prompt[at / work->count * own->kept];
+    const int64_t skip = work->skip[at] = prefix_of(work, prompt, i % work->count);
+    memcpy(work->token + at * work->room, own->tokens + (prompt + 1) * length, (size_t)skip * sizeof *work->token);
     text[i] = (cohort_rollout_text){.prompt = own->tokens + prompt * length,
-                                    .prompt_tokens = length,
+                                    .prompt_tokens = length + skip,
                                     .stream = stream_of(prompt, i % work->count),
-                                    .completion = work->token + at * most};
+                                    .completion = work->token + at * work->room + skip};
   }
   scalars[0] = 0;
   if (!cohort_rollout_write(work->rollout, executor, texts, text, work->stage->stop)) scalars[COHORT_LANE_LEFT] = 1;
-  for (int64_t i = 0; i < texts; i++) work->length[first * work->count + i] = text[i].length;
+  for (int64_t i = 0; i < texts; i++) {
+    const int64_t at = first * work->count + i, whole = work->skip[at] + text[i].length;
+    work->length[at] = whole < most ? whole : most;
+  }
   free(text);
 }
 
@@ -74,7 +90,6 @@ static bool has_ended(const cohort_policy_data *own, const int32_t *token, int64
 static cohort_status reward_all(const writing *work, cohort_rewards *const *rewards, double **out, int64_t *begin,
                                 int64_t *end, cohort_error *error) {
   const cohort_policy_data *own = work->own;
-  const int64_t most = own->settings->completion;
   cohort_policy_own_range(own, work->stage, begin, end);
   *begin = *begin / own->kept * work->count;
   *end = *end / own->kept * work->count;
@@ -84,7 +99,7 @@ static cohort_status reward_all(const writing *work, cohort_rewards *const *rewa
     const int64_t at = *begin + i, prompt = work->batch->prompt[at / work->count * own->kept];
     text[i] = (cohort_rewards_text){.prompt = own->tokens + prompt * own->settings->prompt,
                                     .prompt_tokens = own->settings->prompt,
-                                    .completion = work->token + at * most,
+                                    .completion = work->token + at * work->room,
                                     .tokens = work->length[at]};
     text[i].ended = has_ended(own, text[i].completion, text[i].tokens);
   }
@@ -99,7 +114,8 @@ static cohort_status reward_all(const writing *work, cohort_rewards *const *rewa
 static void put_completion(const writing *work, int64_t at, int64_t sequence) {
   const cohort_policy_data *own = work->own;
   const int64_t most = own->settings->completion, length = work->length[at];
-  const int32_t *token = work->token + at * most;
+  const int32_t *token = work->token + at * work->room;
+  work->batch->skip[sequence] = work->skip[at];
   for (int64_t t = 0; t < most; t++) work->batch->token[sequence * most + t] = t < length ? token[t] : -1;
   work->batch->length[sequence] = length;
   work->batch->ended[sequence] = has_ended(own, token, length);
@@ -111,7 +127,7 @@ static void put_data(const cohort_policy_data *own, cohort_policy_batch *batch, 
   const int32_t *token = own->tokens + (batch->prompt[sequence] + 1) * own->settings->prompt;
   for (int64_t t = 0; t < most; t++) batch->token[sequence * most + t] = token[t];
   batch->length[sequence] = most;
-  batch->ended[sequence] = 0;
+  batch->ended[sequence] = batch->skip[sequence] = 0;
   for (int k = 0; k < own->rewards; k++) batch->reward[sequence * own->rewards + k] = 0;
 }
 
@@ -142,8 +158,10 @@ static void put_greedy(const writing *work, const double *reward, int64_t begin,
 static cohort_status write_and_reward(writing *work, cohort_rewards *const *rewards, bool greedy, cohort_error *error) {
   const cohort_policy_data *own = work->own;
   const int64_t texts = work->stage->samples * work->count;
-  work->token = cohort_allocate((size_t)(texts * own->settings->completion) * sizeof *work->token);
-  work->length = cohort_allocate((size_t)texts * sizeof *work->length);
+  work->room = (work->resets > 0 ? 2 : 1) * own->settings->completion;
+  work->token = cohort_allocate((size_t)(texts * work->room) * sizeof *work->token);
+  work->length = cohort_allocate(2 * (size_t)texts * sizeof *work->length);
+  work->skip = work->length + texts;
   double *reward = NULL;
   int64_t begin, end;
   cohort_status status = write_all(work, error);
@@ -168,7 +186,7 @@ static cohort_rollout_options options_of(const cohort_task *task, int lanes, coh
       .writers = executors,
       .threads = threads,
       .texts = capacity * own->settings->group,
-      .prompt = own->settings->prompt,
+      .prompt = own->settings->prompt + (own->resets > 0 ? own->settings->completion : 0),
       .completion = own->settings->completion,
       .stops = own->stops,
       .how = own->settings->how,
@@ -206,10 +224,18 @@ cohort_status cohort_policy_write(cohort_task *task, const cohort_task_stage *st
   if (task->settings->lora) COHORT_TRY(stage->weights(stage->run, task->adapter.space, &adapter, error));
   const cohort_status made = own->rollout ? COHORT_DONE : make_rollouts(task, stage, space, adapter, error);
   COHORT_TRY(cohort_comm_agree_error(stage->comm, made, error));
-  writing work = {.own = own, .stage = stage, .batch = batch, .rollout = own->rollout, .count = own->settings->group};
+  writing work = {
+      .own = own,
+      .stage = stage,
+      .batch = batch,
+      .rollout = own->rollout,
+      .count = own->settings->group,
+      .resets = own->resets,
+      .key = cohort_random_key_derive_name(cohort_random_key_from_seed((uint64_t)task->settings->seed), "reset")};
   COHORT_TRY(write_and_reward(&work, own->reward, false, error));
   if (!cohort_policy_has(own, COHORT_POLICY_GREEDY)) return COHORT_DONE;
   work.rollout = own->likeliest;
   work.count = 1;
+  work.resets = 0;
   return write_and_reward(&work, own->greedy, true, error);
 }

@@ -10,7 +10,7 @@ const char *const cohort_kl_estimators[] = {"k1", "k2", "k3", NULL};
 
 double cohort_experience_kl(cohort_kl_estimator estimator, double d) {
   if (estimator == COHORT_KL_K1) return d;
-  return estimator == COHORT_KL_K2 ? d * d / 2 : exp(-d) - 1 + d;
+  return estimator == COHORT_KL_K2 ? d * d / 2 : expm1(-d) + d;
 }
 
 unsigned cohort_shaping_needs(const cohort_shaping *shaping) {
