@@ -90,6 +90,7 @@ cohort_status cohort_run_prepare(cohort_run *run, cohort_error *error) {
                                    .engine = run->engine,
                                    .lanes = run->lanes,
                                    .isa = run->isa,
+                                   .kernels = run->kernels,
                                    .first = run->samples,
                                    .samples = run->settings->batch,
                                    .stop = run->stop,

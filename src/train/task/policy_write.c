@@ -209,6 +209,7 @@ static cohort_status make_rollouts(cohort_task *task, const cohort_task_stage *s
                  cohort_lane_engine_executor_threads(stage->engine));
   options.space = (cohort_space *)(uintptr_t)space;
   options.adapter_space = adapter;
+  options.kernels = stage->kernels;
   COHORT_TRY(cohort_rollout_create(&options, &own->rollout, error));
   if (!cohort_policy_has(own, COHORT_POLICY_GREEDY)) return COHORT_DONE;
   options.texts /= own->settings->group;

@@ -86,9 +86,10 @@ typedef struct cohort_task_stage {
   const cohort_log *log;
   cohort_lane_engine *engine; /* to run lane work of the task's own on */
   int lanes;
-  cohort_isa isa;          /* of the run's kernels */
-  int64_t first, samples;  /* positions of the batch of the step that comes */
-  const _Atomic int *stop; /* not 0: lane work shall be left; or NULL */
+  cohort_isa isa;                   /* of the run's kernels */
+  const cohort_kernel_set *kernels; /* the run's: the same on every rank */
+  int64_t first, samples;           /* positions of the batch of the step that comes */
+  const _Atomic int *stop;          /* not 0: lane work shall be left; or NULL */
   void *run;
   /* A space with the weights as they are, whole on this rank; its vector stays where it is from call to call. */
   cohort_status (*weights)(void *run, int number, const cohort_space **out, cohort_error *error);
