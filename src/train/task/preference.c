@@ -32,6 +32,22 @@ static cohort_status check_lines(const cohort_task *task, cohort_error *error) {
   return COHORT_DONE;
 }
 
+/* Groups are as many as the method says. */
+static cohort_status check_groups(const cohort_task *task, const cohort_completions *data, cohort_error *error) {
+  const int64_t groups = cohort_choice_integer(&task->preference, "groups", INT32_MAX);
+  for (int f = 0; data->fields && data->fields[f].name; f++) {
+    const float *value = data->field[f].value;
+    for (int64_t i = 0; data->fields[f].integer && value && i < data->count; i++)
+      if ((int64_t)value[i] >= groups)
+        return cohort_fail(error, COHORT_BAD_DATA,
+                           "%s:%lld:1: %s is %lld, but preference %s has groups 0 to %lld; set its parameter groups",
+                           data->path ? data->path : "data.lines", (long long)(data->first + i + 1),
+                           data->fields[f].name, (long long)value[i], task->preference.method->key,
+                           (long long)groups - 1);
+  }
+  return COHORT_DONE;
+}
+
 /* Pairs can be taken apart, and are lists of two, but completions not be paired. */
 static cohort_status check_shape(const cohort_task *task, const cohort_completions *data, cohort_error *error) {
   const cohort_method *method = task->preference.method;
@@ -46,7 +62,7 @@ static cohort_status check_shape(const cohort_task *task, const cohort_completio
                     : cohort_preference_has_label(method)
                         ? shape == COHORT_DATA_UNPAIRED || shape == COHORT_DATA_PREFERENCE
                         : shape == COHORT_DATA_STEPWISE;
-  if (good) return COHORT_DONE;
+  if (good) return check_groups(task, data, error);
   if (shape == COHORT_DATA_UNPAIRED)
     return cohort_fail(
         error, COHORT_BAD_DATA,
