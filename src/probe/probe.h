@@ -35,7 +35,7 @@ typedef struct cohort_probe_size {
 typedef struct cohort_probe_state {
   const cohort_probe_request *request;
   const cohort_family *family;
-  cohort_probe_array *inputs; /* owned: those of the method */
+  cohort_probe_array *inputs;                 /* owned: those of the method */
   cohort_document *parameters, *settings;     /* owned; the choice points into them */
   int64_t setting[COHORT_PROBE_SETTINGS];     /* in the order of the table */
   double real_setting[COHORT_PROBE_SETTINGS]; /* of those that are reals */

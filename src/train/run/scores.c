@@ -64,8 +64,7 @@ static uint64_t start_digest(const cohort_run *run) {
   const char *own = run->spaces.declared[run->task.model_space].init_from, *path = own ? own : run->settings->init_from;
   uint64_t digest = 0;
   cohort_error ignored; /* a file that is gone says nothing against what was made from it */
-  if (run->comm->rank == 0 && path && cohort_file_exists(path))
-    (void)cohort_weights_digest(path, &digest, &ignored);
+  if (run->comm->rank == 0 && path && cohort_file_exists(path)) (void)cohort_weights_digest(path, &digest, &ignored);
   cohort_comm_broadcast(run->comm, 0, &digest, sizeof digest);
   return digest;
 }

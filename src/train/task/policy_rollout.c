@@ -98,7 +98,7 @@ static void fetch_rows(const cohort_policy_data *own, cohort_policy_batch *batch
 static void take_scores(const cohort_task *task, const cohort_task_stage *stage, const float *rows, int64_t elements) {
   const cohort_policy_data *own = task->own;
   const int64_t most = own->settings->completion, shared = cohort_policy_shared(own);
-  int first_lane, last_lane, columns = 0, at[COHORT_SCORED_COLUMNS];
+  int first_lane, last_lane, columns = 0, at[COHORT_SCORED_COLUMNS] = {0};
   for (int s = 0; s < COHORT_SCORED_COLUMNS; s++)
     if (own->place[s] >= 0) at[columns++] = s;
   cohort_lane_engine_own(stage->engine, &first_lane, &last_lane);
