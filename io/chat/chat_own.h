@@ -81,7 +81,7 @@ typedef struct cohort_chat_node {
 typedef struct cohort_chat_parser {
   const char *name;
   const cohort_chat_tokens *tokens;
-  int at;
+  int at, depth;
   bool marks;
   cohort_error *error;
   bool failed;
@@ -149,6 +149,8 @@ json_t *cohort_chat_case(cohort_chat_run *own, const json_t *text, char how);
 bool cohort_chat_has_method(const char *name);
 bool cohort_chat_has_filter(const char *name);
 bool cohort_chat_has_test(const char *name);
+/* Of a message: one line. */
+void cohort_chat_one_line(char *text);
 /* json.c: json.dumps(value, ensure_ascii=False, indent), indent -1: none. */
 void cohort_chat_dump(const json_t *value, int indent, int depth, cohort_text *out);
 void cohort_chat_real(double value, cohort_text *out);

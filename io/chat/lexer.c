@@ -11,6 +11,8 @@
 typedef struct lexer {
   const char *name, *text; /* newlines are \n alone */
   size_t length, at;
+  size_t counted; /* up to where lines and columns are counted, from 0 */
+  int line, column;
   bool fresh; /* what was read last ended a line, or nothing was read */
   cohort_chat_tokens *out;
   cohort_error *error;
@@ -28,15 +30,22 @@ size_t cohort_chat_white(const char *text, size_t length) {
   return white ? 3 : 0;
 }
 
-static void place_of(const lexer *own, size_t at, int *line, int *column) {
-  *line = *column = 1;
-  for (size_t i = 0; i < at; i++) {
-    *column = own->text[i] == '\n' ? 1 : *column + ((own->text[i] & 0xc0) != 0x80);
-    *line += own->text[i] == '\n';
+/* Places are asked for in rising order, but for faults: what was counted is kept. */
+static void place_of(lexer *own, size_t at, int *line, int *column) {
+  if (at < own->counted) {
+    own->counted = 0;
+    own->line = own->column = 0;
   }
+  for (; own->counted < at; own->counted++) {
+    const char c = own->text[own->counted];
+    own->column = c == '\n' ? 0 : own->column + ((c & 0xc0) != 0x80);
+    own->line += c == '\n';
+  }
+  *line = own->line + 1;
+  *column = own->column + 1;
 }
 
-static cohort_status refuse(const lexer *own, size_t at, const char *what) {
+static cohort_status refuse(lexer *own, size_t at, const char *what) {
   int line, column;
   place_of(own, at, &line, &column);
   return cohort_fail(own->error, COHORT_BAD_DATA, "%s:%d:%d: %s", own->name, line, column, what);
@@ -146,8 +155,10 @@ static bool in_name(char c) { return isalnum((unsigned char)c) || c == '_'; }
 
 /* What stands in a tag, to its end. */
 static cohort_status read_inside(lexer *own, const char *closing, bool block) {
+  enum { LONGEST = 2000 }; /* which bounds how deep a tree can be */
   int depth = 0;
-  for (;;) {
+  for (int words = 0;; words++) {
+    if (words > LONGEST) return refuse(own, own->at, "a tag of more than 2000 words");
     while (own->at < own->length && isspace((unsigned char)own->text[own->at])) own->at++;
     if (own->at >= own->length) return refuse(own, own->length, "a tag without an end");
     const char c = own->text[own->at];

@@ -114,7 +114,9 @@ static node *read_statement(parser *own) {
 
 /* Up to one of the words that end it, which stays. */
 static node *read_body(parser *own, const char *const *ends) {
+  enum { DEEPEST = 100 };
   node *made = cohort_chat_node_new(own, CHAT_BODY, NULL);
+  if (++own->depth > DEEPEST) cohort_chat_refuse(own, "statements within more than %d others", (int)DEEPEST);
   while (!own->failed && !cohort_chat_is(own, CHAT_END, NULL)) {
     bool ended = false;
     for (int i = 0; ends && ends[i]; i++) ended = ended || begins(own, ends[i]);
@@ -133,6 +135,7 @@ static node *read_body(parser *own, const char *const *ends) {
       cohort_chat_node_add(made, read_statement(own));
     }
   }
+  own->depth--;
   return made;
 }
 

@@ -38,6 +38,11 @@ void cohort_chat_node_destroy(node *own) {
   free(own);
 }
 
+void cohort_chat_one_line(char *text) {
+  for (; *text; text++)
+    if ((unsigned char)*text < ' ') *text = ' ';
+}
+
 void cohort_chat_refuse(parser *own, const char *format, ...) {
   if (own->failed) return;
   const cohort_chat_token *at = cohort_chat_peek(own);
@@ -46,6 +51,7 @@ void cohort_chat_refuse(parser *own, const char *format, ...) {
   va_start(arguments, format);
   (void)vsnprintf(what, sizeof what, format, arguments);
   va_end(arguments);
+  cohort_chat_one_line(what);
   (void)cohort_fail(own->error, COHORT_BAD_DATA, "%s:%d:%d: %s", own->name, at->line, at->column, what);
   own->failed = true;
 }
@@ -277,7 +283,8 @@ static node *read_unary(parser *own, bool filters) {
     const char *sign = i ? "+" : "-";
     if (!take_operator(own, sign)) continue;
     node *made = cohort_chat_node_new(own, CHAT_UNARY, sign);
-    cohort_chat_node_add(made, read_unary(own, false));
+    if (is_operator(own, "-") || is_operator(own, "+")) cohort_chat_refuse(own, "two signs are not taken");
+    cohort_chat_node_add(made, own->failed ? constant(own, json_null()) : read_unary(own, false));
     return filters ? read_filters(own, made) : made;
   }
   node *made = read_postfix(own, read_primary(own));
@@ -325,10 +332,15 @@ static node *read_comparison(parser *own) {
 }
 
 static node *read_not(parser *own) {
-  if (!take_word(own, "not")) return read_comparison(own);
-  node *made = cohort_chat_node_new(own, CHAT_UNARY, "not");
-  cohort_chat_node_add(made, read_not(own));
-  return made;
+  bool negated = false, any = false;
+  for (; take_word(own, "not"); any = true) negated = !negated;
+  node *value = read_comparison(own);
+  for (int times = negated ? 1 : any ? 2 : 0; times > 0; times--) {
+    node *made = cohort_chat_node_new(own, CHAT_UNARY, "not");
+    cohort_chat_node_add(made, value);
+    value = made;
+  }
+  return value;
 }
 
 static node *read_and(parser *own) {
@@ -344,7 +356,9 @@ node *cohort_chat_parse_plain(parser *own) {
 }
 
 node *cohort_chat_parse_expression(parser *own) {
-  node *value = cohort_chat_parse_plain(own);
+  enum { DEEPEST = 100 };
+  if (++own->depth > DEEPEST) cohort_chat_refuse(own, "expressions within more than %d others", (int)DEEPEST);
+  node *value = own->failed ? constant(own, json_null()) : cohort_chat_parse_plain(own);
   while (take_word(own, "if")) {
     node *made = cohort_chat_node_new(own, CHAT_IF_ELSE, NULL);
     cohort_chat_node_add(made, value);
@@ -352,5 +366,6 @@ node *cohort_chat_parse_expression(parser *own) {
     cohort_chat_node_add(made, take_word(own, "else") ? cohort_chat_parse_expression(own) : NULL);
     value = made;
   }
+  own->depth--;
   return value;
 }

@@ -19,6 +19,7 @@ void cohort_chat_fail(run *own, const node *at, const char *format, ...) {
   va_start(arguments, format);
   (void)vsnprintf(what, sizeof what, format, arguments);
   va_end(arguments);
+  cohort_chat_one_line(what);
   own->failed = true;
   if (at)
     (void)cohort_fail(own->error, COHORT_BAD_DATA, "the chat template (%s:%d:%d) refuses it: %s", own->chat->name,

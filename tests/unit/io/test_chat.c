@@ -86,6 +86,26 @@ static void what_is_not_taken(void) {
   }
 }
 
+/* However deep it is. */
+static void deep_ones(void) {
+  static const char *const part[][3] = {{"{{ ", "(", "}}"},
+                                        {"{{ x", "|trim", "}}"},
+                                        {"{{ not ", "not ", "x }}"},
+                                        {"{{ x", " + x", "}}"},
+                                        {"", "{% if x %}", ""}};
+  for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
+    const size_t times = 100000, each = strlen(part[i][1]);
+    char *text = malloc(times * each + 16), *at = text + sprintf(text, "%s", part[i][0]);
+    for (size_t k = 0; k < times; k++, at += each) memcpy(at, part[i][1], each);
+    strcpy(at, part[i][2]);
+    cohort_chat *chat = NULL;
+    cohort_error error = {0};
+    CU_ASSERT_EQUAL(cohort_chat_parse("t", text, strlen(text), &chat, &error), COHORT_BAD_DATA);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "more than"));
+    free(text);
+  }
+}
+
 static void refuses(const char *template, const char *messages, const char *part) {
   const cohort_chat_options options = {0};
   cohort_chat *chat = NULL;
@@ -148,6 +168,7 @@ static void from_files(void) {
 
 static const check checks[] = {{"as transformers renders them", as_transformers},
                                {"what is not taken", what_is_not_taken},
+                               {"deep ones", deep_ones},
                                {"conversations that are refused", conversations_that_are_refused},
                                {"from files", from_files}};
 int main(void) { return check_run("chat", checks, sizeof checks / sizeof *checks); }
