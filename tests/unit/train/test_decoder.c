@@ -265,7 +265,7 @@ static void check_greedy(const char *style) {
   for (int t = 0; t < space->tensors; t++)
     memcpy(space->values + space->tensor[t].offset, find(&f, space->tensor[t].declared.name),
            (size_t)space->tensor[t].elements * sizeof(float));
-  const cohort_generator_options settings = {.slots = SLOTS, .chunk = CHUNK, .threads = 2};
+  const cohort_generator_options settings = {.slots = SLOTS, .chunk = CHUNK, .threads = 2, .longest = prompt[2] + NEW};
   CU_ASSERT_EQUAL_FATAL(cohort_generator_create(&f.choice, &f.data, space, &settings, &generator, &error), COHORT_DONE);
   cohort_generator_draw draw = {.how = cohort_decoding_plain()};
   draw.how.temperature = 0;
@@ -289,6 +289,7 @@ static void check_greedy(const char *style) {
 static void test_greedy(void) {
   check_greedy("style=gpt2 layers=2 width=48 heads=4 context=70");
   check_greedy("style=llama layers=2 width=128 heads=4 key_heads=2 context=64");
+  check_greedy("style=llama layers=1 width=128 heads=4 key_heads=2 context=200"); /* room for less */
 }
 
 static const check checks[] = {

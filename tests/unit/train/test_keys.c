@@ -132,7 +132,7 @@ static void test_pages(void) {
 
 /* "optimizer.METHOD.beta1" exists for some optimizer. */
 static bool exists_for_a_method(const char *key) {
-  static const char *const families[] = {"optimizer", "schedule", "model", "federated"};
+  static const char *const families[] = {"optimizer", "schedule", "model", "federated", "preference"};
   const char *place = strstr(key, "METHOD");
   if (!place) return cohort_keys_find(key) != NULL;
   const cohort_method *method;
