@@ -135,8 +135,7 @@ cohort_status cohort_tokenizer_read_ids(const char *folder, cohort_tokenizer *to
     tokenizer->pad = find_id(tokenizer, &files, "pad_token", "pad_token_id");
     find_stops(tokenizer, &files);
     if (tokenizer->end >= 0) tokenizer->special[tokenizer->end] = true;
-    tokenizer->digest =
-        XXH3_64bits_withSeed(tokenizer->source, tokenizer->source_length, (uint64_t)(tokenizer->end + 1));
+    tokenizer->digest = XXH3_64bits_withSeed(tokenizer->source, tokenizer->source_length, (uint64_t)tokenizer->end + 1);
   }
   json_decref(files.config);
   json_decref(files.map);

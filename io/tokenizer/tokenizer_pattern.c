@@ -33,7 +33,7 @@ struct cohort_pattern_scratch {
 static void quote(const char *source, char out[80]) {
   size_t n = 0;
   for (; n < 60 && source[n]; n++) out[n] = (unsigned char)source[n] < 32 ? ' ' : source[n];
-  (void)strcpy(out + n, source[n] ? "..." : "");
+  memcpy(out + n, source[n] ? "..." : "", source[n] ? 4 : 1);
 }
 
 cohort_status cohort_pattern_create(const char *name, const char *source, cohort_pattern **out, cohort_error *error) {

@@ -171,12 +171,12 @@ static cohort_status add_token(const char *name, const json_t *token, int32_t *n
   if (!json_is_string(content)) return refuse(name, "an added token has no content", error);
   if (!length) return COHORT_DONE;
   const char *text = json_string_value(content);
-  const int32_t place = cohort_bpe_find(seen, text, length);
-  cohort_added_token *there = place < 0 ? NULL : &own->added[place];
+  const int32_t known = cohort_bpe_find(seen, text, length);
+  cohort_added_token *slot = &own->added[known < 0 ? own->added_count : known];
   cohort_added_token added = {
-      .text = there ? there->text : cohort_allocate(length + 1),
+      .text = known < 0 ? cohort_allocate(length + 1) : slot->text,
       .length = length,
-      .id = there ? there->id : cohort_bpe_find(&own->bpe, text, length),
+      .id = known < 0 ? cohort_bpe_find(&own->bpe, text, length) : slot->id,
       .special = json_is_true(json_object_get(token, "special")),
       .single_word = json_is_true(json_object_get(token, "single_word")),
       .left = json_is_true(json_object_get(token, "lstrip")),
@@ -185,11 +185,8 @@ static cohort_status add_token(const char *name, const json_t *token, int32_t *n
   };
   memcpy(added.text, text, length);
   if (added.id < 0) added.id = (*next)++;
-  if (!there) cohort_bpe_add(seen, text, length, own->added_count);
-  if (there)
-    *there = added;
-  else
-    own->added[own->added_count++] = added;
+  if (known < 0) cohort_bpe_add(seen, text, length, own->added_count++);
+  *slot = added;
   if (json_is_integer(id) && json_integer_value(id) != added.id)
     return cohort_fail(error, COHORT_BAD_DATA,
                        "%s: the added token %s has the id %lld, but the ids before it leave %d for it", name,

@@ -1,6 +1,5 @@
 /* Reads normalizers, pre-tokenizers and decoders into steps. One function a part; a sequence is its parts one after
  * another. What is not known is refused by name. Linear in the file. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +24,7 @@ const char *cohort_json_quote(const char *text) {
   static _Thread_local char quoted[72];
   size_t n = 0;
   for (; n < 64 && text[n]; n++) quoted[n] = (unsigned char)text[n] < 32 ? ' ' : text[n];
-  (void)strcpy(quoted + n, text[n] ? "..." : "");
+  memcpy(quoted + n, text[n] ? "..." : "", text[n] ? 4 : 1);
   return quoted;
 }
 
@@ -198,9 +197,11 @@ static bool after_alphabet(const cohort_step_list *list) {
  */
 static size_t fixed_size(const part_reader *own, const json_t *value, const cohort_text_step *step) {
   const char *text = json_string_value(json_object_get(json_object_get(value, "pattern"), "Regex"));
-  int size = 0, read = 0;
   if (!text || step->behaviour != COHORT_SPLIT_ISOLATED || step->invert || !after_alphabet(own->out)) return 0;
-  return sscanf(text, ".{1,%d}%n", &size, &read) == 1 && !text[read] && size > 0 ? (size_t)size : 0;
+  if (strncmp(text, ".{1,", 4) != 0) return 0;
+  char *end = NULL;
+  const long size = strtol(text + 4, &end, 10);
+  return size > 0 && strcmp(end, "}") == 0 ? (size_t)size : 0;
 }
 
 static cohort_status add_split(const part_reader *own, const json_t *value, cohort_error *error) {

@@ -154,7 +154,8 @@ static cohort_status run(const cohort_command_line *line, cohort_error *error) {
   COHORT_TRY(read_options(line, &options, error));
   char *text = NULL;
   size_t length = 0;
-  COHORT_TRY(cohort_text_read(strcmp(options.text, "-") == 0 ? "|cat" : options.text, &text, &length, error));
+  const bool from_input = options.text && strcmp(options.text, "-") == 0;
+  COHORT_TRY(cohort_text_read(from_input ? "|cat" : options.text, &text, &length, error));
   const cohort_status status = options.with ? use(&options, text, length, error) : train(&options, text, length, error);
   free(text);
   return status;
