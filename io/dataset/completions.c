@@ -336,7 +336,7 @@ cohort_status cohort_completions_read(const char *path, const cohort_completions
   if (status == COHORT_DONE && out->count == 0)
     status = cohort_fail(error, COHORT_BAD_DATA, "%s: holds no lines of texts, no pairs", path);
   free(text);
-  if (out->conversational) out->digest ^= cohort_chat_digest(options->chat);
+  if (status == COHORT_DONE && out->conversational) out->digest ^= cohort_chat_digest(options->chat);
   if (status != COHORT_DONE) cohort_completions_release(out);
   return status;
 }
