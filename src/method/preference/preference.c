@@ -138,9 +138,23 @@ static bool takes_divergence(const cohort_method *method) {
 static bool takes_mismatched(const cohort_method *method) {
   return takes_completions(method) && method->needs & COHORT_NEEDS_MISMATCHED;
 }
-static bool takes_pair_steps(const cohort_method *method) { return takes_token_pairs(method) && takes_steps(method); }
+/* How many steps there are is told by a column of them, or by the tokens' steps alone. */
+static bool takes_step_columns(const cohort_method *method) {
+  const cohort_field *field = ((const cohort_preference *)method->functions)->fields;
+  while (field && field->name && field->owner != COHORT_FIELD_STEP) field++;
+  return takes_steps(method) && (takes_scores(method) || (field && field->name));
+}
+static bool takes_pair_steps(const cohort_method *method) {
+  return takes_token_pairs(method) && takes_step_columns(method);
+}
 static bool takes_token_steps(const cohort_method *method) {
-  return takes_token_completions(method) && takes_steps(method);
+  return takes_token_completions(method) && takes_step_columns(method);
+}
+static bool counts_pair_steps(const cohort_method *method) {
+  return takes_token_pairs(method) && takes_steps(method) && !takes_step_columns(method);
+}
+static bool counts_token_steps(const cohort_method *method) {
+  return takes_token_completions(method) && takes_steps(method) && !takes_step_columns(method);
 }
 static bool takes_lists(const cohort_method *method) { return (method->needs & COHORT_NEEDS_LISTS) != 0; }
 
@@ -218,11 +232,25 @@ static const cohort_probe_array inputs[] = {
      .constraint = "value < S",
      .ignores = true,
      .meaning = "step of every token, from 0; negative: of none"},
+    {"step/chosen",
+     COHORT_ARRAY_OF_INTEGER,
+     {"pairs", "T"},
+     .when = counts_pair_steps,
+     .constraint = "value < T",
+     .ignores = true,
+     .meaning = "step of every token, from 0; negative: of none"},
     {"step/rejected",
      COHORT_ARRAY_OF_INTEGER,
      {"pairs", "T"},
      .when = takes_pair_steps,
      .constraint = "value < S",
+     .ignores = true,
+     .meaning = "see step/chosen"},
+    {"step/rejected",
+     COHORT_ARRAY_OF_INTEGER,
+     {"pairs", "T"},
+     .when = counts_pair_steps,
+     .constraint = "value < T",
      .ignores = true,
      .meaning = "see step/chosen"},
     {"policy",
@@ -254,6 +282,13 @@ static const cohort_probe_array inputs[] = {
      {"completions", "T"},
      .when = takes_token_steps,
      .constraint = "value < S",
+     .ignores = true,
+     .meaning = "step of every token, from 0; negative: of none"},
+    {"step",
+     COHORT_ARRAY_OF_INTEGER,
+     {"completions", "T"},
+     .when = counts_token_steps,
+     .constraint = "value < T",
      .ignores = true,
      .meaning = "step of every token, from 0; negative: of none"},
     {"group",
@@ -354,7 +389,7 @@ static const cohort_probe_symbol symbols[] = {
     {"pairs", 1, 4, takes_pairs, .meaning = "pairs of completions"},
     {"completions", 1, 4, takes_completions, .meaning = "completions of prompts"},
     {"T", 1, 7, takes_tokens, .meaning = "tokens; shorter completions are filled up with mask 0"},
-    {"S", 1, 3, takes_steps, .meaning = "steps of the completion that has most"},
+    {"S", 1, 3, takes_step_columns, .meaning = "steps of the completion that has most"},
     {.name = NULL},
 };
 
