@@ -156,6 +156,12 @@ const cohort_foreign cohort_foreign_names[] = {
     {"vocab_size", NULL, NULL, "data.tokenizer", "the tokenizer has the vocabulary"},
     /* The data. */
     {"dataset", NULL, "data", "data", NULL},
+    {"dataset_mixer", NULL, "mix", "data.mix", NULL},
+    {"chat_template", NULL, "chat", "data.chat", NULL},
+    {"chat_template_path", NULL, "chat", "data.chat", NULL},
+    {"truncation_mode", NULL, "truncation", "data.truncation", NULL},
+    {"completion_only_loss", NULL, "scored", "data.scored", NULL},
+    {"assistant_only_loss", NULL, "scored", "data.scored", NULL},
     {"train_file", NULL, "train", "data.train", NULL},
     {"validation_file", NULL, "validation", "data.validation", NULL},
     {"val", NULL, "validation", "data.validation", NULL},
