@@ -196,7 +196,10 @@ static cohort_rollout_options options_of(const cohort_task *task, int lanes, coh
 double cohort_policy_bytes(const cohort_task *task, int lanes, cohort_isa isa, int executors, int threads) {
   const cohort_policy_data *own = task->own;
   cohort_rollout_options options = options_of(task, lanes, isa, executors, threads);
-  double bytes = cohort_rollout_bytes(&options);
+  const double tokens = (double)own->sequences * (double)own->settings->completion;
+  /* The batch, and what experience reads and makes of it. */
+  const double numbers = tokens * (sizeof(int64_t) + COHORT_SCORED_COLUMNS * sizeof(float) + 9 * sizeof(double));
+  double bytes = cohort_rollout_bytes(&options) + numbers;
   options.texts /= own->settings->group;
   return bytes + (cohort_policy_has(own, COHORT_POLICY_GREEDY) ? cohort_rollout_bytes(&options) : 0);
 }
