@@ -248,7 +248,6 @@ static cohort_preference_fields add_fields(bench *own) {
   cohort_preference_fields fields = cohort_preference_no_fields(own->method, own->samples, own->sides);
   const cohort_value one = cohort_graph_constant(graph, 1);
   fields.weight = cohort_graph_broadcast(graph, one, COHORT_SHAPE(own->samples));
-  fields.first_lane = one;
   fields.training = true; /* a first step */
   for (int s = 0; own->method->states && own->method->states[s].name; s++) {
     double initial;
@@ -314,15 +313,13 @@ static cohort_status run(cohort_probe_state *probe, cohort_error *error) {
   find_places(&own);
   const cohort_preference_fields fields = add_fields(&own);
   const cohort_preference_outputs outputs = cohort_preference_build(method, probe->choice.config, own.graph, &fields);
-  const cohort_value sum = cohort_preference_objective(own.graph, method, &fields, &outputs);
+  const cohort_value sum = cohort_preference_objective(own.graph, &fields, &outputs);
   const cohort_value loss = cohort_graph_scale(own.graph, sum, 1 / (double)own.samples);
   cohort_probe_wanted wanted[RESULTS] = {{loss, "loss", COHORT_SCALAR_SHAPE}};
   int results = 1;
-  if (!(method->needs & COHORT_NEEDS_BATCH)) {
-    wanted[results++] = (cohort_probe_wanted){rows_of(&own, &fields, &outputs), pairs ? "per_pair" : "per_completion",
-                                              COHORT_SHAPE(own.given)};
-    if (method->needs & COHORT_NEEDS_LISTS) bind_list(&own);
-  }
+  wanted[results++] = (cohort_probe_wanted){rows_of(&own, &fields, &outputs), pairs ? "per_pair" : "per_completion",
+                                            COHORT_SHAPE(own.given)};
+  if (method->needs & COHORT_NEEDS_LISTS) bind_list(&own);
   cohort_value gradient[4];
   cohort_graph_gradient(own.graph, loss, COHORT_NO_VALUE, own.varied, own.wrt, gradient);
   for (int i = 0; i < own.varied; i++)

@@ -56,7 +56,7 @@ static cohort_value spread(cohort_graph *graph, const cohort_preference_fields *
 static cohort_preference_fields make_fields(const cohort_choice *choice, cohort_graph *graph) {
   const cohort_method *method = choice->method;
   const int sides = sides_of(method);
-  const cohort_value one = cohort_graph_constant(graph, 1), policy = column(graph, true, "policy");
+  const cohort_value policy = column(graph, true, "policy");
   cohort_preference_fields fields = cohort_preference_no_fields(method, COMPLETIONS / sides, sides);
   fields.policy = fields.score = policy;
   fields.reference = column(graph, method->needs & COHORT_NEEDS_REFERENCE, "reference");
@@ -70,7 +70,6 @@ static cohort_preference_fields make_fields(const cohort_choice *choice, cohort_
   fields.policy_mismatched = slope(graph, COMPLETIONS, -7, 0.2);
   fields.reference_mismatched = slope(graph, COMPLETIONS, -8, 0.25);
   fields.token_share = cohort_graph_constant(graph, 0.3);
-  fields.first_lane = one;
   fields.training = false; /* what moves with the step is a constant of the gradient, which differences do not see */
   for (int s = 0; method->states && method->states[s].name; s++) {
     double initial;
@@ -123,7 +122,7 @@ static void check_gradients(const cohort_choice *choice, const char *label) {
   cohort_graph *graph = cohort_graph_create();
   const cohort_preference_fields fields = make_fields(choice, graph);
   const cohort_preference_outputs outputs = cohort_preference_build(method, choice->config, graph, &fields);
-  cohort_value total = cohort_preference_objective(graph, method, &fields, &outputs);
+  cohort_value total = cohort_preference_objective(graph, &fields, &outputs);
   CU_ASSERT_EQUAL(cohort_shape_elements(cohort_graph_shape(graph, outputs.reward)), COMPLETIONS);
   /* the rewards are outputs too: their slopes are checked along with the loss's */
   total = cohort_graph_add(graph, total, cohort_graph_scale(graph, cohort_graph_sum_all(graph, outputs.reward), 0.1));
@@ -170,7 +169,7 @@ static void check_direction(const cohort_choice *choice, const char *label) {
   cohort_graph *graph = cohort_graph_create();
   const cohort_preference_fields fields = make_fields(choice, graph);
   const cohort_preference_outputs outputs = cohort_preference_build(method, choice->config, graph, &fields);
-  graph_subject subject = graph_subject_create(graph, cohort_preference_objective(graph, method, &fields, &outputs));
+  graph_subject subject = graph_subject_create(graph, cohort_preference_objective(graph, &fields, &outputs));
   fill(&subject);
   for (int c = 0; c < COMPLETIONS; c += 2) ((double *)graph_subject_input(&subject, "policy"))[c] -= unpaired ? 0 : 30;
   cohort_value wanted[2] = {outputs.reward};

@@ -105,7 +105,7 @@ static double evaluate_pair(const char *key, const char *settings, pair at) {
       .weight = cohort_graph_broadcast(graph, cohort_graph_constant(graph, 1), COHORT_SHAPE(1)),
       .token_share = cohort_graph_constant(graph, 0.25)};
   const cohort_preference_outputs outputs = cohort_preference_build(choice.method, choice.config, graph, &fields);
-  const cohort_value loss = cohort_preference_objective(graph, choice.method, &fields, &outputs);
+  const cohort_value loss = cohort_preference_objective(graph, &fields, &outputs);
   graph_subject subject = graph_subject_create(graph, loss);
   memcpy(graph_subject_input(&subject, "policy"), policy, sizeof policy);
   memcpy(graph_subject_input(&subject, "reference"), reference, sizeof reference);

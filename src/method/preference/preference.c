@@ -90,10 +90,8 @@ cohort_value cohort_preference_rows(cohort_graph *graph, const cohort_preference
   return cohort_graph_add(graph, outputs->loss, cohort_graph_multiply(graph, outputs->token_loss, fields->token_share));
 }
 
-cohort_value cohort_preference_objective(cohort_graph *graph, const cohort_method *method,
-                                         const cohort_preference_fields *fields,
+cohort_value cohort_preference_objective(cohort_graph *graph, const cohort_preference_fields *fields,
                                          const cohort_preference_outputs *outputs) {
-  if (method->needs & COHORT_NEEDS_BATCH) return cohort_graph_multiply(graph, outputs->loss, fields->first_lane);
   const cohort_value rows = cohort_preference_rows(graph, fields, outputs);
   return cohort_graph_sum_all(graph, cohort_graph_multiply(graph, rows, fields->weight));
 }
@@ -115,13 +113,6 @@ static bool takes_step_scores(const cohort_method *method) {
 static bool takes_token_pairs(const cohort_method *method) { return takes_pairs(method) && takes_tokens(method); }
 static bool takes_token_completions(const cohort_method *method) {
   return takes_completions(method) && takes_tokens(method);
-}
-/* Each pair with a loss of its own. */
-static bool takes_single_pairs(const cohort_method *method) {
-  return takes_pairs(method) && !(method->needs & COHORT_NEEDS_BATCH);
-}
-static bool takes_single_completions(const cohort_method *method) {
-  return takes_completions(method) && !(method->needs & COHORT_NEEDS_BATCH);
 }
 static bool takes_pair_reference(const cohort_method *method) {
   return takes_pairs(method) && method->needs & COHORT_NEEDS_REFERENCE;
@@ -346,7 +337,7 @@ static const cohort_probe_array outputs[] = {
      .when = takes_step_scores,
      .meaning = "of loss with respect to reward"},
     {"loss", COHORT_ARRAY_OF_REAL, {NULL}, .meaning = "mean over the pairs, completions or lists"},
-    {"per_pair", COHORT_ARRAY_OF_REAL, {"pairs"}, .when = takes_single_pairs, .meaning = "loss of each pair"},
+    {"per_pair", COHORT_ARRAY_OF_REAL, {"pairs"}, .when = takes_pairs, .meaning = "loss of each pair"},
     {"gradient/chosen",
      COHORT_ARRAY_OF_REAL,
      {"pairs", "T"},
@@ -370,7 +361,7 @@ static const cohort_probe_array outputs[] = {
     {"per_completion",
      COHORT_ARRAY_OF_REAL,
      {"completions"},
-     .when = takes_single_completions,
+     .when = takes_completions,
      .meaning = "loss of each completion, or of the list that it is in"},
     {"gradient",
      COHORT_ARRAY_OF_REAL,
@@ -418,7 +409,7 @@ static bool further(const cohort_method *method, int index, cohort_probe_array *
   return false;
 }
 
-static const char *const needs[] = {"reference", "unpaired", "mismatched", "divergence", "batch", "tokens",
+static const char *const needs[] = {"reference", "unpaired", "mismatched", "divergence", "tokens",
                                     "scores",    "lists",    "each token", "steps",      NULL};
 
 const cohort_family cohort_family_preference = {

@@ -16,7 +16,7 @@
  * constants for the gradient. A column's side is had by cohort_preference_side. States change once a step, from the
  * first answer on the step's own batch, and only if the step is applied (bco.c, groupdpo.c).
  *
- * To add a method: copy ipo.c, fill the descriptor, write `build`. */
+ * To add a method: copy gpo.c, fill the descriptor, write `build`. */
 #ifndef COHORT_METHOD_PREFERENCE_PREFERENCE_H
 #define COHORT_METHOD_PREFERENCE_PREFERENCE_H
 
@@ -30,12 +30,11 @@ enum {
   COHORT_NEEDS_UNPAIRED = 1 << 1,   /* completions alone, with labels */
   COHORT_NEEDS_MISMATCHED = 1 << 2, /* beside each prompt's completion that of another prompt of the batch */
   COHORT_NEEDS_DIVERGENCE = 1 << 3, /* of every token: KL from the reference's distribution to the policy's */
-  COHORT_NEEDS_BATCH = 1 << 4,      /* one loss for the batch, of all its pairs together */
-  COHORT_NEEDS_TOKENS = 1 << 5,     /* how many tokens the batch's chosen have: for token_loss */
-  COHORT_NEEDS_SCORES = 1 << 6,     /* the model's scalar head at the last token; no log p of the policy */
-  COHORT_NEEDS_LISTS = 1 << 7,      /* lists of completions, the best first; pairs are lists of two */
-  COHORT_NEEDS_EACH_TOKEN = 1 << 8, /* log p of every token, not their sums alone */
-  COHORT_NEEDS_STEPS = 1 << 9,      /* which step or turn each token is of; with SCORES: the head at each step's end */
+  COHORT_NEEDS_TOKENS = 1 << 4,     /* how many tokens the batch's chosen have: for token_loss */
+  COHORT_NEEDS_SCORES = 1 << 5,     /* the model's scalar head at the last token; no log p of the policy */
+  COHORT_NEEDS_LISTS = 1 << 6,      /* lists of completions, the best first; pairs are lists of two */
+  COHORT_NEEDS_EACH_TOKEN = 1 << 7, /* log p of every token, not their sums alone */
+  COHORT_NEEDS_STEPS = 1 << 8,      /* which step or turn each token is of; with SCORES: the head at each step's end */
 };
 
 typedef struct cohort_preference_fields {
@@ -60,7 +59,6 @@ typedef struct cohort_preference_fields {
   cohort_value reference_mismatched; /* the same */
   cohort_value token_share;          /* scalar, TOKENS: samples of the batch over the tokens of all that are chosen
                                         (the best, desirable); SCORES and STEPS: over all steps */
-  cohort_value first_lane;           /* scalar: 1 in the first lane, 0 in the others; BATCH alone */
   cohort_value state[COHORT_MAX_STATES]; /* what the descriptor's `states` (owner space) hold as the step finds them;
                                             each of its numbers, at least [1] */
   const cohort_field *own;               /* the method's table, or NULL */
@@ -71,8 +69,8 @@ typedef struct cohort_preference_fields {
 enum { COHORT_PREFERENCE_COLUMNS = 4 };
 
 typedef struct cohort_preference_outputs {
-  cohort_value loss;       /* of each sample [P]; divided by their number in the batch.
-                              BATCH: a scalar, the sum over the batch, the same in every lane */
+  cohort_value loss;       /* of each sample [P]; divided by their number in the batch. A loss of the batch is shared
+                              out: its mean for every sample (cohort_pair_transport) */
   cohort_value token_loss; /* as many, or COHORT_NO_VALUE: sums over the tokens of the chosen; divided by
                               the number of such tokens in the batch, not by pair */
   cohort_value reward;     /* [C], as logged by TRL */
@@ -118,10 +116,9 @@ int cohort_preference_field_index(const cohort_method *method, const char *name)
 cohort_preference_outputs cohort_preference_build(const cohort_method *method, const void *config, cohort_graph *graph,
                                                   const cohort_preference_fields *fields);
 /* The lane's part of the objective, a scalar: to be divided by the batch's samples. */
-cohort_value cohort_preference_objective(cohort_graph *graph, const cohort_method *method,
-                                         const cohort_preference_fields *fields,
+cohort_value cohort_preference_objective(cohort_graph *graph, const cohort_preference_fields *fields,
                                          const cohort_preference_outputs *outputs);
-/* What each sample gives to it, its weight apart; not for BATCH. */
+/* What each sample gives to it, its weight apart. */
 cohort_value cohort_preference_rows(cohort_graph *graph, const cohort_preference_fields *fields,
                                     const cohort_preference_outputs *outputs);
 

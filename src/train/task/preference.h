@@ -23,7 +23,6 @@ typedef enum cohort_preference_input {
   COHORT_PREFERENCE_TOKEN_SHARE,                                /* scalar; TOKENS */
   COHORT_PREFERENCE_REFERENCE,                                  /* [sequences]: the reference's log p; stored */
   COHORT_PREFERENCE_REFERENCE_MISMATCHED,                       /* [sequences]: of mismatched ones; stored */
-  COHORT_PREFERENCE_FIRST_LANE,                                 /* scalar; BATCH */
   COHORT_PREFERENCE_LAST,  /* [sequences], or with STEPS [sequences, S] integer: the row of its last token; SCORES */
   COHORT_PREFERENCE_FIELD, /* each of the method's own */
   COHORT_PREFERENCE_INPUTS = COHORT_PREFERENCE_FIELD + COHORT_MAX_FIELDS,

@@ -244,6 +244,4 @@ void cohort_preference_feed(const cohort_task *task, cohort_feed *feed) {
   if (mismatched) put_rest(task, feed, COHORT_PREFERENCE_OTHERS, others, NULL, other_row);
   if (place[COHORT_PREFERENCE_TOKEN_SHARE] >= 0)
     *(float *)feed->input[place[COHORT_PREFERENCE_TOKEN_SHARE]] = token_share(task, feed);
-  if (place[COHORT_PREFERENCE_FIRST_LANE] >= 0)
-    *(float *)feed->input[place[COHORT_PREFERENCE_FIRST_LANE]] = feed->lane == 0 ? 1 : 0;
 }

@@ -22,7 +22,6 @@ void cohort_preference_place_inputs(const cohort_method *method, bool stored, bo
     if (i == COHORT_PREFERENCE_TOKEN_SHARE) there = needs & COHORT_NEEDS_TOKENS;
     if (i == COHORT_PREFERENCE_REFERENCE) there = stored;
     if (i == COHORT_PREFERENCE_REFERENCE_MISMATCHED) there = stored && needs & COHORT_NEEDS_MISMATCHED;
-    if (i == COHORT_PREFERENCE_FIRST_LANE) there = needs & COHORT_NEEDS_BATCH;
     if (i == COHORT_PREFERENCE_LAST) there = needs & COHORT_NEEDS_SCORES;
     if (i >= COHORT_PREFERENCE_FIELD) {
       const cohort_token_field *field = &data->field[i - COHORT_PREFERENCE_FIELD];
@@ -267,7 +266,6 @@ static cohort_preference_fields make_fields(const cohort_task *task, cohort_grap
   if (place[COHORT_PREFERENCE_REFERENCE] >= 0) fields.reference = real_input(graph, "reference", each);
   if (place[COHORT_PREFERENCE_REFERENCE_MISMATCHED] >= 0)
     fields.reference_mismatched = real_input(graph, "reference_mismatched", each);
-  if (needs & COHORT_NEEDS_BATCH) fields.first_lane = real_input(graph, "first_lane", COHORT_SCALAR_SHAPE);
   if (needs & COHORT_NEEDS_SCORES) score_last(task, graph, all, filler, &fields);
   add_own(own, graph, &all, &fields);
   if (!(needs & COHORT_NEEDS_SCORES)) add_scores(task, graph, &all, filler, &fields);
@@ -360,7 +358,7 @@ cohort_lane_outputs cohort_preference_graph(const cohort_task *task, cohort_grap
     cohort_graph_set_next(graph, fields.state[s], outputs.next[s]);
   cohort_lane_outputs out = {.objectives = 1, .row = COHORT_NO_VALUE};
   if (task->scores && !training) out.row = scores_of(graph, &fields);
-  out.objective[0] = cohort_preference_objective(graph, method, &fields, &outputs);
+  out.objective[0] = cohort_preference_objective(graph, &fields, &outputs);
   for (int i = 0; i < task->metrics; i++) {
     const int source = own->source[i];
     const cohort_value column = source >= COHORT_PREFERENCE_OWN
