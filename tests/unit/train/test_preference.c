@@ -9,6 +9,7 @@
 #include "io/config.h"
 #include "lane/graph.h"
 #include "method/preference/preference.h"
+#include "train/task/preference.h"
 #include "train/task/task.h"
 #include "train/task/token_pairs.h"
 
@@ -71,6 +72,8 @@ static void open_bench(bench *own) {
   CU_ASSERT_EQUAL(own->task.samples[COHORT_SPLIT_TRAIN], PAIRS);
   free(text);
   own->task.preference.method = &odds;
+  cohort_preference_data *const data = own->task.own;
+  cohort_preference_place_inputs(&odds, false, data->shares, &data->split[COHORT_SPLIT_TRAIN], data->place);
   cohort_graph *graph = NULL;
   CU_ASSERT_EQUAL_FATAL(cohort_lane_source_graph(&own->task.source, &graph, &error), COHORT_DONE);
   own->space = cohort_space_create(graph, 0, "model");
