@@ -13,8 +13,8 @@
   "steps: 6\nseed: 3\nbind: none\ntask: supervised\nbatch: 10\nlanes: 5\n"   \
   "data: {train_images: DATA/images, train_labels: DATA/labels, group: y}\n" \
   "model: {mlp: {hidden: 19, layers: 1, norm: batch}}\n"
-#define PREFERENCE                                                                                             \
-  "steps: 6\nseed: 3\nbind: none\ntask: preference\nbatch: 5\nlanes: 5\ndata: {lines: DATA/text, pairs: 30}\n" \
+#define PREFERENCE                                                                                         \
+  "steps: 6\nseed: 3\nbind: none\ntask: preference\nbatch: 5\nlanes: 5\ndata: {train: DATA/pairs.jsonl}\n" \
   "model: {gpt: {layers: 1, width: 16, heads: 2, context: 24}}\n"
 
 static const struct {

@@ -366,7 +366,7 @@ static const cohort_method dr_po = {
     .config_size = sizeof(ppo_config),
     .parameters = dr_po_parameters,
     .needs = COHORT_POLICY_VALUE,
-    .identities = (const cohort_identity[]){{"", "ppo", ""}, {.settings = NULL}},
+    .identities = (const cohort_identity[]){{"reset=0", "ppo", ""}, {.settings = NULL}},
     .functions = &dr_po_functions,
 };
 
