@@ -167,31 +167,21 @@ void cohort_policy_run_experience(cohort_policy_data *own, int64_t number) {
   measure(own);
 }
 
-/* Columns stand in the alphabet's order. */
-static void add_metric(cohort_task *task, cohort_policy_data *own, const char *name, int source) {
-  int at = task->metrics++;
-  for (; at > 0 && strcmp(task->metric[at - 1], name) > 0; at--) {
-    task->metric[at] = task->metric[at - 1];
-    own->source[at] = own->source[at - 1];
-  }
-  task->metric[at] = name;
-  own->source[at] = source;
-}
-
 void cohort_policy_list_metrics(cohort_task *task, cohort_policy_data *own) {
   const cohort_policy *functions = own->loss.method->functions;
   bool has[COHORT_POLICY_COLUMNS];
   cohort_policy_columns(task, has);
   for (int i = 0; i < COHORT_POLICY_COLUMNS; i++)
-    if (has[i]) add_metric(task, own, functions->column[i], i);
-  add_metric(task, own, "policy/entropy", COHORT_POLICY_ENTROPY_MEAN);
+    if (has[i]) cohort_task_add_metric(task, own->source, functions->column[i], i);
+  cohort_task_add_metric(task, own->source, "policy/entropy", COHORT_POLICY_ENTROPY_MEAN);
   for (int r = 0; r < REPORTS; r++) {
     if (r == KL && !own->rollouts.reference) continue;
     if (r == DROPPED && own->settings->resample == 0) continue;
-    add_metric(task, own, report_names[r], COHORT_POLICY_OF_ROLLOUT + r);
+    cohort_task_add_metric(task, own->source, report_names[r], COHORT_POLICY_OF_ROLLOUT + r);
   }
   for (int i = 0; cohort_policy_has(own, COHORT_POLICY_KEEPS) && i < cohort_policy_states(own->loss.method); i++)
-    add_metric(task, own, functions->state[i], COHORT_POLICY_OF_ROLLOUT + COHORT_POLICY_REPORTS + i);
+    cohort_task_add_metric(task, own->source, functions->state[i],
+                           COHORT_POLICY_OF_ROLLOUT + COHORT_POLICY_REPORTS + i);
 }
 
 void cohort_policy_derive(const cohort_task *task, cohort_split split, int64_t count, const double *sums, double loss,

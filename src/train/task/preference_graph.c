@@ -44,24 +44,13 @@ static comparison comparison_of(const cohort_method *method) {
   return cohort_preference_has_label(method) ? UNPAIRED : STEPWISE;
 }
 
-/* Columns stand in the alphabet's order. */
-static void add_metric(cohort_task *task, cohort_preference_data *own, const char *name, int source) {
-  int at = task->metrics++;
-  for (; at > 0 && strcmp(task->metric[at - 1], name) > 0; at--) {
-    task->metric[at] = task->metric[at - 1];
-    own->source[at] = own->source[at - 1];
-  }
-  task->metric[at] = name;
-  own->source[at] = source;
-}
-
 void cohort_preference_list_metrics(cohort_task *task, cohort_preference_data *own) {
   const cohort_preference *functions = task->preference.method->functions;
   const char *const *const tables[] = {pair_metrics, list_metrics, unpaired_metrics, step_metrics};
   const char *const *standard = tables[comparison_of(task->preference.method)];
-  for (int i = 0; standard[i]; i++) add_metric(task, own, standard[i], i);
+  for (int i = 0; standard[i]; i++) cohort_task_add_metric(task, own->source, standard[i], i);
   for (int i = 0; i < COHORT_PREFERENCE_COLUMNS && functions->column[i]; i++)
-    add_metric(task, own, functions->column[i], COHORT_PREFERENCE_OWN + i);
+    cohort_task_add_metric(task, own->source, functions->column[i], COHORT_PREFERENCE_OWN + i);
 }
 
 /* Rows that attention reads for a row of the training split, in the mean. Of the validation split where there is

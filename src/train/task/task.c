@@ -148,6 +148,16 @@ const float *cohort_task_scores(const cohort_task *task, cohort_split split, int
   return task->scored + (position - task->scored_first) * task->score_columns;
 }
 
+void cohort_task_add_metric(cohort_task *task, int *source, const char *name, int from) {
+  int at = task->metrics++;
+  for (; at > 0 && strcmp(task->metric[at - 1], name) > 0; at--) {
+    task->metric[at] = task->metric[at - 1];
+    source[at] = source[at - 1];
+  }
+  task->metric[at] = name;
+  source[at] = from;
+}
+
 int cohort_task_add_space(cohort_task *task, const char *name, cohort_space_rule rule, int of) {
   const int number = task->spaces++;
   task->space[number] = (cohort_declared_space){.name = name, .rule = rule, .of = of < 0 ? number : of};

@@ -141,6 +141,10 @@ void cohort_task_add_scores(cohort_task *task, int64_t columns);
 /* What is stored of the sample at a position of the batch that is fed; NULL when nothing was fetched for it. */
 const float *cohort_task_scores(const cohort_task *task, cohort_split split, int64_t position);
 
+/* Adds a column of metrics.csv in its place in the alphabet; source[metric] says where the task has it from, and moves
+ * along. `name` stays the caller's. */
+void cohort_task_add_metric(cohort_task *task, int *source, const char *name, int from);
+
 /* Adds a space; returns its number, with which the task's graph declares its tensors. `of`: of which it is a copy at
  * the start, or -1. Before the graph is built. */
 int cohort_task_add_space(cohort_task *task, const char *name, cohort_space_rule rule, int of);
