@@ -198,12 +198,8 @@ static cohort_value add_inputs(const cohort_task *task, cohort_graph *graph, int
   return targets;
 }
 
-static cohort_lane_outputs build(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training) {
-  cohort_model_inputs inputs;
-  const cohort_value targets = add_inputs(task, graph, capacity, training, &inputs);
-  const cohort_model *model = task->model.method->functions;
-  const cohort_model_outputs outputs = model->build(task->model.config, graph, &task->model_data, &inputs);
-  cohort_lane_outputs out = {.objectives = task->objectives, .row = COHORT_NO_VALUE};
+void cohort_language_losses(const cohort_task *task, cohort_graph *graph, const cohort_model_outputs *outputs,
+                            cohort_value targets, cohort_value *objective) {
   cohort_head_outputs head = {COHORT_NO_VALUE, COHORT_NO_VALUE, COHORT_NO_VALUE, COHORT_NO_VALUE};
   cohort_value logits = COHORT_NO_VALUE;
   for (int i = 0; i < task->objectives; i++) {
@@ -211,14 +207,23 @@ static cohort_lane_outputs build(const cohort_task *task, cohort_graph *graph, i
     cohort_value per_token;
     if (loss->build_head) {
       if (head.log_probability == COHORT_NO_VALUE)
-        head = cohort_graph_vocabulary_head(graph, outputs.hidden, outputs.head, targets);
+        head = cohort_graph_vocabulary_head(graph, outputs->hidden, outputs->head, targets);
       per_token = loss->build_head(task->loss[i].config, graph, &head, targets);
     } else {
-      if (logits == COHORT_NO_VALUE) logits = cohort_graph_matmul(graph, outputs.hidden, outputs.head, false, true);
+      if (logits == COHORT_NO_VALUE) logits = cohort_graph_matmul(graph, outputs->hidden, outputs->head, false, true);
       per_token = cohort_loss_rows(task->loss[i].method, task->loss[i].config, graph, logits, targets);
     }
-    out.objective[i] = cohort_graph_sum_all(graph, per_token);
+    objective[i] = cohort_graph_sum_all(graph, per_token);
   }
+}
+
+static cohort_lane_outputs build(const cohort_task *task, cohort_graph *graph, int64_t capacity, bool training) {
+  cohort_model_inputs inputs;
+  const cohort_value targets = add_inputs(task, graph, capacity, training, &inputs);
+  const cohort_model *model = task->model.method->functions;
+  const cohort_model_outputs outputs = model->build(task->model.config, graph, &task->model_data, &inputs);
+  cohort_lane_outputs out = {.objectives = task->objectives, .row = COHORT_NO_VALUE};
+  cohort_language_losses(task, graph, &outputs, targets, out.objective);
   return out;
 }
 

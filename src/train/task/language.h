@@ -1,4 +1,4 @@
-/* What the language task shares with tokenizing, the n-gram baseline and generation. */
+/* What the language task shares with task sft, tokenizing, the n-gram baseline and generation. */
 #ifndef COHORT_TRAIN_TASK_LANGUAGE_H
 #define COHORT_TRAIN_TASK_LANGUAGE_H
 
@@ -9,6 +9,11 @@
 cohort_status cohort_language_tokenizer(const char *path, cohort_tokenizer **out, cohort_error *error);
 /* Sets the outputs of a task with tokens: as many as the model has, which are at least the tokenizer's. */
 cohort_status cohort_language_outputs(cohort_task *task, const cohort_tokenizer *tokenizer, cohort_error *error);
+
+/* Of each of the task's losses its sum over the lane's tokens, a scalar, into objective[]; `outputs` are the model's,
+ * `targets` [rows], -1: not learned. The vocabulary head is built once for all losses that read it. */
+void cohort_language_losses(const cohort_task *task, cohort_graph *graph, const cohort_model_outputs *outputs,
+                            cohort_value targets, cohort_value *objective);
 
 /* Where the validation text begins: byte offset, at a character's start. */
 size_t cohort_language_split(const char *text, size_t length, double validation_share);

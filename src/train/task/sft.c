@@ -208,21 +208,8 @@ static cohort_lane_outputs build(const cohort_task *task, cohort_graph *graph, i
   const cohort_model *model = task->model.method->functions;
   const cohort_model_outputs outputs = model->build(task->model.config, graph, &task->model_data, &inputs);
   cohort_lane_outputs out = {.objectives = task->objectives, .row = COHORT_NO_VALUE};
-  cohort_head_outputs head = {COHORT_NO_VALUE, COHORT_NO_VALUE, COHORT_NO_VALUE, COHORT_NO_VALUE};
-  cohort_value logits = COHORT_NO_VALUE;
-  for (int i = 0; i < task->objectives; i++) {
-    const cohort_loss *loss = task->loss[i].method->functions;
-    cohort_value per_token;
-    if (loss->build_head) {
-      if (head.log_probability == COHORT_NO_VALUE)
-        head = cohort_graph_vocabulary_head(graph, outputs.hidden, outputs.head, targets);
-      per_token = loss->build_head(task->loss[i].config, graph, &head, targets);
-    } else {
-      if (logits == COHORT_NO_VALUE) logits = cohort_graph_matmul(graph, outputs.hidden, outputs.head, false, true);
-      per_token = cohort_loss_rows(task->loss[i].method, task->loss[i].config, graph, logits, targets);
-    }
-    out.objective[i] = cohort_graph_multiply(graph, cohort_graph_sum_all(graph, per_token), share);
-  }
+  cohort_language_losses(task, graph, &outputs, targets, out.objective);
+  for (int i = 0; i < task->objectives; i++) out.objective[i] = cohort_graph_multiply(graph, out.objective[i], share);
   return out;
 }
 
