@@ -56,7 +56,7 @@ void cohort_tokenizer_scratch_destroy(cohort_tokenizer_scratch *scratch) {
   if (!scratch) return;
   cohort_bpe_cache_destroy(scratch->cache);
   cohort_pattern_scratch_destroy(scratch->search);
-  cohort_text_buffer_release(&scratch->normal);
+  cohort_text_release(&scratch->normal);
   (void)pthread_mutex_destroy(&scratch->lock);
   free(scratch);
 }
@@ -103,9 +103,9 @@ static void list_bytes(cohort_tokenizer *own) {
   for (int id = 0; id < own->vocabulary; id++) {
     const cohort_token_text token = own->shown[id];
     if (!token.text) continue;
-    cohort_text_buffer made = {0};
-    cohort_text_buffer_add(&made, "", 0);
-    if (!cohort_alphabet_read(token.text, token.length, &made)) cohort_text_buffer_add(&made, token.text, token.length);
+    cohort_text made = {0};
+    cohort_text_put_bytes(&made, "", 0);
+    if (!cohort_alphabet_read(token.text, token.length, &made)) cohort_text_put_bytes(&made, token.text, token.length);
     own->bytes[id] = made.text;
     own->byte_count[id] = made.length;
   }
@@ -117,7 +117,7 @@ void cohort_tokenizer_finish(cohort_tokenizer *own) {
     token->found = token->text;
     token->found_length = token->length;
     if (!token->normalised || !own->normalizer.count) continue;
-    cohort_text_buffer form = {0};
+    cohort_text form = {0};
     (void)cohort_steps_normalise(&own->normalizer, own->scratch->search, token->text, token->length, &form);
     token->found = form.text;
     token->found_length = form.length;
@@ -192,7 +192,7 @@ static void add_raw(void *argument, const cohort_added_token *token, size_t star
   inner.first = start == 0;
   size_t length = end - start;
   if (own->own->normalizer.count) {
-    cohort_text_buffer *normal = &own->scratch->normal;
+    cohort_text *normal = &own->scratch->normal;
     if (!cohort_steps_normalise(&own->own->normalizer, own->scratch->search, inner.text, length, normal))
       inner.first = false;
     inner.text = normal->text;
@@ -224,18 +224,17 @@ int32_t *cohort_tokenizer_encode(const cohort_tokenizer *tokenizer, const char *
 }
 
 /* Where the alphabet alone decodes, tokens are joined. */
-static void join_bytes(const cohort_tokenizer *own, const int32_t *tokens, int64_t count, bool all,
-                       cohort_text_buffer *out) {
+static void join_bytes(const cohort_tokenizer *own, const int32_t *tokens, int64_t count, bool all, cohort_text *out) {
   for (int64_t i = 0; i < count; i++) {
     const int32_t id = tokens[i];
     if (id < 0 || id >= own->vocabulary || !own->bytes[id] || (!all && own->special[id])) continue;
-    cohort_text_buffer_add(out, own->bytes[id], own->byte_count[id]);
+    cohort_text_put_bytes(out, own->bytes[id], own->byte_count[id]);
   }
 }
 
 static char *decode(const cohort_tokenizer *own, const int32_t *tokens, int64_t count, bool all, size_t *length) {
-  cohort_text_buffer out = {0};
-  cohort_text_buffer_add(&out, "", 0);
+  cohort_text out = {0};
+  cohort_text_put_bytes(&out, "", 0);
   if (own->bytes) {
     join_bytes(own, tokens, count, all, &out);
   } else {

@@ -8,7 +8,7 @@
 
 /* Texts that a step makes: places in a buffer that may still move. */
 typedef struct text_list {
-  cohort_text_buffer text;
+  cohort_text text;
   size_t *end; /* [count] */
   int64_t count, room;
 } text_list;
@@ -22,28 +22,28 @@ static void end_text(text_list *list) {
 }
 
 static void replace_matches(const cohort_text_step *step, cohort_pattern_scratch *scratch, cohort_token_text token,
-                            cohort_text_buffer *out) {
+                            cohort_text *out) {
   cohort_pattern_search search = cohort_pattern_begin(step->pattern, scratch, token.text, token.length);
   size_t start = 0, end = 0, told = 0;
   while (token.length && cohort_pattern_next(&search, &start, &end)) {
-    cohort_text_buffer_add(out, token.text + told, start - told);
-    cohort_text_buffer_add(out, step->text, step->length);
+    cohort_text_put_bytes(out, token.text + told, start - told);
+    cohort_text_put_bytes(out, step->text, step->length);
     told = end;
   }
-  cohort_text_buffer_add(out, token.text + told, token.length - told);
+  cohort_text_put_bytes(out, token.text + told, token.length - told);
 }
 
 /* `from` by `to` everywhere. */
 static void replace_text(cohort_token_text token, const char *from, size_t from_length, const char *to,
-                         cohort_text_buffer *out) {
+                         cohort_text *out) {
   size_t told = 0;
   for (const char *found; from_length && told < token.length &&
                           (found = memmem(token.text + told, token.length - told, from, from_length));) {
-    cohort_text_buffer_add(out, token.text + told, (size_t)(found - token.text) - told);
-    cohort_text_buffer_add(out, to, strlen(to));
+    cohort_text_put_bytes(out, token.text + told, (size_t)(found - token.text) - told);
+    cohort_text_put_bytes(out, to, strlen(to));
     told = (size_t)(found - token.text) + from_length;
   }
-  cohort_text_buffer_add(out, token.text + told, token.length - told);
+  cohort_text_put_bytes(out, token.text + told, token.length - told);
 }
 
 static cohort_token_text strip(const cohort_text_step *step, cohort_token_text token) {
@@ -76,7 +76,7 @@ static int named_byte(cohort_token_text token) {
 }
 
 static void decode_token(const cohort_text_step *step, cohort_pattern_scratch *scratch, cohort_token_text token,
-                         bool first, bool last, cohort_text_buffer *out) {
+                         bool first, bool last, cohort_text *out) {
   switch (step->kind) {
     case COHORT_STEP_REPLACE:
       replace_matches(step, scratch, token, out);
@@ -97,13 +97,13 @@ static void decode_token(const cohort_text_step *step, cohort_pattern_scratch *s
       const int byte = named_byte(token);
       const char made = (char)byte;
       if (byte < 0) break;
-      cohort_text_buffer_add(out, &made, 1);
+      cohort_text_put_bytes(out, &made, 1);
       return;
     }
     default:
       break;
   }
-  cohort_text_buffer_add(out, token.text, token.length);
+  cohort_text_put_bytes(out, token.text, token.length);
 }
 
 /* Whether the token's text stays open: fused, joined to bytes, or all bytes of one text. */
@@ -117,7 +117,7 @@ static void decode_step(const cohort_text_step *step, cohort_pattern_scratch *sc
                         int64_t count, text_list *out) {
   out->text.length = 0;
   out->count = 0;
-  cohort_text_buffer_add(&out->text, "", 0);
+  cohort_text_put_bytes(&out->text, "", 0);
   for (int64_t i = 0; i < count; i++) {
     decode_token(step, scratch, token[i], i == 0, i + 1 == count, &out->text);
     if (!goes_on(step, token + i, i + 1 == count)) end_text(out);
@@ -125,7 +125,7 @@ static void decode_step(const cohort_text_step *step, cohort_pattern_scratch *sc
 }
 
 void cohort_steps_decode(const cohort_step_list *list, cohort_pattern_scratch *scratch, const cohort_token_text *token,
-                         int64_t count, cohort_text_buffer *out) {
+                         int64_t count, cohort_text *out) {
   text_list made[2] = {0};
   cohort_token_text *now = cohort_allocate((size_t)(count + 1) * sizeof *now);
   if (count) memcpy(now, token, (size_t)count * sizeof *now);
@@ -139,11 +139,11 @@ void cohort_steps_decode(const cohort_step_list *list, cohort_pattern_scratch *s
     }
   }
   for (int64_t n = 0; n < count; n++) {
-    if (n && !list->count) cohort_text_buffer_add(out, " ", 1);
-    cohort_text_buffer_add(out, now[n].text, now[n].length);
+    if (n && !list->count) cohort_text_put_bytes(out, " ", 1);
+    cohort_text_put_bytes(out, now[n].text, now[n].length);
   }
   for (int i = 0; i < 2; i++) {
-    cohort_text_buffer_release(&made[i].text);
+    cohort_text_release(&made[i].text);
     free(made[i].end);
   }
   free(now);

@@ -10,16 +10,16 @@ enum { DEEPEST = 64 };
 
 typedef struct translation {
   const char *next;
-  cohort_text_buffer *out;
+  cohort_text *out;
   size_t atom, open[DEEPEST]; /* open: where the parentheses around begin */
   int depth;
   bool extended; /* (?x): spaces and comments are no atoms */
 } translation;
 
-static void put(translation *own, const char *text) { cohort_text_buffer_add(own->out, text, strlen(text)); }
+static void put(translation *own, const char *text) { cohort_text_put_bytes(own->out, text, strlen(text)); }
 
 static void copy(translation *own, size_t length) {
-  cohort_text_buffer_add(own->out, own->next, length);
+  cohort_text_put_bytes(own->out, own->next, length);
   own->next += length;
 }
 
@@ -81,7 +81,7 @@ static const char *property(translation *own) {
   }
   const char *end = strchr(name, '}');
   if (!end) return "\\p{ without }";
-  cohort_text_buffer_add(own->out, own->next, 3);
+  cohort_text_put_bytes(own->out, own->next, 3);
   name++;
   if (*name == '^') {
     put(own, "^");
@@ -91,7 +91,7 @@ static const char *property(translation *own) {
   if (known)
     put(own, known);
   else
-    cohort_text_buffer_add(own->out, name, (size_t)(end - name));
+    cohort_text_put_bytes(own->out, name, (size_t)(end - name));
   put(own, "}");
   own->next = end + 1;
   return NULL;
@@ -151,7 +151,7 @@ static const char *escape(translation *own, bool inside) {
       for (int i = 2; i < 6; i++)
         if (!own->next[i] || !strchr("0123456789abcdefABCDEF", own->next[i])) return "\\u without four digits";
       put(own, "\\x{");
-      cohort_text_buffer_add(own->out, own->next + 2, 4);
+      cohort_text_put_bytes(own->out, own->next + 2, 4);
       put(own, "}");
       own->next += 6;
       return NULL;
@@ -215,7 +215,7 @@ static const char *parenthesis(translation *own) {
   for (; *own->next && strchr("imx-", *own->next); own->next++) {
     off = off || *own->next == '-';
     if (*own->next == 'x') own->extended = !off;
-    cohort_text_buffer_add(own->out, *own->next == 'm' ? "s" : own->next, 1);
+    cohort_text_put_bytes(own->out, *own->next == 'm' ? "s" : own->next, 1);
   }
   return NULL;
 }
@@ -240,13 +240,13 @@ static const char *interval(translation *own) {
   }
   if (*own->next != '+' && !(*own->next == '?' && fixed)) return NULL;
   /* Not possessive, and {n}? not lazy, in Ruby: a repeat of it. */
-  cohort_text_buffer atom = {0};
-  cohort_text_buffer_add(&atom, own->out->text + own->atom, own->out->length - own->atom);
+  cohort_text atom = {0};
+  cohort_text_put_bytes(&atom, own->out->text + own->atom, own->out->length - own->atom);
   own->out->length = own->atom;
   put(own, "(?:");
-  cohort_text_buffer_add(own->out, atom.text, atom.length);
+  cohort_text_put_bytes(own->out, atom.text, atom.length);
   put(own, ")");
-  cohort_text_buffer_release(&atom);
+  cohort_text_release(&atom);
   copy(own, 1);
   return NULL;
 }
@@ -297,9 +297,9 @@ static const char *step(translation *own) {
   return fault;
 }
 
-const char *cohort_dialect_translate(const char *source, cohort_text_buffer *out) {
+const char *cohort_dialect_translate(const char *source, cohort_text *out) {
   translation own = {.next = source, .out = out, .atom = out->length};
-  cohort_text_buffer_add(out, "", 0);
+  cohort_text_put_bytes(out, "", 0);
   while (*own.next) {
     const char *fault = step(&own);
     if (fault) return fault;

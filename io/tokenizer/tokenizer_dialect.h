@@ -5,6 +5,6 @@
 #include "io/tokenizer/tokenizer_unicode.h"
 
 /* Appends the same expression for PCRE2 (UTF, UCP, newline LF). Returns NULL, or what has no equal there. */
-const char *cohort_dialect_translate(const char *source, cohort_text_buffer *out);
+const char *cohort_dialect_translate(const char *source, cohort_text *out);
 
 #endif

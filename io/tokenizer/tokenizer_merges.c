@@ -26,7 +26,7 @@ typedef struct queued {
 struct cohort_bpe_cache {
   cached_word *word; /* [words] */
   size_t words, used;
-  cohort_text_buffer text, letters;
+  cohort_text text, letters;
   cohort_token_buffer tokens, symbols;
   cohort_scratch scratch;
   queued *heap;
@@ -38,8 +38,8 @@ cohort_bpe_cache *cohort_bpe_cache_create(void) { return cohort_allocate(sizeof(
 void cohort_bpe_cache_destroy(cohort_bpe_cache *cache) {
   if (!cache) return;
   free(cache->word);
-  cohort_text_buffer_release(&cache->text);
-  cohort_text_buffer_release(&cache->letters);
+  cohort_text_release(&cache->text);
+  cohort_text_release(&cache->letters);
   free(cache->tokens.token);
   free(cache->symbols.token);
   cohort_scratch_release(&cache->scratch);
@@ -103,7 +103,7 @@ static void cache_word(cohort_bpe_cache *cache, uint64_t hash, const char *word,
                         .tokens = (uint16_t)count,
                         .part = part};
   cache->used++;
-  cohort_text_buffer_add(&cache->text, word, length);
+  cohort_text_put_bytes(&cache->text, word, length);
   cohort_token_buffer_add(&cache->tokens, token, count);
 }
 
@@ -135,14 +135,14 @@ static void spell_stranger(spelling *own, const char *text, size_t length) {
 }
 
 static int32_t find_symbol(const cohort_bpe *bpe, const char *text, size_t length, bool first, bool last,
-                           cohort_text_buffer *whole) {
+                           cohort_text *whole) {
   const bool prefix = bpe->prefix && !first, suffix = bpe->suffix && last;
   if (!prefix && !suffix)
     return length == 1 ? bpe->byte_symbol[(unsigned char)text[0]] : cohort_bpe_find(bpe, text, length);
   whole->length = 0;
-  if (prefix) cohort_text_buffer_add(whole, bpe->prefix, strlen(bpe->prefix));
-  cohort_text_buffer_add(whole, text, length);
-  if (suffix) cohort_text_buffer_add(whole, bpe->suffix, strlen(bpe->suffix));
+  if (prefix) cohort_text_put_bytes(whole, bpe->prefix, strlen(bpe->prefix));
+  cohort_text_put_bytes(whole, text, length);
+  if (suffix) cohort_text_put_bytes(whole, bpe->suffix, strlen(bpe->suffix));
   return cohort_bpe_find(bpe, whole->text, whole->length);
 }
 

@@ -23,7 +23,7 @@ cohort_tokenizer *cohort_tokenizer_bytes(void) {
 /* The texts of all tokens, from the merges. Two tokens may have one text. */
 static void add_tokens(cohort_tokenizer *tokenizer) {
   tokenizer->text = cohort_allocate((size_t)tokenizer->vocabulary * sizeof *tokenizer->text);
-  cohort_text_buffer *text = cohort_allocate((size_t)(COHORT_BYTES + tokenizer->merges) * sizeof *text);
+  cohort_text *text = cohort_allocate((size_t)(COHORT_BYTES + tokenizer->merges) * sizeof *text);
   cohort_bpe_merges_create(&tokenizer->bpe, tokenizer->merges);
   for (int b = 0; b < COHORT_BYTES; b++) {
     const char own = (char)b;
@@ -32,15 +32,15 @@ static void add_tokens(cohort_tokenizer *tokenizer) {
   }
   for (int i = 0; i < tokenizer->merges; i++) {
     const int id = COHORT_BYTES + i, left = tokenizer->merge[2 * i], right = tokenizer->merge[2 * i + 1];
-    cohort_text_buffer_add(&text[id], text[left].text, text[left].length);
-    cohort_text_buffer_add(&text[id], text[right].text, text[right].length);
+    cohort_text_put_bytes(&text[id], text[left].text, text[left].length);
+    cohort_text_put_bytes(&text[id], text[right].text, text[right].length);
     cohort_bpe_add(&tokenizer->bpe, text[id].text, text[id].length, id);
     cohort_bpe_merge_add(&tokenizer->bpe, left, right, id, i);
   }
   for (int i = 0; i < COHORT_BYTES + tokenizer->merges; i++) {
     tokenizer->text[i] =
         (cohort_token_text){cohort_bpe_keep(&tokenizer->bpe, text[i].text, text[i].length), text[i].length};
-    cohort_text_buffer_release(&text[i]);
+    cohort_text_release(&text[i]);
   }
   free(text);
 }

@@ -16,7 +16,7 @@ typedef struct cohort_tokenizer_scratch {
   pthread_mutex_t lock;
   cohort_bpe_cache *cache;
   cohort_pattern_scratch *search;
-  cohort_text_buffer normal;
+  cohort_text normal;
 } cohort_tokenizer_scratch;
 
 struct cohort_tokenizer {

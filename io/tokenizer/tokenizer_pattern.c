@@ -39,10 +39,10 @@ static void quote(const char *source, char out[80]) {
 cohort_status cohort_pattern_create(const char *name, const char *source, cohort_pattern **out, cohort_error *error) {
   char quoted[80];
   quote(source, quoted);
-  cohort_text_buffer translated = {0};
+  cohort_text translated = {0};
   const char *unknown = cohort_dialect_translate(source, &translated);
   if (unknown) {
-    cohort_text_buffer_release(&translated);
+    cohort_text_release(&translated);
     return cohort_fail(error, COHORT_BAD_DATA, "%s: the expression %s has %s, which is not read here", name, quoted,
                        unknown);
   }
@@ -54,7 +54,7 @@ cohort_status cohort_pattern_create(const char *name, const char *source, cohort
                                    PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C, &number,
                                    &offset, context);
   pcre2_compile_context_free(context);
-  cohort_text_buffer_release(&translated);
+  cohort_text_release(&translated);
   if (!code) {
     PCRE2_UCHAR said[128] = {0};
     (void)pcre2_get_error_message(number, said, sizeof said);

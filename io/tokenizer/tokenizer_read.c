@@ -31,7 +31,7 @@ static size_t string_end(const char *text, size_t length, size_t at) {
 /* The file with stand-ins in its keys, owned by the caller; NULL: it needs none. */
 static char *hide_nul_keys(const char *text, size_t length, size_t *made_length) {
   if (!memmem(text, length, nul_escape, 6) || memmem(text, length, stand_in, 4)) return NULL;
-  cohort_text_buffer made = {0};
+  cohort_text made = {0};
   for (size_t at = 0; at < length;) {
     const size_t end = text[at] == '"' ? string_end(text, length, at) : at + 1;
     size_t behind = end;
@@ -40,7 +40,7 @@ static char *hide_nul_keys(const char *text, size_t length, size_t *made_length)
     for (size_t next = at; next < end;) {
       const bool hides = key && end - next >= 6 && memcmp(text + next, nul_escape, 6) == 0;
       const size_t bytes = hides ? 6 : text[next] == '\\' && next + 1 < end ? 2 : 1;
-      cohort_text_buffer_add(&made, hides ? stand_in_escape : text + next, hides ? 12 : bytes);
+      cohort_text_put_bytes(&made, hides ? stand_in_escape : text + next, hides ? 12 : bytes);
       next += bytes;
     }
     at = end;
@@ -52,15 +52,15 @@ static char *hide_nul_keys(const char *text, size_t length, size_t *made_length)
 /* Adds a token with NUL in place of stand-ins. */
 static void add_shown(cohort_bpe *bpe, const char *text, int32_t id) {
   const char *found;
-  cohort_text_buffer shown = {0};
+  cohort_text shown = {0};
   while ((found = strstr(text, stand_in))) {
-    cohort_text_buffer_add(&shown, text, (size_t)(found - text) + 1);
+    cohort_text_put_bytes(&shown, text, (size_t)(found - text) + 1);
     shown.text[shown.length - 1] = '\0';
     text = found + 4;
   }
-  cohort_text_buffer_add(&shown, text, strlen(text));
+  cohort_text_put_bytes(&shown, text, strlen(text));
   cohort_bpe_add(bpe, shown.text, shown.length, id);
-  cohort_text_buffer_release(&shown);
+  cohort_text_release(&shown);
 }
 
 static cohort_status read_vocabulary(const char *name, json_t *vocabulary, bool hidden, cohort_bpe *bpe,
@@ -102,8 +102,8 @@ static bool merge_texts(const json_t *merge, cohort_token_text side[2]) {
   return true;
 }
 
-static cohort_status read_merge(const char *name, const json_t *merge, int32_t rank, cohort_bpe *bpe,
-                                cohort_text_buffer *made, cohort_error *error) {
+static cohort_status read_merge(const char *name, const json_t *merge, int32_t rank, cohort_bpe *bpe, cohort_text *made,
+                                cohort_error *error) {
   cohort_token_text side[2];
   if (!merge_texts(merge, side))
     return cohort_fail(error, COHORT_BAD_DATA, "%s: merge %d is not two tokens", name, rank);
@@ -111,8 +111,8 @@ static cohort_status read_merge(const char *name, const json_t *merge, int32_t r
   if (side[1].length < prefix)
     return cohort_fail(error, COHORT_BAD_DATA, "%s: merge %d lacks the prefix of its second token", name, rank);
   made->length = 0;
-  cohort_text_buffer_add(made, side[0].text, side[0].length);
-  cohort_text_buffer_add(made, side[1].text + prefix, side[1].length - prefix);
+  cohort_text_put_bytes(made, side[0].text, side[0].length);
+  cohort_text_put_bytes(made, side[1].text + prefix, side[1].length - prefix);
   const int32_t left = cohort_bpe_find(bpe, side[0].text, side[0].length),
                 right = cohort_bpe_find(bpe, side[1].text, side[1].length),
                 id = cohort_bpe_find(bpe, made->text, made->length);
@@ -125,14 +125,14 @@ static cohort_status read_merge(const char *name, const json_t *merge, int32_t r
 static cohort_status read_merges(const char *name, const json_t *merges, cohort_bpe *bpe, cohort_error *error) {
   if (!json_is_array(merges)) return refuse(name, "the model has no merges", error);
   cohort_bpe_merges_create(bpe, (int64_t)json_array_size(merges));
-  cohort_text_buffer made = {0};
+  cohort_text made = {0};
   cohort_status status = COHORT_DONE;
   for (size_t i = 0; i < json_array_size(merges) && status == COHORT_DONE; i++) {
     const json_t *merge = json_array_get(merges, i);
     if (json_is_string(merge) && strncmp(json_string_value(merge), "#version", 8) == 0) continue;
     status = read_merge(name, merge, (int32_t)i, bpe, &made, error);
   }
-  cohort_text_buffer_release(&made);
+  cohort_text_release(&made);
   return status;
 }
 

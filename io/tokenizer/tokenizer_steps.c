@@ -14,7 +14,7 @@ void cohort_steps_release(cohort_step_list *list) {
 }
 
 /* Without the white space at its ends; true when there was some before it. */
-static bool trim(const cohort_text_step *step, const char *text, size_t length, cohort_text_buffer *out) {
+static bool trim(const cohort_text_step *step, const char *text, size_t length, cohort_text *out) {
   size_t start = 0, bytes = 0;
   while (step->left && start < length &&
          cohort_character_in(COHORT_CLASS_SPACE, 0, cohort_utf8_read(text + start, length - start, &bytes)))
@@ -22,24 +22,24 @@ static bool trim(const cohort_text_step *step, const char *text, size_t length, 
   while (step->right && length > start &&
          cohort_character_in(COHORT_CLASS_SPACE, 0, cohort_utf8_read_last(text + start, length - start, &bytes)))
     length -= bytes;
-  cohort_text_buffer_add(out, text + start, length - start);
+  cohort_text_put_bytes(out, text + start, length - start);
   return start > 0;
 }
 
 static void replace(const cohort_text_step *step, cohort_pattern_scratch *scratch, const char *text, size_t length,
-                    cohort_text_buffer *out) {
+                    cohort_text *out) {
   cohort_pattern_search search = cohort_pattern_begin(step->pattern, scratch, text, length);
   size_t start = 0, end = 0, told = 0;
   while (length && cohort_pattern_next(&search, &start, &end)) {
-    cohort_text_buffer_add(out, text + told, start - told);
-    cohort_text_buffer_add(out, step->text, step->length);
+    cohort_text_put_bytes(out, text + told, start - told);
+    cohort_text_put_bytes(out, step->text, step->length);
     told = end;
   }
-  cohort_text_buffer_add(out, text + told, length - told);
+  cohort_text_put_bytes(out, text + told, length - told);
 }
 
 static bool normalise(const cohort_text_step *step, cohort_pattern_scratch *scratch, const char *text, size_t length,
-                      cohort_text_buffer *out) {
+                      cohort_text *out) {
   switch (step->kind) {
     case COHORT_STEP_FORM:
       cohort_normalise(step->form, text, length, out);
@@ -50,7 +50,7 @@ static bool normalise(const cohort_text_step *step, cohort_pattern_scratch *scra
     case COHORT_STEP_TRIM:
       return !trim(step, text, length, out);
     case COHORT_STEP_PREPEND:
-      if (length) cohort_text_buffer_add(out, step->text, step->length);
+      if (length) cohort_text_put_bytes(out, step->text, step->length);
       break;
     case COHORT_STEP_REPLACE:
       replace(step, scratch, text, length, out);
@@ -61,25 +61,25 @@ static bool normalise(const cohort_text_step *step, cohort_pattern_scratch *scra
     default:
       break;
   }
-  cohort_text_buffer_add(out, text, length);
+  cohort_text_put_bytes(out, text, length);
   return true;
 }
 
 bool cohort_steps_normalise(const cohort_step_list *list, cohort_pattern_scratch *scratch, const char *text,
-                            size_t length, cohort_text_buffer *out) {
-  cohort_text_buffer before = {0};
+                            size_t length, cohort_text *out) {
+  cohort_text before = {0};
   bool first = true;
   out->length = 0;
-  if (!list->count) cohort_text_buffer_add(out, text, length);
+  if (!list->count) cohort_text_put_bytes(out, text, length);
   for (int i = 0; i < list->count; i++) {
-    const cohort_text_buffer swapped = before;
+    const cohort_text swapped = before;
     before = *out;
     *out = swapped;
     out->length = 0;
-    cohort_text_buffer_add(out, "", 0);
+    cohort_text_put_bytes(out, "", 0);
     if (!normalise(&list->step[i], scratch, i ? before.text : text, i ? before.length : length, out)) first = false;
   }
-  cohort_text_buffer_release(&before);
+  cohort_text_release(&before);
   return first;
 }
 
@@ -192,20 +192,20 @@ static void cut_fixed(const cutting *own, int next, const char *text, size_t len
 /* Steps that change the piece. */
 static void cut_changed(const cutting *own, int next, const char *text, size_t length, bool first) {
   const cohort_text_step *step = &own->list->step[next - 1];
-  cohort_text_buffer changed = {0};
+  cohort_text changed = {0};
   size_t begins = 0;
   if (step->kind == COHORT_STEP_ALPHABET) {
     cohort_alphabet_write(text, length, &changed);
   } else if (step->kind == COHORT_STEP_SPACE) {
-    cohort_text_buffer_add(&changed, " ", 1);
-    cohort_text_buffer_add(&changed, text, length);
+    cohort_text_put_bytes(&changed, " ", 1);
+    cohort_text_put_bytes(&changed, text, length);
   } else {
-    cohort_text_buffer_add(&changed, step->text, step->length);
+    cohort_text_put_bytes(&changed, step->text, step->length);
     for (size_t at = 0; at < length;) {
       const char *space = memchr(text + at, ' ', length - at);
       const size_t end = space ? (size_t)(space - text) : length;
-      cohort_text_buffer_add(&changed, text + at, end - at);
-      if (space) cohort_text_buffer_add(&changed, step->text, step->length);
+      cohort_text_put_bytes(&changed, text + at, end - at);
+      if (space) cohort_text_put_bytes(&changed, step->text, step->length);
       at = end + (space != NULL);
     }
     const bool has =
@@ -214,7 +214,7 @@ static void cut_changed(const cutting *own, int next, const char *text, size_t l
     begins = has || !wanted ? step->length : 0;
   }
   cut(own, next, changed.text + begins, changed.length - begins, first);
-  cohort_text_buffer_release(&changed);
+  cohort_text_release(&changed);
 }
 
 static void cut(const cutting *own, int at, const char *text, size_t length, bool first) {

@@ -62,7 +62,7 @@ void cohort_steps_release(cohort_step_list *list);
 
 /* Normalizers: puts the new text into `out`. Returns false when the text's beginning has gone. */
 bool cohort_steps_normalise(const cohort_step_list *list, cohort_pattern_scratch *scratch, const char *text,
-                            size_t length, cohort_text_buffer *out);
+                            size_t length, cohort_text *out);
 /* Pre-tokenizers: visits the pieces of a text in order. `first`: the text begins where all of it does; `bytes`: pieces
  * stay bytes for the alphabet, which is the last step but those of a fixed size. */
 typedef void (*cohort_piece_visitor)(void *argument, const char *piece, size_t length);
@@ -74,6 +74,6 @@ typedef struct cohort_token_text {
   size_t length;
 } cohort_token_text;
 void cohort_steps_decode(const cohort_step_list *list, cohort_pattern_scratch *scratch, const cohort_token_text *token,
-                         int64_t count, cohort_text_buffer *out);
+                         int64_t count, cohort_text *out);
 
 #endif

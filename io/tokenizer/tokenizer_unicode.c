@@ -8,30 +8,9 @@
 
 #include "base/memory.h"
 
-static void make_room(cohort_text_buffer *buffer, size_t more) {
-  if (buffer->length + more + 1 <= buffer->room) return;
-  size_t room = buffer->room ? buffer->room : 64;
-  while (room < buffer->length + more + 1) room *= 2;
-  buffer->text = cohort_reallocate(buffer->text, room);
-  buffer->room = room;
-}
-
-void cohort_text_buffer_add(cohort_text_buffer *buffer, const char *text, size_t length) {
-  make_room(buffer, length);
-  if (length) memcpy(buffer->text + buffer->length, text, length);
-  buffer->length += length;
-  buffer->text[buffer->length] = '\0';
-}
-
-void cohort_text_buffer_add_code(cohort_text_buffer *buffer, int32_t code) {
-  make_room(buffer, 4);
-  buffer->length += (size_t)utf8proc_encode_char(code, (utf8proc_uint8_t *)buffer->text + buffer->length);
-  buffer->text[buffer->length] = '\0';
-}
-
-void cohort_text_buffer_release(cohort_text_buffer *buffer) {
-  free(buffer->text);
-  memset(buffer, 0, sizeof *buffer);
+void cohort_text_add_code(cohort_text *text, int32_t code) {
+  unsigned char bytes[4];
+  cohort_text_put_bytes(text, (const char *)bytes, (size_t)utf8proc_encode_char(code, bytes));
 }
 
 int32_t cohort_utf8_read(const char *text, size_t length, size_t *bytes) {
@@ -143,7 +122,7 @@ bool cohort_character_in(cohort_character_class class, int32_t given, int32_t co
 }
 
 /* Of a stretch that is UTF-8. */
-static void normalise_stretch(cohort_normal_form form, const char *text, size_t length, cohort_text_buffer *out) {
+static void normalise_stretch(cohort_normal_form form, const char *text, size_t length, cohort_text *out) {
   static const int options[] = {
       [COHORT_FORM_NFC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE,
       [COHORT_FORM_NFD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE,
@@ -154,9 +133,9 @@ static void normalise_stretch(cohort_normal_form form, const char *text, size_t 
   const utf8proc_ssize_t bytes =
       utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)length, &made, (utf8proc_option_t)options[form]);
   if (bytes >= 0)
-    cohort_text_buffer_add(out, (const char *)made, (size_t)bytes);
+    cohort_text_put_bytes(out, (const char *)made, (size_t)bytes);
   else
-    cohort_text_buffer_add(out, text, length);
+    cohort_text_put_bytes(out, text, length);
   free(made);
 }
 
@@ -165,7 +144,7 @@ static bool is_touched(cohort_normal_form form, int32_t code) {
   return code >= (form == COHORT_FORM_NFC ? 0x300 : 0x80) && !is_newer(code);
 }
 
-void cohort_normalise(cohort_normal_form form, const char *text, size_t length, cohort_text_buffer *out) {
+void cohort_normalise(cohort_normal_form form, const char *text, size_t length, cohort_text *out) {
   size_t plain = 0, last = 0, bytes = 0; /* plain: what is not yet copied; last: where the character before `at` is */
   for (size_t at = 0; at < length; at += bytes) {
     const int32_t code = cohort_utf8_read(text + at, length - at, &bytes);
@@ -175,25 +154,25 @@ void cohort_normalise(cohort_normal_form form, const char *text, size_t length, 
     }
     size_t end = at;
     while (end < length && is_touched(form, cohort_utf8_read(text + end, length - end, &bytes))) end += bytes;
-    cohort_text_buffer_add(out, text + plain, last - plain);
+    cohort_text_put_bytes(out, text + plain, last - plain);
     normalise_stretch(form, text + last, end - last, out);
     plain = last = end;
     at = end;
     bytes = 0;
   }
-  cohort_text_buffer_add(out, text + plain, length - plain);
+  cohort_text_put_bytes(out, text + plain, length - plain);
 }
 
-void cohort_lower(const char *text, size_t length, cohort_text_buffer *out) {
+void cohort_lower(const char *text, size_t length, cohort_text *out) {
   size_t bytes = 0;
   for (size_t at = 0; at < length; at += bytes) {
     const int32_t code = cohort_utf8_read(text + at, length - at, &bytes);
     if (code < 0)
-      cohort_text_buffer_add(out, text + at, 1);
+      cohort_text_put_bytes(out, text + at, 1);
     else if (code == 0x130) /* the one character with two in lower case */
-      cohort_text_buffer_add(out, "i\xCC\x87", 3);
+      cohort_text_put_bytes(out, "i\xCC\x87", 3);
     else
-      cohort_text_buffer_add_code(out, utf8proc_tolower(code));
+      cohort_text_add_code(out, utf8proc_tolower(code));
   }
 }
 
@@ -207,8 +186,8 @@ static int32_t alphabet_code(int byte) {
   return byte <= 32 ? 0x100 + byte : byte <= 160 ? 0x100 + 33 + byte - 127 : 0x100 + 67;
 }
 
-void cohort_alphabet_write(const char *bytes, size_t length, cohort_text_buffer *out) {
-  for (size_t i = 0; i < length; i++) cohort_text_buffer_add_code(out, alphabet_code((unsigned char)bytes[i]));
+void cohort_alphabet_write(const char *bytes, size_t length, cohort_text *out) {
+  for (size_t i = 0; i < length; i++) cohort_text_add_code(out, alphabet_code((unsigned char)bytes[i]));
 }
 
 int cohort_alphabet_byte(int32_t code) {
@@ -219,7 +198,7 @@ int cohort_alphabet_byte(int32_t code) {
   return code == 0x100 + 67 ? 173 : -1;
 }
 
-bool cohort_alphabet_read(const char *text, size_t length, cohort_text_buffer *out) {
+bool cohort_alphabet_read(const char *text, size_t length, cohort_text *out) {
   const size_t before = out->length;
   size_t bytes = 0;
   for (size_t at = 0; at < length; at += bytes) {
@@ -229,7 +208,7 @@ bool cohort_alphabet_read(const char *text, size_t length, cohort_text_buffer *o
       return false;
     }
     const char made = (char)byte;
-    cohort_text_buffer_add(out, &made, 1);
+    cohort_text_put_bytes(out, &made, 1);
   }
   return true;
 }

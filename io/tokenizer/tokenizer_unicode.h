@@ -6,14 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A text that grows. */
-typedef struct cohort_text_buffer {
-  char *text;
-  size_t length, room;
-} cohort_text_buffer;
-void cohort_text_buffer_add(cohort_text_buffer *buffer, const char *text, size_t length);
-void cohort_text_buffer_add_code(cohort_text_buffer *buffer, int32_t code);
-void cohort_text_buffer_release(cohort_text_buffer *buffer);
+#include "base/text.h"
+
+/* Adds a character as UTF-8. */
+void cohort_text_add_code(cohort_text *text, int32_t code);
 
 /* The character at text[0, length), length at least 1, and its bytes; -1 and 1 for a byte that is no UTF-8. */
 int32_t cohort_utf8_read(const char *text, size_t length, size_t *bytes);
@@ -32,15 +28,15 @@ bool cohort_character_in(cohort_character_class class, int32_t given, int32_t co
 
 typedef enum { COHORT_FORM_NFC, COHORT_FORM_NFD, COHORT_FORM_NFKC, COHORT_FORM_NFKD } cohort_normal_form;
 /* Appends the normal form of a text; what is no UTF-8 stays. */
-void cohort_normalise(cohort_normal_form form, const char *text, size_t length, cohort_text_buffer *out);
+void cohort_normalise(cohort_normal_form form, const char *text, size_t length, cohort_text *out);
 /* Appends the text in lower case, character by character. */
-void cohort_lower(const char *text, size_t length, cohort_text_buffer *out);
+void cohort_lower(const char *text, size_t length, cohort_text *out);
 
 /* GPT-2's alphabet: a printable character for each byte. Appends the characters of bytes. */
-void cohort_alphabet_write(const char *bytes, size_t length, cohort_text_buffer *out);
+void cohort_alphabet_write(const char *bytes, size_t length, cohort_text *out);
 /* The byte of one of its characters, or -1. */
 int cohort_alphabet_byte(int32_t code);
 /* Appends the bytes of a text of the alphabet; false, and nothing appended, when it has other characters. */
-bool cohort_alphabet_read(const char *text, size_t length, cohort_text_buffer *out);
+bool cohort_alphabet_read(const char *text, size_t length, cohort_text *out);
 
 #endif

@@ -163,13 +163,13 @@ void cohort_bpe_finish(cohort_bpe *bpe) {
   static const char digits[] = "0123456789ABCDEF";
   for (int b = 0; b < 256; b++) {
     const char own = (char)b, code[6] = {'<', '0', 'x', digits[b >> 4], digits[b & 15], '>'};
-    cohort_text_buffer letter = {0};
+    cohort_text letter = {0};
     cohort_alphabet_write(&own, 1, &letter);
     bpe->byte_symbol[b] = bpe->bytes ? cohort_bpe_find(bpe, letter.text, letter.length)
                           : b < 128  ? cohort_bpe_find(bpe, &own, 1)
                                      : -1;
     bpe->fallback[b] = cohort_bpe_find(bpe, code, sizeof code);
-    cohort_text_buffer_release(&letter);
+    cohort_text_release(&letter);
   }
   find_neighbours(bpe);
 }

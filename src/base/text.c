@@ -3,15 +3,29 @@
 #include "base/text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 
 static void reserve(cohort_text *text, size_t more) {
   if (text->length + more + 1 <= text->capacity) return;
-  size_t capacity = text->capacity ? text->capacity : 4096;
+  size_t capacity = text->capacity ? text->capacity : 256;
   while (capacity < text->length + more + 1) capacity *= 2;
   text->text = cohort_reallocate(text->text, capacity);
   text->capacity = capacity;
+}
+
+void cohort_text_put_bytes(cohort_text *text, const char *bytes, size_t length) {
+  reserve(text, length);
+  if (length) memcpy(text->text + text->length, bytes, length);
+  text->length += length;
+  text->text[text->length] = '\0';
+}
+
+void cohort_text_release(cohort_text *text) {
+  free(text->text);
+  *text = (cohort_text){.text = NULL};
 }
 
 void cohort_text_put_list(cohort_text *text, const char *format, va_list arguments) {

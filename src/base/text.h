@@ -10,6 +10,9 @@ typedef struct cohort_text {
   size_t length, capacity;
 } cohort_text;
 
+/* Bytes as they are; none: it becomes "" where it was NULL. */
+void cohort_text_put_bytes(cohort_text *text, const char *bytes, size_t length);
+void cohort_text_release(cohort_text *text); /* it is empty again */
 void cohort_text_put(cohort_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cohort_text_put_list(cohort_text *text, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
